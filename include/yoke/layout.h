@@ -1,0 +1,48 @@
+/* Layouts: how a model and its batch are split over devices. */
+#ifndef YOKE_LAYOUT_H
+#define YOKE_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "yoke/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum yoke_recompute { YOKE_RECOMPUTE_NONE, YOKE_RECOMPUTE_SELECTIVE, YOKE_RECOMPUTE_FULL } yoke_recompute;
+typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
+
+#define YOKE_MAX_DEVICES 1024
+
+/* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. */
+typedef struct yoke_layout {
+    int dp, tp, pp, cp;            /* degrees of data, tensor, pipeline and context parallelism; each at least 1 */
+    bool sp;                       /* sequence parallelism between tensor-parallel products */
+    int microbatches;              /* parts that each data-parallel rank's share of the batch is run in */
+    char schedule[256];            /* gpipe, 1f1b, ..., or a file */
+    int chunks;                    /* virtual stages per device */
+    int zero;                      /* 0..3 */
+    yoke_recompute recompute;
+    int threads;                   /* per device; 0: cores / local ranks, at least 1 */
+    int64_t device_memory_bytes;   /* 0: what the device has */
+    int ndevices;                  /* 0: as many devices of the CPU as the degrees need */
+    int devices[YOKE_MAX_DEVICES]; /* device i of the layout is cpu:devices[i]; filled when ndevices > 0 */
+} yoke_layout;
+
+#define YOKE_LAYOUT_DEFAULT                                                                                  \
+    {.dp = 1, .tp = 1, .pp = 1, .cp = 1, .microbatches = 1, .schedule = "1f1b", .chunks = 1}
+
+/* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout. A degree named discards the device list. */
+YOKE_API yoke_status yoke_layout_parse(yoke_layout *layout, const char *text);
+/* The shortest text that yoke_layout_parse reads back to the same layout from the default; "" is one device.
+ * Writes at most `size` bytes with the end. */
+YOKE_API void yoke_layout_print(const yoke_layout *layout, char *text, int size);
+/* The same as flags of `yoke train`, with every degree named. */
+YOKE_API void yoke_layout_flags(const yoke_layout *layout, char *text, int size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,78 @@
+/* The error record: one a thread, written by the first detector. */
+#include "base/fail.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local yoke_error record = {.rank = -1};
+
+int yoke_status_exit_code(yoke_status status)
+{
+    switch (status) {
+#define YKI_CASE(name, exit_code, text)                                                                      \
+    case YOKE_##name: return exit_code;
+        YOKE_STATUS_LIST(YKI_CASE)
+#undef YKI_CASE
+    }
+    return 1;
+}
+
+const char *yoke_status_name(yoke_status status)
+{
+    switch (status) {
+#define YKI_CASE(name, exit_code, text)                                                                      \
+    case YOKE_##name: return #name;
+        YOKE_STATUS_LIST(YKI_CASE)
+#undef YKI_CASE
+    }
+    return "UNKNOWN";
+}
+
+const yoke_error *yoke_error_get(void) { return &record; }
+
+yoke_error *yki_error_edit(void) { return &record; }
+
+void yki_error_set(const yoke_error *other) { record = *other; }
+
+static yoke_status fail(yoke_status status, const char *file, int line, const char *key, const char *format,
+                        va_list arguments)
+{
+    char message[sizeof record.message]; /* arguments may point into the old record */
+    vsnprintf(message, sizeof message, format, arguments);
+    yoke_error fresh = {.status = status, .line = line, .rank = -1};
+    snprintf(fresh.message, sizeof fresh.message, "%s", message);
+    snprintf(fresh.file, sizeof fresh.file, "%s", file);
+    snprintf(fresh.key, sizeof fresh.key, "%s", key);
+    record = fresh;
+    return status;
+}
+
+yoke_status yki_fail(yoke_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail(status, "", 0, "", format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+yoke_status yki_fail_at(yoke_status status, const char *file, int line, const char *key, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail(status, file, line, key, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+yoke_status yki_fail_memory(const char *what) { return yki_fail(YOKE_SYSTEM, "out of memory for %s", what); }
+
+yoke_status yki_fail_errno(const char *verb, const char *path)
+{
+    int number = errno;
+    bool path_at_fault = number == ENOENT || number == ENOTDIR || number == EISDIR || number == EACCES;
+    return yki_fail(path_at_fault ? YOKE_INVALID : YOKE_SYSTEM, "cannot %s %s: %s", verb, path, strerror(number));
+}

@@ -1,0 +1,62 @@
+/* The error record, strings, the nearest word. */
+#include "cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/text.h"
+
+static void the_record_holds_the_last_failure(void **state)
+{
+    (void)state;
+    assert_int_equal(yki_fail_at(YOKE_INVALID, "job.yaml", 3, "train.lr", "is %d", 7), YOKE_INVALID);
+    const yoke_error *e = yoke_error_get();
+    assert_string_equal(e->message, "is 7");
+    assert_string_equal(e->file, "job.yaml");
+    assert_int_equal(e->line, 3);
+    assert_string_equal(e->key, "train.lr");
+    yki_fail(YOKE_SYSTEM, "after: %s", e->message);
+    assert_string_equal(yoke_error_get()->message, "after: is 7");
+    assert_string_equal(yoke_error_get()->file, "");
+}
+
+static void exit_codes_are_those_of_the_contract(void **state)
+{
+    (void)state;
+    const int codes[] = {0, 1, 1, 2, 3, 4, 5, 75};
+    for (int i = 0; i < 8; i++) assert_int_equal(yoke_status_exit_code((yoke_status)i), codes[i]);
+    assert_string_equal(yoke_status_name(YOKE_DOES_NOT_FIT), "DOES_NOT_FIT");
+}
+
+static void text_grows(void **state)
+{
+    (void)state;
+    yki_text text = {0};
+    for (int i = 0; i < 1000; i++) yki_text_append(&text, "%d,", i % 10);
+    char *data = yki_text_take(&text);
+    assert_int_equal(strlen(data), 2000);
+    free(data);
+    char size[24];
+    assert_string_equal(yki_size_print(size, 1536.0 * 1024), "1.50 MiB");
+    assert_string_equal(yki_size_print(size, 12), "12 bytes");
+}
+
+static void the_nearest_word_is_near(void **state)
+{
+    (void)state;
+    const char *const names[] = {"width", "heads", "layers"};
+    assert_string_equal(yki_nearest("widht", names, 3), "width");
+    assert_null(yki_nearest("zzzzzz", names, 3));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_record_holds_the_last_failure),
+        cmocka_unit_test(exit_codes_are_those_of_the_contract),
+        cmocka_unit_test(text_grows),
+        cmocka_unit_test(the_nearest_word_is_near),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
