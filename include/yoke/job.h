@@ -1,0 +1,133 @@
+/* Job files: one YAML file describes a run. Reading checks keys, types and ranges; what depends on the data or on the
+ * layout is checked when a trainer is made. */
+#ifndef YOKE_JOB_H
+#define YOKE_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "yoke/layout.h"
+#include "yoke/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum yoke_family { YOKE_FAMILY_LAYERS, YOKE_FAMILY_GPT2, YOKE_FAMILY_LLAMA } yoke_family;
+
+typedef enum yoke_layer_type {
+    YOKE_LAYER_LINEAR,
+    YOKE_LAYER_CONV2D,
+    YOKE_LAYER_MAXPOOL2D,
+    YOKE_LAYER_AVGPOOL2D,
+    YOKE_LAYER_FLATTEN,
+    YOKE_LAYER_EMBEDDING,
+    YOKE_LAYER_LAYERNORM,
+    YOKE_LAYER_RMSNORM,
+    YOKE_LAYER_ACTIVATION, /* relu, gelu, tanh, sigmoid, silu */
+    YOKE_LAYER_SOFTMAX,
+    YOKE_LAYER_DROPOUT,
+    YOKE_LAYER_RESIDUAL,
+} yoke_layer_type;
+
+/* A layer of family `layers`. Fields that its type does not use are 0. */
+typedef struct yoke_layer {
+    yoke_layer_type type;
+    int line;                         /* in the job file */
+    int device;                       /* -1: that of the layer before it */
+    int64_t out, rows;                /* linear, conv2d, embedding */
+    int64_t kernel, stride, padding;  /* conv2d, pools (stride filled in) */
+    bool bias;
+    yoke_activation activation;
+    double p, eps;
+    int nlayers; /* residual: its layers, owned by the job */
+    struct yoke_layer *layers;
+} yoke_layer;
+
+typedef struct yoke_model_spec {
+    yoke_family family;
+    char from[1024]; /* absolute; "" none */
+    int input_ndim;  /* layers */
+    int64_t input[YOKE_MAX_DIMS];
+    int nlayers;
+    yoke_layer *layers;
+    /* gpt2, llama; 0 where absent: `from` gives them */
+    int64_t depth, heads, kv_heads, width, hidden, context, vocab;
+    double rope_theta, norm_eps, dropout;
+    int tied; /* llama: -1 absent */
+} yoke_model_spec;
+
+typedef enum yoke_data_format {
+    YOKE_DATA_TEXT,
+    YOKE_DATA_TOKENS,
+    YOKE_DATA_NPY,
+    YOKE_DATA_CSV,
+    YOKE_DATA_IDX,
+    YOKE_DATA_RANDOM,
+} yoke_data_format;
+
+typedef struct yoke_data_spec {
+    yoke_data_format format;
+    char path[1024], inputs[1024], targets[1024]; /* absolute */
+    int ntarget_columns;                          /* csv */
+    char **target_columns;
+    int64_t samples; /* random; default 1024 */
+    bool shuffle, drop_last;
+    double holdout;
+} yoke_data_spec;
+
+typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW } yoke_optimizer;
+typedef enum yoke_rate_schedule { YOKE_RATE_CONSTANT, YOKE_RATE_LINEAR, YOKE_RATE_COSINE } yoke_rate_schedule;
+
+typedef struct yoke_train_options {
+    int64_t steps;  /* 0: epochs say */
+    double epochs;  /* 0: absent */
+    int64_t batch;  /* samples per optimizer step, over all devices and micro-batches */
+    int64_t sequence;
+    yoke_loss loss;
+    yoke_optimizer optimizer;
+    double lr, momentum, beta1, beta2, eps, weight_decay;
+    bool nesterov, decay_matrices; /* decay_matrices: only tensors of two or more dims decay */
+    yoke_rate_schedule rate;
+    int64_t warmup;
+    double final_lr;
+    double clip; /* 0: none */
+    yoke_precision precision;
+    uint64_t seed;
+    bool shuffle, drop_last; /* order of the samples; a job's data section says */
+    double holdout;
+} yoke_train_options;
+
+/* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for sgd, adam). */
+#define YOKE_TRAIN_DEFAULT                                                                                   \
+    {.steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .seed = 1, .shuffle = true}
+
+typedef struct yoke_checkpoint_spec {
+    char dir[1024]; /* absolute; "" none */
+    int64_t every, keep; /* 0: only the last step; keep 0: all */
+} yoke_checkpoint_spec;
+
+typedef struct yoke_job {
+    char path[1024]; /* absolute */
+    yoke_model_spec model;
+    yoke_data_spec data;
+    yoke_train_options train;
+    yoke_layout layout;
+    bool has_layout;
+    yoke_checkpoint_spec checkpoint;
+} yoke_job;
+
+/* Reads a job. overrides: "train.steps=20", in order, each as --set takes it; paths in them are relative to the current
+ * folder, those in the file to its own. YOKE_INVALID with file, line and key: bad YAML (anchors and aliases are refused),
+ * an unknown key (the nearest is named), a value out of range. Owns: the caller; yoke_job_destroy. */
+YOKE_API yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides,
+                                   yoke_job **job_out);
+YOKE_API void yoke_job_destroy(yoke_job *job);
+
+/* The job as YAML with absolute paths, overrides applied and defaults left out; freed by the caller with free(). */
+YOKE_API char *yoke_job_print(const yoke_job *job);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
