@@ -1,0 +1,15 @@
+/* yoke: trains neural networks on many devices. All of the public API. */
+#ifndef YOKE_YOKE_H
+#define YOKE_YOKE_H
+
+#include "yoke/checkpoint.h"
+#include "yoke/compare.h"
+#include "yoke/data.h"
+#include "yoke/job.h"
+#include "yoke/layout.h"
+#include "yoke/model.h"
+#include "yoke/schedule.h"
+#include "yoke/status.h"
+#include "yoke/train.h"
+
+#endif
