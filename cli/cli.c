@@ -1,0 +1,192 @@
+/* Where output goes, and how errors are said. */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "text.h"
+
+static int columns_of(int file)
+{
+    struct winsize size;
+    if (ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+    const char *columns = getenv("COLUMNS");
+    return columns && isatty(file) && atoi(columns) > 0 ? atoi(columns) : 80;
+}
+
+static const char *find_json(int argc, char **argv)
+{
+    const char *path = NULL;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--json=", 7) == 0)
+            path = argv[i] + 7;
+        else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc)
+            path = argv[i + 1];
+    }
+    return path;
+}
+
+int cli_open(cli *run, int argc, char **argv)
+{
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    bool redraws = term && strcmp(term, "dumb") != 0, colours = redraws && !(no_colour && no_colour[0]);
+    *run = (cli){.out = stdout, .json_file = -1};
+    run->out_terminal = redraws && isatty(STDOUT_FILENO);
+    run->error_terminal = redraws && isatty(STDERR_FILENO);
+    run->out_colour = run->out_terminal && colours;
+    run->error_colour = run->error_terminal && colours;
+    run->columns = columns_of(STDOUT_FILENO);
+    run->error_columns = columns_of(STDERR_FILENO);
+
+    run->json_path = find_json(argc, argv);
+    if (!run->json_path) return -1;
+    const char *path = run->json_path;
+    if (strcmp(path, "-") == 0) {
+        run->json_file = STDOUT_FILENO;
+        run->out = fopen("/dev/null", "w");
+    } else
+        run->json_file =
+            open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* emptied when there is something to write */
+    run->json = json_create();
+    if (run->json_file < 0 || !run->out || !run->json) {
+        const char *why = run->json ? strerror(errno) : "out of memory";
+        json_destroy(run->json);
+        run->json = NULL;
+        return cli_fail(run, 1, "--json", "cannot write the JSON to %s: %s", path, why);
+    }
+    json_begin_object(run->json, NULL);
+    json_integer(run->json, "version", 1);
+    return -1;
+}
+
+/* Writes all of `text`; sets errno. */
+static bool write_all(int file, const char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        ssize_t count = write(file, text, left);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        text += count;
+        left -= (size_t)count;
+    }
+    return true;
+}
+
+static bool write_json(cli *run)
+{
+    const char *text = json_text(run->json);
+    if (!text) {
+        errno = ENOMEM;
+        return false;
+    }
+    if (run->json_file == STDOUT_FILENO) return write_all(run->json_file, text);
+    /* What cannot be emptied (a pipe, a device) is simply written to. */
+    if (ftruncate(run->json_file, 0) != 0 && errno != EINVAL) return false;
+    bool written = write_all(run->json_file, text);
+    int first = errno;
+    if (close(run->json_file) != 0) return false;
+    errno = first;
+    return written;
+}
+
+int cli_close(cli *run, int code)
+{
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && run->out == stdout) {
+        if (errno != EPIPE) /* who reads no further needs no sentence */
+            fprintf(stderr, "yoke: cannot write to standard output: %s\n", strerror(errno));
+        code = code ? code : 1;
+    }
+    if (run->json) {
+        if (!write_json(run)) {
+            if (errno != EPIPE)
+                fprintf(stderr, "yoke: cannot write the JSON to %s: %s\n", run->json_path, strerror(errno));
+            code = code ? code : 1;
+        }
+        json_destroy(run->json);
+    }
+    if (run->out && run->out != stdout) fclose(run->out);
+    arguments_release(&run->arguments);
+    return code;
+}
+
+static void write_error(cli *run, int code, const yoke_error *error)
+{
+    json *j = run->json;
+    if (!j) return;
+    json_begin_object(j, "error");
+    json_integer(j, "code", code);
+    json_string(j, "message", error->message);
+    json_string(j, "file", error->file[0] ? error->file : NULL);
+    if (error->line > 0)
+        json_integer(j, "line", error->line);
+    else
+        json_null(j, "line");
+    json_string(j, "key", error->key[0] ? error->key : NULL);
+    json_begin_array(j, "would_fit");
+    for (int i = 0; i < error->nwould_fit; i++) json_string(j, NULL, error->would_fit[i]);
+    json_end_array(j);
+    json_end_object(j);
+}
+
+int cli_fail(cli *run, int code, const char *key, const char *format, ...)
+{
+    yoke_error error = {.rank = -1};
+    va_list rest;
+    va_start(rest, format);
+    vsnprintf(error.message, sizeof error.message, format, rest);
+    va_end(rest);
+    snprintf(error.key, sizeof error.key, "%s", key);
+    fputs("yoke: ", stderr);
+    text_escape(stderr, error.message, false);
+    fputc('\n', stderr);
+    write_error(run, code, &error);
+    return code;
+}
+
+int cli_fail_library(cli *run)
+{
+    const yoke_error error = *yoke_error_get();
+    int code = yoke_status_exit_code(error.status);
+    const char *flag = arguments_flag_of(&run->arguments, error.key);
+    fputs("yoke: ", stderr);
+    if (flag) { /* the fault lies on the command line, not in the file */
+        text_escape(stderr, flag, false);
+        fputs(": ", stderr);
+    } else {
+        if (error.file[0]) {
+            text_escape(stderr, error.file, false);
+            if (error.line > 0) fprintf(stderr, ":%d", error.line);
+            fputs(": ", stderr);
+        }
+        if (error.key[0]) {
+            text_escape(stderr, error.key, false);
+            fputs(": ", stderr);
+        }
+    }
+    text_escape(stderr, error.message, false);
+    fputc('\n', stderr);
+    for (int i = 0; i < error.nwould_fit && i < 3; i++) {
+        fputs(i == 0 ? "would fit: " : "; or ", stderr);
+        text_escape(stderr, error.would_fit[i], false);
+    }
+    if (error.nwould_fit > 0) fputc('\n', stderr);
+    write_error(run, code, &error);
+    return code;
+}
+
+yoke_job *cli_load_job(cli *run, int *code_out)
+{
+    yoke_job *job = NULL;
+    if (yoke_job_load(run->arguments.positional[0], run->arguments.noverrides,
+                      (const char *const *)run->arguments.overrides, &job) == YOKE_OK)
+        return job;
+    *code_out = cli_fail_library(run);
+    return NULL;
+}

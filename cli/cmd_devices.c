@@ -1,0 +1,57 @@
+/* yoke devices: what there is to train on here. */
+#include <stdlib.h>
+
+#include "cli.h"
+#include "table.h"
+#include "text.h"
+#include "yoke/train.h"
+
+static int command_run(cli *run)
+{
+    static const char *const titles[] = {"<device", "cores", "memory", "<instructions", "<model", NULL};
+    int most = yoke_devices(NULL, 0);
+    yoke_device_info *infos = calloc((size_t)(most > 0 ? most : 1), sizeof *infos);
+    if (!infos) return cli_fail(run, 1, "", "out of memory");
+    int count = yoke_devices(infos, most);
+    table *t = table_create(titles);
+    char size[32];
+    if (run->json) json_begin_array(run->json, "devices");
+    for (int i = 0; i < count && i < most; i++) {
+        const yoke_device_info *d = &infos[i];
+        char *model = text_escaped(d->model, false);
+        table_cell(t, "%s", d->name);
+        table_cell(t, "%d", d->cores);
+        table_cell(t, "%s", text_size(size, (double)d->memory_bytes));
+        table_cell(t, "%s", d->instructions);
+        table_cell(t, "%s", model ? model : "");
+        free(model);
+        if (!run->json) continue;
+        json_begin_object(run->json, NULL);
+        json_string(run->json, "name", d->name);
+        json_string(run->json, "model", d->model);
+        json_string(run->json, "instructions", d->instructions);
+        json_integer(run->json, "memory_bytes", d->memory_bytes);
+        json_integer(run->json, "cores", d->cores);
+        json_end_object(run->json);
+    }
+    if (run->json) json_end_array(run->json);
+    table_print(t, run->out, run->columns, run->out_colour);
+    table_destroy(t);
+    fputs("\nDevices of the CPU share its cores and memory: cpu:i exists for every i.\n", run->out);
+    free(infos);
+    return 0;
+}
+
+const command command_devices = {
+    .name = "devices",
+    .summary = "what there is to train on here",
+    .usage = "[options]",
+    .operand = "",
+    .least = 0,
+    .most = 0,
+    .about = "Lists the devices of this machine with their cores, memory and vector instructions.",
+    .groups = (const option_group *const[]){&options_general, NULL},
+    .examples = "yoke devices\nyoke devices --json -",
+    .codes = "0   done\n1   the system refused\n2   bad usage",
+    .run = command_run,
+};

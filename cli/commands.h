@@ -1,0 +1,31 @@
+/* The table of commands. A command is one file cmd_NAME.c, which defines its row, and one line in commands.c.
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "options.h"
+
+struct cli;
+
+typedef struct command {
+    const char *name;
+    const char *summary;               /* one line of the program's help */
+    const char *usage;                 /* after the name: "JOB [options]" */
+    const char *operand;               /* what its arguments are called where one is missing */
+    int least, most;                   /* how many arguments */
+    const char *about;                 /* a sentence or two */
+    const option_group *const *groups; /* NULL-terminated */
+    const char *examples;              /* lines */
+    const char *codes;                 /* its exit codes, lines */
+    /* Runs with options parsed; returns the exit code. What it says and writes goes through `run`. */
+    int (*run)(struct cli *run);
+} command;
+
+extern const command command_train, command_compare, command_verify, command_schedule, command_generate,
+    command_eval, command_inspect, command_devices;
+
+extern const command *const commands[]; /* NULL-terminated, in the order of help */
+/* The command, or NULL and in *nearest_out the name nearest to it (NULL: none is near). */
+const command *command_find(const char *name, const char **nearest_out);
+
+#endif

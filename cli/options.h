@@ -1,0 +1,71 @@
+/* Options: one table-driven parser for all commands. An option is a row: its name, what its value is, where
+ * it goes and its help. Values are checked here as far as their type; what a key of a job may hold is the
+ * library's to say. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "yoke/job.h"
+
+struct cli;
+
+typedef enum option_kind {
+    OPTION_SWITCH,  /* bool target; takes no value */
+    OPTION_TEXT,    /* const char *target */
+    OPTION_COUNT,   /* int64_t target, in least..most (most 0: no bound) */
+    OPTION_NUMBER,  /* double target, finite and at least 0 */
+    OPTION_KEY,     /* an override of the job's `key` */
+    OPTION_DEVICES, /* the same for layout.devices: N or a list */
+    OPTION_SET,     /* an override as it stands: a.b=value */
+    OPTION_LAYOUT,  /* overrides of layout's keys: dp=2,zero=1 */
+    OPTION_JSON,    /* read before all others, see cli.c */
+    OPTION_HELP,
+} option_kind;
+
+typedef struct option {
+    const char *name;  /* without the dashes */
+    const char *value; /* what help calls the value; NULL: none */
+    option_kind kind;
+    const char *help;
+    const char *key;
+    void *target;
+    int64_t least, most;
+} option;
+
+/* A row of a table of options; further fields follow by name. */
+#define OPTION(name_, value_, kind_, ...)                                                                    \
+    {                                                                                                        \
+        .name = name_, .value = value_, .kind = kind_, .help = __VA_ARGS__                                   \
+    }
+
+/* Options under one heading of the help; the row without a name ends the table. */
+typedef struct option_group {
+    const char *title;
+    const option *options;
+} option_group;
+
+/* The groups that commands share. */
+extern const option_group options_general, options_layout, options_training, options_job;
+
+/* What a command line says beside its options' targets. */
+typedef struct arguments {
+    int npositional;
+    const char *positional[4];
+    int noverrides;
+    char **overrides; /* "train.steps=20", as yoke_job_load takes them */
+    char **typed;     /* the flag that each came from: "--steps 20" */
+} arguments;
+
+/* Parses argv[first..argc) for the command of `run` into targets and run->arguments. Returns -1 to go on, or
+ * the exit code where the help was asked for or something is wrong (and said). */
+int options_parse(struct cli *run, int argc, char **argv, int first);
+void arguments_release(arguments *given);
+/* Appends the override key=value that stands for the flag `typed`. False when memory is out. */
+bool arguments_override(arguments *given, const char *key, const char *value, const char *typed);
+/* The flag that gave `key` (or a part of it) last, NULL where the command line didn't. */
+const char *arguments_flag_of(const arguments *given, const char *key);
+
+#endif

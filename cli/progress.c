@@ -1,0 +1,123 @@
+/* The progress line. Nothing is printed more often than ten times a second in a terminal. */
+#include "progress.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#include "text.h"
+
+enum { BAR_COLUMNS = 20, PLAIN_LINES = 20 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void progress_start(progress *p, const cli *run, int64_t stop_after)
+{
+    *p = (progress){.run = run, .first = -1, .last_printed = -1, .end = -stop_after};
+}
+
+void progress_clear(progress *p)
+{
+    if (p->on_screen) fputs("\r\033[K", stderr);
+    p->on_screen = false;
+}
+
+static void print_bar(const cli *run, double share)
+{
+    int filled = (int)(share * BAR_COLUMNS + .5);
+    fputs(run->error_colour ? "\033[36m" : "", stderr);
+    for (int i = 0; i < filled; i++) fputs("━", stderr);
+    fputs(run->error_colour ? "\033[2m" : "", stderr);
+    for (int i = filled; i < BAR_COLUMNS; i++) fputs(run->error_colour ? "━" : "·", stderr);
+    fputs(run->error_colour ? "\033[0m" : "", stderr);
+}
+
+/* "loss 3.1416  norm 1.23  12.3k tokens/s", in at most `size` bytes. */
+static void describe(const yoke_step_report *r, char *text, size_t size)
+{
+    char rate[32];
+    bool tokens = r->tokens_per_s > 0;
+    text_count(rate, tokens ? r->tokens_per_s : r->samples_per_s);
+    snprintf(text, size, "loss %-8.5g  norm %-8.4g  %s %s/s", r->loss, r->gradient_norm, rate,
+             tokens ? "tokens" : "samples");
+}
+
+static void draw(progress *p, const yoke_step_report *r, int64_t end)
+{
+    char what[160], left[32], head[64];
+    describe(r, what, sizeof what);
+    snprintf(head, sizeof head, "step %lld/%lld", (long long)r->step + 1, (long long)r->steps);
+    text_duration(left,
+                  r->seconds_left * (double)(end - r->step - 1) / fmax(1, (double)(r->steps - r->step - 1)));
+    int columns = (int)strlen(head) + (int)strlen(what) + (int)strlen(left) + 9;
+    fprintf(stderr, "\r\033[K%s ", head);
+    if (columns + BAR_COLUMNS + 2 <= p->run->error_columns) {
+        print_bar(p->run,
+                  (double)(r->step + 1 - p->first) / (double)(end - p->first > 0 ? end - p->first : 1));
+        fputc(' ', stderr);
+    }
+    if (columns <= p->run->error_columns)
+        fprintf(stderr, " %s  %s left", what, left);
+    else
+        fprintf(stderr, " loss %.5g", r->loss);
+    fflush(stderr);
+    p->on_screen = true;
+}
+
+void progress_step(void *context, const yoke_step_report *r)
+{
+    progress *p = context;
+    if (p->first < 0) {
+        p->first = r->step;
+        p->end = p->end < 0 && r->step - p->end < r->steps ? r->step - p->end : r->steps;
+    }
+    bool last = r->step + 1 >= p->end;
+    if (p->run->error_terminal) {
+        double t = now();
+        if (!last && p->on_screen && t - p->last_drawn < .1) return;
+        p->last_drawn = t;
+        draw(p, r, p->end);
+        return;
+    }
+    int64_t all = p->end - p->first, done = r->step + 1 - p->first;
+    if (!last && all > PLAIN_LINES && p->last_printed >= 0 &&
+        done / ((all + PLAIN_LINES - 1) / PLAIN_LINES) ==
+            (done - 1) / ((all + PLAIN_LINES - 1) / PLAIN_LINES))
+        return;
+    char what[160], left[32];
+    describe(r, what, sizeof what);
+    p->last_printed = r->step;
+    int digits = snprintf(NULL, 0, "%lld", (long long)r->steps);
+    fprintf(stderr, "step %*lld/%lld  %s", digits, (long long)r->step + 1, (long long)r->steps, what);
+    if (!last) fprintf(stderr, "  %s left", text_duration(left, r->seconds_left));
+    fputc('\n', stderr);
+    fflush(stderr);
+}
+
+void progress_end(progress *p)
+{
+    if (p->on_screen) fputc('\n', stderr);
+    p->on_screen = false;
+}
+
+void progress_say(progress *p, const char *format, ...)
+{
+    char line[300];
+    va_list rest;
+    va_start(rest, format);
+    vsnprintf(line, sizeof line, format, rest);
+    va_end(rest);
+    progress_clear(p);
+    text_escape(stderr, line, false);
+    if (p->run->error_terminal)
+        p->on_screen = true;
+    else
+        fputc('\n', stderr);
+    fflush(stderr);
+}

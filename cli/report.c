@@ -1,0 +1,180 @@
+/* The report of a training run. */
+#include "report.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "table.h"
+#include "text.h"
+
+static const struct {
+    const char *title, *key;
+    size_t offset;
+} kinds[] = {
+    {"weights", "weights", offsetof(yoke_bytes, weights)},
+    {"gradients", "gradients", offsetof(yoke_bytes, gradients)},
+    {"optimizer", "optimizer", offsetof(yoke_bytes, optimizer)},
+    {"activations", "activations", offsetof(yoke_bytes, activations)},
+    {"movement", "movement", offsetof(yoke_bytes, movement)},
+    {"workspace", "workspace", offsetof(yoke_bytes, workspace)},
+};
+enum { NKINDS = sizeof kinds / sizeof kinds[0] };
+
+static int64_t bytes_of(const yoke_bytes *bytes, int kind)
+{
+    return *(const int64_t *)((const char *)bytes + kinds[kind].offset);
+}
+
+double report_losses(cli *run, const yoke_trainer *trainer)
+{
+    int64_t first = 0, count = 0;
+    const double *losses = yoke_trainer_losses(trainer, &first, &count);
+    double last = count > 0 ? losses[count - 1] : NAN;
+    if (!run->json) return last;
+    json_begin_array(run->json, "steps");
+    for (int64_t i = 0; i < count; i++) {
+        json_begin_object(run->json, NULL);
+        json_integer(run->json, "step", first + i);
+        json_number(run->json, "loss", losses[i]);
+        json_end_object(run->json);
+    }
+    json_end_array(run->json);
+    json_number(run->json, "final_loss", last);
+    return last;
+}
+
+static void write_devices(json *j, const yoke_run_report *report)
+{
+    json_begin_array(j, "devices");
+    for (int i = 0; i < report->ndevices; i++) {
+        const yoke_device_report *d = &report->devices[i];
+        json_begin_object(j, NULL);
+        json_string(j, "name", d->name);
+        json_integer(j, "rank", d->rank);
+        json_begin_object(j, "place");
+        json_integer(j, "dp", d->dp);
+        json_integer(j, "tp", d->tp);
+        json_integer(j, "pp", d->pp);
+        json_integer(j, "cp", d->cp);
+        json_end_object(j);
+        json_string(j, "layers", d->layers);
+        json_integer(j, "predicted_peak_bytes", d->predicted_peak_bytes);
+        json_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
+        json_number(j, "idle_fraction", d->idle_fraction);
+        json_begin_object(j, "bytes");
+        for (int k = 0; k < NKINDS; k++) json_integer(j, kinds[k].key, bytes_of(&d->bytes, k));
+        json_end_object(j);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_report *report)
+{
+    bool none = !(report->step_ms_median > 0);
+    json_integer(j, "steps_done", report->steps_done);
+    json_number(j, "step_ms_median", none ? NAN : report->step_ms_median);
+    json_number(j, "samples_per_s", none ? NAN : report->samples_per_s);
+    json_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
+    json_number(j, "idle_fraction", report->idle_fraction);
+    json_number(j, "simulated_idle_fraction", report->simulated_idle_fraction);
+    write_devices(j, report);
+    json_integer(j, "moved_bytes_per_step", report->moved_bytes_per_step);
+    json_begin_object(j, "moved_by_axis");
+    json_integer(j, "dp", report->moved_dp);
+    json_integer(j, "tp", report->moved_tp);
+    json_integer(j, "pp", report->moved_pp);
+    json_integer(j, "cp", report->moved_cp);
+    json_end_object(j);
+    char *actions = yoke_trainer_actions_run(trainer);
+    json_string(j, "actions_run", actions);
+    free(actions);
+}
+
+/* "weights 1.00 MiB, gradients ...": the kinds of a device in one line. */
+static void note_kinds(table *t, const yoke_bytes *bytes)
+{
+    char line[400] = "", size[32];
+    size_t at = 0;
+    for (int k = 0; k < NKINDS; k++)
+        if (bytes_of(bytes, k))
+            at += (size_t)snprintf(line + at, sizeof line - at, "%s%s %s", at ? ", " : "", kinds[k].title,
+                                   text_size(size, (double)bytes_of(bytes, k)));
+    table_note(t, line);
+}
+
+static void print_device(table *t, const yoke_device_report *d, bool wide)
+{
+    char size[32];
+    table_cell(t, "%s", d->name);
+    table_cell(t, "%s", text_size(size, (double)d->predicted_peak_bytes));
+    table_cell(t, "%s", text_size(size, (double)d->measured_peak_bytes));
+    table_cell(t, isfinite(d->idle_fraction) ? "%.0f %%" : "-", 100 * d->idle_fraction);
+    for (int k = 0; wide && k < NKINDS; k++) {
+        int64_t bytes = bytes_of(&d->bytes, k);
+        table_cell(t, "%s", bytes ? text_size(size, (double)bytes) : "-");
+    }
+    if (!wide) note_kinds(t, &d->bytes);
+}
+
+/* One row a device; a narrow terminal gets the kinds of bytes below the row. */
+static void print_devices(const cli *run, const yoke_run_report *report)
+{
+    static const char *const titles[] = {"<device",  "predicted", "measured",  "idle",
+                                         "weights",  "gradients", "optimizer", "activations",
+                                         "movement", "workspace", NULL};
+    static const char *const narrow[] = {"<device", "predicted", "measured", "idle", NULL};
+    enum { SHOWN_MAX = 64, WIDE_COLUMNS = 110 };
+    bool wide = !run->out_terminal || run->columns >= WIDE_COLUMNS;
+    table *t = table_create(wide ? titles : narrow);
+    for (int i = 0; i < report->ndevices && i < SHOWN_MAX; i++) {
+        print_device(t, &report->devices[i], wide);
+        if (report->ndevices > 1 && report->devices[i].layers[0]) table_note(t, report->devices[i].layers);
+    }
+    fputc('\n', run->out);
+    table_print(t, run->out, wide ? WIDE_COLUMNS : run->columns, run->out_colour);
+    table_destroy(t);
+    if (report->ndevices > SHOWN_MAX) fprintf(run->out, "  and %d more\n", report->ndevices - SHOWN_MAX);
+}
+
+static void print_moved(const cli *run, const yoke_run_report *report)
+{
+    const struct {
+        const char *axis;
+        int64_t bytes;
+    } axes[] = {{"data", report->moved_dp},
+                {"tensor", report->moved_tp},
+                {"pipeline", report->moved_pp},
+                {"context", report->moved_cp}};
+    char size[32];
+    fprintf(run->out, "\nmoved per step %s", text_size(size, (double)report->moved_bytes_per_step));
+    const char *before = " (";
+    for (int i = 0; i < 4; i++)
+        if (axes[i].bytes > 0) {
+            fprintf(run->out, "%s%s %s", before, axes[i].axis, text_size(size, (double)axes[i].bytes));
+            before = ", ";
+        }
+    fputs(before[0] == ',' ? ")\n" : "\n", run->out);
+}
+
+int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
+{
+    yoke_run_report report;
+    char rate[32];
+    if (yoke_trainer_report(trainer, &report) != YOKE_OK) return cli_fail_library(run);
+    double last = report_losses(run, trainer);
+    if (run->json) write_run(run->json, trainer, &report);
+    if (isnan(last)) {
+        fprintf(run->out, "nothing to do: %lld steps were done before\n", (long long)report.steps_done);
+        return 0;
+    }
+    fprintf(run->out, "final loss     %.6g after %lld", last, (long long)report.steps_done);
+    if (steps > 0) fprintf(run->out, " of %lld", (long long)steps);
+    fprintf(run->out, " steps\nstep time      %.3g ms (median)\n", report.step_ms_median);
+    fprintf(run->out, "throughput     %s samples/s", text_count(rate, report.samples_per_s));
+    if (report.tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report.tokens_per_s));
+    fputc('\n', run->out);
+    print_devices(run, &report);
+    print_moved(run, &report);
+    return 0;
+}

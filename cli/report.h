@@ -1,0 +1,15 @@
+/* What a training run was, as text and as JSON. */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include "cli.h"
+#include "yoke/train.h"
+
+/* The losses of this run as JSON (`steps`, `final_loss`); returns the last one, NaN where no step was done.
+ */
+double report_losses(cli *run, const yoke_trainer *trainer);
+/* Everything: losses, times, devices, bytes moved, the actions that ran. steps: the job's total, 0 unknown.
+ * Returns the exit code. */
+int report_run(cli *run, yoke_trainer *trainer, int64_t steps);
+
+#endif

@@ -1,0 +1,173 @@
+/* Text for people. Nothing here knows of commands or of the library. */
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int text_utf8_length(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    if (s[0] < 0x80) return s[0] != 0;
+    int length = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
+                 : (s[0] & 0xF0) == 0xE0        ? 3
+                 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
+                                                : 0;
+    for (int i = 1; i < length; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    /* overlong forms, surrogates, past U+10FFFF */
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return length;
+}
+
+void text_escape(FILE *out, const char *text, bool lines)
+{
+    while (*text) {
+        unsigned char c = (unsigned char)*text;
+        int length = text_utf8_length(text);
+        bool control = c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[1] < 0xA0);
+        if (lines && (c == '\n' || c == '\t')) control = false;
+        if (length == 0 || control) {
+            for (int i = 0; i < (length ? length : 1); i++) fprintf(out, "\\x%02x", (unsigned char)*text++);
+            continue;
+        }
+        fwrite(text, 1, (size_t)length, out);
+        text += length;
+    }
+}
+
+char *text_escaped(const char *text, bool lines)
+{
+    char *buffer = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&buffer, &size);
+    if (!out) return NULL;
+    text_escape(out, text, lines);
+    if (fclose(out) != 0) {
+        free(buffer);
+        return NULL;
+    }
+    return buffer;
+}
+
+int text_columns(const char *text)
+{
+    int columns = 0;
+    for (; *text; text++) columns += ((unsigned char)*text & 0xC0) != 0x80;
+    return columns;
+}
+
+char *text_size(char buffer[32], double bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    int unit = 0;
+    while (bytes >= 1024 && unit < 5) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(buffer, 32, unit == 0 ? "%.0f %s" : bytes < 10 ? "%.2f %s" : "%.1f %s", bytes, units[unit]);
+    return buffer;
+}
+
+char *text_count(char buffer[32], double count)
+{
+    static const char units[] = {0, 'k', 'M', 'G', 'T'};
+    int unit = 0;
+    while (count >= 1e4 && unit < 4) {
+        count /= 1e3;
+        unit++;
+    }
+    int digits = count >= 1000 ? 0 : count >= 100 ? 1 : count >= 10 ? 2 : 3;
+    if (unit > 0) digits = count >= 100 ? 0 : 1;
+    snprintf(buffer, 32, "%.*f%s", digits, count, unit ? (char[]){units[unit], 0} : "");
+    return buffer;
+}
+
+char *text_duration(char buffer[32], double seconds)
+{
+    if (!(seconds >= 0 && seconds < 1e9))
+        snprintf(buffer, 32, "?");
+    else if (seconds < 9.95)
+        snprintf(buffer, 32, "%.1f s", seconds);
+    else if (seconds < 86400) {
+        long s = (long)(seconds + .5);
+        if (s < 3600)
+            snprintf(buffer, 32, "%ld:%02ld", s / 60, s % 60);
+        else
+            snprintf(buffer, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    } else
+        snprintf(buffer, 32, "%ld d %02ld h", (long)(seconds / 86400), (long)(seconds / 3600) % 24);
+    return buffer;
+}
+
+char *text_thousands(char buffer[32], int64_t number)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)number), at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-') buffer[at++] = ',';
+        buffer[at++] = digits[i];
+    }
+    buffer[at] = '\0';
+    return buffer;
+}
+
+enum { WORD_MAX = 40 };
+
+/* Optimal string alignment: insertions, deletions, changes and exchanges of neighbours cost 1 each. */
+static int distance(const char *a, const char *b)
+{
+    int n = (int)strnlen(a, WORD_MAX), m = (int)strnlen(b, WORD_MAX), d[WORD_MAX + 1][WORD_MAX + 1];
+    for (int i = 0; i <= n; i++) d[i][0] = i;
+    for (int j = 0; j <= m; j++) d[0][j] = j;
+    for (int i = 1; i <= n; i++)
+        for (int j = 1; j <= m; j++) {
+            int least = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < least) least = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < least) least = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < least)
+                least = d[i - 2][j - 2] + 1;
+            d[i][j] = least;
+        }
+    return d[n][m];
+}
+
+const char *text_nearest(const char *word, const char *const *names, int count, size_t stride)
+{
+    const char *best = NULL;
+    int least = (int)strnlen(word, WORD_MAX) / 2 + 2;
+    for (int i = 0; i < count; i++) {
+        const char *name = *(const char *const *)((const char *)names + stride * (size_t)i);
+        int d = distance(word, name);
+        if (d < least) {
+            least = d;
+            best = name;
+        }
+    }
+    return best;
+}
+
+void text_wrap(FILE *out, const char *text, int indent, int width)
+{
+    int column = indent;
+    while (*text) {
+        int length = (int)strcspn(text, " \n");
+        if (column > indent && column + 1 + length > width) {
+            fprintf(out, "\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        fwrite(text, 1, (size_t)length, out);
+        column += length; /* bytes: help is ASCII, and a sentence with more breaks a little early */
+        text += length;
+        if (*text == '\n') {
+            fprintf(out, "\n%*s", text[1] ? indent : 0, "");
+            column = indent;
+        }
+        text += *text != '\0';
+    }
+    fputc('\n', out);
+}

@@ -1,0 +1,39 @@
+/* Text for people: bytes made printable, sizes, rates, times, and the nearest known word. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Writes `text` as valid UTF-8: bytes that are no UTF-8 and control characters (C1 too) become \xNN, so that
+ * input in a message can neither break a terminal nor a JSON document. lines: newlines and tabs stay as they
+ * are. */
+void text_escape(FILE *out, const char *text, bool lines);
+/* The same into a new string, freed by the caller; NULL when memory is out. */
+char *text_escaped(const char *text, bool lines);
+
+/* Length in bytes of the well-formed UTF-8 character at `text` (a NUL-terminated string); 0 where there is
+ * none. */
+int text_utf8_length(const char *text);
+/* Columns that UTF-8 text takes: its characters, each taken as one. */
+int text_columns(const char *text);
+
+/* "1.50 GiB", "12 bytes". Returns buffer. */
+char *text_size(char buffer[32], double bytes);
+/* "12.3k" for counts and rates. */
+char *text_count(char buffer[32], double count);
+/* "0.9 s", "2:05", "1:02:03", "4 d 02 h". */
+char *text_duration(char buffer[32], double seconds);
+/* "1,234,567". */
+char *text_thousands(char buffer[32], int64_t number);
+
+/* The nearest of `count` names by edit distance, letters exchanged counting once; NULL if none is near.
+ * names[i] lies `stride` bytes after names[i - 1], so that a table's own column can be given. */
+const char *text_nearest(const char *word, const char *const *names, int count, size_t stride);
+
+/* Prints `text` with lines broken at spaces before column `width`; every line starts with `indent` spaces,
+ * the first one where the caller stands already. */
+void text_wrap(FILE *out, const char *text, int indent, int width);
+
+#endif
