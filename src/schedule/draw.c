@@ -58,7 +58,7 @@ static void survey(picture *p, const yoke_timeline *timeline, int columns)
      * width */
     double cell_columns = floor(shortest * p->scale + 1e-9);
     if (cell_columns >= 1 && cell_columns > shortest * p->scale * 2 / 3) p->scale = cell_columns / shortest;
-    int used = (int)ceil(timeline->makespan * p->scale - 1e-6);
+    int used = (int)floor(timeline->makespan * p->scale + 0.5);
     p->columns = used < columns ? used : columns;
 }
 
