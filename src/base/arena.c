@@ -1,0 +1,76 @@
+/* A bump allocator over a list of blocks. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct yki_arena_block {
+    struct yki_arena_block *next;
+    size_t used, capacity;
+    max_align_t data[];
+};
+
+void *yki_arena_alloc(yki_arena *arena, size_t bytes)
+{
+    size_t rounded = (bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    struct yki_arena_block *block = arena->block;
+    if (!block || block->capacity - block->used < rounded) {
+        size_t capacity = rounded > (1 << 16) ? rounded : (1 << 16);
+        if (rounded < bytes || !(block = calloc(1, sizeof *block + capacity))) {
+            arena->failed = true;
+            return NULL;
+        }
+        block->capacity = capacity;
+        block->next = arena->block;
+        arena->block = block;
+    }
+    void *data = (char *)block->data + block->used;
+    block->used += rounded;
+    return data;
+}
+
+char *yki_arena_copy(yki_arena *arena, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = yki_arena_alloc(arena, bytes);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return copy;
+}
+
+char *yki_arena_print(yki_arena *arena, const char *format, ...)
+{
+    char buffer[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(buffer, sizeof buffer, format, arguments);
+    va_end(arguments);
+    return yki_arena_copy(arena, buffer);
+}
+
+void yki_arena_release(yki_arena *arena)
+{
+    for (struct yki_arena_block *block = arena->block, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    *arena = (yki_arena){0};
+}
+
+void *yki_arena_grow(yki_arena *arena, void *data, int *capacity, int count, size_t bytes)
+{
+    if (count <= *capacity)
+        return data;
+    int larger = *capacity ? *capacity : 8;
+    while (larger < count) larger *= 2;
+    void *copy = yki_arena_alloc(arena, (size_t)larger * bytes);
+    if (!copy)
+        return NULL;
+    if (data)
+        memcpy(copy, data, (size_t)*capacity * bytes);
+    *capacity = larger;
+    return copy;
+}

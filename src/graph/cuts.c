@@ -1,0 +1,167 @@
+/* How a cut along an axis passes through each operator: which states it wants of its inputs, which its outputs have.
+ * A linear layer on whole rows is cut by its outputs (column-parallel, after Shoeybi et al., Megatron-LM, 2019); on rows
+ * that are cut already it is cut by its inputs (row-parallel), and leaves a sum to be taken. */
+#include <stdio.h>
+
+#include "base/fail.h"
+#include "graph/op_rules.h"
+
+static const yki_value *input(const yki_cut_query *query, int i)
+{
+    return &query->model->values[query->node->in[i]];
+}
+
+static const char *layer_name(const yki_cut_query *query)
+{
+    int layer = query->node->layer;
+    return layer >= 0 ? query->model->layers[layer].name : "input";
+}
+
+static bool sharded_last(const yki_cut_query *query, int i)
+{
+    return query->in[i].state == YKI_SHARDED && query->in[i].dim == input(query, i)->ndim - 1;
+}
+
+static void replicate(yki_cut_query *query)
+{
+    for (int i = 0; i < query->node->nin; i++) query->in[i] = YKI_SPEC_REPLICATED;
+    for (int i = 0; i < query->node->nout; i++) query->out[i] = YKI_SPEC_REPLICATED;
+}
+
+yoke_status yki_cut_linear(yki_cut_query *query)
+{
+    const yki_node *node = query->node;
+    int last = input(query, 0)->ndim - 1;
+    bool row = sharded_last(query, 0) && query->in[0].sections == 1 &&
+               (query->free[1] || (query->in[1].state == YKI_SHARDED && query->in[1].dim == 1 &&
+                                   query->in[1].unit == query->in[0].unit));
+    if (row) {
+        query->in[1] = yki_spec_sharded(1, 1, query->in[0].unit);
+        query->in[2] = YKI_SPEC_REPLICATED; /* added by the first rank alone */
+        query->out[0] = YKI_SPEC_PARTIAL;
+        return YOKE_OK;
+    }
+    if (!query->free[1] && query->in[1].state != YKI_SHARDED) {
+        replicate(query);
+        return YOKE_OK;
+    }
+    if (!query->free[1] && query->in[1].dim != 0)
+        return yki_fail(YOKE_INVALID, "layer '%s' shares a weight that is cut by its inputs elsewhere: tensor parallelism cannot cut it both ways",
+                        layer_name(query));
+    query->in[0] = YKI_SPEC_REPLICATED;
+    query->in[1] = yki_spec_sharded(0, node->sections, node->unit);
+    query->in[2] = yki_spec_sharded(0, node->sections, node->unit);
+    query->out[0] = yki_spec_sharded(last, node->sections, node->unit);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_conv2d(yki_cut_query *query)
+{
+    query->in[0] = YKI_SPEC_REPLICATED;
+    query->in[1] = query->in[2] = query->out[0] = yki_spec_sharded(0, 1, 1);
+    return YOKE_OK;
+}
+
+/* the output is cut as the first input is */
+yoke_status yki_cut_follow(yki_cut_query *query)
+{
+    if (query->in[0].state == YKI_PARTIAL)
+        query->in[0] = YKI_SPEC_REPLICATED;
+    bool image = query->node->op == YKI_KERNEL_MAXPOOL2D || query->node->op == YKI_KERNEL_AVGPOOL2D;
+    if (image && query->in[0].state == YKI_SHARDED && query->in[0].dim != 0)
+        query->in[0] = YKI_SPEC_REPLICATED;
+    for (int i = 0; i < query->node->nout; i++) query->out[i] = query->in[0];
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_flatten(yki_cut_query *query)
+{
+    const yki_value *x = input(query, 0);
+    yki_spec spec = query->in[0];
+    if (spec.state != YKI_SHARDED || spec.dim != 0 || spec.sections != 1) {
+        replicate(query);
+        return YOKE_OK;
+    }
+    int64_t inner = 1;
+    for (int i = 1; i < x->ndim; i++) inner *= x->dims[i];
+    query->out[0] = yki_spec_sharded(0, 1, spec.unit * inner);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_embed(yki_cut_query *query)
+{
+    bool rows = query->node->sections == 0;
+    if (!query->free[1])
+        rows = query->in[1].dim == 0;
+    query->in[0] = YKI_SPEC_REPLICATED;
+    query->in[1] = yki_spec_sharded(rows ? 0 : 1, 1, 1);
+    query->out[0] = rows ? YKI_SPEC_PARTIAL : yki_spec_sharded(input(query, 0)->ndim, 1, 1);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_add(yki_cut_query *query)
+{
+    if (query->in[0].state == YKI_SHARDED && yki_spec_equal(query->in[0], query->in[1]))
+        query->out[0] = query->in[0];
+    else
+        replicate(query);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_attention(yki_cut_query *query)
+{
+    int64_t heads = query->node->attr.global, width = input(query, 0)->dims[1] / 3 / heads;
+    if (heads % query->ranks)
+        return yki_fail(YOKE_INVALID,
+                        "layer '%s' has %lld attention heads, which tensor parallelism over %d devices cannot divide; choose a tp that divides the heads",
+                        layer_name(query), (long long)heads, query->ranks);
+    if (!sharded_last(query, 0) || query->in[0].sections != 3 || query->in[0].unit != width) {
+        replicate(query);
+        return YOKE_OK;
+    }
+    query->out[0] = yki_spec_sharded(1, 1, width);
+    query->out[1] = yki_spec_sharded(0, 1, 1);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_xent_max(yki_cut_query *query)
+{
+    if (sharded_last(query, 0)) {
+        query->out[0] = (yki_spec){.state = YKI_PARTIAL, .reduction = YKI_MAX};
+        return YOKE_OK;
+    }
+    replicate(query);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_xent_sum(yki_cut_query *query)
+{
+    bool cut = sharded_last(query, 0);
+    yki_spec logits = query->in[0];
+    replicate(query);
+    if (cut) {
+        query->in[0] = logits;
+        query->out[0] = YKI_SPEC_PARTIAL;
+    }
+    return YOKE_OK;
+}
+
+/* inputs: max, stats, then logits and targets for the gradient */
+yoke_status yki_cut_xent_loss(yki_cut_query *query)
+{
+    yki_spec logits = query->in[2];
+    bool cut = sharded_last(query, 2);
+    replicate(query);
+    if (cut)
+        query->in[2] = logits;
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_mse(yki_cut_query *query)
+{
+    if (query->in[0].state == YKI_SHARDED && query->in[0].sections == 1)
+        query->in[1] = query->in[0];
+    else
+        replicate(query);
+    return YOKE_OK;
+}

@@ -1,0 +1,118 @@
+/* The graph: logical tensors and operators of a model's forward pass. Shapes are global; nothing here knows a layout.
+ * Operators are named by the kernel that computes them, so that one table (ops.h) describes both.
+ *
+ * Invariants: nodes stand in the order in which they were made, which is a topological one; a value has one producer;
+ * parameters have none. Everything lives in the model's arena. */
+#ifndef YKI_GRAPH_GRAPH_H
+#define YKI_GRAPH_GRAPH_H
+
+#include "backend/kernel.h"
+#include "base/arena.h"
+#include "move/move.h"
+#include "yoke/model.h"
+
+/* What a node does: a kernel, or one of these. A movement m is YKI_OP_MOVE + m. */
+enum {
+    YKI_OP_INPUT = YKI_KERNEL_COUNT, /* -> the samples */
+    YKI_OP_TARGET,                   /* -> what the loss compares with */
+    YKI_OP_RESHAPE,                  /* x -> y: the same elements in another shape */
+    YKI_OP_MOVE,
+    YKI_OP_COUNT = YKI_OP_MOVE + YKI_MOVE_COUNT,
+};
+
+enum { YKI_MAX_INPUTS = 5, YKI_MAX_OUTPUTS = 3 };
+
+typedef enum yki_role {
+    YKI_ROLE_ACTIVATION, /* in the precision of the run */
+    YKI_ROLE_STATISTIC,  /* always f32 */
+    YKI_ROLE_INDEX,      /* i32 */
+    YKI_ROLE_PARAMETER,
+} yki_role;
+
+typedef struct yki_value {
+    yki_role role;
+    bool per_sample; /* dims are those of one sample, and there are as many as the micro-batch has */
+    bool per_row;    /* one number for each row of something: kernels that see rows see a vector */
+    int ndim;
+    int64_t dims[YOKE_MAX_DIMS];
+    int producer;  /* node; -1: a parameter */
+    int parameter; /* -1: none */
+    int device;
+} yki_value;
+
+typedef enum yki_init { YKI_INIT_ZERO, YKI_INIT_ONE, YKI_INIT_UNIFORM, YKI_INIT_NORMAL } yki_init;
+
+/* A parameter: logical name and shape, as files have it. */
+typedef struct yki_parameter {
+    const char *name;
+    int ndim;
+    int64_t dims[YOKE_MAX_DIMS]; /* as in files */
+    bool transposed; /* kept as [dims[1], dims[0]] in memory: products read rows of one output (docs/performance.md) */
+    yki_init init;
+    double init_scale; /* uniform: +-scale; normal: standard deviation */
+    int value;
+} yki_parameter;
+
+typedef struct yki_node {
+    int op;
+    yki_attr attr;
+    int nin, in[YKI_MAX_INPUTS]; /* values; -1: an absent operand */
+    int nout, out[YKI_MAX_OUTPUTS];
+    int layer;
+    /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole heads).
+     * EMBED: sections 0 where the table is cut by rows. */
+    int64_t sections, unit;
+} yki_node;
+
+/* A layer: what a person wrote down, and where a pipeline may cut before. */
+typedef struct yki_layer {
+    const char *name;
+    int device; /* -1: the layout decides */
+    bool cut;   /* a pipeline may cut before it */
+} yki_layer;
+
+struct yoke_model {
+    yki_arena arena;
+    yki_value *values;
+    int nvalues, cvalues;
+    yki_node *nodes;
+    int nnodes, cnodes;
+    yki_parameter *parameters;
+    int nparameters, cparameters;
+    yki_layer *layers;
+    int nlayers, clayers;
+    int input, target, output; /* values; -1: none */
+    yoke_loss loss;
+    bool finished;
+    bool is_sequence; /* samples are sequences of tokens */
+    /* the builder */
+    yoke_error error; /* the first; status YOKE_OK: none */
+    int device;       /* -1: none named */
+    char prefix[96];
+    char name[96]; /* of the next layer; "" its number */
+    int number;    /* of the next layer without a name */
+};
+
+/* Elements of a value: of one sample where it is per sample. */
+int64_t yki_value_elems(const yki_value *value);
+
+/* Building, without layers and names: a node with its inputs; outputs are inferred by the operator's descriptor.
+ * Returns the first output's value, or -1 with the model's error set. */
+int yki_graph_node(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in);
+/* As above, with how outputs may be cut. */
+int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in, int64_t sections,
+                       int64_t unit);
+/* A parameter's value. dims as in files. */
+int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
+                        yki_init init, double init_scale);
+/* A new value produced by the node under construction. */
+int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim, const int64_t *dims);
+/* Starts a layer: its name is prefix + name, or prefix + number. Nodes made until the next one belong to it. */
+const char *yki_graph_layer(yoke_model *model, bool cut);
+/* Sets the model's error unless it has one. */
+void yki_graph_fail(yoke_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Layers whose output reaches no loss, or which the input does not reach: YOKE_INVALID names the first. */
+yoke_status yki_graph_check_connected(const yoke_model *model);
+
+#endif

@@ -1,0 +1,55 @@
+/* What the descriptors of ops.c are made of: shape inference, cuts and gradients, one function an operator. */
+#ifndef YKI_GRAPH_OP_RULES_H
+#define YKI_GRAPH_OP_RULES_H
+
+#include "graph/ops.h"
+
+/* shapes.c */
+void yki_infer_input(yoke_model *model, yki_node *node);
+void yki_infer_linear(yoke_model *model, yki_node *node);
+void yki_infer_conv2d(yoke_model *model, yki_node *node);
+void yki_infer_maxpool2d(yoke_model *model, yki_node *node);
+void yki_infer_avgpool2d(yoke_model *model, yki_node *node);
+void yki_infer_flatten(yoke_model *model, yki_node *node);
+void yki_infer_embed(yoke_model *model, yki_node *node);
+void yki_infer_same(yoke_model *model, yki_node *node);
+void yki_infer_layernorm(yoke_model *model, yki_node *node);
+void yki_infer_rmsnorm(yoke_model *model, yki_node *node);
+void yki_infer_attention(yoke_model *model, yki_node *node);
+void yki_infer_row_statistic(yoke_model *model, yki_node *node);
+void yki_infer_xent_sum(yoke_model *model, yki_node *node);
+void yki_infer_xent_loss(yoke_model *model, yki_node *node);
+void yki_infer_nothing(yoke_model *model, yki_node *node);
+
+/* cuts.c */
+yoke_status yki_cut_linear(yki_cut_query *query);
+yoke_status yki_cut_conv2d(yki_cut_query *query);
+yoke_status yki_cut_follow(yki_cut_query *query);
+yoke_status yki_cut_flatten(yki_cut_query *query);
+yoke_status yki_cut_embed(yki_cut_query *query);
+yoke_status yki_cut_add(yki_cut_query *query);
+yoke_status yki_cut_attention(yki_cut_query *query);
+yoke_status yki_cut_xent_max(yki_cut_query *query);
+yoke_status yki_cut_xent_sum(yki_cut_query *query);
+yoke_status yki_cut_xent_loss(yki_cut_query *query);
+yoke_status yki_cut_mse(yki_cut_query *query);
+
+/* gradients.c */
+void yki_gradient_linear(yki_grad_context *context);
+void yki_gradient_conv2d(yki_grad_context *context);
+void yki_gradient_maxpool2d(yki_grad_context *context);
+void yki_gradient_avgpool2d(yki_grad_context *context);
+void yki_gradient_reshape(yki_grad_context *context);
+void yki_gradient_embed(yki_grad_context *context);
+void yki_gradient_position(yki_grad_context *context);
+void yki_gradient_layernorm(yki_grad_context *context);
+void yki_gradient_rmsnorm(yki_grad_context *context);
+void yki_gradient_activate(yki_grad_context *context);
+void yki_gradient_softmax(yki_grad_context *context);
+void yki_gradient_dropout(yki_grad_context *context);
+void yki_gradient_add(yki_grad_context *context);
+void yki_gradient_attention(yki_grad_context *context);
+void yki_gradient_xent_loss(yki_grad_context *context);
+void yki_gradient_mse(yki_grad_context *context);
+
+#endif

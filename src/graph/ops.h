@@ -1,0 +1,89 @@
+/* Operators: one descriptor each. Shapes, how a tensor-parallel cut passes through, gradient, work. */
+#ifndef YKI_GRAPH_OPS_H
+#define YKI_GRAPH_OPS_H
+
+#include "graph/graph.h"
+
+/* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in units. */
+typedef struct yki_spec {
+    yki_state state;
+    int dim;
+    int64_t sections, unit;
+    yki_reduction reduction; /* partial: what is still to be taken */
+} yki_spec;
+
+#define YKI_SPEC_REPLICATED ((yki_spec){.state = YKI_REPLICATED})
+#define YKI_SPEC_PARTIAL ((yki_spec){.state = YKI_PARTIAL, .reduction = YKI_SUM})
+
+static inline yki_spec yki_spec_sharded(int dim, int64_t sections, int64_t unit)
+{
+    return (yki_spec){.state = YKI_SHARDED, .dim = dim, .sections = sections, .unit = unit};
+}
+
+bool yki_spec_equal(yki_spec a, yki_spec b);
+
+/* n over k: the first n mod k get one more. */
+static inline int64_t yki_share(int64_t n, int k, int i) { return n / k + (i < n % k); }
+static inline int64_t yki_share_start(int64_t n, int k, int i) { return n / k * i + (i < n % k ? i : n % k); }
+
+/* Elements of a dim of `size` that rank i of k holds under a spec, and the first of them (in each section). */
+int64_t yki_spec_share(yki_spec spec, int64_t size, int k, int i);
+int64_t yki_spec_start(yki_spec spec, int64_t size, int k, int i);
+
+/* A question to an operator's rule: given the states of its inputs along an axis of `ranks`, which states does it want
+ * (rewritten in place), and which do its outputs have? Parameters not placed yet are `free`. */
+typedef struct yki_cut_query {
+    const yoke_model *model;
+    const yki_node *node;
+    int ranks;
+    yki_spec in[YKI_MAX_INPUTS];
+    bool free[YKI_MAX_INPUTS];
+    yki_spec out[YKI_MAX_OUTPUTS];
+} yki_cut_query;
+
+/* Builds the backward pass of one node of a placed graph; implemented by plan/grad.c. Handles are values of that graph;
+ * -1 is none. */
+typedef struct yki_grad_context yki_grad_context;
+struct yki_grad_context {
+    int (*in)(yki_grad_context *context, int i);   /* the node's input */
+    int (*out)(yki_grad_context *context, int i);  /* its output */
+    int (*dout)(yki_grad_context *context, int i); /* the gradient of its output; -1: none */
+    bool (*wanted)(yki_grad_context *context, int i); /* does input i need a gradient? */
+    const yki_attr *attr;
+    /* Emits a node: op over inputs; the new value has the shape and role of value `like`. */
+    int (*emit)(yki_grad_context *context, int op, const yki_attr *attr, int nin, const int *in, int like);
+    /* Emits a node whose outputs are gradients of the parameters at inputs a and b (-1: none) of the node. */
+    void (*emit_parameter)(yki_grad_context *context, int op, int nin, const int *in, int a, int b);
+    /* Says that `value` is (part of) the gradient of input i. */
+    void (*give)(yki_grad_context *context, int i, int value);
+};
+
+typedef enum yki_rank_view {
+    YKI_VIEW_ROWS,  /* kernels see [rows, last dim] */
+    YKI_VIEW_WHOLE, /* kernels see [n, dims...] */
+    YKI_VIEW_FLAT,  /* kernels see [elements] */
+} yki_rank_view;
+
+typedef struct yki_op_info {
+    const char *name;
+    void (*infer)(yoke_model *model, yki_node *node); /* makes the outputs; sets the model's error */
+    yoke_status (*cut)(yki_cut_query *query);         /* NULL: every input replicated */
+    void (*gradient)(yki_grad_context *context);      /* NULL: nothing flows back */
+    double (*flops)(const yki_launch *launch);        /* NULL: as many as its views have elements */
+    yki_rank_view view;
+    int kernel_inputs; /* inputs that the kernel is given; the rest is for the gradient. 0: all */
+    bool in_place;     /* the first output may take the first input's memory */
+    bool root;         /* its gradient needs no gradient of its outputs */
+} yki_op_info;
+
+/* FLOPs and bytes of a launch, by its shapes. */
+double yki_launch_flops(const yki_launch *launch);
+double yki_launch_bytes(const yki_launch *launch);
+
+/* The view that a kernel is given of a tensor of these dims, n samples of it (per_sample) or itself. */
+yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim, const int64_t *dims);
+
+/* The descriptor of an operator; every op that a model may hold has one, backward kernels a name and a view. */
+const yki_op_info *yki_op(int op);
+
+#endif

@@ -1,0 +1,234 @@
+/* The compiler: a model under a layout becomes programs. Passes in their order: parts (which layer runs where), place
+ * (states and movements), grad (the backward pass), schedule, memory (an offset for every buffer), check.
+ *
+ * A program has one body of instructions per part and action kind, shared by all micro-batches: operands name a space
+ * and an offset, and an action's slot says where that space lies for its micro-batch. Shapes count samples by a symbol,
+ * n, so that full, uneven and ragged micro-batches run the same body; memory is planned for the largest n. */
+#ifndef YKI_PLAN_PLAN_H
+#define YKI_PLAN_PLAN_H
+
+#include "backend/backend.h"
+#include "graph/ops.h"
+#include "yoke/job.h"
+#include "yoke/layout.h"
+#include "yoke/schedule.h"
+#include "yoke/train.h"
+
+/* --- the mesh --- */
+
+typedef enum yki_axis { YKI_AXIS_TP, YKI_AXIS_CP, YKI_AXIS_DP, YKI_AXIS_PP, YKI_AXIS_COUNT } yki_axis;
+
+typedef struct yki_mesh {
+    int degree[YKI_AXIS_COUNT];
+    int nranks;
+} yki_mesh;
+
+yki_mesh yki_mesh_of(const yoke_layout *layout);
+/* Coordinates of a rank; tp runs fastest. */
+void yki_mesh_place(const yki_mesh *mesh, int rank, int place[YKI_AXIS_COUNT]);
+int yki_mesh_rank(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT]);
+
+/* --- placed graphs: one a part, as one tensor-parallel rank sees it --- */
+
+typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BODY_COUNT } yki_body;
+
+typedef struct yki_placed_value {
+    yki_role role;
+    bool per_sample, per_row;
+    bool moved;        /* received from another part: counts as movement */
+    bool kept;         /* not to be overwritten in its body: others read it */
+    bool flat;         /* of a parameter's gradient */
+    bool wants;        /* a gradient flows to it */
+    int ndim;
+    int64_t dims[YOKE_MAX_DIMS]; /* local */
+    int parameter;     /* of the weight, or of the weight whose gradient it is; -1 */
+    bool is_gradient;  /* of a parameter */
+    int producer;      /* node; -1 */
+    int storage;       /* filled by the memory pass */
+} yki_placed_value;
+
+typedef struct yki_placed_node {
+    int op;
+    yki_attr attr;
+    int nin, in[YKI_MAX_INPUTS], nout, out[YKI_MAX_OUTPUTS];
+    int layer;
+    yki_body body;     /* F, B or W */
+    double order;      /* in the body */
+    int edge;          /* copy, its gradient */
+    bool sends, gradient_copy;
+    bool skip_bias;    /* row-parallel: the first rank adds it */
+    bool counts_loss;  /* this rank's loss is part of the global one */
+    yki_cut cut;       /* gathers and shards along tp; shares in the arena */
+    yki_reduction reduction;
+} yki_placed_node;
+
+typedef struct yki_placed {
+    yki_placed_value *values;
+    int nvalues, cvalues;
+    yki_placed_node *nodes;
+    int nnodes, cnodes;
+    int output; /* the model's output here; -1: in another part */
+    yki_spec output_spec;
+} yki_placed;
+
+/* A value that goes from one part to another, and its gradient back. */
+typedef struct yki_edge {
+    int from, to;              /* parts */
+    int value, imported;       /* placed values: in `from`, in `to`; -1: a token of no bytes, for order only */
+    int gradient_sent, gradient_received; /* in `to`, in `from`; -1: no bytes */
+    int64_t bytes_per_sample;  /* of the value */
+    bool pads; /* made for order only */
+} yki_edge;
+
+typedef struct yki_param_place {
+    yki_spec spec;      /* over tp */
+    bool placed;
+    uint64_t stages;    /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
+    int first_stage, last_stage;
+} yki_param_place;
+
+/* --- programs --- */
+
+typedef enum yki_space {
+    YKI_SPACE_NONE,
+    YKI_SPACE_WEIGHT,   /* in the precision of compute */
+    YKI_SPACE_GRADIENT, /* f32 */
+    YKI_SPACE_STASH,    /* one slot a micro-batch, from F to B */
+    YKI_SPACE_STASH_W,  /* from F to W */
+    YKI_SPACE_HOLD,     /* from B to W */
+    YKI_SPACE_SEND,     /* gradients on their way; one slot a micro-batch, an area an edge */
+    YKI_SPACE_TEMP,     /* within one body */
+} yki_space;
+
+enum { YKI_GROUPS = 3 }; /* stash, stash_w, hold */
+
+typedef struct yki_operand {
+    yki_space space;
+    int index; /* send: the edge */
+    int64_t offset;
+    yki_rank_view form;
+    yki_dtype dtype;
+    bool per_sample;
+    int ndim;
+    int64_t dims[YOKE_MAX_DIMS];
+} yki_operand;
+
+typedef struct yki_instruction {
+    int op, layer;
+    const yki_attr *attr;
+    int noperands;
+    yki_operand operands[YKI_MAX_VIEWS];
+    int ninputs;
+    int gradient[2]; /* parameters whose gradient operands [ninputs], [ninputs + 1] are; -1 */
+    int edge;
+    bool sends, gradient_copy, counts_loss;
+    yki_axis axis;
+    yki_cut cut;
+    yki_reduction reduction;
+    int number; /* among the program's kernel instructions: where its prepared kernel stands; -1 */
+} yki_instruction;
+
+typedef struct yki_code {
+    int count;
+    yki_instruction *instructions;
+} yki_code;
+
+typedef struct yki_part_program {
+    int part;
+    bool present[YKI_BODY_COUNT];
+    yki_code body[YKI_BODY_COUNT];
+    int64_t group_offset[YKI_GROUPS], group_bytes[YKI_GROUPS]; /* of one slot */
+    int group_slots[YKI_GROUPS];
+    const int *slot[YKI_GROUPS]; /* of each micro-batch */
+} yki_part_program;
+
+/* Where a parameter lies on a rank. Offsets are from the arena's start; -1: not there. */
+typedef struct yki_local_parameter {
+    int parameter;
+    int64_t elems, dims[YOKE_MAX_DIMS];
+    int64_t weight, master, gradient, moment1, moment2;
+    bool decays;
+    bool counts; /* in the global norm: each logical element once, dp aside */
+} yki_local_parameter;
+
+/* One rank's program but for its place along dp: one for each stage and tp rank. */
+typedef struct yki_program {
+    int stage, tp_rank;
+    int nparts;
+    yki_part_program *parts; /* by local chunk */
+    int nactions;
+    const yoke_action *actions;
+    int nparameters;
+    yki_local_parameter *parameters;
+    const int *local_of; /* by parameter: its place in `parameters`, or -1 */
+    int nkernels;        /* kernel instructions, for prepared kernels */
+    int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
+    yoke_bytes bytes;
+    double *part_flops[2], *part_bytes[2]; /* by chunk: forward and backward, of one sample */
+    /* edges of this stage's parts: area of gradients on their way */
+    int64_t *send_offset;  /* by edge; -1 */
+    int64_t *send_bytes;   /* of one slot */
+    const int *const *send_slot; /* by edge: by micro-batch */
+} yki_program;
+
+typedef struct yki_plan_options {
+    const yoke_model *model;
+    yoke_layout layout;
+    yoke_precision precision;
+    yoke_optimizer optimizer;
+    bool momentum, decay_matrices;
+    uint64_t seed;
+    int64_t batch;     /* samples of a full step */
+    bool inference;    /* forward only */
+    int threads;       /* a device's */
+    const yki_backend_ops *backend;
+    int64_t device_memory_bytes; /* 0: no limit */
+} yki_plan_options;
+
+typedef struct yki_plan {
+    yki_arena arena;
+    yki_plan_options options;
+    yki_mesh mesh;
+    int nparts;
+    int *stage_of, *chunk_of, *part_of_layer; /* parts and layers */
+    yoke_parts parts;
+    yoke_schedule *schedule;
+    int microbatches;
+    int64_t largest; /* samples of the largest micro-batch */
+    yki_param_place *param_places;
+    yki_placed **placed; /* [tp rank][part] */
+    int nedges, cedges;
+    yki_edge *edges;     /* placed values differ between tp ranks in size alone */
+    int64_t **edge_bytes; /* [tp rank][edge], of one sample */
+    yki_program *programs; /* [stage * tp + tp rank] */
+} yki_plan;
+
+/* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds a copy of
+ * the options and borrows the model. */
+yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out);
+void yki_plan_destroy(yki_plan *plan);
+const yki_program *yki_plan_program(const yki_plan *plan, int rank);
+/* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the batch. */
+int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
+/* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
+void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
+/* The view that a kernel is given of an operand, n samples of it; data NULL. */
+yki_view yki_operand_view(const yki_operand *operand, int64_t n);
+/* A launch's shapes for n samples. */
+void yki_instruction_shapes(const yki_instruction *instruction, int64_t n, yki_launch *launch);
+
+/* --- passes, in order --- */
+yoke_status yki_plan_parts(yki_plan *plan);    /* parts.c: layers to parts, parts to stages */
+yoke_status yki_plan_place(yki_plan *plan);    /* place.c */
+yoke_status yki_plan_grad(yki_plan *plan);     /* grad.c */
+yoke_status yki_plan_schedule(yki_plan *plan); /* parts.c: makes or reads the schedule, and checks it */
+yoke_status yki_plan_memory(yki_plan *plan);   /* memory.c: programs with offsets */
+yoke_status yki_plan_check(yki_plan *plan);    /* check.c: what devices hold */
+
+/* Adds a value to a placed graph; returns it, or -1 with the arena failed. */
+int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_value *value);
+yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op, yki_body body, int layer);
+int64_t yki_placed_elems(const yki_placed_value *value);
+yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value);
+
+#endif
