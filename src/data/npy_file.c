@@ -37,9 +37,9 @@ static inline double load_f8(const unsigned char *p)
     return value;
 }
 
-#define LOAD_b1(p) (*(p) != 0)
-#define LOAD_u1(p) (*(p))
-#define LOAD_i1(p) ((int8_t) * (p))
+#define LOAD_b1(p) ((p)[0] != 0)
+#define LOAD_u1(p) ((p)[0])
+#define LOAD_i1(p) ((int8_t)(p)[0])
 #define LOAD_u2(p) (yki_le16(p))
 #define LOAD_i2(p) ((int16_t)yki_le16(p))
 #define LOAD_u4(p) (yki_le32(p))
