@@ -150,16 +150,35 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
     return code;
 }
 
+/* The sentence of a record with the flag at fault as it was typed; NULL: the command line is not at fault.
+ * What the library calls `--set layout.dp=0` may have been typed as `--dp 0`. */
+static char *sentence_of_flag(const cli *run, const yoke_error *error)
+{
+    const arguments *given = &run->arguments;
+    const char *flag = arguments_flag_of(given, error->key), *message = error->message;
+    char *sentence = NULL;
+    for (int i = 0; i < given->noverrides && strncmp(message, "--set ", 6) == 0; i++) {
+        size_t length = strlen(given->overrides[i]);
+        if (strncmp(message + 6, given->overrides[i], length) == 0 &&
+            strncmp(message + 6 + length, ": ", 2) == 0) {
+            flag = given->typed[i];
+            message += length + 8;
+        }
+    }
+    if (strncmp(message, "--", 2) == 0) flag = "";
+    if (!flag || asprintf(&sentence, "%s%s%s", flag, flag[0] ? ": " : "", message) < 0) return NULL;
+    return sentence;
+}
+
 int cli_fail_library(cli *run)
 {
-    const yoke_error error = *yoke_error_get();
+    yoke_error error = *yoke_error_get();
     int code = yoke_status_exit_code(error.status);
-    const char *flag = arguments_flag_of(&run->arguments, error.key);
+    char *sentence = sentence_of_flag(run, &error);
     fputs("yoke: ", stderr);
-    if (flag) { /* the fault lies on the command line, not in the file */
-        text_escape(stderr, flag, false);
-        fputs(": ", stderr);
-    } else {
+    if (sentence)
+        snprintf(error.message, sizeof error.message, "%s", sentence);
+    else {
         if (error.file[0]) {
             text_escape(stderr, error.file, false);
             if (error.line > 0) fprintf(stderr, ":%d", error.line);
@@ -178,6 +197,7 @@ int cli_fail_library(cli *run)
     }
     if (error.nwould_fit > 0) fputc('\n', stderr);
     write_error(run, code, &error);
+    free(sentence);
     return code;
 }
 

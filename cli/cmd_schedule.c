@@ -215,10 +215,6 @@ static int show(cli *run, const yoke_schedule *schedule, const yoke_timeline *ti
     if (code == 0) {
         if (run->json) write_timeline(run->json, schedule, timeline);
         fputs(drawing, run->out);
-        fprintf(run->out,
-                "\nF forward, B gradient of the input, W gradient of the weights, BW both as one\n");
-        fprintf(run->out, "makespan %.6g, bubble rate %.2f %%, idle %.2f %% of all stages' time\n",
-                timeline->makespan, 100 * timeline->bubble_rate, 100 * timeline->idle_share);
     }
     free(drawing);
     free(text);

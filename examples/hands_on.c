@@ -1,6 +1,5 @@
 /* Batches through the parts of a model: which part sees which batch, and on which device, under model
- * parallelism and under data parallelism. Everything printed is read off the actions that really ran.
- * hands_on [BATCHES PARTS] */
+ * parallelism and under data parallelism. All of it is read off the actions that ran. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <yoke/yoke.h>
@@ -63,8 +62,7 @@ static void print_pairs(int batches, int parts, int on)
 int main(int argc, char **argv)
 {
     int batches = argc > 1 ? atoi(argv[1]) : 3, parts = argc > 2 ? atoi(argv[2]) : 2;
-    if (batches < 1 || parts < 1 || batches > MOST || parts > MOST)
-        return fprintf(stderr, "usage: hands_on [BATCHES PARTS], from 1 to %d each\n", MOST), 2;
+    if (batches < 1 || parts < 1 || batches > MOST || parts > MOST) return 2; /* at most 16 each */
     yoke_layout model = YOKE_LAYOUT_DEFAULT, data = YOKE_LAYOUT_DEFAULT;
     model.pp = parts; /* model parallelism: a device for every part, the batches one after the other */
     model.microbatches = batches;

@@ -1,0 +1,406 @@
+"""The program from outside: test_cli.py YOKE [test ...]. Standard library only."""
+import json
+import math
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+YOKE = os.path.abspath(sys.argv[1])
+COMMANDS = ["train", "compare", "verify", "schedule", "generate", "eval", "inspect", "devices"]
+ESCAPE = b"\x1b"
+JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
+data: {format: random, samples: 50, holdout: 0.2}
+train: {steps: 6, batch: 8, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1}}
+"""
+TEXT = """model: {family: gpt2, layers: 2, heads: 2, width: 16, context: 16, vocab: 256}
+data: {format: text, path: text.txt, holdout: 0.1}
+train: {steps: 4, batch: 4, sequence: 16, loss: cross_entropy, optimizer: {name: adamw, lr: 1e-3}, seed: 3}
+"""
+
+
+class Run:
+    def __init__(self, *arguments, cwd=None, env=None, stdin=None):
+        p = subprocess.run([YOKE, *map(str, arguments)], capture_output=True, cwd=cwd, timeout=120,
+                           env={**os.environ, **(env or {})}, stdin=stdin)
+        self.code, self.out, self.err = p.returncode, p.stdout, p.stderr.decode("utf-8")  # errors are UTF-8, always
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+        self.write("job.yaml", JOB)
+        self.write("gpt.yaml", TEXT)
+        self.write("text.txt", "To be, or not to be, that is the question.\n" * 60)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+
+    def run_json(self, *arguments, code=0):
+        """Runs with --json FILE; the exit code must be `code`."""
+        r = Run(*arguments, "--json", self.path("out.json"), cwd=self.dir)
+        self.assertEqual(r.code, code, f"{arguments}: {r.err}")
+        with open(self.path("out.json"), encoding="utf-8") as f:
+            r.json = json.load(f, parse_constant=lambda x: self.fail(f"{x} is no JSON"))
+        self.assertEqual(r.json["version"], 1)
+        return r
+
+    def wrong(self, *arguments, says, code=2):
+        """A wrong use: the exit code, at most four lines, a sentence that says so, the same in the JSON."""
+        r = self.run_json(*arguments, code=code)
+        self.assertRegex(r.err, says)
+        self.assertLessEqual(len(r.err.splitlines()), 4)
+        self.assertTrue(r.err.startswith("yoke: "), r.err)
+        self.assertEqual(r.out, b"")
+        error = r.json["error"]
+        self.assertEqual(error["code"], code)
+        self.assertTrue(error["message"])
+        self.assertEqual(set(error), {"code", "message", "file", "line", "key", "would_fit"})
+        return r
+
+
+class Help(Case):
+    def test_program(self):
+        for arguments in (["--help"], ["-h"], ["help"]):
+            r = Run(*arguments)
+            self.assertEqual((r.code, r.err), (0, ""))
+            for name in COMMANDS:
+                self.assertIn(f"\n  {name} ", r.out.decode())
+            self.assertNotRegex(r.out.decode(), r"\n  (plan|simulate|explain|bench) ")
+
+    def test_commands(self):
+        for name in COMMANDS:
+            text = Run(name, "--help").out
+            self.assertEqual(Run(name, "-h").out, text)
+            self.assertEqual(Run("help", name).out, text)
+            text = text.decode()
+            for part in (f"Usage: yoke {name}", "--json FILE", "--help", "Examples:", "Exit codes:\n  0 "):
+                self.assertIn(part, text, name)
+            self.assertLessEqual(max(map(len, text.splitlines())), 100, name)
+
+    def test_help_with_other_options(self):
+        self.assertEqual(Run("train", "--dp", "2", "--help").code, 0)
+
+    def test_version(self):
+        self.assertRegex(Run("--version").out.decode(), r"^yoke \d+\.\d+\.\d+\n$")
+
+
+class WrongUse(Case):
+    def test_no_command(self):
+        r = Run()
+        self.assertEqual(r.code, 2)
+        self.assertIn("--help", r.err)
+
+    def test_unknown_command(self):
+        self.wrong("trian", says="'trian' is no command.*'train'")
+        self.wrong("plan", says="'plan' is no command")
+        for name in ("simulate", "explain", "bench"):
+            self.wrong(name, says=name)
+        self.wrong("help", "trian", says="train")
+        self.wrong("--frob", says="command comes first")
+
+    def test_every_command_refuses_unknown_options(self):
+        for name in COMMANDS:
+            r = self.wrong(name, "--frobnicate", says=f"--frobnicate.*yoke {name}")
+            self.assertEqual(r.json["error"]["key"], "--frobnicate")
+            self.wrong(name, "-q", says="-q")
+            self.wrong(name, "--jsom=x", says="--jsom.*--json")
+
+    def test_nearest_option(self):
+        self.wrong("train", "job.yaml", "--microbatch", 2, says="--microbatches")
+        self.wrong("compare", "job.yaml", "--layout", "dp=2", says="--layouts")
+        self.wrong("generate", "x", "--promt", "a", says="--prompt")
+
+    def test_arguments(self):
+        for name in ("train", "compare", "verify", "generate", "eval", "inspect"):
+            self.wrong(name, says="missing")
+            self.wrong(name, "a", "b", says="'b' is one argument too many")
+        self.wrong("devices", "a", says="too many")
+
+    def test_values(self):
+        self.wrong("train", "job.yaml", "--steps", says="--steps needs a value")
+        self.wrong("train", "job.yaml", "--steps", "--resume", "x", says="--steps needs a value")
+        self.wrong("train", "job.yaml", "--help=3", says="--help takes no value")
+        for value in ("0", "-1", "x", "1.5", "", "99999999999999999999", "0x10"):
+            self.wrong("train", "job.yaml", "--stop-after", value, says=f"--stop-after.*'{value}'")
+        for value in ("0", "1025", "two"):
+            self.wrong("compare", "job.yaml", "--devices", value, says=f"--devices.*'{value}'")
+        for value in ("nan", "inf", "-1", "x", "1e999"):
+            self.wrong("verify", "job.yaml", "--tolerance", value, says=f"--tolerance.*'{value}'")
+            self.wrong("generate", "d", "--temperature", value, says=f"--temperature.*'{value}'")
+        for value in ("1", "1,2", "1,2,3,4,5", "1,,2,3", "a,b,c,d", "1,2,-3,4", "1,2,3,", "1,2,nan,4"):
+            self.wrong("schedule", "--stages", 2, "--microbatches", 2, "--times", value, says="--times")
+        self.wrong("schedule", "--stages", 2, says="--microbatches")
+        self.wrong("schedule", says="--stages")
+        self.wrong("train", "job.yaml", "--set", "steps", says="--set takes KEY=VALUE.*'steps'")
+        self.wrong("train", "job.yaml", "--layout", "auto", says="--layout auto")
+        self.wrong("train", "job.yaml", "--layout", "dp", says="'dp' is no KEY=VALUE")
+
+    def test_keys_are_named_as_typed(self):
+        for arguments, says in ((["--dp", 0], r"--dp 0: "), (["--dp", "x"], "--dp x: .*'x'"),
+                                (["--set", "train.lr=3"], "--set train.lr=3: .*'optimizer.lr'"),
+                                (["--precision", "f7"], "--precision f7: "), (["--steps=-1"], "--steps -1: "),
+                                (["--layout", "dp=2,zreo=1"], r"--layout dp=2,zreo=1: .*'zero'"),
+                                (["--device-memory", "3 cows"], "--device-memory 3 cows: "),
+                                (["--devices", 3, "--dp", 2], "dp|devices"),
+                                (["--pp", 2, "--schedule", "nope"], "--schedule nope: ")):
+            r = self.wrong("train", "job.yaml", *arguments, says="^yoke: " + says)
+            self.assertNotIn("job.yaml", r.err)
+            self.assertTrue(r.json["error"]["key"])
+
+    def test_the_last_flag_wins(self):
+        self.wrong("train", "job.yaml", "--dp", 0, "--dp", "y", says="--dp y: ")
+
+    def test_file_and_line(self):
+        self.write("bad.yaml", JOB.replace("optimizer", "optimiser"))
+        r = self.wrong("train", "bad.yaml", says=r"^yoke: \S*bad.yaml:3: .*optimizer")
+        self.assertEqual((os.path.basename(r.json["error"]["file"]), r.json["error"]["line"]), ("bad.yaml", 3))
+        self.wrong("train", "nowhere.yaml", says="nowhere.yaml")
+        for name in ("verify", "compare", "eval"):
+            self.wrong(name, "bad.yaml", says="bad.yaml:3: ")
+
+    def test_bytes_that_are_no_text(self):
+        p = subprocess.run([YOKE, "train", b"x\xff\x1b[31m\n.yaml", "--json", "-"], capture_output=True)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn(rb"\xff\x1b[31m", p.stderr)
+        self.assertEqual(p.stderr.count(b"\n"), 1)
+        self.assertNotIn(ESCAPE, p.stderr)
+        json.loads(p.stdout.decode("utf-8"))
+
+    def test_json_that_cannot_be_written(self):
+        for path in ("/nonexistent/x.json", self.dir):
+            for arguments in (["devices"], ["train", "job.yaml"], ["frob"]):
+                r = Run(*arguments, "--json", path, cwd=self.dir)
+                self.assertEqual(r.code, 1, r.err)
+                self.assertIn("cannot write", r.err)
+        self.assertEqual(Run("devices", "--json", "/dev/full").code, 1)
+        self.assertEqual(Run("devices", "--json").code, 2)
+
+    def test_standard_output_that_is_full(self):
+        with open("/dev/full", "w") as full:
+            for arguments in (["--help"], ["devices"], ["devices", "--json", "-"]):
+                p = subprocess.run([YOKE, *arguments], stdout=full, stderr=subprocess.PIPE)
+                self.assertEqual(p.returncode, 1, arguments)
+                self.assertIn(b"cannot write", p.stderr)
+
+
+class Output(Case):
+    def test_json_on_standard_output_is_alone(self):
+        r = Run("schedule", "--stages", 2, "--microbatches", 2, "--json", "-")
+        self.assertEqual(r.code, 0)
+        self.assertEqual(set(json.loads(r.out)), {"version", "stages", "microbatches", "makespan", "bubble_rate", "idle_share", "actions"})
+
+    def test_json_replaces_a_longer_file(self):
+        self.write("out.json", "x" * 100000)
+        self.run_json("devices")
+
+    def test_devices(self):
+        r = self.run_json("devices")
+        self.assertRegex(r.out.decode(), r"cpu:0")
+        self.assertGreaterEqual(r.json["devices"][0]["cores"], 1)
+        self.assertGreater(r.json["devices"][0]["memory_bytes"], 2**20)
+
+    def test_schedule(self):
+        for name in ("gpipe", "1f1b", "zb-h1", "zb-h2"):
+            r = self.run_json("schedule", "--schedule", name, "--stages", 3, "--microbatches", 5, "--times", "1,1,1,0")
+            self.assertEqual(len([a for a in r.json["actions"] if a["kind"] == "F"]), 15)
+            self.assertLessEqual(max(map(len, r.out.decode().splitlines())), 80)
+            for a in r.json["actions"]:
+                self.assertEqual(set(a), {"stage", "kind", "microbatch", "chunk", "start", "end"})
+        # 1F1B, F 1 and BW 2: (m + p - 1) of 3 for 3 m of work
+        one = self.run_json("schedule", "--stages", 4, "--microbatches", 6).json
+        self.assertAlmostEqual(one["makespan"], 3 * (6 + 3))
+        self.assertAlmostEqual(one["bubble_rate"], 3 / 9)
+
+    def test_times_are_divided_by_chunks(self):
+        r = self.run_json("schedule", "--schedule", "interleaved", "--stages", 2, "--microbatches", 2, "--chunks", 2,
+                          "--times", "1,1,1,0")
+        self.assertEqual({a["end"] - a["start"] for a in r.json["actions"] if a["kind"] == "F"}, {0.5})
+
+    def test_schedule_files(self):
+        out, svg = self.path("s.txt"), self.path("s.svg")
+        first = self.run_json("schedule", "--schedule", "zb-h1", "--stages", 3, "--microbatches", 4, "--out", out, "--svg", svg).json
+        self.assertEqual(self.run_json("schedule", "--schedule", out).json, first)
+        with open(svg) as f:
+            self.assertIn("<svg", f.read())
+        self.wrong("schedule", "--stages", 2, "--microbatches", 2, "--out", "/nonexistent/x", says="cannot write /nonexistent/x")
+        self.write("bad.txt", "F0 BW0 F1 BW1\nF1 BW1 F0 BW0\n")
+        self.wrong("schedule", "--schedule", self.path("bad.txt"), says="stage.*F")
+        self.wrong("schedule", "--schedule", "/nonexistent.txt", says="nonexistent")
+        self.wrong("schedule", "--schedule", "nope", "--stages", 2, "--microbatches", 2, says="nope.*1f1b")
+        self.assertEqual(Run("schedule", "--stages", 2, "--microbatches", 2, "--out", "/dev/full").code, 1)
+
+    def test_plain_in_a_pipe(self):
+        for arguments in (["--help"], ["train", "--help"], ["devices"], ["schedule", "--stages", 2, "--microbatches", 2]):
+            r = Run(*arguments, env={"TERM": "xterm"})
+            self.assertNotIn(ESCAPE, r.out)
+            self.assertNotIn(b"\r", r.out)
+
+    def test_no_colour(self):
+        self.assertIn(ESCAPE, terminal("--help", env={"TERM": "xterm"}))
+        for env in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}):
+            self.assertNotIn(ESCAPE, terminal("--help", env=env))
+
+
+def terminal(*arguments, cwd=None, env=None):
+    """What the program shows in a terminal, standard output and error together."""
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    environment.update(env or {})
+    pid, file = pty.fork()
+    if pid == 0:
+        os.chdir(cwd or "/")
+        os.execve(YOKE, [YOKE, *map(str, arguments)], environment)
+    shown = b""
+    while select.select([file], [], [], 60)[0]:
+        try:
+            piece = os.read(file, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    os.waitpid(pid, 0)
+    os.close(file)
+    return shown
+
+
+class Training(Case):
+    KINDS = {"weights", "gradients", "optimizer", "activations", "movement", "workspace"}
+
+    def test_report(self):
+        r = self.run_json("train", "job.yaml")
+        j = r.json
+        self.assertEqual([s["step"] for s in j["steps"]], list(range(6)))
+        self.assertEqual(j["final_loss"], j["steps"][-1]["loss"])
+        for key in ("step_ms_median", "samples_per_s"):
+            self.assertGreater(j[key], 0)
+        self.assertIsNone(j["tokens_per_s"])
+        self.assertEqual(set(j["devices"][0]["bytes"]), self.KINDS)
+        self.assertEqual(set(j["moved_by_axis"]), {"dp", "tp", "pp", "cp"})
+        self.assertEqual(j["actions_run"].split(), ["F0", "BW0"])
+        self.assertEqual(j["held_out"]["samples"], 10)
+        self.assertTrue(0 <= j["held_out"]["accuracy"] <= 1)
+        self.assertRegex(r.out.decode(), r"final loss.*after 6 of 6 steps(.|\n)*cpu:0(.|\n)*held-out loss")
+        self.assertEqual(len(r.err.splitlines()), 6)
+
+    def test_flags_are_overrides(self):
+        a = self.run_json("train", "job.yaml", "--dp", 2, "--steps=3").json
+        b = self.run_json("train", "job.yaml", "--layout", "dp=2", "--set", "train.steps=3").json
+        self.assertEqual(len(a["devices"]), 2)
+        self.assertEqual(a["steps"], b["steps"])
+        c = self.run_json("train", "job.yaml", "--devices", "cpu:3,cpu:1", "--steps", 3).json
+        self.assertEqual([d["name"] for d in c["devices"]], ["cpu:3", "cpu:1"])
+
+    def test_plain_lines_of_a_long_run(self):
+        r = Run("train", "job.yaml", "--steps", 200, cwd=self.dir)
+        self.assertLessEqual(len(r.err.splitlines()), 23)
+        self.assertIn("step 200/200", r.err.splitlines()[-1])
+        self.assertNotIn("\r", r.err)
+
+    def test_terminal(self):
+        shown = terminal("train", "job.yaml", cwd=self.dir, env={"TERM": "xterm"})
+        self.assertRegex(shown, rb"\r.*step 6/6.*loss")
+        plain = terminal("train", "job.yaml", cwd=self.dir, env={"TERM": "xterm", "NO_COLOR": "1"})
+        self.assertNotRegex(plain, rb"\x1b\[[0-9;]*m")
+        self.assertNotIn(ESCAPE, terminal("train", "job.yaml", cwd=self.dir, env={"TERM": "dumb"}))
+
+    def test_stop_and_resume(self):
+        whole = self.run_json("train", "job.yaml").json["steps"]
+        r = self.run_json("train", "job.yaml", "--stop-after", 2, "--set", "checkpoint.dir=ck")
+        self.assertRegex(r.out.decode(), r"saved in \S*step-00000002.*--resume")
+        self.assertEqual(r.json["steps"], whole[:2])
+        r = self.run_json("train", "job.yaml", "--resume", "ck", "--set", "checkpoint.dir=ck")
+        self.assertEqual(r.json["steps"], whole[2:])
+        r = self.run_json("train", "job.yaml", "--resume", "ck")
+        self.assertEqual((r.json["steps"], r.json["final_loss"]), ([], None))
+        self.wrong("train", "job.yaml", "--resume", "/nonexistent", says="nonexistent")
+        seen = self.run_json("inspect", "ck")
+        self.assertEqual(seen.json["step"], 6)
+        self.assertIn("0.weight", [t["name"] for t in seen.json["tensors"]])
+        self.assertIn("[8, 6]", seen.out.decode())
+        self.assertAlmostEqual(self.run_json("eval", "ck").json["loss"], r.json["held_out"]["loss"], 6)
+
+    def test_signals(self):
+        for number, extra in ((signal.SIGTERM, []), (signal.SIGINT, ["--set", "checkpoint.dir=ck"])):
+            p = subprocess.Popen([YOKE, "train", "job.yaml", "--steps", "100000000", "--json", "s.json", *extra],
+                                 cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.assertIn("step", p.stderr.readline())
+            p.send_signal(number)
+            text = p.communicate(timeout=60)[1]
+            self.assertEqual(p.returncode, 75, text)
+            place = "ck" if extra else "yoke-interrupted"
+            self.assertRegex(text, rf"saved in \S*{place}.*--resume \S*{place}")
+            with open(self.path("s.json")) as f:
+                j = json.load(f)
+            self.assertEqual(j["error"]["code"], 75)
+            n = j["steps_done"]
+            r = self.run_json("train", "job.yaml", "--steps", n + 2, "--resume", place)
+            self.assertEqual([s["step"] for s in r.json["steps"]], [n, n + 1])
+
+    def test_does_not_fit(self):
+        r = self.wrong("train", "job.yaml", "--device-memory", "1KiB", says="cpu:0|device 0", code=3)
+        peak = self.run_json("train", "job.yaml").json["devices"][0]["predicted_peak_bytes"]
+        self.wrong("train", "job.yaml", "--device-memory", peak - 1, says="bytes|KiB", code=3)
+        self.run_json("train", "job.yaml", "--device-memory", peak)
+        self.assertIsInstance(r.json["error"]["would_fit"], list)
+
+    def test_not_finite(self):
+        r = self.run_json("train", "gpt.yaml", "--set", "train.optimizer.lr=1e38", "--steps", 60, code=5)
+        self.assertEqual(r.json["error"]["code"], 5)
+
+    def test_verify(self):
+        r = self.run_json("verify", "gpt.yaml", "--dp", 2, "--tp", 2, "--write-gradients", "g.safetensors")
+        self.assertTrue(r.json["passed"])
+        errors = [t["rel_err"] for t in r.json["tensors"]]
+        self.assertEqual(errors, sorted(errors, reverse=True))
+        self.assertTrue(self.run_json("verify", "gpt.yaml", "--against", "g.safetensors").json["passed"])
+        r = self.run_json("verify", "gpt.yaml", "--against", "g.safetensors", "--set", "train.seed=4", code=1)
+        self.assertFalse(r.json["passed"])
+        self.assertLessEqual(len(re.findall("too far", r.out.decode())), 10)
+        self.wrong("verify", "gpt.yaml", "--against", "nowhere.safetensors", says="nowhere")
+
+    def test_compare(self):
+        r = self.run_json("compare", "gpt.yaml", "--steps", 2, "--layouts", " dp=2,zero=1 ; tp=2;")
+        rows = {x["strategy"]: x for x in r.json["rows"]}
+        self.assertEqual(list(rows), ["single", "data", "model", "pipeline", "tensor", "whole", "dp=2,zero=1", "tp=2"])
+        for x in rows.values():
+            self.assertIn(x["status"], ("ok", "refused", "does_not_fit", "failed"))
+            self.assertTrue(x["status"] == "ok" or x["reason"])
+        text = r.out.decode()
+        self.assertLessEqual(max(map(len, text.splitlines())), 110)
+        self.assertRegex(text.splitlines()[0], r"2 devices.*thread.*core.*steps")
+        self.assertEqual(rows["single"]["speedup"], 1)
+
+    def test_generate_and_eval(self):
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=ck")
+        a, b = (self.run_json("generate", "ck", "--prompt", "To be", "--tokens", 12, "--seed", s) for s in (1, 1))
+        self.assertEqual(a.json["text"], b.json["text"])
+        self.assertEqual(len(a.json["tokens"]), 12)
+        self.assertTrue(a.out.decode("utf-8").startswith("To be"))
+        self.assertNotIn(ESCAPE, a.out)
+        e = self.run_json("eval", "ck")
+        self.assertTrue(math.isfinite(e.json["loss"]) and e.json["samples"] > 0)
+        self.assertTrue(math.isfinite(self.run_json("eval", "gpt.yaml").json["loss"]))
+        self.wrong("generate", "/nonexistent", says="nonexistent")
+        self.wrong("inspect", "/nonexistent", says="nonexistent")
+        self.wrong("eval", "/nonexistent", says="nonexistent")
+
+    def test_schedule_of_a_job(self):
+        r = self.run_json("schedule", "gpt.yaml", "--stages", 2, "--microbatches", 4, "--schedule", "gpipe")
+        self.assertEqual(len(r.json["actions"]), 2 * 4 * 2)
+        self.wrong("schedule", "gpt.yaml", "--stages", 40, says="stages|pp|layer")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=["test_cli.py", *sys.argv[2:]])
