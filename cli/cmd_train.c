@@ -50,17 +50,54 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* Saves what a run that ended early has, and says where it is and how to go on. */
-static int save(cli *run, yoke_trainer *trainer, const char *dir, int code)
+/* A word as a shell reads it back. */
+static void print_word(FILE *out, const char *word)
 {
-    char folder[1200] = "", message[3000];
+    if (word[0] && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
+                       strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++) fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
+    fputc('\'', out);
+}
+
+/* "yoke train JOB flags --resume DIR": this run's own command line, going on from `dir`. */
+static char *resume_command(const cli *run, const char *dir)
+{
+    const arguments *given_flags = &run->arguments;
+    char *command_line = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&command_line, &size);
+    if (!out) return NULL;
+    fputs("yoke train ", out);
+    print_word(out, given_flags->positional[0]);
+    for (int i = 0; i < given_flags->noverrides; i++) {
+        const char *typed = given_flags->typed[i], *space = strchr(typed, ' ');
+        if (i > 0 && strcmp(typed, given_flags->typed[i - 1]) == 0) continue; /* one --layout, several keys */
+        fprintf(out, " %.*s ", (int)(space - typed), typed);
+        print_word(out, space + 1);
+    }
+    fputs(" --resume ", out);
+    print_word(out, dir);
+    if (fclose(out) != 0) {
+        free(command_line);
+        return NULL;
+    }
+    return command_line;
+}
+
+/* Saves what a run that ended early has; *said_out: where, and how to go on, freed by the caller. */
+static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_out)
+{
+    char folder[1200] = "";
     if (yoke_trainer_save(trainer, dir, folder) != YOKE_OK) return cli_fail_library(run);
-    snprintf(message, sizeof message, "saved in %s; go on with: yoke train %s --resume %s", folder,
-             run->arguments.positional[0], dir);
+    char *again = resume_command(run, dir);
+    if (asprintf(said_out, "saved in %s; go on with: %s", folder, again ? again : "--resume") < 0)
+        *said_out = NULL;
+    free(again);
     if (run->json) json_string(run->json, "saved", folder);
-    if (code != 0) return cli_fail(run, code, "", "stopped by a signal; %s", message);
-    text_escape(run->out, message, false);
-    fputc('\n', run->out);
     return 0;
 }
 
@@ -101,12 +138,20 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer)
         report_losses(run, trainer);
         return code;
     }
-    int code = report_run(run, trainer, job->train.steps);
-    if (code != 0) return code;
-    if (status == YOKE_STOPPED)
-        return save(run, trainer, dir[0] ? dir : "yoke-interrupted", yoke_status_exit_code(YOKE_STOPPED));
-    if (job->train.holdout > 0 || job->data.holdout > 0) code = evaluate(run, trainer);
-    if (code == 0 && given.stop_after && dir[0]) code = save(run, trainer, dir, 0);
+    bool stopped = status == YOKE_STOPPED,
+         early = stopped || (given.stop_after && shown.first >= 0 && !shown.finished && dir[0]);
+    char *said = NULL;
+    int code = early ? save(run, trainer, dir[0] ? dir : "yoke-interrupted", &said) : 0; /* before all else */
+    if (code == 0) code = report_run(run, trainer, job->train.steps);
+    if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, trainer);
+    if (code == 0 && stopped)
+        code = cli_fail(run, yoke_status_exit_code(YOKE_STOPPED), "", "stopped by a signal; %s",
+                        said ? said : "saved");
+    else if (code == 0 && said) {
+        text_escape(run->out, said, false);
+        fputc('\n', run->out);
+    }
+    free(said);
     return code;
 }
 

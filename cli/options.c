@@ -208,11 +208,28 @@ static int take_number(struct cli *run, const option *o, const char *value)
     return -1;
 }
 
+/* Options that override keys of the job. */
+static int take_override(struct cli *run, const option *o, const char *value)
+{
+    char *typed = NULL;
+    int code = -1;
+    bool kept = asprintf(&typed, "--%s %s", o->name, value) >= 0;
+    if (!kept)
+        typed = NULL;
+    else if (o->kind == OPTION_LAYOUT)
+        code = take_layout(run, value, typed);
+    else if (o->kind == OPTION_DEVICES)
+        kept = take_devices(&run->arguments, o, value, typed);
+    else if (o->kind == OPTION_SET && (!strchr(value, '=') || value[0] == '='))
+        code = cli_fail(run, 2, "--set", "--set takes KEY=VALUE, e.g. train.steps=20, not '%s'", value);
+    else
+        kept = arguments_override(&run->arguments, o->kind == OPTION_SET ? "" : o->key, value, typed);
+    free(typed);
+    return kept ? code : cli_fail(run, 1, "", "out of memory");
+}
+
 static int take(struct cli *run, const option *o, const char *value)
 {
-    char typed[400];
-    bool kept = true;
-    snprintf(typed, sizeof typed, "--%s %.300s", o->name, value ? value : "");
     switch (o->kind) {
     case OPTION_SWITCH:
         *(bool *)o->target = true;
@@ -224,25 +241,17 @@ static int take(struct cli *run, const option *o, const char *value)
     case OPTION_NUMBER:
         return take_number(run, o, value);
     case OPTION_KEY:
-        kept = arguments_override(&run->arguments, o->key, value, typed);
-        break;
     case OPTION_DEVICES:
-        kept = take_devices(&run->arguments, o, value, typed);
-        break;
     case OPTION_SET:
-        if (!strchr(value, '=') || value[0] == '=')
-            return cli_fail(run, 2, "--set", "--set takes KEY=VALUE, e.g. train.steps=20, not '%s'", value);
-        kept = arguments_override(&run->arguments, "", value, typed);
-        break;
     case OPTION_LAYOUT:
-        return take_layout(run, value, typed);
-    case OPTION_JSON:
+        return take_override(run, o, value);
+    case OPTION_JSON: /* read before all others */
         break;
     case OPTION_HELP:
         help_command(run, run->command);
         return 0;
     }
-    return kept ? -1 : cli_fail(run, 1, "", "out of memory");
+    return -1;
 }
 
 /* One option at argv[*at], with its value; moves *at to its last word. */

@@ -78,6 +78,7 @@ void progress_step(void *context, const yoke_step_report *r)
         p->end = p->end < 0 && r->step - p->end < r->steps ? r->step - p->end : r->steps;
     }
     bool last = r->step + 1 >= p->end;
+    p->finished = r->step + 1 >= r->steps;
     if (p->run->error_terminal) {
         double t = now();
         if (!last && p->on_screen && t - p->last_drawn < .1) return;

@@ -14,6 +14,7 @@ typedef struct progress {
     int64_t first, last_printed; /* steps; -1: none yet */
     int64_t end;                 /* the step after the last of this run; 0: the total of all steps */
     double last_drawn;           /* seconds of a steady clock */
+    bool finished;               /* the step reported last was the last of all */
     bool on_screen;              /* a line stands in the terminal that must be ended */
 } progress;
 

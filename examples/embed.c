@@ -20,11 +20,10 @@ static void check(yoke_status status)
 }
 
 /* Our data: 1000 points of a curve, made when they are asked for. */
-static yoke_status read_point(void *context, int64_t index, void *input, void *target)
+static yoke_status read_point(void *frequency, int64_t index, void *input, void *target)
 {
     *(float *)input = (float)index / 500 - 1;
-    *(float *)target = sinf(3 * *(float *)input);
-    (void)context;
+    *(float *)target = sinf(*(float *)frequency * *(float *)input);
     return YOKE_OK;
 }
 
@@ -47,13 +46,12 @@ int main(void)
     yoke_model *model;
     yoke_data *data;
     yoke_trainer *trainer;
-    pthread_t thread;
     yoke_row one = {YOKE_F32, 1, {1}};
     check(yoke_model_create(&model));
     yoke_tensor x = yoke_linear(model, yoke_input(model, 1, one.dims), 32, true);
     x = yoke_linear(model, yoke_activate(model, x, YOKE_TANH), 1, true);
     check(yoke_model_finish(model, x, YOKE_MSE));
-    check(yoke_data_from_callback(&data, 1000, &one, &one, read_point, NULL));
+    check(yoke_data_from_callback(&data, 1000, &one, &one, read_point, &(float){3}));
     yoke_train_options options = YOKE_TRAIN_DEFAULT;
     options.steps = 20000;
     options.batch = 50;
@@ -64,6 +62,7 @@ int main(void)
     double before, after;
     check(yoke_trainer_create(&trainer, model, data, &options, &layout));
     check(yoke_trainer_eval(trainer, data, &before, NULL, NULL));
+    pthread_t thread;
     if (sem_init(&news, 0, 0) != 0 || pthread_create(&thread, NULL, train, trainer) != 0) return 1;
     while (!ended && loss > 0.001) sem_wait(&news); /* or whatever else the program has to do */
     yoke_trainer_stop(trainer);
