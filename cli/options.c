@@ -154,37 +154,41 @@ static int take_layout(struct cli *run, const char *text, const char *typed)
             run, 2, "--layout",
             "--layout auto needs `yoke plan`, which this release does not have; name the degrees, e.g. "
             "--layout 'dp=2,zero=1'");
-    while (*text) {
-        size_t length = strcspn(text, ",");
-        char pair[300], key[320];
-        while (length > 0 && isspace((unsigned char)*text)) text++, length--;
-        snprintf(pair, sizeof pair, "%.*s", (int)(length < 290 ? length : 290), text);
+    char *pairs = strdup(text), *rest = pairs, *pair;
+    int code = pairs ? -1 : cli_fail(run, 1, "--layout", "out of memory");
+    while (code < 0 && (pair = strsep(&rest, ","))) {
+        char key[64];
+        while (isspace((unsigned char)*pair)) pair++;
         char *equals = strchr(pair, '=');
-        if (!equals || equals == pair || !equals[1])
-            return cli_fail(run, 2, "--layout",
+        if (!equals || equals == pair || !equals[1] || equals - pair > 40) {
+            code = cli_fail(run, 2, "--layout",
                             "%s: '%s' is no KEY=VALUE; right would be --layout 'dp=2,zero=1'", typed, pair);
+            break;
+        }
         *equals = '\0';
         snprintf(key, sizeof key, "layout.%s", pair);
         if (!arguments_override(&run->arguments, key, equals + 1, typed))
-            return cli_fail(run, 1, "--layout", "out of memory");
-        text += length;
-        text += *text == ',';
+            code = cli_fail(run, 1, "--layout", "out of memory");
     }
-    return -1;
+    free(pairs);
+    return code;
 }
 
 /* A list of devices becomes YAML's: cpu:0,cpu:1 -> [cpu:0, cpu:1]. */
 static bool take_devices(arguments *given, const option *o, const char *value, const char *typed)
 {
-    char list[4096];
     if (value[0] == '[' || !strpbrk(value, ":,")) return arguments_override(given, o->key, value, typed);
-    int at = snprintf(list, sizeof list, "[");
-    for (const char *c = value; *c && at < (int)sizeof list - 4; c++) {
-        list[at++] = *c;
-        if (*c == ',') list[at++] = ' ';
+    char *list = malloc(2 * strlen(value) + 3), *at = list;
+    if (!list) return false;
+    *at++ = '[';
+    for (const char *c = value; *c; c++) {
+        *at++ = *c;
+        if (*c == ',') *at++ = ' ';
     }
-    snprintf(list + at, sizeof list - (size_t)at, "]");
-    return arguments_override(given, o->key, list, typed);
+    strcpy(at, "]");
+    bool kept = arguments_override(given, o->key, list, typed);
+    free(list);
+    return kept;
 }
 
 static int take_number(struct cli *run, const option *o, const char *value)
@@ -231,9 +235,6 @@ static int take_override(struct cli *run, const option *o, const char *value)
 static int take(struct cli *run, const option *o, const char *value)
 {
     switch (o->kind) {
-    case OPTION_SWITCH:
-        *(bool *)o->target = true;
-        break;
     case OPTION_TEXT:
         *(const char **)o->target = value;
         break;

@@ -13,7 +13,6 @@
 struct cli;
 
 typedef enum option_kind {
-    OPTION_SWITCH,  /* bool target; takes no value */
     OPTION_TEXT,    /* const char *target */
     OPTION_COUNT,   /* int64_t target, in least..most (most 0: no bound) */
     OPTION_NUMBER,  /* double target, finite and at least 0 */
