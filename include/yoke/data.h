@@ -1,4 +1,11 @@
-/* Datasets: numbered samples, each a row of inputs and a row of targets. */
+/* Datasets: numbered samples, each a row of inputs and a row of targets.
+ *
+ * A dataset belongs to its creator, who destroys it with yoke_data_destroy, and is used by one thread at a
+ * time. On failure a function that creates one leaves *data_out as it was; the status is YOKE_INVALID where
+ * the arguments or a file are at fault, and the record names the file (and for CSV the line) and what would
+ * be right; YOKE_SYSTEM where memory or the system is. Files are validated before anything is allocated for
+ * what they claim to hold; large ones stay mapped, so a file must not be truncated while a dataset uses it
+ * (the system would end the process by SIGBUS): replace it by renaming. */
 #ifndef YOKE_DATA_H
 #define YOKE_DATA_H
 
@@ -23,28 +30,37 @@ typedef struct yoke_row {
     int64_t dims[YOKE_MAX_DIMS];
 } yoke_row;
 
-/* Writes sample `index` to `input` and `target`, in the types and shapes promised. Called on the thread that trains,
- * never by two at once. Anything but YOKE_OK ends the run with that status. */
+/* Writes sample `index` to `input` and `target`, in the types and shapes promised. Called on the thread that
+ * trains, never by two at once. Anything but YOKE_OK ends the run with that status. */
 typedef yoke_status (*yoke_data_read)(void *context, int64_t index, void *input, void *target);
 
-/* `samples` rows in memory; both arrays are borrowed until the dataset is destroyed. */
+/* `samples` rows in memory; both arrays are borrowed until the dataset is destroyed. Their values are not
+ * checked. */
 YOKE_API yoke_status yoke_data_from_memory(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                            const void *inputs, const yoke_row *target, const void *targets);
-/* Rows from a function. */
+/* Rows from a function. What it writes is not checked. */
 YOKE_API yoke_status yoke_data_from_callback(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                              const yoke_row *target, yoke_data_read read, void *context);
 
-/* Files. Each is validated before anything is allocated for it; YOKE_INVALID names file and fault. */
-/* Sample i is tokens i*sequence ... and the targets are the next tokens; the last incomplete one is dropped. */
+/* A text file as bytes: ids 0..255. Sample i is tokens i*sequence ... and the targets are the next tokens;
+ * the last incomplete one is dropped. Both rows: i32 [sequence]. */
 YOKE_API yoke_status yoke_data_from_text(yoke_data **data_out, const char *path, int64_t sequence);
-/* llm.c (with header) or nanoGPT (bare uint16) token files, mapped; ids must be below `vocab`. */
-YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence, int64_t vocab);
-/* targets: int64 [n] (classes) or float [n, ...]. inputs: f4, f8, or integers for token ids. */
+/* llm.c (with header: GPT-2's uint16, Llama-3's uint32) or nanoGPT (bare uint16) token files, mapped. Samples
+ * as of text. Every id must be below `vocab`: files under 64 MiB are checked as a whole here, larger ones
+ * sample by sample when read. */
+YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence,
+                                           int64_t vocab);
+/* Two .npy files (versions 1 to 3, little-endian, C order) whose first dim counts the samples; f2, f4, f8, i1
+ * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), all else becomes f32. Targets: integers
+ * [n] are classes and [n, T] token ids (i32), floats [n, ...] become f32. NaN, infinities, negative ids and
+ * ids beyond 32 bits are refused: here in files under 4 GiB, when the sample is read in larger ones. */
 YOKE_API yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
-/* MNIST's format, .gz too; images become f32 [1, rows, columns] in 0..1. */
+/* MNIST's format, gzip too; images of bytes become f32 [1, rows, columns] in 0..1, labels i32. */
 YOKE_API yoke_status yoke_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);
-/* A header line of column names; `targets` the names of the target columns. One target column of whole numbers that
- * are all >= 0 may serve as classes. */
+/* A header line of column names, then rows of decimal numbers (RFC 4180); `targets` the names of the target
+ * columns, all others are inputs in the file's order: f32 [columns]. One target column of whole numbers that
+ * are all >= 0 gives classes (i32, no dims), else targets are f32 [ntargets] in the order named. Read into
+ * memory. */
 YOKE_API yoke_status yoke_data_from_csv(yoke_data **data_out, const char *path, int ntargets,
                                         const char *const *targets);
 /* A fixed synthetic set that fits the shapes: f32 uniform in [-1, 1), i32 uniform in [0, limit). */
@@ -52,10 +68,14 @@ YOKE_API yoke_status yoke_data_random(yoke_data **data_out, int64_t samples, con
                                       int64_t input_limit, const yoke_row *target, int64_t target_limit,
                                       uint64_t seed);
 
+/* At least 1. */
 YOKE_API int64_t yoke_data_samples(const yoke_data *data);
+/* What a sample is; either may be NULL. */
 YOKE_API void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target);
-/* Reads one sample; buffers hold a row each. */
+/* Reads one sample; buffers hold a row each, aligned to 4 bytes. YOKE_INVALID for an index that is none, or a
+ * sample that is malformed; or what the callback returned. */
 YOKE_API yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target);
+/* NULL is allowed. */
 YOKE_API void yoke_data_destroy(yoke_data *data);
 
 #ifdef __cplusplus

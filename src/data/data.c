@@ -1,0 +1,224 @@
+/* What all datasets have in common: rows, views, reading by number, and the table of formats. */
+#include "data/data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/text.h"
+
+yoke_status yki_row_check(const yoke_row *row, const char *what, int64_t *elements_out)
+{
+    if (row->type != YOKE_F32 && row->type != YOKE_I32)
+        return yki_fail(YOKE_INVALID, "the %s row has an unknown element type %d", what, (int)row->type);
+    if (row->ndim < 0 || row->ndim > YOKE_MAX_DIMS)
+        return yki_fail(YOKE_INVALID, "the %s row has %d dims; 0 to %d are possible", what, row->ndim,
+                        YOKE_MAX_DIMS);
+    int64_t elements = 1, bytes;
+    for (int dim = 0; dim < row->ndim; dim++) {
+        if (row->dims[dim] <= 0)
+            return yki_fail(YOKE_INVALID, "dim %d of the %s row is %lld; it must be at least 1", dim, what,
+                            (long long)row->dims[dim]);
+        if (__builtin_mul_overflow(elements, row->dims[dim], &elements))
+            return yki_fail(YOKE_INVALID, "the %s row has more elements than can be counted", what);
+    }
+    if (__builtin_mul_overflow(elements, (int64_t)4, &bytes) || (uint64_t)bytes > (uint64_t)(SIZE_MAX / 2))
+        return yki_fail(YOKE_INVALID, "the %s row has more bytes than can be counted", what);
+    *elements_out = elements;
+    return YOKE_OK;
+}
+
+char *yki_row_print(char buffer[192], const yoke_row *row)
+{
+    int length = snprintf(buffer, 192, "%s [", row->type == YOKE_F32 ? "f32" : "i32");
+    for (int dim = 0; dim < row->ndim && dim < YOKE_MAX_DIMS; dim++)
+        length += snprintf(buffer + length, (size_t)(192 - length), dim ? ", %lld" : "%lld",
+                           (long long)row->dims[dim]);
+    snprintf(buffer + length, (size_t)(192 - length), "]");
+    return buffer;
+}
+
+yoke_status yki_data_create(void *data_out, size_t size, const yki_data_ops *ops)
+{
+    yoke_data *data = calloc(1, size);
+    if (!data) return yki_fail_memory("a dataset");
+    data->ops = ops;
+    memcpy(data_out, &data, sizeof data);
+    return YOKE_OK;
+}
+
+static yoke_status finish(yoke_data *data, int64_t samples, const yoke_row *input, const yoke_row *target)
+{
+    if (samples <= 0)
+        return yki_fail(YOKE_INVALID, "a dataset has %lld samples; it needs at least one",
+                        (long long)samples);
+    YKI_TRY(yki_row_check(input, "input", &data->input_elements));
+    YKI_TRY(yki_row_check(target, "target", &data->target_elements));
+    data->samples = samples;
+    data->native_input = data->input = *input;
+    data->native_target = data->target = *target;
+    return YOKE_OK;
+}
+
+yoke_status yki_data_finish(yoke_data *data, int64_t samples, const yoke_row *input, const yoke_row *target,
+                            yoke_data **data_out)
+{
+    yoke_status status = finish(data, samples, input, target);
+    if (status != YOKE_OK) {
+        yoke_data_destroy(data);
+        return status;
+    }
+    *data_out = data;
+    return YOKE_OK;
+}
+
+static yoke_status check_view(const yoke_row *has, int64_t has_elements, const yoke_row *wanted,
+                              const char *what)
+{
+    int64_t elements = 0;
+    YKI_TRY(yki_row_check(wanted, what, &elements));
+    if (elements == has_elements && (has->type == wanted->type || wanted->type == YOKE_F32)) return YOKE_OK;
+    char has_text[192], wanted_text[192];
+    return yki_fail(YOKE_INVALID, "each sample's %s in the data is %s; the model needs %s", what,
+                    yki_row_print(has_text, has), yki_row_print(wanted_text, wanted));
+}
+
+yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row *target)
+{
+    if (!input) input = &data->native_input;
+    if (!target) target = &data->native_target;
+    YKI_TRY(check_view(&data->native_input, data->input_elements, input, "input"));
+    YKI_TRY(check_view(&data->native_target, data->target_elements, target, "target"));
+    data->input = *input;
+    data->target = *target;
+    return YOKE_OK;
+}
+
+int64_t yoke_data_samples(const yoke_data *data)
+{
+    return data->samples;
+}
+
+void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target)
+{
+    if (input) *input = data->input;
+    if (target) *target = data->target;
+}
+
+/* Through bytes: the caller's buffer holds i32 before and f32 after. */
+static void become_float(void *buffer, int64_t elements)
+{
+    unsigned char *bytes = buffer;
+    for (int64_t i = 0; i < elements; i++) {
+        int32_t integer;
+        memcpy(&integer, bytes + 4 * i, 4);
+        float real = (float)integer;
+        memcpy(bytes + 4 * i, &real, 4);
+    }
+}
+
+yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target)
+{
+    if (index < 0 || index >= data->samples)
+        return yki_fail(YOKE_INVALID, "sample %lld was asked for; the dataset has samples 0 to %lld",
+                        (long long)index, (long long)data->samples - 1);
+    YKI_TRY(data->ops->read(data, index, input, target));
+    if (data->input.type != data->native_input.type) become_float(input, data->input_elements);
+    if (data->target.type != data->native_target.type) become_float(target, data->target_elements);
+    return YOKE_OK;
+}
+
+void yoke_data_destroy(yoke_data *data)
+{
+    if (!data) return;
+    if (data->ops->release) data->ops->release(data);
+    free(data);
+}
+
+static yoke_status open_text(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_from_text(out, spec->path, spec->sequence);
+}
+
+static yoke_status open_tokens(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_from_tokens(out, spec->path, spec->sequence, spec->vocab);
+}
+
+static yoke_status open_npy(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_from_npy(out, spec->inputs, spec->targets);
+}
+
+static yoke_status open_idx(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_from_idx(out, spec->inputs, spec->targets);
+}
+
+static yoke_status open_csv(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_from_csv(out, spec->path, spec->ncolumns, spec->columns);
+}
+
+static yoke_status open_random(yoke_data **out, const yki_data_spec *spec)
+{
+    return yoke_data_random(out, spec->samples, &spec->input, spec->input_limit, &spec->target,
+                            spec->target_limit, spec->seed);
+}
+
+enum { NEEDS_PATH = 1, NEEDS_PAIR = 2 };
+
+static const struct {
+    const char *name;
+    int needs;
+    yoke_status (*open)(yoke_data **out, const yki_data_spec *spec);
+} formats[] = {
+    {"text", NEEDS_PATH, open_text}, {"tokens", NEEDS_PATH, open_tokens}, {"npy", NEEDS_PAIR, open_npy},
+    {"idx", NEEDS_PAIR, open_idx},   {"csv", NEEDS_PATH, open_csv},       {"random", 0, open_random},
+};
+enum { NFORMATS = sizeof formats / sizeof *formats };
+
+const char *yki_data_format(int i)
+{
+    return i >= 0 && i < NFORMATS ? formats[i].name : NULL;
+}
+
+static yoke_status need(const char *value, const char *format, const char *key, const char *name)
+{
+    if (value && *value) return YOKE_OK;
+    return yki_fail_at(YOKE_INVALID, "", 0, key, "is missing: data of format %s needs its %s", format, name);
+}
+
+static yoke_status unknown_format(const char *format)
+{
+    const char *names[NFORMATS];
+    for (int i = 0; i < NFORMATS; i++) names[i] = formats[i].name;
+    const char *nearest = yki_nearest(format, names, NFORMATS);
+    if (nearest)
+        return yki_fail_at(YOKE_INVALID, "", 0, "data.format",
+                           "\"%s\" is no format of data; did you mean \"%s\"?", format, nearest);
+    yki_text known = {0};
+    for (int i = 0; i < NFORMATS; i++) yki_text_append(&known, i ? ", %s" : "%s", names[i]);
+    char *list = yki_text_take(&known);
+    yki_fail_at(YOKE_INVALID, "", 0, "data.format", "\"%s\" is no format of data; there are %s", format,
+                list ? list : "others");
+    free(list);
+    return YOKE_INVALID;
+}
+
+yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec)
+{
+    const char *format = spec->format;
+    if (!format) return yki_fail_at(YOKE_INVALID, "", 0, "data.format", "is missing");
+    for (int i = 0; i < NFORMATS; i++) {
+        if (strcmp(format, formats[i].name) != 0) continue;
+        if (formats[i].needs == NEEDS_PATH) YKI_TRY(need(spec->path, format, "data.path", "file"));
+        if (formats[i].needs == NEEDS_PAIR) {
+            YKI_TRY(need(spec->inputs, format, "data.inputs", "file of samples"));
+            YKI_TRY(need(spec->targets, format, "data.targets", "file of targets"));
+        }
+        return formats[i].open(data_out, spec);
+    }
+    return unknown_format(format);
+}

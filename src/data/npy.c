@@ -1,0 +1,70 @@
+/* Samples and targets from two .npy files. What a file's elements become is decided by its type and shape
+ * alone: inputs [n, T] of integers are token ids (i32), all other inputs f32; targets of integers are classes
+ * or token ids (i32), all others f32. b1 is a feature among the inputs and a class among the targets. Where
+ * the model wants f32 after all, yki_data_view makes i32 so.
+ *
+ * Values are checked (finite; ids not negative and within 32 bits) when the file is opened if it is under
+ * SCAN_BELOW_BYTES, and always again when a sample is read. */
+#include "data/data.h"
+#include "data/npy_file.h"
+
+static const int64_t SCAN_BELOW_BYTES = (int64_t)4 << 30;
+
+typedef struct npy_data {
+    yoke_data base;
+    yki_npy inputs, targets;
+    bool integer_inputs, integer_targets;
+} npy_data;
+
+static yoke_status npy_read(yoke_data *base, int64_t index, void *input, void *target)
+{
+    npy_data *data = (npy_data *)base;
+    YKI_TRY(yki_npy_read(&data->inputs, index, data->integer_inputs, input));
+    return yki_npy_read(&data->targets, index, data->integer_targets, target);
+}
+
+static void npy_release(yoke_data *base)
+{
+    npy_data *data = (npy_data *)base;
+    yki_npy_release(&data->inputs);
+    yki_npy_release(&data->targets);
+}
+
+static const yki_data_ops npy_ops = {.read = npy_read, .release = npy_release};
+
+static yoke_status npy_open(npy_data *data, const char *inputs, const char *targets)
+{
+    YKI_TRY(yki_npy_open(&data->inputs, inputs));
+    YKI_TRY(yki_npy_open(&data->targets, targets));
+    if (data->inputs.dims[0] != data->targets.dims[0])
+        return yki_fail(YOKE_INVALID, "%s has %lld samples but %s has %lld targets", inputs,
+                        (long long)data->inputs.dims[0], targets, (long long)data->targets.dims[0]);
+    bool bits = data->inputs.type->bytes == 1 && data->inputs.type->name[0] == 'b';
+    data->integer_inputs = data->inputs.type->integer && !bits && data->inputs.ndim == 2;
+    data->integer_targets = data->targets.type->integer;
+    if (data->inputs.map.size < SCAN_BELOW_BYTES) YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs));
+    if (data->targets.map.size < SCAN_BELOW_BYTES)
+        YKI_TRY(yki_npy_scan(&data->targets, data->integer_targets));
+    return YOKE_OK;
+}
+
+static yoke_row row_of(const yki_npy *npy, bool integer)
+{
+    yoke_row row = {.type = integer ? YOKE_I32 : YOKE_F32, .ndim = npy->ndim - 1};
+    for (int dim = 1; dim < npy->ndim; dim++) row.dims[dim - 1] = npy->dims[dim];
+    return row;
+}
+
+yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets)
+{
+    npy_data *data;
+    YKI_TRY(yki_data_create(&data, sizeof *data, &npy_ops));
+    yoke_status status = npy_open(data, inputs, targets);
+    if (status != YOKE_OK) {
+        yoke_data_destroy(&data->base);
+        return status;
+    }
+    yoke_row input = row_of(&data->inputs, data->integer_inputs);
+    yoke_row target = row_of(&data->targets, data->integer_targets);
+    return yki_data_finish(&data->base, data->inputs.dims[0], &input, &target, data_out);
+}

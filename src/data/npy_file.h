@@ -1,0 +1,47 @@
+/* One NumPy .npy file, mapped: its header, and its elements as f32 or i32. Format: NumPy's numpy.lib.format,
+ * versions 1.0 to 3.0. Little-endian numbers in C order; anything else is refused with a sentence that says
+ * how to save it instead. */
+#ifndef YKI_DATA_NPY_FILE_H
+#define YKI_DATA_NPY_FILE_H
+
+#include <stdbool.h>
+
+#include "data/file.h"
+#include "yoke/model.h"
+
+enum { YKI_NPY_MAX_DIMS = YOKE_MAX_DIMS + 1 }; /* the samples, then a row's */
+
+/* Converts `count` elements at `from`; returns the position of the first that `to` can't hold, or count. */
+typedef int64_t (*yki_npy_convert)(const unsigned char *from, int64_t count, void *to);
+
+typedef struct yki_npy_type {
+    const char *name; /* as in a header, without the byte order: "f4" */
+    int bytes;
+    bool integer;               /* b1 counts as one */
+    yki_npy_convert to_float;   /* bad: not finite in 32 bits */
+    yki_npy_convert to_integer; /* bad: outside 0..INT32_MAX. NULL for floats */
+} yki_npy_type;
+
+typedef struct yki_npy {
+    yki_map map;
+    const yki_npy_type *type;
+    int ndim; /* at least 1 */
+    int64_t dims[YKI_NPY_MAX_DIMS];
+    int64_t row_elements; /* of one sample: the product of dims[1..ndim) */
+    const unsigned char *elements;
+} yki_npy;
+
+/* Opens and checks the header and the size: the file holds exactly the elements its shape promises, at least
+ * one sample, no dim 0. YOKE_INVALID names the fault. The values themselves are not looked at. On failure
+ * nothing is held. */
+yoke_status yki_npy_open(yki_npy *npy, const char *path);
+void yki_npy_release(yki_npy *npy);
+
+/* Sample `index` as row_elements numbers, i32 where `integer`, else f32. YOKE_INVALID naming sample, element
+ * and value where one can't be held. */
+yoke_status yki_npy_read(const yki_npy *npy, int64_t index, bool integer, void *to);
+
+/* The same check for all samples, keeping nothing. */
+yoke_status yki_npy_scan(const yki_npy *npy, bool integer);
+
+#endif
