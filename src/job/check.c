@@ -1,0 +1,193 @@
+/* What holds between several keys, and devices against degrees. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "job/job.h"
+#include "job/read.h"
+
+static yoke_status fail_key(const yki_reader *reader, const char *key, const char *message)
+{
+    return yki_reader_fail(reader, yki_yaml_find(reader->root, key), key, "%s", message);
+}
+
+static yoke_status check_length(const yki_reader *reader)
+{
+    yoke_train_options *train = &reader->job->train;
+    const char *const steps = "train.steps";
+    if (train->steps >= 0 && train->epochs > 0)
+        return fail_key(reader, "train.epochs",
+                        "is given beside train.steps: only one of them says how long to train");
+    if (train->steps < 0 && train->epochs == 0)
+        return fail_key(reader, steps, "'steps' is missing: say how long to train, in steps or in epochs");
+    if (train->steps < 0) train->steps = 0;
+    return YOKE_OK;
+}
+
+static yoke_status check_transformer(const yki_reader *reader)
+{
+    yoke_model_spec *model = &reader->job->model;
+    if (model->width && model->heads && model->width % model->heads)
+        return yki_reader_fail(reader, yki_yaml_find(reader->root, "model.heads"), "model.heads",
+                               "a width of %lld cannot be divided among %lld heads", (long long)model->width,
+                               (long long)model->heads);
+    if (model->heads && model->kv_heads && model->heads % model->kv_heads)
+        return yki_reader_fail(reader, yki_yaml_find(reader->root, "model.kv_heads"), "model.kv_heads",
+                               "%lld heads cannot be divided among %lld kv_heads", (long long)model->heads,
+                               (long long)model->kv_heads);
+    if (!model->vocab && !model->from[0]) {
+        if (reader->job->data.format != YOKE_DATA_TEXT)
+            return fail_key(
+                reader, "model.vocab",
+                "'vocab' is missing: only text data has one of its own, 256, and model.from is not given");
+        model->vocab = 256;
+    }
+    return YOKE_OK;
+}
+
+/* Fills in the default; see job.h for what it may be at the end. */
+static yoke_status check_sequence(const yki_reader *reader)
+{
+    const yoke_model_spec *model = &reader->job->model;
+    const yoke_data_spec *data = &reader->job->data;
+    int64_t *sequence = &reader->job->train.sequence;
+    bool in_rows = data->format == YOKE_DATA_TEXT || data->format == YOKE_DATA_TOKENS;
+    bool layers = model->family == YOKE_FAMILY_LAYERS;
+    int64_t natural = !layers ? model->context : in_rows && model->input_ndim == 1 ? model->input[0] : 0;
+    if (!*sequence) *sequence = natural;
+    if (!*sequence && (in_rows || (!layers && data->format == YOKE_DATA_RANDOM)))
+        return fail_key(
+            reader, "train.sequence",
+            layers ? "'sequence' is missing, the tokens of a sample, and model.input does not give it"
+                   : "'sequence' is missing, the tokens of a sample, and model.context does not give it");
+    const yki_yaml *node = yki_yaml_find(reader->root, "train.sequence");
+    if (!layers && model->context && *sequence > model->context)
+        return yki_reader_fail(reader, node, "train.sequence",
+                               "a sequence of %lld tokens is longer than the model's context of %lld",
+                               (long long)*sequence, (long long)model->context);
+    if (layers && in_rows && (model->input_ndim != 1 || *sequence != model->input[0]))
+        return yki_reader_fail(reader, node, "train.sequence",
+                               "samples of %lld tokens do not fit model.input, which must be [%lld]",
+                               (long long)*sequence, (long long)*sequence);
+    return YOKE_OK;
+}
+
+yoke_status yki_reader_finish(const yki_reader *reader)
+{
+    yoke_job *job = reader->job;
+    YKI_TRY(check_length(reader));
+    if (job->model.family != YOKE_FAMILY_LAYERS) YKI_TRY(check_transformer(reader));
+    YKI_TRY(check_sequence(reader));
+    if (job->train.loss == YOKE_MSE &&
+        (job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS))
+        return fail_key(reader, "train.loss", "mse compares values; text and tokens need cross_entropy");
+    if (job->train.nesterov && job->train.momentum == 0)
+        return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
+    if (!job->checkpoint.dir[0] && job->checkpoint.every)
+        return fail_key(reader, "checkpoint.every", "needs checkpoint.dir, the folder to save in");
+    if (!job->checkpoint.dir[0] && job->checkpoint.keep)
+        return fail_key(reader, "checkpoint.keep", "needs checkpoint.dir, the folder to save in");
+    job->train.shuffle = job->data.shuffle;
+    job->train.drop_last = job->data.drop_last;
+    job->train.holdout = job->data.holdout;
+    return YOKE_OK;
+}
+
+/* ---- devices ---- */
+
+typedef struct parts {
+    bool seen[YOKE_MAX_DEVICES], any;
+    int device, highest;
+    char key[128]; /* of the layer that named the highest */
+    int line;
+} parts;
+
+static void walk(const yoke_layer *layers, int nlayers, const char *path, parts *p)
+{
+    for (int i = 0; i < nlayers; i++) {
+        char item[128];
+        snprintf(item, sizeof item, "%.110s.%d", path, i);
+        if (layers[i].device >= 0) {
+            p->any = true;
+            p->device = layers[i].device;
+        }
+        p->seen[p->device] = true;
+        if (p->device > p->highest || (layers[i].device >= 0 && !p->key[0])) {
+            p->highest = p->device;
+            p->line = layers[i].line;
+            snprintf(p->key, sizeof p->key, "%.120s.device", item);
+        }
+        char inner[128];
+        snprintf(inner, sizeof inner, "%.118s.layers", item);
+        walk(layers[i].layers, layers[i].nlayers, inner, p);
+    }
+}
+
+int yki_job_parts(const yoke_job *job)
+{
+    parts p = {0};
+    walk(job->model.layers, job->model.nlayers, "model.layers", &p);
+    int count = 0;
+    for (int i = 0; p.any && i < YOKE_MAX_DEVICES; i++) count += p.seen[i];
+    return count;
+}
+
+static yoke_status check_parts(const yoke_job *job, int count)
+{
+    const yoke_layout *layout = &job->layout;
+    parts p = {0};
+    walk(job->model.layers, job->model.nlayers, "model.layers", &p);
+    if (layout->tp > 1 || layout->pp > 1 || layout->cp > 1) {
+        const char *axis = layout->tp > 1 ? "tp" : layout->pp > 1 ? "pp" : "cp";
+        int degree = layout->tp > 1 ? layout->tp : layout->pp > 1 ? layout->pp : layout->cp;
+        char key[16];
+        snprintf(key, sizeof key, "layout.%s", axis);
+        return yki_fail_at(
+            YOKE_INVALID, job->path, 0, key,
+            "layers placed by hand (%s) cannot be split by %s %d too: leave out their device, or %s", p.key,
+            axis, degree, axis);
+    }
+    for (int i = 0; i < p.highest; i++)
+        if (!p.seen[i])
+            return yki_fail_at(
+                YOKE_INVALID, job->path, p.line, p.key,
+                "a layer is on device %d, but none is on device %d: a replica's %d devices are numbered "
+                "from 0",
+                p.highest, i, count);
+    return YOKE_OK;
+}
+
+yoke_status yki_job_resolve_devices(yoke_job *job)
+{
+    yoke_layout *layout = &job->layout;
+    int parts_count = yki_job_parts(job);
+    if (parts_count) YKI_TRY(check_parts(job, parts_count));
+    int64_t replica = parts_count ? parts_count : (int64_t)layout->tp * layout->pp * layout->cp;
+    char needs[160];
+    if (parts_count)
+        snprintf(needs, sizeof needs, "the layers' %d devices", parts_count);
+    else
+        snprintf(needs, sizeof needs, "tp %d x pp %d x cp %d", layout->tp, layout->pp, layout->cp);
+    if (layout->dp == 0 && layout->ndevices % replica)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.devices",
+                           "%d %s cannot be shared by replicas of %s: a multiple of %lld is needed",
+                           layout->ndevices, layout->ndevices == 1 ? "device" : "devices", needs,
+                           (long long)replica);
+    if (layout->dp == 0) layout->dp = layout->ndevices ? (int)(layout->ndevices / replica) : 1;
+    int64_t total = layout->dp * replica;
+    if (layout->ndevices && layout->ndevices != total)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.devices",
+                           "dp %d x %s need %lld devices, but %d %s given", layout->dp, needs,
+                           (long long)total, layout->ndevices, layout->ndevices == 1 ? "is" : "are");
+    return YOKE_OK;
+}
+
+yoke_status yki_job_check_batch(const yoke_job *job)
+{
+    int64_t parts_count = (int64_t)job->layout.dp * job->layout.microbatches;
+    if (job->train.batch >= parts_count) return YOKE_OK;
+    return yki_fail_at(
+        YOKE_INVALID, job->path, 0, "train.batch",
+        "a batch of %lld samples is smaller than dp %d x %d micro-batches: each needs a sample",
+        (long long)job->train.batch, job->layout.dp, job->layout.microbatches);
+}

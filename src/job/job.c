@@ -1,0 +1,103 @@
+/* Loading a job: file, overrides, table, rules. */
+#include "yoke/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "job/job.h"
+#include "job/read.h"
+
+void yoke_job_destroy(yoke_job *job)
+{
+    if (!job) return;
+    yki_layers_free(job->model.layers, job->model.nlayers);
+    for (int i = 0; i < job->data.ntarget_columns; i++) free(job->data.target_columns[i]);
+    free(job->data.target_columns);
+    free(job);
+}
+
+/* An override as a person typed it, for sentences. */
+static char *show_override(const char *text)
+{
+    char shown[96];
+    yki_text out = {0};
+    yki_yaml_shown(shown, text);
+    if (strncmp(shown, "--", 2) == 0) {
+        char *equals = strchr(shown, '=');
+        if (equals) *equals = ' ';
+        yki_text_append(&out, "%s", shown);
+    } else {
+        yki_text_append(&out, "--set %s", shown);
+    }
+    return yki_text_take(&out);
+}
+
+/* Where a rule that knows only the job found fault: names the file as the caller did, the line of the key it
+ * blames, or the override that the value came from. */
+static yoke_status blame(const yki_reader *reader, yoke_status status)
+{
+    yoke_error *e = yki_error_edit();
+    if (status != YOKE_INVALID) return status;
+    char key[sizeof e->key], message[sizeof e->message];
+    memcpy(key, e->key, sizeof key);
+    memcpy(message, e->message, sizeof message);
+    const yki_yaml *node = yki_yaml_find(reader->root, key);
+    if (strcmp(key, "train.batch") ==
+        0) /* an override of the layout is to blame rather than the file's batch */
+        for (int i = 0; i < 2; i++) {
+            const yki_yaml *other = yki_yaml_find(reader->root, i ? "layout.dp" : "layout.microbatches");
+            if (other && other->origin > 0 && !(node && node->origin > 0)) node = other;
+        }
+    return yki_reader_fail(reader, node, key, "%s", message);
+}
+
+static yoke_status read_job(yki_reader *reader, const char *const *overrides)
+{
+    for (int i = 0; i < reader->noverrides; i++) YKI_TRY(yki_reader_override(reader, overrides[i], i + 1));
+    YKI_TRY(yki_reader_settle(reader));
+    YKI_TRY(yki_reader_check_keys(reader));
+    YKI_TRY(yki_reader_read(reader, "", true));
+    YKI_TRY(yki_reader_finish(reader));
+    reader->job->has_layout = yki_yaml_get(reader->root, "layout");
+    yoke_status status = yki_job_resolve_devices(reader->job);
+    if (status == YOKE_OK) status = yki_job_check_batch(reader->job);
+    return blame(reader, status);
+}
+
+static yoke_status find_folders(yki_reader *reader, const char *path)
+{
+    if (!getcwd(reader->current, sizeof reader->current)) return yki_fail_errno("find", "the current folder");
+    if (!yki_path_resolve(reader->job->path, sizeof reader->job->path, reader->current, path))
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "is a path of more than %zu bytes",
+                           sizeof reader->job->path - 1);
+    snprintf(reader->folder, sizeof reader->folder, "%s", reader->job->path);
+    *strrchr(reader->folder, '/') = '\0';
+    return YOKE_OK;
+}
+
+yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides, yoke_job **job_out)
+{
+    yki_reader reader = {.file = path, .noverrides = noverrides};
+    char **shown = calloc((size_t)noverrides + 1, sizeof(char *));
+    bool memory = shown;
+    for (int i = 0; memory && i < noverrides; i++) memory = (shown[i] = show_override(overrides[i]));
+    reader.shown = (const char *const *)shown;
+    reader.job = malloc(sizeof *reader.job);
+    yoke_status status = memory && reader.job ? YOKE_OK : yki_fail_memory("a job");
+    if (reader.job) yki_job_init(reader.job);
+    if (status == YOKE_OK) status = find_folders(&reader, path);
+    if (status == YOKE_OK) status = yki_yaml_read(path, &reader.root);
+    if (status == YOKE_OK) status = read_job(&reader, overrides);
+    yki_yaml_destroy(reader.root);
+    for (int i = 0; shown && i < noverrides; i++) free(shown[i]);
+    free(shown);
+    if (status != YOKE_OK) {
+        yoke_job_destroy(reader.job);
+        return status;
+    }
+    *job_out = reader.job;
+    return YOKE_OK;
+}

@@ -1,0 +1,221 @@
+/* The table of keys. A selector stands before the keys it decides about. */
+#include "job/key.h"
+
+#define FIELD(member)    .offset = offsetof(yoke_job, member), .size = sizeof(((yoke_job *)0)->member)
+#define LFIELD(member)   .offset = offsetof(yoke_layer, member), .size = sizeof(((yoke_layer *)0)->member)
+#define RANGE(low, high) .least = (low), .most = (high)
+#define FROM(low)        .least = (low)
+#define SHARE            .least = 0, .most = 1, .below = true /* [0, 1) */
+#define BIT(value)       (1u << (value))
+
+enum {
+    GPT2 = BIT(YOKE_FAMILY_GPT2),
+    LLAMA = BIT(YOKE_FAMILY_LLAMA),
+    LAYERS = BIT(YOKE_FAMILY_LAYERS),
+    TRANSFORMER = GPT2 | LLAMA,
+    PATHS = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS) | BIT(YOKE_DATA_CSV),
+    ARRAYS = BIT(YOKE_DATA_NPY) | BIT(YOKE_DATA_IDX),
+    CSV = BIT(YOKE_DATA_CSV),
+    RANDOM = BIT(YOKE_DATA_RANDOM),
+    ADAMS = BIT(YOKE_ADAM) | BIT(YOKE_ADAMW),
+    MOVING = BIT(YOKE_RATE_LINEAR) | BIT(YOKE_RATE_COSINE),
+};
+
+/* Bounds that keep every product of two of them in an int64_t, and a file from asking for endless work. */
+#define MANY       2147483647.0
+#define MAX_DEPTH  10000
+#define MAX_WIDTH  16777216
+#define MAX_STEPS  1e15
+#define MAX_DEGREE 1024
+
+static const char *const families[] = {"layers", "gpt2", "llama", NULL};
+static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", NULL};
+static const char *const losses[] = {"cross_entropy", "mse", NULL};
+static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
+static const char *const decays[] = {"all", "matrices", NULL};
+static const char *const rates[] = {"constant", "linear", "cosine", NULL};
+static const char *const precisions[] = {"f32", "bf16", NULL};
+static const char *const schedules[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v", NULL};
+static const char *const recomputes[] = {"none", "selective", "full", NULL};
+static const char *const approximations[] = {"none", "tanh", NULL};
+
+/* clang-format off */
+const yki_key yki_job_keys[] = {
+    {"model.family", YKI_KEY_NAME, FIELD(model.family), .names = families, .need = ~0u, .always = true},
+    {"model.from", YKI_KEY_PATH, FIELD(model.from)},
+    {"model.input", YKI_KEY_SHAPE, FIELD(model.input), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
+    {"model.layers", YKI_KEY_LAYERS, FIELD(model.layers), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
+    {"model.layers", YKI_KEY_INT, FIELD(model.depth), RANGE(1, MAX_DEPTH), .by = YKI_BY_FAMILY, .of = TRANSFORMER, .need = TRANSFORMER, .from_gives = true},
+    {"model.heads", YKI_KEY_INT, FIELD(model.heads), RANGE(1, 65536), .by = YKI_BY_FAMILY, .of = TRANSFORMER, .need = TRANSFORMER, .from_gives = true},
+    {"model.kv_heads", YKI_KEY_INT, FIELD(model.kv_heads), RANGE(1, 65536), .by = YKI_BY_FAMILY, .of = LLAMA},
+    {"model.width", YKI_KEY_INT, FIELD(model.width), RANGE(1, MAX_WIDTH), .by = YKI_BY_FAMILY, .of = TRANSFORMER, .need = TRANSFORMER, .from_gives = true},
+    {"model.hidden", YKI_KEY_INT, FIELD(model.hidden), RANGE(1, MAX_WIDTH), .by = YKI_BY_FAMILY, .of = LLAMA, .need = LLAMA, .from_gives = true},
+    {"model.context", YKI_KEY_INT, FIELD(model.context), RANGE(1, MANY), .by = YKI_BY_FAMILY, .of = TRANSFORMER, .need = TRANSFORMER, .from_gives = true},
+    {"model.vocab", YKI_KEY_INT, FIELD(model.vocab), RANGE(1, MANY), .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.rope_theta", YKI_KEY_DOUBLE, FIELD(model.rope_theta), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = LLAMA},
+    {"model.norm_eps", YKI_KEY_DOUBLE, FIELD(model.norm_eps), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.dropout", YKI_KEY_DOUBLE, FIELD(model.dropout), SHARE, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.tied", YKI_KEY_SWITCH, FIELD(model.tied), .by = YKI_BY_FAMILY, .of = LLAMA},
+
+    {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u, .always = true},
+    {"data.path", YKI_KEY_PATH, FIELD(data.path), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
+    {"data.inputs", YKI_KEY_PATH, FIELD(data.inputs), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
+    {"data.targets", YKI_KEY_PATH, FIELD(data.targets), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
+    {"data.targets", YKI_KEY_COLUMNS, FIELD(data.target_columns), .by = YKI_BY_FORMAT, .of = CSV, .need = CSV},
+    {"data.samples", YKI_KEY_INT, FIELD(data.samples), RANGE(1, 1e12), .by = YKI_BY_FORMAT, .of = RANDOM, .standard = "1024"},
+    {"data.shuffle", YKI_KEY_BOOL, FIELD(data.shuffle), .standard = "true"},
+    {"data.drop_last", YKI_KEY_BOOL, FIELD(data.drop_last)},
+    {"data.holdout", YKI_KEY_DOUBLE, FIELD(data.holdout), SHARE},
+
+    {"train.steps", YKI_KEY_INT, FIELD(train.steps), RANGE(0, MAX_STEPS), .flag = "steps"},
+    {"train.epochs", YKI_KEY_DOUBLE, FIELD(train.epochs), RANGE(0, 1e9), .above = true},
+    {"train.batch", YKI_KEY_INT, FIELD(train.batch), RANGE(1, MANY), .always = true},
+    {"train.sequence", YKI_KEY_INT, FIELD(train.sequence), RANGE(1, MANY)},
+    {"train.loss", YKI_KEY_NAME, FIELD(train.loss), .names = losses, .always = true},
+    {"train.optimizer.name", YKI_KEY_NAME, FIELD(train.optimizer), .names = optimizers, .always = true},
+    {"train.optimizer.lr", YKI_KEY_DOUBLE, FIELD(train.lr), FROM(0), .above = true, .always = true},
+    {"train.optimizer.momentum", YKI_KEY_DOUBLE, FIELD(train.momentum), SHARE, .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD)},
+    {"train.optimizer.nesterov", YKI_KEY_BOOL, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD)},
+    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), .by = YKI_BY_OPTIMIZER, .of = ADAMS},
+    {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = ADAMS},
+    {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_ADAMW), .standard = "0.01"},
+    {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD) | BIT(YOKE_ADAM)},
+    {"train.optimizer.decay", YKI_KEY_NAME, FIELD(train.decay_matrices), .names = decays},
+    {"train.schedule.name", YKI_KEY_NAME, FIELD(train.rate), .names = rates},
+    {"train.schedule.warmup", YKI_KEY_INT, FIELD(train.warmup), RANGE(0, MAX_STEPS)},
+    {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = MOVING},
+    {"train.clip", YKI_KEY_DOUBLE, FIELD(train.clip), FROM(0)},
+    {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
+    {"train.seed", YKI_KEY_SEED, FIELD(train.seed), .always = true},
+
+    {"layout.devices", YKI_KEY_DEVICES, FIELD(layout.ndevices), .flag = "devices"},
+    {"layout.dp", YKI_KEY_INT, FIELD(layout.dp), RANGE(1, MAX_DEGREE), .flag = "dp"},
+    {"layout.tp", YKI_KEY_INT, FIELD(layout.tp), RANGE(1, MAX_DEGREE), .flag = "tp"},
+    {"layout.pp", YKI_KEY_INT, FIELD(layout.pp), RANGE(1, MAX_DEGREE), .flag = "pp"},
+    {"layout.cp", YKI_KEY_INT, FIELD(layout.cp), RANGE(1, MAX_DEGREE), .flag = "cp"},
+    {"layout.sp", YKI_KEY_BOOL, FIELD(layout.sp)},
+    {"layout.microbatches", YKI_KEY_INT, FIELD(layout.microbatches), RANGE(1, 65536), .flag = "microbatches"},
+    {"layout.schedule", YKI_KEY_SCHEDULE, FIELD(layout.schedule), .names = schedules, .flag = "schedule"},
+    {"layout.chunks", YKI_KEY_INT, FIELD(layout.chunks), RANGE(1, 1024), .flag = "chunks"},
+    {"layout.zero", YKI_KEY_INT, FIELD(layout.zero), RANGE(0, 3), .flag = "zero"},
+    {"layout.recompute", YKI_KEY_NAME, FIELD(layout.recompute), .names = recomputes, .flag = "recompute"},
+    {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024)},
+    {"layout.device_memory", YKI_KEY_BYTES, FIELD(layout.device_memory_bytes), .flag = "device-memory"},
+
+    {"checkpoint.dir", YKI_KEY_PATH, FIELD(checkpoint.dir)},
+    {"checkpoint.every", YKI_KEY_INT, FIELD(checkpoint.every), RANGE(0, MAX_STEPS)},
+    {"checkpoint.keep", YKI_KEY_INT, FIELD(checkpoint.keep), RANGE(0, 1e9)},
+};
+const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
+
+/* ---- layers ---- */
+
+static const struct {
+    const char *name;
+    yoke_layer_type type;
+    yoke_activation activation;
+} layer_types[] = {
+    {"linear", YOKE_LAYER_LINEAR, 0}, {"conv2d", YOKE_LAYER_CONV2D, 0}, {"maxpool2d", YOKE_LAYER_MAXPOOL2D, 0},
+    {"avgpool2d", YOKE_LAYER_AVGPOOL2D, 0}, {"flatten", YOKE_LAYER_FLATTEN, 0}, {"embedding", YOKE_LAYER_EMBEDDING, 0},
+    {"layernorm", YOKE_LAYER_LAYERNORM, 0}, {"rmsnorm", YOKE_LAYER_RMSNORM, 0},
+    {"relu", YOKE_LAYER_ACTIVATION, YOKE_RELU}, {"gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU},
+    {"tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH}, {"sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID},
+    {"silu", YOKE_LAYER_ACTIVATION, YOKE_SILU}, {"softmax", YOKE_LAYER_SOFTMAX, 0},
+    {"dropout", YOKE_LAYER_DROPOUT, 0}, {"residual", YOKE_LAYER_RESIDUAL, 0},
+};
+enum { NTYPES = sizeof layer_types / sizeof *layer_types };
+
+const char *const yki_layer_names[] = {
+    "linear", "conv2d", "maxpool2d", "avgpool2d", "flatten", "embedding", "layernorm", "rmsnorm",
+    "relu", "gelu", "tanh", "sigmoid", "silu", "softmax", "dropout", "residual", NULL};
+_Static_assert(sizeof yki_layer_names / sizeof *yki_layer_names == NTYPES + 1, "one name a type");
+
+enum {
+    LINEAR = BIT(0), CONV2D = BIT(1), MAXPOOL2D = BIT(2), AVGPOOL2D = BIT(3), EMBEDDING = BIT(5), LAYERNORM = BIT(6),
+    RMSNORM = BIT(7), GELU = BIT(9), DROPOUT = BIT(14), RESIDUAL = BIT(15), POOLS = MAXPOOL2D | AVGPOOL2D,
+};
+
+const yki_key yki_layer_keys[] = {
+    {"rows", YKI_KEY_INT, LFIELD(rows), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = EMBEDDING, .need = EMBEDDING},
+    {"out", YKI_KEY_INT, LFIELD(out), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D | EMBEDDING, .need = LINEAR | CONV2D | EMBEDDING},
+    {"kernel", YKI_KEY_INT, LFIELD(kernel), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = CONV2D | POOLS, .need = CONV2D | POOLS},
+    {"stride", YKI_KEY_INT, LFIELD(stride), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = CONV2D, .standard = "1"},
+    {"stride", YKI_KEY_INT, LFIELD(stride), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = POOLS},
+    {"padding", YKI_KEY_INT, LFIELD(padding), RANGE(0, 65536), .by = YKI_BY_LAYER, .of = CONV2D},
+    {"bias", YKI_KEY_BOOL, LFIELD(bias), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D, .standard = "true"},
+    {"approximate", YKI_KEY_NAME, LFIELD(activation), .names = approximations, .first = YOKE_GELU, .by = YKI_BY_LAYER, .of = GELU},
+    {"p", YKI_KEY_DOUBLE, LFIELD(p), SHARE, .by = YKI_BY_LAYER, .of = DROPOUT, .need = DROPOUT},
+    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM, .standard = "1e-5"},
+    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = RMSNORM, .standard = "1e-6"},
+    {"layers", YKI_KEY_LAYERS, LFIELD(layers), .by = YKI_BY_LAYER, .of = RESIDUAL, .need = RESIDUAL},
+    {"device", YKI_KEY_INT, LFIELD(device), RANGE(0, YOKE_MAX_DEVICES - 1), .by = YKI_BY_LAYER},
+};
+/* clang-format on */
+const int yki_layer_nkeys = sizeof yki_layer_keys / sizeof *yki_layer_keys;
+
+void yki_layer_init(yoke_layer *layer, int variant)
+{
+    *layer = (yoke_layer){
+        .type = layer_types[variant].type, .activation = layer_types[variant].activation, .device = -1};
+}
+
+int yki_layer_variant(const yoke_layer *layer)
+{
+    yoke_activation activation = layer->activation == YOKE_GELU_TANH ? YOKE_GELU : layer->activation;
+    for (int i = 0; i < NTYPES; i++)
+        if (layer_types[i].type == layer->type &&
+            (layer->type != YOKE_LAYER_ACTIVATION || layer_types[i].activation == activation))
+            return i;
+    return 0;
+}
+
+/* ---- selectors ---- */
+
+static const struct {
+    const char *path, *word;
+    const char *const *names;
+} selectors[] = {
+    [YKI_BY_NONE] = {"", "", NULL},
+    [YKI_BY_FAMILY] = {"model.family", "family", families},
+    [YKI_BY_FORMAT] = {"data.format", "data format", formats},
+    [YKI_BY_OPTIMIZER] = {"train.optimizer.name", "optimizer", optimizers},
+    [YKI_BY_RATE] = {"train.schedule.name", "schedule", rates},
+    [YKI_BY_LAYER] = {"type", "layer type", yki_layer_names},
+};
+
+const char *yki_selector_path(yki_selector by)
+{
+    return selectors[by].path;
+}
+const char *const *yki_selector_names(yki_selector by)
+{
+    return selectors[by].names;
+}
+const char *yki_selector_word(yki_selector by)
+{
+    return selectors[by].word;
+}
+
+int yki_selector_value(const yoke_job *job, yki_selector by)
+{
+    switch (by) {
+    case YKI_BY_FAMILY:
+        return (int)job->model.family;
+    case YKI_BY_FORMAT:
+        return (int)job->data.format;
+    case YKI_BY_OPTIMIZER:
+        return (int)job->train.optimizer;
+    case YKI_BY_RATE:
+        return (int)job->train.rate;
+    default:
+        return 0;
+    }
+}
+
+void yki_job_init(yoke_job *job)
+{
+    *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
+    job->model.tied = -1;
+    job->train.steps = -1; /* absent: 0 is a run of no steps */
+    job->layout.dp = 0;
+}
