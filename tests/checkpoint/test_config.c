@@ -108,78 +108,76 @@ static void the_job_and_the_file_must_agree(void **state)
     assert_int_equal(model.vocab, 9);
 }
 
+static const struct {
+    yoke_family family;
+    const char *text, *key, *words;
+} bad_configs[] = {
+    {YOKE_FAMILY_GPT2, "", "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, "[1]", "", "is not a JSON object"},
+    {YOKE_FAMILY_GPT2, "{} {}", "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, GPT2, "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"\xff\"}", "", "is not UTF-8"},
+    {YOKE_FAMILY_GPT2, "version https://git-lfs.github.com/spec/v1\n", "", "is a Git LFS pointer"},
+    {YOKE_FAMILY_GPT2, "<!doctype HTML>", "", "is an HTML page"},
+    {YOKE_FAMILY_GPT2, "{}", "model_type", "is missing"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":3}", "model_type", "no string"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"mistral\"}", "model_type",
+     "is 'mistral'; yoke reads 'gpt2' and 'llama'"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\"}", "n_layer", "is missing"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer", "whole number from 1 to 10000"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":10001}", "n_layer",
+     "whole number from 1 to 10000"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":-1}", "n_layer", "is -1"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":\"12\"}", "n_layer", "is '12'"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":1.5}", "n_layer", "is 1.5"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":[[]]}", "n_layer", "whole number"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"num_hidden_layers\":13}", "num_hidden_layers",
+     "is 13, but n_layer, which means the same, is 12"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"max_position_embeddings\":9}", "max_position_embeddings", "but n_positions"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"n_inner\":3073}", "n_inner", "is 3073"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "scale_attn_by_inverse_layer_idx",
+     "is true"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"tie_word_embeddings\":false}", "tie_word_embeddings", "is false"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"quantization_config\":{\"bits\":4}}", "quantization_config", "is an object"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"relu\"}", "activation_function",
+     "is 'relu', which yoke does not compute; it computes gelu_new"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu\"}", "activation_function",
+     "is 'gelu'"},
+    {YOKE_FAMILY_GPT2,
+     "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":5,\"n_embd\":768,\"n_ctx\":4,\"vocab_size\":4}",
+     "n_embd", "is 768, which 5 heads do not divide"},
+    {YOKE_FAMILY_GPT2,
+     "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":1,\"n_embd\":8,\"n_ctx\":4,\"vocab_size\":"
+     "2147483649}",
+     "vocab_size", "whole number from 1 to 2147483648"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"hidden_act\":\"gelu\"}", "", "duplicate"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"attention_bias\":true}", "attention_bias",
+     "is true, which yoke does not compute"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"mlp_bias\":1}", "mlp_bias", "is 1"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":3}", "num_key_value_heads",
+     "is 3, which does not divide 8"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":16}", "num_key_value_heads", "is 16"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"head_dim\":128}", "head_dim", "is 128"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":0}", "rope_theta", "number above 0"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":\"x\"}", "rope_theta", "is 'x'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":1e999}", "", "is not valid JSON"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", "rope_scaling",
+     "is 'linear'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"factor\":2.0}}", "rope_scaling", "is an object"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5}}",
+     "rope_parameters", "is 'llama3', which yoke does not compute"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":7}", "rope_parameters", "is 7"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"tie_word_embeddings\":2}", "tie_word_embeddings", "is 2"},
+};
+
 static void configs_are_refused_in_words(void **state)
 {
     (void)state;
-    static const struct {
-        yoke_family family;
-        const char *text, *key, *words;
-    } cases[] = {
-        {YOKE_FAMILY_GPT2, "", "", "is not valid JSON"},
-        {YOKE_FAMILY_GPT2, "[1]", "", "is not a JSON object"},
-        {YOKE_FAMILY_GPT2, "{} {}", "", "is not valid JSON"},
-        {YOKE_FAMILY_GPT2, GPT2, "", "is not valid JSON"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"\xff\"}", "", "is not UTF-8"},
-        {YOKE_FAMILY_GPT2, "version https://git-lfs.github.com/spec/v1\n", "", "is a Git LFS pointer"},
-        {YOKE_FAMILY_GPT2, "<!doctype HTML>", "", "is an HTML page"},
-        {YOKE_FAMILY_GPT2, "{}", "model_type", "is missing"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":3}", "model_type", "no string"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"mistral\"}", "model_type",
-         "is 'mistral'; yoke reads 'gpt2' and 'llama'"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\"}", "n_layer", "is missing"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer",
-         "whole number from 1 to 10000"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":10001}", "n_layer",
-         "whole number from 1 to 10000"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":-1}", "n_layer", "is -1"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":\"12\"}", "n_layer", "is '12'"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":1.5}", "n_layer", "is 1.5"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":[[]]}", "n_layer", "whole number"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"num_hidden_layers\":13}", "num_hidden_layers",
-         "is 13, but n_layer, which means the same, is 12"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"max_position_embeddings\":9}", "max_position_embeddings",
-         "but n_positions"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"n_inner\":3073}", "n_inner", "is 3073"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}",
-         "scale_attn_by_inverse_layer_idx", "is true"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"tie_word_embeddings\":false}", "tie_word_embeddings", "is false"},
-        {YOKE_FAMILY_GPT2, GPT2 ",\"quantization_config\":{\"bits\":4}}", "quantization_config",
-         "is an object"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"relu\"}",
-         "activation_function", "is 'relu', which yoke does not compute; it computes gelu_new"},
-        {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu\"}",
-         "activation_function", "is 'gelu'"},
-        {YOKE_FAMILY_GPT2,
-         "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":5,\"n_embd\":768,\"n_ctx\":4,\"vocab_size\":4}",
-         "n_embd", "is 768, which 5 heads do not divide"},
-        {YOKE_FAMILY_GPT2,
-         "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":1,\"n_embd\":8,\"n_ctx\":4,\"vocab_size\":"
-         "2147483649}",
-         "vocab_size", "whole number from 1 to 2147483648"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"hidden_act\":\"gelu\"}", "", "duplicate"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"attention_bias\":true}", "attention_bias",
-         "is true, which yoke does not compute"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"mlp_bias\":1}", "mlp_bias", "is 1"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":3}", "num_key_value_heads",
-         "is 3, which does not divide 8"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":16}", "num_key_value_heads", "is 16"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"head_dim\":128}", "head_dim", "is 128"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":0}", "rope_theta", "number above 0"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":\"x\"}", "rope_theta", "is 'x'"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":1e999}", "", "is not valid JSON"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", "rope_scaling",
-         "is 'linear'"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"factor\":2.0}}", "rope_scaling", "is an object"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5}}",
-         "rope_parameters", "is 'llama3', which yoke does not compute"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":7}", "rope_parameters", "is 7"},
-        {YOKE_FAMILY_LLAMA, LLAMA ",\"tie_word_embeddings\":2}", "tie_word_embeddings", "is 2"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        yoke_model_spec model = absent(cases[i].family);
-        yoke_status status = read_text(cases[i].text, &model);
-        refused(status, at("config.json"), cases[i].words);
-        assert_string_equal(yoke_error_get()->key, cases[i].key);
+    for (size_t i = 0; i < sizeof bad_configs / sizeof *bad_configs; i++) {
+        yoke_model_spec model = absent(bad_configs[i].family);
+        yoke_status status = read_text(bad_configs[i].text, &model);
+        refused(status, at("config.json"), bad_configs[i].words);
+        assert_string_equal(yoke_error_get()->key, bad_configs[i].key);
     }
     yoke_model_spec model = absent(YOKE_FAMILY_GPT2);
     assert_int_equal(unlink(at("config.json")), 0);

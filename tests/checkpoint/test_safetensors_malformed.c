@@ -4,79 +4,78 @@
 
 #define ONE "\"a\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]}"
 
+static const struct {
+    const char *header;
+    size_t data;
+    const char *words;
+} bad_headers[] = {
+    {"", 0, "does not begin with '{'"},
+    {" {}", 0, "does not begin with '{'"},
+    {"[]", 0, "does not begin with '{'"},
+    {"{", 0, "is not valid JSON"},
+    {"{" ONE "}x", 8, "is not valid JSON"},
+    {"{" ONE ",}", 8, "is not valid JSON"},
+    {"{" ONE "," ONE "}", 8, "duplicate"},
+    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "duplicate"},
+    {"{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+     "is not UTF-8: byte 0xff at offset 3"},
+    {"{\"\xed\xa0\x80\":{}}", 0, "is not UTF-8"},
+    {"{\"\xc0\xaf\":{}}", 0, "is not UTF-8"},
+    {"{\"a\\u0000\":{}}", 0, "is not valid JSON"},
+    {"{\"a\":1}", 0, "tensor 'a' is not described by a JSON object"},
+    {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "tensor 'a' has no dtype"},
+    {"{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "tensor 'a' has no dtype"},
+    {"{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+     "tensor 'a' has the unknown dtype 'F33'"},
+    {"{\"a\":{\"dtype\":\"\\u001b[2J\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+     "unknown dtype '\\x1b[2J'"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, "has no shape"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8, "dim 0 is not a whole number"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,2.0],\"data_offsets\":[0,8]}}", 8,
+     "dim 1 is not a whole number"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", 8,
+     "is not valid JSON"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8, "has 9 dims"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", 8,
+     "product of its shape overflows"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296,0],\"data_offsets\":[0,0]}}", 0,
+     "product of its shape overflows"},
+    {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,8]}}", 8,
+     "size in bits overflows"},
+    {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "does not end at a byte"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8,
+     "dtype and shape make 12 bytes, data_offsets 8"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "has no data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,8]}}", 8, "has no data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{\"0\":0}}}", 8, "has no data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8.0]}}", 8, "has no data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8, "over the one before it"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,-8]}}", 8, "ends before it begins"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12,
+     "begins at byte 4 of the data, after a gap"},
+    {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8,
+     "'b' begins at byte 4 of the data, over"},
+    {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", 8,
+     "over the one before it: 8 expected"},
+    {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[9,13]}}", 13,
+     "'b' begins at byte 9 of the data, after a gap"},
+    {"{" ONE "}", 9, "has 1 bytes after its last tensor"},
+    {"{" ONE "}", 7, "is truncated"},
+    {"{}", 5, "has 5 bytes after its last tensor"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[9223372036854775],\"data_offsets\":[0,9223372036854775]}}", 8,
+     "is truncated"},
+    {"{\"__metadata__\":[]}", 0, "__metadata__ is not a JSON object"},
+    {"{\"__metadata__\":{\"format\":\"pt\",\"n\":1}}", 0, "__metadata__: 'n' is not a string"},
+};
+
 static void headers_are_refused_in_words(void **state)
 {
     (void)state;
-    static const struct {
-        const char *header;
-        size_t data;
-        const char *words;
-    } cases[] = {
-        {"", 0, "does not begin with '{'"},
-        {" {}", 0, "does not begin with '{'"},
-        {"[]", 0, "does not begin with '{'"},
-        {"{", 0, "is not valid JSON"},
-        {"{" ONE "}x", 8, "is not valid JSON"},
-        {"{" ONE ",}", 8, "is not valid JSON"},
-        {"{" ONE "," ONE "}", 8, "duplicate"},
-        {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-         "duplicate"},
-        {"{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-         "is not UTF-8: byte 0xff at offset 3"},
-        {"{\"\xed\xa0\x80\":{}}", 0, "is not UTF-8"},
-        {"{\"\xc0\xaf\":{}}", 0, "is not UTF-8"},
-        {"{\"a\\u0000\":{}}", 0, "is not valid JSON"},
-        {"{\"a\":1}", 0, "tensor 'a' is not described by a JSON object"},
-        {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "tensor 'a' has no dtype"},
-        {"{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "tensor 'a' has no dtype"},
-        {"{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-         "tensor 'a' has the unknown dtype 'F33'"},
-        {"{\"a\":{\"dtype\":\"\\u001b[2J\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-         "unknown dtype '\\x1b[2J'"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, "has no shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8,
-         "dim 0 is not a whole number"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,2.0],\"data_offsets\":[0,8]}}", 8,
-         "dim 1 is not a whole number"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", 8,
-         "is not valid JSON"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8, "has 9 dims"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", 8,
-         "product of its shape overflows"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296,0],\"data_offsets\":[0,0]}}", 0,
-         "product of its shape overflows"},
-        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,8]}}", 8,
-         "size in bits overflows"},
-        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "does not end at a byte"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8,
-         "dtype and shape make 12 bytes, data_offsets 8"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "has no data_offsets"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,8]}}", 8, "has no data_offsets"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{\"0\":0}}}", 8, "has no data_offsets"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8.0]}}", 8, "has no data_offsets"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8, "over the one before it"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,-8]}}", 8, "ends before it begins"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12,
-         "begins at byte 4 of the data, after a gap"},
-        {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8,
-         "'b' begins at byte 4 of the data, over"},
-        {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", 8,
-         "over the one before it: 8 expected"},
-        {"{" ONE ",\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[9,13]}}", 13,
-         "'b' begins at byte 9 of the data, after a gap"},
-        {"{" ONE "}", 9, "has 1 bytes after its last tensor"},
-        {"{" ONE "}", 7, "is truncated"},
-        {"{}", 5, "has 5 bytes after its last tensor"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[9223372036854775],\"data_offsets\":[0,9223372036854775]}}", 8,
-         "is truncated"},
-        {"{\"__metadata__\":[]}", 0, "__metadata__ is not a JSON object"},
-        {"{\"__metadata__\":{\"format\":\"pt\",\"n\":1}}", 0, "__metadata__: 'n' is not a string"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof bad_headers / sizeof *bad_headers; i++) {
         yki_safetensors *file = NULL;
         const char *path = at("case.safetensors");
-        put_tensors(path, cases[i].header, cases[i].data);
-        refused(yki_safetensors_open(path, &file), path, cases[i].words);
+        put_tensors(path, bad_headers[i].header, bad_headers[i].data);
+        refused(yki_safetensors_open(path, &file), path, bad_headers[i].words);
         assert_null(file);
     }
 }
