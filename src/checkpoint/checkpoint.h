@@ -1,5 +1,10 @@
-/* Checkpoints without a layout: DIR/step-00000100/{config.json, model.safetensors, optimizer.safetensors, state.json,
- * job.yaml}. This file knows folders, names, complete and incomplete saves; the trainer brings the tensors. */
+/* Checkpoints without a layout: DIR/step-00000100/{config.json, model.safetensors, optimizer.safetensors,
+ * state.json, job.yaml}. This file knows folders, names, complete and incomplete saves; the trainer brings
+ * the tensors.
+ *
+ * Names in DIR: step-N a step; .step-N.tmp-PID a save under way; .step-N.old-PID the step that a save of the
+ * same number is about to replace (it counts as step N while there is no step-N); .step-N.gone-PID a step
+ * being removed. */
 #ifndef YKI_CHECKPOINT_CHECKPOINT_H
 #define YKI_CHECKPOINT_CHECKPOINT_H
 
@@ -8,43 +13,83 @@
 #include "checkpoint/safetensors.h"
 #include "yoke/job.h"
 
+#define YKI_FOLDER_BYTES 1200
+
 /* What state.json holds. */
 typedef struct yki_saved_state {
-    int64_t step;     /* updates done */
+    int64_t step; /* updates done */
     uint64_t seed;
     int64_t batch;    /* samples per step: with step, the position in the data */
-    double last_loss; /* of the last step done; NaN: none */
+    double last_loss; /* of the last step done; NaN: none, or it was not finite */
     char layout[256]; /* the layout it was saved under, as text */
     char optimizer[16];
     char precision[8];
 } yki_saved_state;
 
-/* A save under way: a folder with a temporary name beside its final one. */
+/* A save under way: a folder with a temporary name beside its final one. Begun and ended on one thread;
+ * between, any thread may put files into `temporary`. */
 typedef struct yki_save {
-    char temporary[1200], final[1200], dir[1024];
+    char temporary[YKI_FOLDER_BYTES], final[YKI_FOLDER_BYTES], dir[1024];
+    int64_t step;
+    int lock; /* of `temporary`, held while its process lives; -1: ended */
 } yki_save;
 
-/* Makes DIR (and its parents) and the temporary folder for step `step`; leftovers of a killed save are removed. */
+/* Makes DIR (and its parents) and the temporary folder for step `step`; leftovers of a killed save are
+ * removed, and a step that one had set aside is put back. A save that is under way in another process or
+ * thread is left alone. */
 yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save);
 /* Writes state.json and a text file into the temporary folder, flushed. */
 yoke_status yki_save_state(const yki_save *save, const yki_saved_state *state);
 yoke_status yki_save_text(const yki_save *save, const char *name, const char *text);
-/* Flushes the folder, renames it into place, flushes DIR, and removes the oldest complete steps beyond `keep` (0: none).
- * The step is then complete; a failure leaves what was there before. */
+/* Flushes the folder, renames it into place, flushes DIR, and removes the oldest complete steps beyond the
+ * `keep` newest (0: none); never the step just saved, nor the newest one whose last_loss is finite. Refuses
+ * (YOKE_INVALID) a folder that readers would call incomplete. A failure leaves what was there before, except
+ * that it says so when the step was saved and only an old one could not be removed (YOKE_SYSTEM). Ends the
+ * save either way. */
 yoke_status yki_save_commit(yki_save *save, int64_t keep);
+/* Removes the temporary folder. Does nothing after a commit or another abandon. */
 void yki_save_abandon(yki_save *save);
 
-/* Finds what `path` means: a step's folder, or a DIR whose newest complete step is taken. Writes the step's folder.
- * YOKE_INVALID: no such folder, or no complete step in it. A folder as Hugging Face lays it out (no state.json) is
- * found too; *is_step_out says which it was. */
-yoke_status yki_checkpoint_find(const char *path, char folder_out[1200], int *is_step_out);
+/* Finds what `path` means: a step's folder, or a DIR whose newest complete step is taken. Writes the step's
+ * folder. YOKE_INVALID: no such folder, or no complete step in it. A folder as Hugging Face lays it out (no
+ * state.json) is found too; *is_step_out says which it was. note_out (256 bytes, or NULL) says which newer
+ * steps were passed over and why; "" none. */
+yoke_status yki_checkpoint_find(const char *path, char folder_out[YKI_FOLDER_BYTES], int *is_step_out,
+                                char *note_out);
+/* That a step's folder is complete: config.json, model.safetensors, optimizer.safetensors and state.json are
+ * there and valid. YOKE_INVALID names the first that is not. */
+yoke_status yki_checkpoint_check(const char *folder);
+/* Reads FOLDER/state.json. YOKE_INVALID names file and key. */
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out);
+/* state.json as text, freed by the caller with free(); NULL when memory is out. */
+char *yki_state_print(const yki_saved_state *state);
 
-/* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers` model's with
- * the job's own model section under "yoke". Freed by the caller with free(); NULL when memory is out. */
+/* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers`
+ * model's with the job's text under "yoke" (job_text: NULL none). The spec must be filled in: no count 0.
+ * Freed by the caller with free(); NULL when memory is out. */
 char *yki_config_print(const yoke_model_spec *model, const char *job_text);
-/* Reads FOLDER/config.json into the shape of a gpt2 or llama model (layers, heads, width, context, vocab, eps, ...):
- * fields that the job file gave (not 0) must agree. Older and newer spellings are read. */
+/* Reads FOLDER/config.json into the shape of a gpt2 or llama model (layers, heads, width, context, vocab,
+ * eps, ...): fields that the job file gave (not 0; tied: not -1) must agree, and stand where config.json says
+ * nothing. Older and newer spellings are read. dropout is the job's alone: 0 there means none. YOKE_INVALID
+ * names file and key, both values where two disagree, and what yoke does not compute (another activation,
+ * scaled rope, ...). On failure `model` is as it was. */
 yoke_status yki_config_read(const char *folder, yoke_model_spec *model);
+/* model_type of FOLDER/config.json, cut to the buffer: "gpt2", "llama", "yoke-layers", or another tool's. */
+yoke_status yki_config_type(const char *folder, char type_out[64]);
+/* The job text that a `layers` model's config.json holds, freed by the caller with free(). YOKE_INVALID: none
+ * there. */
+yoke_status yki_config_job(const char *folder, char **job_text_out);
+
+/* --- between the files of this folder --- */
+
+/* Number of "step-N" or, with mark "tmp", "old" or "gone", of ".step-N.MARK-..."; -1: another name. */
+int64_t yki_step_number(const char *name, const char *mark);
+/* The steps of DIR, newest first, those set aside included where they count; freed with free(). A folder that
+ * cannot be listed is YOKE_INVALID. */
+typedef struct yki_step_entry {
+    int64_t step;
+    char name[256];
+} yki_step_entry;
+yoke_status yki_steps_list(const char *dir, yki_step_entry **steps_out, int *count_out);
 
 #endif

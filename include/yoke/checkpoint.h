@@ -1,0 +1,54 @@
+/* Checkpoints: what is in one, without loading it. */
+#ifndef YOKE_CHECKPOINT_H
+#define YOKE_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "yoke/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A tensor of a checkpoint, as its file describes it. */
+typedef struct yoke_inspected_tensor {
+    char *name;
+    char dtype[12]; /* safetensors' names: F32, BF16, I64, ... */
+    int ndim;       /* 0: one element */
+    int64_t dims[8];
+    int64_t elems, bytes;
+    const char *from; /* "model" or "optimizer"; static storage */
+} yoke_inspected_tensor;
+
+/* What yoke_inspect found. Strings are empty and numbers -1 where the path does not say. */
+typedef struct yoke_inspection {
+    char path[1200];     /* the folder or file that was read: of a DIR, its newest complete step */
+    char note[256];      /* newer steps that were passed over, and why; "" none */
+    char model_type[64]; /* "gpt2", "llama", "yoke-layers", or what config.json says */
+    bool is_step;        /* saved by yoke: the fields of the next three lines are known */
+    int64_t step, batch; /* updates done; samples per step */
+    uint64_t seed;
+    double loss; /* of the last step done; NaN: not known or not finite */
+    char layout[256], optimizer[16], precision[8];
+    int64_t
+        parameters; /* elements of the model, without constant buffers (causal masks, rotary frequencies) */
+    int64_t model_bytes, optimizer_bytes;
+    int ntensors;
+    yoke_inspected_tensor
+        *tensors; /* the model's by name, then the optimizer's by name; owned by the inspection */
+} yoke_inspection;
+
+/* Describes `path`: a DIR of steps (its newest complete one is taken), a step's folder, a folder as Hugging
+ * Face lays it out, sharded or not, or one .safetensors file (`from` is then "model"). Reads and validates
+ * headers only, never values. Returns: YOKE_INVALID where there is no checkpoint or a file of it is
+ * malformed, with the file named; YOKE_SYSTEM out of memory or input failed. Owns: the caller;
+ * yoke_inspection_destroy. Threads: any. */
+YOKE_API yoke_status yoke_inspect(const char *path, yoke_inspection **inspection_out);
+/* NULL is allowed. */
+YOKE_API void yoke_inspection_destroy(yoke_inspection *inspection);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,155 @@
+/* Strict JSON from files, and text made safe to show. */
+#include "checkpoint/json_file.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fail.h"
+#include "checkpoint/disk.h"
+
+/* Length of the valid UTF-8 character at bytes[0..count), 0: none. Ranges by Unicode's table 3-7. */
+static size_t character(const unsigned char *bytes, size_t count)
+{
+    if (bytes[0] < 0x80) return 1;
+    size_t length = bytes[0] >= 0xc2 && bytes[0] <= 0xdf   ? 2
+                    : bytes[0] >= 0xe0 && bytes[0] <= 0xef ? 3
+                    : bytes[0] >= 0xf0 && bytes[0] <= 0xf4 ? 4
+                                                           : 0;
+    if (length == 0 || length > count) return 0;
+    unsigned char least = bytes[0] == 0xe0 ? 0xa0 : bytes[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char most = bytes[0] == 0xed ? 0x9f : bytes[0] == 0xf4 ? 0x8f : 0xbf;
+    if (bytes[1] < least || bytes[1] > most) return 0;
+    for (size_t i = 2; i < length; i++)
+        if (bytes[i] < 0x80 || bytes[i] > 0xbf) return 0;
+    return length;
+}
+
+size_t yki_utf8_prefix(const char *bytes, size_t count)
+{
+    size_t at = 0;
+    while (at < count) {
+        size_t length = character((const unsigned char *)bytes + at, count - at);
+        if (length == 0) break;
+        at += length;
+    }
+    return at;
+}
+
+char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t count = strlen(text), at = 0, out = 0;
+    buffer[out++] = '\'';
+    while (at < count) {
+        if (out > YKI_QUOTE_BYTES - 10) {
+            memcpy(buffer + out, "...", 3);
+            out += 3;
+            break;
+        }
+        size_t length = character(bytes + at, count - at);
+        bool control = length == 0 || bytes[at] < 0x20 || bytes[at] == 0x7f ||
+                       (length == 2 && bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
+        if (control) { /* a terminal would obey it */
+            out += (size_t)snprintf(buffer + out, 5, "\\x%02x", bytes[at]);
+            at++;
+            continue;
+        }
+        memcpy(buffer + out, bytes + at, length);
+        out += length;
+        at += length;
+    }
+    buffer[out++] = '\'';
+    buffer[out] = '\0';
+    return buffer;
+}
+
+const char *yki_file_kind(const void *bytes, size_t count)
+{
+    static const struct {
+        const char *start;
+        bool text; /* spaces before it and the case of its letters do not matter */
+        const char *kind;
+    } kinds[] = {
+        {"version https://git-lfs", false,
+         "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"},
+        {"<!doctype html", true,
+         "an HTML page, not the file itself: the download was answered with a web page"},
+        {"<html", true, "an HTML page, not the file itself: the download was answered with a web page"},
+        {"<?xml", true, "an XML page, not the file itself: the download was answered with an error"},
+        {"PK\003\004", false, "a zip archive, perhaps PyTorch's: convert it to safetensors"},
+        {"\200\002", false, "a Python pickle, perhaps PyTorch's: convert it to safetensors"},
+        {"GGUF", false, "a GGUF file: convert it to safetensors"},
+        {"\037\213", false, "a gzip archive: unpack it"},
+    };
+    const char *at = bytes;
+    size_t blank = 0;
+    while (blank < count && strchr(" \t\r\n", at[blank]) && at[blank]) blank++;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t length = strlen(kinds[i].start), skip = kinds[i].text ? blank : 0;
+        if (count - skip < length) continue;
+        if (kinds[i].text ? strncasecmp(at + skip, kinds[i].start, length) == 0
+                          : memcmp(at, kinds[i].start, length) == 0)
+            return kinds[i].kind;
+    }
+    return NULL;
+}
+
+yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
+                           json_t **object_out)
+{
+    char quoted[YKI_QUOTE_BYTES];
+    const char *of = *what ? "its " : "", *gap = *what ? " " : "";
+    size_t valid = yki_utf8_prefix(bytes, count);
+    if (valid < count)
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not UTF-8: byte 0x%02x at offset %zu", of,
+                           what, gap, (unsigned char)bytes[valid], valid);
+    json_error_t error;
+    json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
+    if (!value && json_error_code(&error) == json_error_out_of_memory) return yki_fail_memory("JSON");
+    if (!value)
+        return yki_fail_at(YOKE_INVALID, path, *what ? 0 : error.line, "",
+                           "%s%s%sis not valid JSON at byte %d: %s", of, what, gap, error.position,
+                           yki_quote(quoted, error.text));
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not a JSON object", of, what, gap);
+    }
+    *object_out = value;
+    return YOKE_OK;
+}
+
+yoke_status yki_json_load(const char *path, json_t **object_out)
+{
+    char *bytes = NULL;
+    size_t count = 0;
+    YKI_TRY(yki_disk_read(path, YKI_JSON_LIMIT_BYTES, &bytes, &count));
+    const char *kind = yki_file_kind(bytes, count);
+    yoke_status status = kind ? yki_fail_at(YOKE_INVALID, path, 0, "", "is %s", kind)
+                              : yki_json_parse(path, "", bytes, count, object_out);
+    free(bytes);
+    return status;
+}
+
+char *yki_json_real(char buffer[32], double value)
+{
+    if (!isfinite(value)) {
+        strcpy(buffer, "null");
+        return buffer;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(buffer, 32, "%.*g", digits, value);
+        if (strtod(buffer, NULL) == value) break;
+    }
+    bool real = false;
+    for (char *at = buffer; *at; at++) {
+        if (!strchr("0123456789+-e", *at)) *at = '.'; /* a locale may print a comma */
+        real |= *at == '.' || *at == 'e';
+    }
+    if (!real) strcat(buffer, ".0");
+    return buffer;
+}

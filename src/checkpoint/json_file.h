@@ -1,0 +1,42 @@
+/* JSON from strangers: strict reading, sentences for what is not JSON at all, and text made safe to show.
+ * Strict: UTF-8 throughout, no duplicate keys, no NaN, nothing after the value, nesting at most 2048 deep
+ * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES. Deliberately absent: comments, relaxed numbers,
+ * streaming. */
+#ifndef YKI_CHECKPOINT_JSON_FILE_H
+#define YKI_CHECKPOINT_JSON_FILE_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "yoke/status.h"
+
+#define YKI_JSON_LIMIT_BYTES 100000000 /* the bound that the safetensors format sets for its header */
+#define YKI_QUOTE_BYTES      96
+
+/* Parses count bytes that came from `path` (`what` in it: "header", or "" for the whole file). The value is
+ * an object. YOKE_INVALID names the file, the line and the fault; YOKE_SYSTEM: out of memory. The caller
+ * json_decref's it. */
+yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
+                           json_t **object_out);
+
+/* Reads a whole file as one JSON object. YOKE_INVALID also where the file is missing, no plain file or too
+ * long. */
+yoke_status yki_json_load(const char *path, json_t **object_out);
+
+/* What a file that should be something else looks like by its first bytes ("a Git LFS pointer, ..."); NULL:
+ * no idea. */
+const char *yki_file_kind(const void *bytes, size_t count);
+
+/* `text` in quotes, control characters escaped, shortened in the middle of nothing: at a character's edge,
+ * with "...". */
+char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text);
+
+/* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
+size_t yki_utf8_prefix(const char *bytes, size_t count);
+
+/* The shortest decimal that reads back to `value`, as a JSON real; "null" for what is not finite. Any locale.
+ */
+char *yki_json_real(char buffer[32], double value);
+
+#endif

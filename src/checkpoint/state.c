@@ -1,0 +1,114 @@
+/* state.json: where a run stood. Counts are JSON integers; a seed past 2^63 is a string of digits, because
+ * JSON readers keep no such integer; a loss that is not finite is null. Unknown keys are ignored, a newer
+ * "version" is refused. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/text.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/disk.h"
+#include "checkpoint/json_file.h"
+
+enum { VERSION = 1 };
+
+char *yki_state_print(const yki_saved_state *state)
+{
+    char loss[32];
+    const char *mark = state->seed > INT64_MAX ? "\"" : "";
+    const struct {
+        const char *key, *value;
+    } strings[] = {
+        {"layout", state->layout}, {"optimizer", state->optimizer}, {"precision", state->precision}};
+    yki_text text = {0};
+    yki_text_append(
+        &text, "{\n  \"version\": %d,\n  \"step\": %lld,\n  \"seed\": %s%llu%s,\n  \"batch\": %lld", VERSION,
+        (long long)state->step, mark, (unsigned long long)state->seed, mark, (long long)state->batch);
+    yki_text_append(&text, ",\n  \"last_loss\": %s", yki_json_real(loss, state->last_loss));
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        json_t *string =
+            json_stringn(strings[i].value, yki_utf8_prefix(strings[i].value, strlen(strings[i].value)));
+        char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+        if (quoted)
+            yki_text_append(&text, ",\n  \"%s\": %s", strings[i].key, quoted);
+        else
+            text.failed = true;
+        free(quoted);
+        json_decref(string);
+    }
+    yki_text_append(&text, "\n}\n");
+    return yki_text_take(&text);
+}
+
+static yoke_status read_count(const char *path, json_t *object, const char *key, int64_t least, int64_t *out)
+{
+    json_t *value = json_object_get(object, key);
+    if (!value) return yki_fail_at(YOKE_INVALID, path, 0, key, "is missing");
+    if (!json_is_integer(value) || json_integer_value(value) < least)
+        return yki_fail_at(YOKE_INVALID, path, 0, key, "is not a whole number from %lld", (long long)least);
+    *out = json_integer_value(value);
+    return YOKE_OK;
+}
+
+static yoke_status read_string(const char *path, json_t *object, const char *key, char *out, size_t size)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    if (!value) return yki_fail_at(YOKE_INVALID, path, 0, key, "is missing or no string");
+    if (strlen(value) >= size)
+        return yki_fail_at(YOKE_INVALID, path, 0, key, "is longer than %zu bytes", size - 1);
+    strcpy(out, value);
+    return YOKE_OK;
+}
+
+static yoke_status read_seed(const char *path, json_t *object, uint64_t *out)
+{
+    const char *digits = json_string_value(json_object_get(object, "seed"));
+    if (!digits) {
+        int64_t seed = 0;
+        YKI_TRY(read_count(path, object, "seed", 0, &seed));
+        *out = (uint64_t)seed;
+        return YOKE_OK;
+    }
+    errno = 0;
+    char *end;
+    unsigned long long seed = strtoull(digits, &end, 10);
+    if (*digits < '0' || *digits > '9' || *end || errno)
+        return yki_fail_at(YOKE_INVALID, path, 0, "seed", "is not a whole number below 2^64");
+    *out = seed;
+    return YOKE_OK;
+}
+
+static yoke_status read_state(const char *path, json_t *object, yki_saved_state *state)
+{
+    int64_t version = VERSION;
+    if (json_object_get(object, "version")) YKI_TRY(read_count(path, object, "version", 1, &version));
+    if (version > VERSION)
+        return yki_fail_at(YOKE_INVALID, path, 0, "version",
+                           "is %lld, made by a newer yoke; this one reads %d", (long long)version, VERSION);
+    YKI_TRY(read_count(path, object, "step", 0, &state->step));
+    YKI_TRY(read_seed(path, object, &state->seed));
+    YKI_TRY(read_count(path, object, "batch", 1, &state->batch));
+    json_t *loss = json_object_get(object, "last_loss");
+    if (!json_is_number(loss) && !json_is_null(loss))
+        return yki_fail_at(YOKE_INVALID, path, 0, "last_loss", "is missing or neither a number nor null");
+    state->last_loss = json_is_null(loss) ? (double)NAN : json_number_value(loss);
+    YKI_TRY(read_string(path, object, "layout", state->layout, sizeof state->layout));
+    YKI_TRY(read_string(path, object, "optimizer", state->optimizer, sizeof state->optimizer));
+    return read_string(path, object, "precision", state->precision, sizeof state->precision);
+}
+
+yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)
+{
+    char path[YKI_FOLDER_BYTES + 64];
+    json_t *object;
+    yki_saved_state state = {0};
+    YKI_TRY(yki_path_join(path, sizeof path, folder, "state.json"));
+    YKI_TRY(yki_json_load(path, &object));
+    yoke_status status = read_state(path, object, &state);
+    json_decref(object);
+    if (status == YOKE_OK) *state_out = state;
+    return status;
+}
