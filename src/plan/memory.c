@@ -270,6 +270,20 @@ void yki_instruction_shapes(const yki_instruction *in, int64_t n, yki_launch *la
     for (int i = 0; i < in->noperands; i++) launch->views[i] = yki_operand_view(&in->operands[i], n);
 }
 
+static void find_output(builder *b)
+{
+    b->program->output_chunk = -1;
+    for (int chunk = 0; chunk < b->program->nparts; chunk++) {
+        const yki_placed *placed = &b->plan->placed[b->program->tp_rank][b->program->parts[chunk].part];
+        if (placed->output < 0)
+            continue;
+        yki_placed_node whole = {.op = YKI_OP_RESHAPE};
+        b->program->output_chunk = chunk;
+        b->program->output = operand_of(b, placed, &whole, placed->output, YKI_BODY_F, &b->storage[chunk]);
+        b->program->output_spec = placed->output_spec;
+    }
+}
+
 /* Scratch memory of the hungriest kernel, and the work of each part. */
 static bool measure(builder *b)
 {
@@ -340,6 +354,7 @@ static yoke_status build(builder *b)
     for (int chunk = 0; chunk < program->nparts; chunk++)
         if (!make_bodies(b, &program->parts[chunk], &b->storage[chunk]))
             return yki_fail_memory("a plan");
+    find_output(b);
     if (!measure(b))
         return yki_fail_memory("a plan");
     program->workspace_offset = b->at;
