@@ -97,16 +97,18 @@ typedef struct yki_attr {
     int64_t offset;                   /* first global row (EMBED*, POSITION*), class (XENT_*), head (ATTENTION*) or element of `global` here */
     int64_t global;                   /* heads (ATTENTION*) over all shards; DROPOUT, COPY_SLICE: see below */
     int64_t outer, local, inner;      /* DROPOUT: element (s, o, l, i) of [n, outer, local, inner] is global element
-                                         ((s + launch->sample_offset) * outer + o) * global * inner + (offset + l) * inner + i */
+                                         ((s + launch->sample_offset) * outer + o) * global * inner + (offset + l) * inner + i.
+                                         ATTENTION* drops the weight of u for t in head h of sample s, which is global element
+                                         (((s + launch->sample_offset) * global + offset + h) * T + t) * T + u */
 } yki_attr;
 
 /* One optimizer update, the same for all elements of a segment. Gradients are multiplied by grad_scale first. */
 typedef struct yki_update {
-    float lr, grad_scale, weight_decay;
-    float beta1, beta2, eps, bias1, bias2; /* ADAM: bias1 = 1 - beta1^t, bias2 = 1 - beta2^t at update t = 1, 2, ... */
-    bool decoupled;                        /* ADAM: w -= lr * weight_decay * w first (AdamW); else decay is added to g */
-    float momentum;                        /* SGD */
-    bool nesterov;
+    double lr, grad_scale, weight_decay;    /* doubles: in f32 alone 1 - 0.999 is wrong in its fifth digit */
+    double beta1, beta2, eps, bias1, bias2; /* ADAM: bias1 = 1 - beta1^t, bias2 = 1 - beta2^t at update t = 1, 2, ... */
+    bool decoupled;                         /* ADAM: w -= lr * weight_decay * w first (AdamW); else decay is added to g */
+    double momentum;                        /* SGD: momentum = momentum * before + g, and w -= lr * momentum */
+    bool nesterov;                          /* SGD: w -= lr * (g + momentum * new momentum) instead */
 } yki_update;
 
 /* One launch: views in the order of the list above, inputs then outputs. */
@@ -119,7 +121,7 @@ typedef struct yki_launch {
     bool accumulate;           /* gradients of weights: add to what is there */
     bool training;             /* dropout drops */
     float scale;               /* losses: 1 / global count of what is averaged */
-    uint64_t step;             /* dropout: mixed into the key */
+    uint64_t step;             /* dropout: element i stays where yki_rng_uniformf(yki_rng_bits(attr->key, step), i) >= p */
     int64_t sample_offset;     /* dropout: position of the first sample in the step's batch */
     double *loss;              /* XENT_LOSS, MSE_LOSS, SUM_SQUARES */
     const yki_update *update;  /* ADAM, SGD */

@@ -104,6 +104,7 @@ static void note_skipped(yki_text *note, const yki_step_entry *step)
 {
     const yoke_error *error = yoke_error_get();
     const char *slash = strrchr(error->file, '/'), *file = slash ? slash + 1 : error->file;
+    if (strcmp(file, step->name) == 0) file = ""; /* the folder itself is at fault */
     yki_text_append(note, "%s is incomplete (%s%s%s%s", step->name, file, *file ? ": " : "", error->key,
                     error->key[0] ? ": " : "");
     enum { MOST = 140 }; /* the sentence goes on after it */

@@ -5,6 +5,9 @@
 
 #include "backend/backend.h"
 
+/* The backend "cpu". A launch needs what prepare gave for its shapes; prepare never gives NULL. */
+extern const yki_backend_ops yki_backend_cpu;
+
 typedef struct yki_cpu_kernel {
     const char *source; /* "reference", "fused avx512", "onednn", ...: which implementation this is */
     /* Runs on the calling thread and its team of `threads`. state: what prepare made, or NULL. */
@@ -35,6 +38,9 @@ const yki_cpu_table *yki_cpu_best(void);
 typedef enum yki_isa { YKI_ISA_BASE, YKI_ISA_AVX2, YKI_ISA_AVX512, YKI_ISA_COUNT } yki_isa;
 /* The best one that this CPU and system run; the environment variable YOKE_ISA=base|avx2|avx512 lowers it. */
 yki_isa yki_isa_get(void);
+/* The same without the environment; and the name of one, static. */
+yki_isa yki_isa_native(void);
+const char *yki_isa_name(yki_isa isa);
 
 /* Fills of the table, in the order in which yki_cpu_best calls them. */
 void yki_cpu_register_reference(yki_cpu_table *table); /* every kernel, plain C, obvious loops, double sums */

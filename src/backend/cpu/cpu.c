@@ -1,0 +1,205 @@
+/* The CPU backend: a device is a share of the cores, its memory pages from the system, its queue the calling
+ * thread. */
+#include "backend/cpu/cpu.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef YOKE_HAVE_OPENMP
+#include <omp.h>
+#endif
+
+#include "backend/blocks.h"
+#include "backend/cpu/machine.h"
+#include "base/fail.h"
+
+/* One implementation with what it made for one set of shapes. The key is the launch with data pointers
+ * cleared. */
+struct yki_prepared {
+    yki_prepared *next;
+    const yki_cpu_kernel *implementation;
+    void *state;
+    yki_launch shapes;
+    yki_attr attr;
+    bool has_attr;
+};
+
+struct yki_device {
+    int threads;
+    yki_blocks blocks;
+    yki_prepared *prepared[YKI_KERNEL_COUNT];
+};
+
+static int cpu_count(void)
+{
+    return yki_machine_cores();
+}
+
+static int64_t cpu_memory_bytes(int index)
+{
+    (void)index; /* all devices of a machine share its memory */
+    return yki_machine_memory_bytes();
+}
+
+static yoke_status cpu_create(int index, int threads, yki_device **device_out)
+{
+    (void)index;
+    if (threads < 1) return yki_fail(YOKE_INVALID, "a device needs at least 1 thread, not %d", threads);
+    yki_device *device = calloc(1, sizeof *device);
+    if (device == NULL) return yki_fail_memory("a device");
+    device->threads = threads;
+    *device_out = device;
+    return YOKE_OK;
+}
+
+static void destroy_prepared(yki_prepared *prepared)
+{
+    if (prepared->implementation->discard != NULL) prepared->implementation->discard(prepared->state);
+    free(prepared);
+}
+
+static void cpu_destroy(yki_device *device)
+{
+    if (device == NULL) return;
+    for (int i = 0; i < YKI_KERNEL_COUNT; i++)
+        while (device->prepared[i] != NULL) {
+            yki_prepared *first = device->prepared[i];
+            device->prepared[i] = first->next;
+            destroy_prepared(first);
+        }
+    yki_blocks_release(&device->blocks);
+    free(device);
+}
+
+static yoke_status cpu_bind(yki_device *device, int local_rank, int local_ranks)
+{
+#ifdef YOKE_HAVE_OPENMP
+    omp_set_num_threads(device->threads);
+#endif
+    int64_t cores = yki_machine_cores();
+    if (local_ranks < 2 || local_rank < 0 || local_rank >= local_ranks)
+        return YOKE_OK; /* one rank has all the cores */
+    if ((int64_t)local_ranks * device->threads > cores)
+        return YOKE_OK; /* more threads than cores: let the system place them */
+    int first = (int)(local_rank * cores / local_ranks), end = (int)((local_rank + 1) * cores / local_ranks);
+    yki_machine_bind(first, end - first);
+    return YOKE_OK;
+}
+
+static yoke_status cpu_alloc(yki_device *device, size_t bytes, void **data_out)
+{
+    return yki_blocks_alloc(&device->blocks, bytes, data_out);
+}
+
+static void cpu_free(yki_device *device, void *data)
+{
+    yki_blocks_free(&device->blocks, data);
+}
+
+static int64_t cpu_peak_bytes(const yki_device *device)
+{
+    return device->blocks.peak_bytes;
+}
+
+static size_t cpu_workspace_bytes(const yki_launch *shapes, int threads)
+{
+    const yki_cpu_kernel *implementation = yki_cpu_select(yki_cpu_best(), shapes, threads);
+    return implementation->workspace_bytes != NULL ? implementation->workspace_bytes(shapes, threads) : 0;
+}
+
+static bool same_view(const yki_view *a, const yki_view *b)
+{
+    return a->dtype == b->dtype && a->ndim == b->ndim &&
+           memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof a->dims[0]) == 0;
+}
+
+static bool same_attr(const yki_attr *a, const yki_attr *b)
+{
+    return a->activation == b->activation && a->eps == b->eps && a->p == b->p && a->key == b->key &&
+           a->kernel == b->kernel && a->stride == b->stride && a->padding == b->padding &&
+           a->causal == b->causal && a->offset == b->offset && a->global == b->global &&
+           a->outer == b->outer && a->local == b->local && a->inner == b->inner;
+}
+
+static bool same_shapes(const yki_prepared *prepared, const yki_launch *shapes)
+{
+    if (prepared->shapes.nviews != shapes->nviews || prepared->has_attr != (shapes->attr != NULL))
+        return false;
+    if (prepared->has_attr && !same_attr(&prepared->attr, shapes->attr)) return false;
+    for (int i = 0; i < shapes->nviews; i++)
+        if (!same_view(&prepared->shapes.views[i], &shapes->views[i])) return false;
+    return true;
+}
+
+/* Never gives NULL: what is kept is at least which implementation serves, so that a launch need not ask
+ * again. */
+static yoke_status cpu_prepare(yki_device *device, const yki_launch *shapes, yki_prepared **prepared_out)
+{
+    assert((unsigned)shapes->kernel < YKI_KERNEL_COUNT && shapes->nviews <= YKI_MAX_VIEWS);
+    for (yki_prepared *known = device->prepared[shapes->kernel]; known != NULL; known = known->next)
+        if (same_shapes(known, shapes)) {
+            *prepared_out = known;
+            return YOKE_OK;
+        }
+    yki_prepared *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL) return yki_fail_memory("a prepared kernel");
+    fresh->implementation = yki_cpu_select(yki_cpu_best(), shapes, device->threads);
+    fresh->shapes = *shapes;
+    for (int i = 0; i < shapes->nviews; i++) fresh->shapes.views[i].data = NULL;
+    fresh->has_attr = shapes->attr != NULL;
+    if (fresh->has_attr) fresh->attr = *shapes->attr;
+    if (fresh->implementation->prepare != NULL) {
+        yoke_status status = fresh->implementation->prepare(shapes, device->threads, &fresh->state);
+        if (status != YOKE_OK) {
+            free(fresh);
+            return status;
+        }
+    }
+    fresh->next = device->prepared[shapes->kernel];
+    device->prepared[shapes->kernel] = fresh;
+    *prepared_out = fresh;
+    return YOKE_OK;
+}
+
+static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_launch *launch)
+{
+    assert(prepared != NULL && prepared->shapes.kernel == launch->kernel);
+    prepared->implementation->run(launch, prepared->state, device->threads);
+}
+
+static yoke_status cpu_event_create(yki_device *device, yki_event **event_out)
+{
+    *event_out = (yki_event *)device; /* any address: work is done when its launch returns */
+    return YOKE_OK;
+}
+
+static void cpu_mark(yki_device *device, yki_event *event)
+{
+    (void)device, (void)event;
+}
+
+static yoke_status cpu_synchronize(yki_device *device)
+{
+    (void)device;
+    return YOKE_OK;
+}
+
+const yki_backend_ops yki_backend_cpu = {
+    .name = "cpu",
+    .count = cpu_count,
+    .memory_bytes = cpu_memory_bytes,
+    .device_create = cpu_create,
+    .device_destroy = cpu_destroy,
+    .device_bind = cpu_bind,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .peak_bytes = cpu_peak_bytes,
+    .workspace_bytes = cpu_workspace_bytes,
+    .prepare = cpu_prepare,
+    .launch = cpu_launch,
+    .event_create = cpu_event_create,
+    .record = cpu_mark,
+    .wait = cpu_mark,
+    .synchronize = cpu_synchronize,
+};

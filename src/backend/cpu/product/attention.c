@@ -1,0 +1,269 @@
+/* ATTENTION on our own product, included by each isa_*.c; attention_grad.c shares the helpers.
+ *
+ * One thread works on one head of one sample at a time. Its q, k and v are copied to f32 panels [T, D], D the
+ * width of a head rounded up to whole vectors and padded with zeros. Queries are taken BQ at a time, and
+ * their scores stored transposed, keys x queries: a vector holds one key's scores for VL queries, so that the
+ * softmax needs no sums across a vector, and both products read the scores where they lie. q is scaled by
+ * log2(e) / sqrt(d), so that exp(score - max) is exp2 of a difference. Causal: a block's keys end at its last
+ * query, and the square on the diagonal is done in strips of VL keys, each for the queries from its first key
+ * on. What lies above the diagonal is never computed, but for corners of VL x VL. Source of the gradient's
+ * recomputation: Dao et al., "FlashAttention", 2022, appendix B.2. */
+#include <math.h>
+
+#include "base/rng.h"
+
+enum { BQ = 64 }; /* queries of a block */
+#define LOG2_E 1.44269504088896340736
+#define LN_2   0.69314718055994530942
+
+typedef struct attention {
+    int64_t n, T, H, d, D;
+    bool causal;
+    yki_dtype type;
+    int parts;
+    float scale; /* 1 / sqrt(d) */
+    bool drop;
+    uint64_t key;       /* dropout: of this step */
+    uint64_t threshold; /* dropped where 24 random bits are below */
+    float kept_scale;
+} attention;
+
+/* A block of queries of one head. */
+typedef struct query_block {
+    int64_t first, count, columns; /* columns: count rounded up to whole vectors */
+    int64_t first_element;         /* dropout: global index of (query 0, key 0) of this head */
+} query_block;
+
+static attention attention_shape(const yki_launch *launch, int threads)
+{
+    const yki_view *qkv = &launch->views[launch->kernel == YKI_KERNEL_ATTENTION ? 0 : 1];
+    const yki_attr *attr = launch->attr;
+    attention s = {
+        .n = qkv->dims[0], .T = qkv->dims[1], .H = qkv->dims[3], .d = qkv->dims[4], .type = qkv->dtype};
+    s.D = (s.d + VL - 1) / VL * VL;
+    s.causal = attr->causal;
+    s.scale = s.d > 0 ? (float)(1 / sqrt((double)s.d)) : 0;
+    s.parts = s.n * s.H < threads ? (int)(s.n * s.H) : threads;
+    if (s.parts < 1) s.parts = 1;
+    s.drop = launch->training && attr->p > 0;
+    s.key = yki_rng_bits(attr->key, launch->step);
+    s.threshold = (uint64_t)ceil(attr->p * 0x1p24); /* u 2^-24 >= p exactly where u >= ceil(p 2^24) */
+    s.kept_scale = attr->p < 1 ? (float)(1 / (1 - attr->p)) : 0;
+    return s;
+}
+
+/* Rows of a head between [n, T, rows, d] storage (`row` of `rows`) and a panel [count, D], times `scale`. */
+static void head_read(const attention *s, const void *data, int64_t sample, int64_t rows, int64_t row,
+                      int64_t first, int64_t count, float scale, float *panel)
+{
+    for (int64_t t = 0; t < count; t++) {
+        int64_t at = ((sample * s->T + first + t) * rows + row) * s->d;
+        for (int64_t i = s->D - VL; i < s->D && s->D > s->d; i += VL)
+            vf_store(panel + t * s->D + i, vf_set(0));
+        vf_copy(panel + t * s->D, YKI_F32, 0, data, s->type, at, s->d, scale);
+    }
+}
+
+static void head_write(const attention *s, void *data, int64_t sample, int64_t rows, int64_t row,
+                       int64_t first, int64_t count, float scale, const float *panel)
+{
+    for (int64_t t = 0; t < count; t++) {
+        int64_t at = ((sample * s->T + first + t) * rows + row) * s->d;
+        vf_copy(data, s->type, at, panel + t * s->D, YKI_F32, 0, s->d, scale);
+    }
+}
+
+/* A strip is what one product covers: some keys, and the queries of the block from column `from` on. */
+typedef struct strip {
+    int64_t key, keys, from;
+} strip;
+
+/* Strip number `index` of keys first..last-1 of a block, or keys = 0 past the last. The part below the
+ * diagonal's square is the first; then one for each VL keys of the square. */
+static strip strip_get(const attention *s, const query_block *b, int64_t first, int64_t last, int64_t index)
+{
+    int64_t below = s->causal && b->first < last ? (b->first > first ? b->first : first) : last;
+    if (below > first) {
+        if (index == 0) return (strip){first, below - first, 0};
+        index--;
+    }
+    int64_t key = below + index * VL;
+    if (key >= last) return (strip){0, 0, 0};
+    return (strip){key, last - key < VL ? last - key : VL, key - b->first};
+}
+
+#define FOR_STRIPS(strip_, s, b, first, last)                                                                \
+    for (int64_t index_ = 0; index_ >= 0; index_ = -1)                                                       \
+        for (strip strip_ = strip_get(s, b, first, last, index_); strip_.keys > 0;                           \
+             strip_ = strip_get(s, b, first, last, ++index_))
+
+/* scores[keys, queries] = X[keys, d] Y[queries, d]^T, for keys first..last-1; scores starts at key `first`.
+ */
+static void strips_score(const attention *s, const query_block *b, int64_t first, int64_t last,
+                         const float *X, const float *Y, float *scores)
+{
+    FOR_STRIPS(at, s, b, first, last)
+    {
+        gemm(0, 1, at.keys, b->columns - at.from, s->d, 1, X + at.key * s->D, s->D, Y + at.from * s->D, s->D,
+             0, scores + (at.key - first) * BQ + at.from, BQ);
+    }
+}
+
+/* Y[queries, D] += scores^T X[keys, D]. */
+static void strips_to_queries(const attention *s, const query_block *b, int64_t first, int64_t last,
+                              const float *scores, const float *X, float *Y)
+{
+    FOR_STRIPS(at, s, b, first, last)
+    {
+        gemm(1, 0, b->count - at.from, s->D, at.keys, 1, scores + (at.key - first) * BQ + at.from, BQ,
+             X + at.key * s->D, s->D, 1, Y + at.from * s->D, s->D);
+    }
+}
+
+/* X[keys, D] += scores Y[queries, D]. */
+static void strips_to_keys(const attention *s, const query_block *b, int64_t first, int64_t last,
+                           const float *scores, const float *Y, float *X)
+{
+    FOR_STRIPS(at, s, b, first, last)
+    {
+        gemm(0, 0, at.keys, s->D, b->count - at.from, 1, scores + (at.key - first) * BQ + at.from, BQ,
+             Y + at.from * s->D, s->D, 1, X + at.key * s->D, s->D);
+    }
+}
+
+/* Keys first..last-1 that the vector of queries at `column` sees: the end of their range. */
+INLINE int64_t column_end(const attention *s, const query_block *b, int64_t column, int64_t last)
+{
+    int64_t end = s->causal ? b->first + column + VL : last;
+    return end < last ? end : last;
+}
+
+/* Writes `value` over the corner of the scores above the diagonal, for the vector of queries at `column`. */
+static void mask_corner(const attention *s, const query_block *b, int64_t column, int64_t first, int64_t last,
+                        float value, float *scores)
+{
+    if (!s->causal) return;
+    int64_t start = b->first + column, end = column_end(s, b, column, last);
+    for (int64_t key = start > first ? start : first; key < end; key++)
+        for (int64_t i = 0; i < key - start; i++) scores[(key - first) * BQ + column + i] = value;
+}
+
+/* kept[0..columns) = what dropout multiplies the scores of one key by. */
+static void drop_factors(const attention *s, const query_block *b, int64_t key, float *restrict kept)
+{
+    uint64_t at = (uint64_t)(b->first_element + b->first * s->T + key), stride = (uint64_t)s->T;
+    for (int64_t i = 0; i < b->columns; i++) {
+        uint64_t bits = yki_rng_bits(s->key, at + (uint64_t)i * stride) >> 40;
+        kept[i] = bits >= s->threshold ? s->kept_scale : 0;
+    }
+}
+
+/* Softmax over keys 0..last-1 for the vector of queries at `column`: scores become exp2(score - max), not yet
+ * divided by their sum. */
+static void soften_column(const attention *s, const query_block *b, int64_t column, int64_t last,
+                          float *scores, float *max, float *sum)
+{
+    int64_t end = column_end(s, b, column, last), key = 0;
+    float *at = scores + column;
+    mask_corner(s, b, column, 0, last, -INFINITY, scores);
+    vf m0 = vf_load(at), m1 = m0, m2 = m0, m3 = m0;
+    for (; key + 4 <= end; key += 4) {
+        m0 = vf_max(m0, vf_load(at + key * BQ));
+        m1 = vf_max(m1, vf_load(at + (key + 1) * BQ));
+        m2 = vf_max(m2, vf_load(at + (key + 2) * BQ));
+        m3 = vf_max(m3, vf_load(at + (key + 3) * BQ));
+    }
+    for (; key < end; key++) m0 = vf_max(m0, vf_load(at + key * BQ));
+    m0 = vf_max(vf_max(m0, m1), vf_max(m2, m3));
+    vf total = vf_set(0);
+    for (key = 0; key < end; key++) {
+        vf e = vf_exp2(vf_load(at + key * BQ) - m0);
+        vf_store(at + key * BQ, e);
+        total += e;
+    }
+    vf_store(max + column, m0);
+    vf_store(sum + column, total);
+}
+
+typedef struct attention_space {
+    float *K, *V, *scores, *Q, *Y; /* [T,D] [T,D] [T,BQ] [BQ,D] [BQ,D] */
+} attention_space;
+
+static size_t attention_floats(const attention *s)
+{
+    return (size_t)(2 * s->T * s->D + s->T * BQ + 2 * BQ * s->D);
+}
+
+static size_t attention_workspace_bytes(const yki_launch *shapes, int threads)
+{
+    attention s = attention_shape(shapes, threads);
+    return attention_floats(&s) * sizeof(float) * (size_t)s.parts;
+}
+
+static void attention_block(const attention *s, const query_block *b, const attention_space *w, void *y,
+                            float *lse, int64_t sample, int64_t head)
+{
+    float max[BQ], sum[BQ], kept[BQ];
+    int64_t keys = s->causal ? b->first + b->count : s->T;
+    strips_score(s, b, 0, keys, w->K, w->Q, w->scores);
+    for (int64_t column = 0; column < b->columns; column += VL)
+        soften_column(s, b, column, keys, w->scores, max, sum);
+    if (s->drop)
+        for (int64_t key = 0; key < keys; key++) {
+            drop_factors(s, b, key, kept);
+            int64_t from = s->causal && key > b->first ? (key - b->first) / VL * VL : 0;
+            for (int64_t i = from; i < b->columns; i++) w->scores[key * BQ + i] *= kept[i];
+        }
+    memset(w->Y, 0, (size_t)(b->count * s->D) * sizeof(float));
+    strips_to_queries(s, b, 0, keys, w->scores, w->V, w->Y);
+    for (int64_t i = 0; i < b->count; i++) {
+        head_write(s, y, sample, s->H, head, b->first + i, 1, 1 / sum[i], w->Y + i * s->D);
+        lse[b->first + i] = max[i] * (float)LN_2 + logf(sum[i]);
+    }
+}
+
+/* The block of queries that starts at `first`. */
+static query_block attention_queries(const attention *s, const yki_launch *launch, int64_t sample,
+                                     int64_t head, int64_t first)
+{
+    query_block b = {.first = first, .count = s->T - first < BQ ? s->T - first : BQ};
+    b.columns = (b.count + VL - 1) / VL * VL;
+    int64_t plane = (sample + launch->sample_offset) * launch->attr->global + launch->attr->offset + head;
+    b.first_element = plane * s->T * s->T;
+    return b;
+}
+
+static void attention_head(const attention *s, const yki_launch *launch, int64_t index, float *space)
+{
+    const void *qkv = launch->views[0].data;
+    int64_t sample = index / s->H, head = index % s->H, size = s->T * s->D;
+    attention_space w = {.K = space, .V = space + size, .scores = space + 2 * size};
+    w.Q = w.scores + s->T * BQ;
+    w.Y = w.Q + BQ * s->D;
+    head_read(s, qkv, sample, 3 * s->H, s->H + head, 0, s->T, 1, w.K);
+    head_read(s, qkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.V);
+    for (int64_t first = 0; first < s->T; first += BQ) {
+        query_block b = attention_queries(s, launch, sample, head, first);
+        memset(w.Q + b.count * s->D, 0, (size_t)((b.columns - b.count) * s->D) * sizeof(float));
+        head_read(s, qkv, sample, 3 * s->H, head, first, b.count, s->scale * (float)LOG2_E, w.Q);
+        attention_block(s, &b, &w, launch->views[1].data, (float *)launch->views[2].data + index * s->T,
+                        sample, head);
+    }
+}
+
+static void attention_run(const yki_launch *launch, void *state, int threads)
+{
+    (void)state;
+    attention s = attention_shape(launch, threads);
+    int64_t heads = s.n * s.H;
+    if (s.parts == 1) {
+        for (int64_t i = 0; i < heads; i++) attention_head(&s, launch, i, launch->workspace);
+        return;
+    }
+#ifdef YOKE_HAVE_OPENMP
+#pragma omp parallel for schedule(static, 1) num_threads(s.parts)
+#endif
+    for (int part = 0; part < s.parts; part++)
+        for (int64_t i = heads * part / s.parts; i < heads * (part + 1) / s.parts; i++)
+            attention_head(&s, launch, i, (float *)launch->workspace + attention_floats(&s) * (size_t)part);
+}

@@ -1,0 +1,144 @@
+/* ATTENTION_GRAD, included by each isa_*.c after attention.c, whose layout it shares.
+ *
+ * With P = exp(scores - lse) recomputed, and for each query D = sum over the head's width of dy y:
+ * dV = P^T dy, dP = dy V^T, dS = P (dP - D), dQ = dS K / sqrt(d), dK = dS^T Q / sqrt(d); dropout multiplies P
+ * in dV and dP in dS. Keys are taken GRAD_KEYS at a time, so that scores and their gradients stay in the
+ * second-level cache. */
+enum { GRAD_KEYS = 4 * BQ }; /* a multiple of BQ: a diagonal's square lies in one block of keys */
+
+typedef struct grad_space {
+    float *K, *V, *dK, *dV; /* [T,D] */
+    float *Q, *dY, *dQ;     /* [BQ,D] */
+    float *P, *dP;          /* [keys of a block, BQ] */
+    float lse[BQ], D[BQ];   /* of the queries of the block, lse in units of log 2 */
+} grad_space;
+
+static int64_t grad_keys(const attention *s)
+{
+    return s->T < GRAD_KEYS ? s->T : GRAD_KEYS;
+}
+
+static size_t grad_floats(const attention *s)
+{
+    return (size_t)(4 * s->T * s->D + 3 * BQ * s->D + 2 * grad_keys(s) * BQ);
+}
+
+static size_t attention_grad_workspace_bytes(const yki_launch *shapes, int threads)
+{
+    attention s = attention_shape(shapes, threads);
+    return grad_floats(&s) * sizeof(float) * (size_t)s.parts;
+}
+
+/* scores and dP become P (after dropout) and dS, for one vector of queries and keys first..last-1. */
+static void grad_column(const attention *s, const query_block *b, int64_t column, int64_t first, int64_t last,
+                        const grad_space *w)
+{
+    int64_t end = column_end(s, b, column, last);
+    vf lse = vf_load(w->lse + column), D = vf_load(w->D + column);
+    mask_corner(s, b, column, first, last, -INFINITY, w->P);
+    mask_corner(s, b, column, first, last, 0, w->dP);
+    for (int64_t key = first; key < end; key++) {
+        float *at = w->P + (key - first) * BQ + column, *dat = w->dP + (key - first) * BQ + column;
+        vf p = vf_exp2(vf_load(at) - lse);
+        vf_store(at, p);
+        vf_store(dat, p * (vf_load(dat) - D));
+    }
+}
+
+/* The same with dropout, for one key and all queries of the block from column `from` on. */
+static void grad_row_dropped(const attention *s, const query_block *b, int64_t key, int64_t first,
+                             const grad_space *w)
+{
+    float kept[BQ], *P = w->P + (key - first) * BQ, *dP = w->dP + (key - first) * BQ;
+    drop_factors(s, b, key, kept);
+    int64_t diagonal = s->causal && key > b->first ? key - b->first : 0;
+    for (int64_t column = diagonal / VL * VL; column < b->columns; column += VL) {
+        for (int64_t i = column; i < diagonal && i < column + VL; i++) {
+            P[i] = -INFINITY;
+            dP[i] = 0;
+        }
+        vf factor = vf_load(kept + column), p = vf_exp2(vf_load(P + column) - vf_load(w->lse + column));
+        vf_store(P + column, p * factor);
+        vf_store(dP + column, p * (vf_load(dP + column) * factor - vf_load(w->D + column)));
+    }
+}
+
+static void grad_keys_block(const attention *s, const query_block *b, int64_t first, int64_t last,
+                            const grad_space *w)
+{
+    strips_score(s, b, first, last, w->K, w->Q, w->P);
+    strips_score(s, b, first, last, w->V, w->dY, w->dP);
+    if (s->drop)
+        for (int64_t key = first; key < last; key++) grad_row_dropped(s, b, key, first, w);
+    else
+        for (int64_t column = 0; column < b->columns; column += VL) grad_column(s, b, column, first, last, w);
+    strips_to_keys(s, b, first, last, w->P, w->dY, w->dV);
+    strips_to_keys(s, b, first, last, w->dP, w->Q, w->dK);
+    strips_to_queries(s, b, first, last, w->dP, w->K, w->dQ);
+}
+
+/* Loads q, dy and the statistics of a block of queries. */
+static void grad_load(const attention *s, const query_block *b, const yki_launch *launch, int64_t index,
+                      grad_space *w)
+{
+    const void *dy = launch->views[0].data, *qkv = launch->views[1].data, *y = launch->views[2].data;
+    const float *lse = (const float *)launch->views[3].data + index * s->T + b->first;
+    int64_t sample = index / s->H, head = index % s->H, pad = b->columns - b->count;
+    head_read(s, qkv, sample, 3 * s->H, head, b->first, b->count, s->scale * (float)LOG2_E, w->Q);
+    head_read(s, dy, sample, s->H, head, b->first, b->count, 1, w->dY);
+    head_read(s, y, sample, s->H, head, b->first, b->count, 1, w->dQ);
+    for (int64_t i = 0; i < b->count; i++) {
+        vf sum = vf_set(0);
+        for (int64_t j = 0; j < s->D; j += VL)
+            sum += vf_load(w->dY + i * s->D + j) * vf_load(w->dQ + i * s->D + j);
+        w->D[i] = vf_sum(sum);
+        w->lse[i] = lse[i] * (float)LOG2_E;
+    }
+    for (int64_t i = b->count; i < b->columns; i++) w->D[i] = w->lse[i] = 0;
+    memset(w->Q + b->count * s->D, 0, (size_t)(pad * s->D) * sizeof(float));
+    memset(w->dY + b->count * s->D, 0, (size_t)(pad * s->D) * sizeof(float));
+    memset(w->dQ, 0, (size_t)(b->columns * s->D) * sizeof(float));
+}
+
+static void attention_grad_head(const attention *s, const yki_launch *launch, int64_t index, float *space)
+{
+    const void *qkv = launch->views[1].data;
+    void *dqkv = launch->views[4].data;
+    int64_t sample = index / s->H, head = index % s->H, size = s->T * s->D;
+    grad_space w = {.K = space, .V = space + size, .dK = space + 2 * size, .dV = space + 3 * size};
+    w.Q = w.dV + size;
+    w.dY = w.Q + BQ * s->D;
+    w.dQ = w.dY + BQ * s->D;
+    w.P = w.dQ + BQ * s->D;
+    w.dP = w.P + grad_keys(s) * BQ;
+    head_read(s, qkv, sample, 3 * s->H, s->H + head, 0, s->T, 1, w.K);
+    head_read(s, qkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.V);
+    memset(w.dK, 0, (size_t)(2 * size) * sizeof(float));
+    for (int64_t query = 0; query < s->T; query += BQ) {
+        query_block b = attention_queries(s, launch, sample, head, query);
+        grad_load(s, &b, launch, index, &w);
+        int64_t keys = s->causal ? b.first + b.count : s->T;
+        for (int64_t first = 0; first < keys; first += GRAD_KEYS)
+            grad_keys_block(s, &b, first, first + GRAD_KEYS < keys ? first + GRAD_KEYS : keys, &w);
+        head_write(s, dqkv, sample, 3 * s->H, head, query, b.count, s->scale, w.dQ);
+    }
+    head_write(s, dqkv, sample, 3 * s->H, s->H + head, 0, s->T, (float)LN_2, w.dK);
+    head_write(s, dqkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.dV);
+}
+
+static void attention_grad_run(const yki_launch *launch, void *state, int threads)
+{
+    (void)state;
+    attention s = attention_shape(launch, threads);
+    int64_t heads = s.n * s.H;
+    if (s.parts == 1) {
+        for (int64_t i = 0; i < heads; i++) attention_grad_head(&s, launch, i, launch->workspace);
+        return;
+    }
+#ifdef YOKE_HAVE_OPENMP
+#pragma omp parallel for schedule(static, 1) num_threads(s.parts)
+#endif
+    for (int part = 0; part < s.parts; part++)
+        for (int64_t i = heads * part / s.parts; i < heads * (part + 1) / s.parts; i++)
+            attention_grad_head(&s, launch, i, (float *)launch->workspace + grad_floats(&s) * (size_t)part);
+}

@@ -1,0 +1,329 @@
+/* What all transports share: checks of arguments, groups of one, the count of received bytes. Moves no bytes
+ * between ranks itself, and never synchronises in a group of one. */
+#include "comm/comm.h"
+
+#include <string.h>
+
+#include "base/fail.h"
+#include "comm/transport.h"
+
+const yki_transport *const yki_transports[] = {&yki_local_transport, NULL};
+
+const char *yki_operation_name(int kind)
+{
+    static const char *const names[YKI_OP_COUNT] = {
+        [YKI_OP_DONE] = "nothing",
+        [YKI_OP_ALL_REDUCE] = "all_reduce",
+        [YKI_OP_ALL_GATHER] = "all_gather",
+        [YKI_OP_REDUCE_SCATTER] = "reduce_scatter",
+        [YKI_OP_ALL_TO_ALL] = "all_to_all",
+        [YKI_OP_BROADCAST] = "broadcast",
+        [YKI_OP_BARRIER] = "barrier",
+        [YKI_OP_SUM_SCALARS] = "sum of scalars",
+        [YKI_OP_SEND] = "send",
+        [YKI_OP_RECEIVE] = "receive",
+    };
+    return kind >= 0 && kind < YKI_OP_COUNT ? names[kind] : "unknown";
+}
+
+int yki_comm_rank(const yki_comm *comm)
+{
+    return comm->rank;
+}
+
+int yki_comm_size(const yki_comm *comm)
+{
+    return comm->size;
+}
+
+int64_t yki_comm_received_bytes(const yki_comm *comm)
+{
+    return atomic_load_explicit(&comm->received_bytes, memory_order_relaxed);
+}
+
+yoke_status yki_comm_split(yki_comm *comm, int colour, int key, yki_comm **group_out)
+{
+    *group_out = NULL;
+    YKI_TRY(comm->transport->check(comm));
+    return comm->transport->split(comm, colour, key, group_out);
+}
+
+void yki_comm_destroy(yki_comm *comm)
+{
+    if (comm) comm->transport->destroy(comm);
+}
+
+void yki_comm_abort(yki_comm *comm, const yoke_error *why)
+{
+    comm->transport->abort(comm, why);
+}
+
+/* --- arguments --- */
+
+/* Multiplies `product` by a count, which may not be negative; the product of bytes must be one of an object.
+ */
+static bool multiply(int64_t *product, int64_t count)
+{
+    return count >= 0 && !__builtin_mul_overflow(*product, count, product);
+}
+
+static bool sum_shares(const int64_t *share, int size, int64_t *sum)
+{
+    *sum = 0;
+    if (!share) return false;
+    for (int i = 0; i < size; i++)
+        if (share[i] < 0 || __builtin_add_overflow(*sum, share[i], sum)) return false;
+    return true;
+}
+
+static yoke_status check_dtype(yki_dtype dtype)
+{
+    if (dtype == YKI_F32 || dtype == YKI_BF16 || dtype == YKI_I32) return YOKE_OK;
+    return yki_fail(YOKE_INVALID, "a collective was given dtype %d, which is none", (int)dtype);
+}
+
+static yoke_status check_memory(const char *what, const void *data, int64_t bytes)
+{
+    if (data || bytes == 0) return YOKE_OK;
+    return yki_fail(YOKE_INVALID, "%s was given no memory for %lld bytes", what, (long long)bytes);
+}
+
+/* Checks a cut; gives its bytes and those of the member. */
+static yoke_status measure_cut(const yki_comm *comm, const yki_cut *cut, yki_dtype dtype, int64_t *all_bytes,
+                               int64_t *mine_bytes)
+{
+    int64_t sum = 0, all = (int64_t)yki_dtype_bytes(dtype);
+    if (!sum_shares(cut->share, comm->size, &sum) || !multiply(&all, cut->outer) ||
+        !multiply(&all, cut->inner))
+        return yki_fail(YOKE_INVALID, "the cut of a dim over %d ranks has no, negative or too large extents",
+                        comm->size);
+    *mine_bytes = all;
+    if (!multiply(&all, sum) || !multiply(mine_bytes, cut->share[comm->rank]))
+        return yki_fail(YOKE_INVALID, "the cut of a dim over %d ranks is too large", comm->size);
+    *all_bytes = all;
+    return YOKE_OK;
+}
+
+/* --- collectives --- */
+
+static void finish(yki_request *request)
+{
+    *request = (yki_request){0};
+}
+
+/* A group of one: copies at once. */
+static yoke_status copy_alone(yki_comm *comm, const void *in, void *out, int64_t bytes, yki_request *request)
+{
+    finish(request);
+    YKI_TRY(comm->transport->check(comm));
+    if (bytes > 0 && in != out) memcpy(out, in, (size_t)bytes);
+    return YOKE_OK;
+}
+
+static yoke_status start(yki_request *request)
+{
+    yki_comm *comm = request->comm;
+    yoke_status status = comm->transport->check(comm);
+    if (status == YOKE_OK) status = comm->transport->start(comm, request);
+    if (status != YOKE_OK) finish(request);
+    return status;
+}
+
+yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, int nsegments, yki_dtype dtype,
+                                 yki_reduction reduction, yki_request *request)
+{
+    finish(request);
+    YKI_TRY(check_dtype(dtype));
+    if (reduction != YKI_SUM && reduction != YKI_MAX)
+        return yki_fail(YOKE_INVALID, "all_reduce was given reduction %d, which is none", (int)reduction);
+    if (nsegments < 0 || (nsegments > 0 && !segments))
+        return yki_fail(YOKE_INVALID, "all_reduce was given %d segments", nsegments);
+    int64_t elems = 0, size = (int64_t)yki_dtype_bytes(dtype), bytes = 2 * size;
+    for (int i = 0; i < nsegments; i++) {
+        if (segments[i].elems < 0 || __builtin_add_overflow(elems, segments[i].elems, &elems))
+            return yki_fail(YOKE_INVALID, "all_reduce was given segments of a negative or too large size");
+        YKI_TRY(check_memory("all_reduce", segments[i].data, segments[i].elems));
+    }
+    if (!multiply(&bytes, elems) || !multiply(&bytes, comm->size))
+        return yki_fail(YOKE_INVALID, "all_reduce was given %lld elements, which is too large",
+                        (long long)elems);
+    if (comm->size == 1) return copy_alone(comm, NULL, NULL, 0, request);
+    int64_t mine =
+        yki_part_first(elems, comm->size, comm->rank + 1) - yki_part_first(elems, comm->size, comm->rank);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_ALL_REDUCE,
+                             .dtype = dtype,
+                             .reduction = reduction,
+                             .segments = segments,
+                             .nsegments = nsegments,
+                             .received_bytes = ((comm->size - 1) * mine + elems - mine) * size};
+    if (nsegments == 1) {
+        request->segment = segments[0];
+        request->segments = NULL;
+    }
+    return start(request);
+}
+
+yoke_status yki_all_gather_start(yki_comm *comm, const void *mine, void *all, yki_dtype dtype,
+                                 const yki_cut *cut, yki_request *request)
+{
+    int64_t all_bytes = 0, mine_bytes = 0;
+    finish(request);
+    YKI_TRY(check_dtype(dtype));
+    YKI_TRY(measure_cut(comm, cut, dtype, &all_bytes, &mine_bytes));
+    YKI_TRY(check_memory("all_gather", mine, mine_bytes));
+    YKI_TRY(check_memory("all_gather", all, all_bytes));
+    if (comm->size == 1) return copy_alone(comm, mine, all, all_bytes, request);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_ALL_GATHER,
+                             .dtype = dtype,
+                             .in = mine,
+                             .out = all,
+                             .cut = *cut,
+                             .received_bytes = all_bytes - mine_bytes};
+    return start(request);
+}
+
+yoke_status yki_reduce_scatter_start(yki_comm *comm, const void *all, void *mine, yki_dtype dtype,
+                                     const yki_cut *cut, yki_request *request)
+{
+    int64_t all_bytes = 0, mine_bytes = 0;
+    finish(request);
+    YKI_TRY(check_dtype(dtype));
+    YKI_TRY(measure_cut(comm, cut, dtype, &all_bytes, &mine_bytes));
+    YKI_TRY(check_memory("reduce_scatter", all, all_bytes));
+    YKI_TRY(check_memory("reduce_scatter", mine, mine_bytes));
+    if (comm->size == 1) return copy_alone(comm, all, mine, all_bytes, request);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_REDUCE_SCATTER,
+                             .dtype = dtype,
+                             .in = all,
+                             .out = mine,
+                             .cut = *cut,
+                             .received_bytes = (comm->size - 1) * mine_bytes};
+    return start(request);
+}
+
+yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,
+                                 const yki_exchange *exchange, yki_request *request)
+{
+    finish(request);
+    YKI_TRY(check_dtype(dtype));
+    const yki_exchange *x = exchange;
+    int64_t whole_a = 0, whole_b = 0, rest = (int64_t)yki_dtype_bytes(dtype);
+    bool fits = sum_shares(x->share_a, comm->size, &whole_a) &&
+                sum_shares(x->share_b, comm->size, &whole_b) && multiply(&rest, x->outer) &&
+                multiply(&rest, x->mid) && multiply(&rest, x->inner);
+    int64_t whole = rest;
+    if (!fits || !multiply(&whole, whole_a) || !multiply(&whole, whole_b))
+        return yki_fail(YOKE_INVALID, "all_to_all over %d ranks has no, negative or too large extents",
+                        comm->size);
+    int64_t cut_a = rest * x->share_a[comm->rank] * whole_b, cut_b = rest * whole_a * x->share_b[comm->rank];
+    int64_t both = rest * x->share_a[comm->rank] * x->share_b[comm->rank];
+    int64_t in_bytes = x->back ? cut_b : cut_a, out_bytes = x->back ? cut_a : cut_b;
+    YKI_TRY(check_memory("all_to_all", in, in_bytes));
+    YKI_TRY(check_memory("all_to_all", out, out_bytes));
+    if (comm->size == 1) return copy_alone(comm, in, out, out_bytes, request);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_ALL_TO_ALL,
+                             .dtype = dtype,
+                             .in = in,
+                             .out = out,
+                             .exchange = *exchange,
+                             .received_bytes = out_bytes - both};
+    return start(request);
+}
+
+yoke_status yki_broadcast_start(yki_comm *comm, void *data, size_t bytes, int root, yki_request *request)
+{
+    finish(request);
+    if (root < 0 || root >= comm->size)
+        return yki_fail(YOKE_INVALID, "broadcast from rank %d in a group of %d", root, comm->size);
+    if (bytes > INT64_MAX) return yki_fail(YOKE_INVALID, "broadcast of too many bytes");
+    YKI_TRY(check_memory("broadcast", data, (int64_t)bytes));
+    if (comm->size == 1) return copy_alone(comm, NULL, NULL, 0, request);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_BROADCAST,
+                             .out = data,
+                             .bytes = bytes,
+                             .root = root,
+                             .received_bytes = comm->rank == root ? 0 : (int64_t)bytes};
+    return start(request);
+}
+
+yoke_status yki_barrier(yki_comm *comm)
+{
+    YKI_TRY(comm->transport->check(comm));
+    return comm->size == 1 ? YOKE_OK : comm->transport->barrier(comm);
+}
+
+yoke_status yki_sum_scalars(yki_comm *comm, double *values, int count)
+{
+    if (count < 0 || (count > 0 && !values)) return yki_fail(YOKE_INVALID, "a sum of %d scalars", count);
+    YKI_TRY(comm->transport->check(comm));
+    return comm->size == 1 ? YOKE_OK : comm->transport->sum_scalars(comm, values, count);
+}
+
+/* --- channels --- */
+
+yoke_status yki_channel_open(yki_comm *comm, int peer, int tag, int sends, yki_channel **channel_out)
+{
+    *channel_out = NULL;
+    if (peer < 0 || peer >= comm->size)
+        return yki_fail(YOKE_INVALID, "a channel to rank %d in a group of %d", peer, comm->size);
+    YKI_TRY(comm->transport->check(comm));
+    return comm->transport->channel_open(comm, peer, tag, sends != 0, channel_out);
+}
+
+void yki_channel_close(yki_channel *channel)
+{
+    if (channel) channel->transport->channel_close(channel);
+}
+
+static yoke_status message_start(yki_channel *channel, yki_request message, yki_request *request)
+{
+    yki_comm *comm = channel->comm;
+    bool sends = message.kind == YKI_OP_SEND;
+    finish(request);
+    if (channel->sends != sends)
+        return yki_fail(YOKE_INVALID, "a %s on the end of a channel that %s",
+                        yki_operation_name(message.kind), channel->sends ? "sends" : "receives");
+    if (channel->busy)
+        return yki_fail(YOKE_INVALID,
+                        "a second %s on channel %d with rank %d before the first was waited for",
+                        yki_operation_name(message.kind), channel->tag, channel->peer);
+    if (message.bytes > INT64_MAX) return yki_fail(YOKE_INVALID, "a message of too many bytes");
+    YKI_TRY(check_memory("a channel", sends ? message.in : message.out, (int64_t)message.bytes));
+    YKI_TRY(comm->transport->check(comm));
+    message.comm = comm;
+    message.channel = channel;
+    message.received_bytes = sends || channel->peer == comm->rank ? 0 : (int64_t)message.bytes;
+    *request = message;
+    yoke_status status = comm->transport->channel_start(channel, request);
+    channel->busy = status == YOKE_OK;
+    if (status != YOKE_OK) finish(request);
+    return status;
+}
+
+yoke_status yki_send_start(yki_channel *channel, const void *data, size_t bytes, yki_request *request)
+{
+    return message_start(channel, (yki_request){.kind = YKI_OP_SEND, .in = data, .bytes = bytes}, request);
+}
+
+yoke_status yki_receive_start(yki_channel *channel, void *data, size_t bytes, yki_request *request)
+{
+    return message_start(channel, (yki_request){.kind = YKI_OP_RECEIVE, .out = data, .bytes = bytes},
+                         request);
+}
+
+yoke_status yki_wait(yki_request *request)
+{
+    if (request->kind == YKI_OP_DONE) return YOKE_OK;
+    yki_comm *comm = request->comm;
+    yoke_status status = comm->transport->wait(request);
+    if (request->channel) request->channel->busy = false;
+    if (status == YOKE_OK)
+        atomic_fetch_add_explicit(&comm->received_bytes, request->received_bytes, memory_order_relaxed);
+    finish(request);
+    return status;
+}

@@ -1,0 +1,85 @@
+/* What carries a comm: a row of functions, called by comm.c with arguments it has checked.
+ *
+ * comm.c knows what all transports share: validation, groups of one, counting of received bytes. A transport
+ * knows how bytes get from rank to rank. A new one is a folder with one yki_transport and a row in
+ * yki_transports (comm.c). */
+#ifndef YKI_COMM_TRANSPORT_H
+#define YKI_COMM_TRANSPORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "comm/comm.h"
+
+/* yki_request.kind; zero, as in a request never started, is done. */
+typedef enum yki_operation {
+    YKI_OP_DONE,
+    YKI_OP_ALL_REDUCE,
+    YKI_OP_ALL_GATHER,
+    YKI_OP_REDUCE_SCATTER,
+    YKI_OP_ALL_TO_ALL,
+    YKI_OP_BROADCAST,
+    YKI_OP_BARRIER,
+    YKI_OP_SUM_SCALARS,
+    YKI_OP_SEND,
+    YKI_OP_RECEIVE,
+    YKI_OP_COUNT
+} yki_operation;
+
+/* Everything here is called by the rank's own thread, abort by any. Requests given to start are filled in;
+ * groups have two members or more. A failing start or wait leaves the request to comm.c, which marks it done.
+ */
+typedef struct yki_transport {
+    const char *name;
+    /* The world's loss, if it is lost: writes the record and returns its status. */
+    yoke_status (*check)(yki_comm *comm);
+    yoke_status (*split)(yki_comm *comm, int colour, int key, yki_comm **group_out); /* groups of one too */
+    void (*destroy)(yki_comm *comm);
+    yoke_status (*start)(yki_comm *comm, yki_request *request); /* ALL_REDUCE to BROADCAST */
+    yoke_status (*wait)(yki_request *request);                  /* those, SEND and RECEIVE */
+    yoke_status (*barrier)(yki_comm *comm);
+    yoke_status (*sum_scalars)(yki_comm *comm, double *values, int count);
+    yoke_status (*channel_open)(yki_comm *comm, int peer, int tag, bool sends, yki_channel **channel_out);
+    void (*channel_close)(yki_channel *channel);
+    yoke_status (*channel_start)(yki_channel *channel, yki_request *request); /* SEND, RECEIVE */
+    void (*abort)(yki_comm *comm, const yoke_error *why);
+} yki_transport;
+
+extern const yki_transport yki_local_transport;
+
+/* All transports of this build, ended by NULL. */
+extern const yki_transport *const yki_transports[];
+
+/* The first member of every transport's comm; the transport fills it when it makes one. */
+struct yki_comm {
+    const yki_transport *transport;
+    int rank, size;
+    _Atomic int64_t received_bytes; /* written by the owner, read by anybody */
+};
+
+/* The first member of every transport's channel. */
+struct yki_channel {
+    const yki_transport *transport;
+    yki_comm *comm;
+    int peer, tag;
+    bool sends;
+    bool busy; /* a message is under way: started and not waited for */
+};
+
+/* The pieces of an all_reduce. */
+static inline const yki_segment *yki_request_segments(const yki_request *request)
+{
+    return request->nsegments == 1 ? &request->segment : request->segments;
+}
+
+/* First of `elems` elements that member `member` of `size` reduces: floor(member * elems / size), without
+ * overflow. */
+static inline int64_t yki_part_first(int64_t elems, int size, int member)
+{
+    return elems / size * member + elems % size * member / size;
+}
+
+/* "all_reduce", ...; static. */
+const char *yki_operation_name(int kind);
+
+#endif

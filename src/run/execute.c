@@ -1,0 +1,206 @@
+/* The interpreter: one action is one body of instructions, with the slots of its micro-batch. */
+#include <string.h>
+#include <time.h>
+
+#include "base/fail.h"
+#include "run/rank.h"
+
+double yki_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* What an action's operands are relative to. */
+typedef struct frame {
+    yki_rank *rank;
+    char *group[YKI_GROUPS];
+    int microbatch;
+    int64_t samples, first;
+    const yki_variant *variant;
+} frame;
+
+static void *address(const frame *f, const yki_operand *operand)
+{
+    char *memory = f->rank->memory;
+    const yki_program *program = f->rank->program;
+    switch (operand->space) {
+    case YKI_SPACE_NONE: return NULL;
+    case YKI_SPACE_WEIGHT:
+    case YKI_SPACE_GRADIENT: return memory + operand->offset;
+    case YKI_SPACE_STASH: return f->group[0] + operand->offset;
+    case YKI_SPACE_STASH_W: return f->group[1] + operand->offset;
+    case YKI_SPACE_HOLD: return f->group[2] + operand->offset;
+    case YKI_SPACE_SEND:
+        return memory + program->send_offset[operand->index] +
+               program->send_slot[operand->index][f->microbatch] * program->send_bytes[operand->index];
+    case YKI_SPACE_TEMP: return memory + program->temp_offset + operand->offset;
+    }
+    return NULL;
+}
+
+int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_out)
+{
+    const yki_step *step = rank->run->step;
+    int dp = rank->place[YKI_AXIS_DP];
+    if (step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS)
+        return yki_plan_samples(rank->plan, step->samples, dp, microbatch, first_out);
+    int degree = rank->plan->mesh.degree[YKI_AXIS_DP]; /* forward only: one micro-batch a replica */
+    *first_out = yki_share_start(step->samples, degree, dp);
+    return yki_share(step->samples, degree, dp);
+}
+
+static void launch(const frame *f, const yki_instruction *in)
+{
+    yki_rank *rank = f->rank;
+    const yki_step *step = rank->run->step;
+    yki_launch launch;
+    yki_instruction_shapes(in, f->samples, &launch);
+    for (int i = 0; i < in->noperands; i++) launch.views[i].data = address(f, &in->operands[i]);
+    launch.training = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
+    launch.scale = (float)(1.0 / ((double)step->samples * (double)rank->run->rows_per_sample));
+    launch.step = (uint64_t)step->step;
+    launch.sample_offset = f->first;
+    launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
+    launch.workspace = rank->memory + rank->program->workspace_offset;
+    launch.workspace_bytes = (size_t)rank->program->workspace_bytes;
+    if (in->gradient[0] >= 0) {
+        bool *written = &rank->written[rank->program->local_of[in->gradient[0]]];
+        launch.accumulate = *written;
+        *written = true;
+        if (in->gradient[1] >= 0)
+            rank->written[rank->program->local_of[in->gradient[1]]] = true;
+    }
+    rank->backend->launch(rank->device, f->variant->prepared[in->number], &launch);
+}
+
+/* Rows of the step's batch into this micro-batch's buffer, in the type that computes. */
+static void load(const frame *f, const yki_instruction *in)
+{
+    const yki_step *step = f->rank->run->step;
+    const char *rows = in->op == YKI_OP_INPUT ? step->inputs : step->targets;
+    yki_view to = yki_operand_view(&in->operands[0], f->samples);
+    int64_t elems = yki_view_elems(&to), per_sample = f->samples > 0 ? elems / f->samples : 0;
+    if (!rows || elems == 0)
+        return;
+    const char *from = rows + f->first * per_sample * 4;
+    to.data = address(f, &in->operands[0]);
+    if (to.dtype != YKI_BF16) {
+        memcpy(to.data, from, (size_t)elems * 4);
+        return;
+    }
+    yki_attr none = {0};
+    yki_launch cast = {.kernel = YKI_KERNEL_CAST, .attr = &none, .nviews = 2};
+    cast.views[0] = to;
+    cast.views[0].dtype = YKI_F32;
+    cast.views[0].data = (void *)(uintptr_t)from;
+    cast.views[1] = to;
+    f->rank->backend->launch(f->rank->device, NULL, &cast);
+}
+
+/* A copy between parts: over a channel, or within this rank by handing over the pointer. */
+static yoke_status copy(const frame *f, const yki_instruction *in)
+{
+    yki_rank *rank = f->rank;
+    size_t index = yki_channel_index(rank->plan, in->edge, in->gradient_copy, f->microbatch);
+    yki_channel *channel = rank->channels[index];
+    void *data = in->noperands > 0 ? address(f, &in->operands[0]) : NULL;
+    yki_view view = in->noperands > 0 ? yki_operand_view(&in->operands[0], f->samples) : (yki_view){0};
+    int64_t elems = in->noperands > 0 ? yki_view_elems(&view) : 0;
+    if (!channel) {
+        if (in->sends)
+            rank->handed[index] = data;
+        else if (elems > 0)
+            memcpy(data, rank->handed[index], (size_t)elems * yki_dtype_bytes(view.dtype));
+        return YOKE_OK;
+    }
+    yki_request local = {0}, *request = in->sends ? &rank->sends[index] : &local;
+    yki_move_launch move = {.channel = channel, .sends = in->sends, .dtype = view.dtype, .elems = elems, .in = data, .out = data};
+    if (in->sends)
+        YKI_TRY(yki_wait(request)); /* of the step before; long done */
+    YKI_TRY(yki_movements[YKI_MOVE_COPY].start(&move, request));
+    return in->sends ? YOKE_OK : yki_wait(&local);
+}
+
+/* A movement along an axis: start and wait. */
+static yoke_status move(const frame *f, const yki_instruction *in)
+{
+    const yki_movement *movement = &yki_movements[in->op - YKI_OP_MOVE];
+    yki_view to = yki_operand_view(&in->operands[1], f->samples);
+    yki_move_launch launch = {.comm = f->rank->axis[in->axis], .dtype = to.dtype, .elems = yki_view_elems(&to), .cut = in->cut,
+                              .reduction = in->reduction, .in = address(f, &in->operands[0]), .out = address(f, &in->operands[1])};
+    launch.cut.outer *= f->samples;
+    yki_request request = {0};
+    YKI_TRY(movement->start(&launch, &request));
+    return yki_wait(&request);
+}
+
+static yoke_status run_body(frame *f, const yki_code *code)
+{
+    for (int i = 0; i < code->count; i++) {
+        const yki_instruction *in = &code->instructions[i];
+        if (in->op < YKI_KERNEL_COUNT) {
+            launch(f, in);
+        } else if (in->op < YKI_OP_MOVE) {
+            load(f, in);
+        } else {
+            YKI_TRY(f->rank->backend->synchronize(f->rank->device));
+            double start = yki_now_ns();
+            YKI_TRY(in->edge >= 0 ? copy(f, in) : move(f, in));
+            f->rank->moving_ns += yki_now_ns() - start;
+        }
+    }
+    return f->rank->backend->synchronize(f->rank->device);
+}
+
+yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
+{
+    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F, [YOKE_ACTION_B] = YKI_BODY_B, [YOKE_ACTION_W] = YKI_BODY_W,
+                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
+    const yki_part_program *part = &rank->program->parts[action->chunk];
+    frame f = {.rank = rank, .microbatch = action->microbatch};
+    for (int g = 0; g < YKI_GROUPS; g++)
+        f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];
+    f.samples = yki_rank_samples(rank, action->microbatch, &f.first);
+    YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
+    double start = yki_now_ns(), moving = rank->moving_ns;
+    YKI_TRY(run_body(&f, &part->body[bodies[action->kind]]));
+    double end = yki_now_ns();
+    rank->computing_ns += end - start - (rank->moving_ns - moving);
+    rank->ran[rank->nran++] = (yoke_ran){
+        .action = *action, .rank = rank->rank, .device = rank->rank, .stage = rank->place[YKI_AXIS_PP], .dp = rank->place[YKI_AXIS_DP],
+        .part = part->part, .samples = f.samples, .start = (start - rank->run->step_start_ns) * 1e-9, .end = (end - rank->run->step_start_ns) * 1e-9};
+    return YOKE_OK;
+}
+
+/* This rank's share of the model's output, as f32, to its place among all samples' outputs. */
+void yki_rank_output(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    const yki_step *step = rank->run->step;
+    const yoke_model *model = rank->plan->options.model;
+    if (program->output_chunk < 0)
+        return;
+    frame f = {.rank = rank};
+    const yki_part_program *part = &program->parts[program->output_chunk];
+    for (int g = 0; g < YKI_GROUPS; g++) f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][0] * part->group_bytes[g];
+    f.samples = yki_rank_samples(rank, 0, &f.first);
+    const yki_value *value = &model->values[model->output];
+    yki_spec spec = program->output_spec;
+    int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
+    if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0)
+        return;
+    int64_t outer = f.samples, inner = 1, size = value->dims[dim], local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
+    int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
+    for (int i = 0; i < dim; i++) outer *= value->dims[i];
+    for (int i = dim + 1; i < value->ndim; i++) inner *= value->dims[i];
+    const char *from = address(&f, &program->output);
+    float *to = step->outputs + f.first * yki_value_elems(value);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < local * inner; i++) {
+            int64_t at = o * local * inner + i;
+            uint32_t bits = program->output.dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at] << 16 : ((const uint32_t *)from)[at];
+            memcpy(&to[(o * size + start) * inner + i], &bits, sizeof bits);
+        }
+}

@@ -1,0 +1,90 @@
+/* A rank: one device's thread, memory, groups and channels. */
+#ifndef YKI_RUN_RANK_H
+#define YKI_RUN_RANK_H
+
+#include <pthread.h>
+
+#include "run/run.h"
+
+typedef struct yki_variant {
+    int64_t samples; /* of a micro-batch */
+    yki_prepared **prepared; /* [nkernels] */
+} yki_variant;
+
+enum { YKI_MAX_VARIANTS = 16, YKI_TIE_GROUPS = 8 };
+
+typedef struct yki_rank {
+    yki_run *run;
+    const yki_plan *plan;
+    const yki_program *program;
+    const yki_backend_ops *backend;
+    int rank, place[YKI_AXIS_COUNT];
+    yki_device *device;
+    char *memory; /* the arena */
+    yki_comm *world, *axis[YKI_AXIS_COUNT];
+    int nties;
+    yki_comm *tie[YKI_TIE_GROUPS]; /* stages that share a parameter */
+    uint64_t tie_stages[YKI_TIE_GROUPS];
+    yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
+    yki_request *sends;     /* under way, by the same index */
+    const void **handed;    /* between two parts of this rank, by the same index */
+    yki_variant variants[YKI_MAX_VARIANTS];
+    int nvariants;
+    bool *written;       /* by local parameter: its gradient has a value in this step */
+    yki_segment *segments; /* all gradients */
+    yki_request reduce;
+    double loss, ignored_loss, sum_squares;
+    double moving_ns, computing_ns, stepping_ns;
+    yoke_ran *ran;
+    int nran;
+    pthread_t thread;
+    bool started;
+    yoke_status status;
+    yoke_error error;
+} yki_rank;
+
+struct yki_run {
+    const yki_plan *plan;
+    const yki_backend_ops *backend;
+    int nranks;
+    yki_rank *ranks;
+    yki_local_world *world;
+    int64_t ragged;
+    /* the step under way */
+    const yki_step *step;
+    double step_start_ns, scalars[2]; /* loss sum, sum of squares: the same on every rank */
+    int64_t rows_per_sample;
+    /* hand-over to the threads */
+    pthread_mutex_t lock;
+    pthread_cond_t go, done;
+    yoke_status (*command)(yki_rank *rank);
+    uint64_t turn;
+    int running;
+    bool quit;
+    yoke_error lost; /* after a failure: every later call fails with it */
+};
+
+double yki_now_ns(void);
+
+/* rank.c: life of a rank, on its own thread. */
+yoke_status yki_rank_open(yki_rank *rank);
+void yki_rank_close(yki_rank *rank);
+/* Kernels made ready for micro-batches of so many samples. */
+yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out);
+
+/* execute.c */
+yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action);
+void yki_rank_output(yki_rank *rank);
+int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_out);
+static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool gradient, int microbatch)
+{
+    return ((size_t)edge * 2 + gradient) * (size_t)plan->microbatches + (size_t)microbatch;
+}
+
+/* step.c */
+yoke_status yki_rank_step(yki_rank *rank);
+
+/* run.c: runs a command on every rank, and waits. */
+yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *));
+
+#endif

@@ -1,0 +1,369 @@
+/* config.json and state.json: printed and read back; Hugging Face's files in their spellings; every refusal
+ * in words. */
+#include "scratch.h"
+
+#include <math.h>
+
+/* As the hub's gpt2 has it, shortened. */
+#define GPT2                                                                                                 \
+    "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],\"layer_norm_epsilon\":"  \
+    "1e-05,"                                                                                                 \
+    "\"model_type\":\"gpt2\",\"n_ctx\":1024,\"n_embd\":768,\"n_head\":12,\"n_layer\":12,\"n_positions\":"    \
+    "1024,"                                                                                                  \
+    "\"resid_pdrop\":0.1,\"vocab_size\":50257"
+#define LLAMA                                                                                                \
+    "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_act\":\"silu\",\"hidden_size\":64,\"intermediate_"   \
+    "size\":172,"                                                                                            \
+    "\"max_position_embeddings\":2048,\"model_type\":\"llama\",\"num_attention_heads\":8,\"num_hidden_"      \
+    "layers\":3,"                                                                                            \
+    "\"rms_norm_eps\":1e-05,\"vocab_size\":32000"
+
+static yoke_status read_text(const char *text, yoke_model_spec *model)
+{
+    put_text(at("config.json"), text);
+    return yki_config_read(scratch, model);
+}
+
+static yoke_model_spec absent(yoke_family family)
+{
+    return (yoke_model_spec){.family = family, .tied = -1};
+}
+
+static void gpt2_is_read_as_the_hub_has_it(void **state)
+{
+    (void)state;
+    yoke_model_spec model = absent(YOKE_FAMILY_GPT2);
+    assert_int_equal(read_text(GPT2 "}", &model), YOKE_OK);
+    assert_int_equal(model.depth, 12);
+    assert_int_equal(model.heads, 12);
+    assert_int_equal(model.width, 768);
+    assert_int_equal(model.context, 1024);
+    assert_int_equal(model.vocab, 50257);
+    assert_true(model.norm_eps == 1e-5 && model.dropout == 0);
+    assert_int_equal(model.tied, 1);
+    yoke_model_spec newer =
+        absent(YOKE_FAMILY_GPT2); /* one name of two, defaults left out, what is known of both */
+    assert_int_equal(
+        read_text("{\"model_type\":\"gpt2\",\"n_positions\":64,\"hidden_size\":8,\"num_attention_heads\":2,"
+                  "\"num_hidden_layers\":1,\"vocab_size\":5,\"n_inner\":32,\"dtype\":\"float32\"}",
+                  &newer),
+        YOKE_OK);
+    assert_int_equal(newer.width, 8);
+    assert_int_equal(newer.context, 64);
+    assert_true(newer.norm_eps == 1e-5);
+}
+
+static void llama_is_read_older_and_newer(void **state)
+{
+    (void)state;
+    yoke_model_spec model = absent(YOKE_FAMILY_LLAMA);
+    assert_int_equal(read_text(LLAMA ",\"rope_scaling\":null,\"torch_dtype\":\"float16\"}", &model), YOKE_OK);
+    assert_int_equal(model.kv_heads, 8);
+    assert_int_equal(model.hidden, 172);
+    assert_int_equal(model.tied, 0);
+    assert_true(model.rope_theta == 10000 && model.norm_eps == 1e-5);
+    model = absent(YOKE_FAMILY_LLAMA);
+    assert_int_equal(
+        read_text(LLAMA ",\"num_key_value_heads\":2,\"rope_theta\":500000.0,\"tie_word_embeddings\":true}",
+                  &model),
+        YOKE_OK);
+    assert_int_equal(model.kv_heads, 2);
+    assert_int_equal(model.tied, 1);
+    assert_true(model.rope_theta == 500000);
+    model = absent(YOKE_FAMILY_LLAMA);
+    assert_int_equal(
+        read_text(LLAMA ",\"dtype\":\"bfloat16\",\"head_dim\":8,\"rope_parameters\":{\"rope_theta\":2e4,"
+                        "\"rope_type\":\"default\"}}",
+                  &model),
+        YOKE_OK);
+    assert_true(model.rope_theta == 20000);
+}
+
+static void the_job_and_the_file_must_agree(void **state)
+{
+    (void)state;
+    const char *path = at("config.json");
+    yoke_model_spec model = {.family = YOKE_FAMILY_GPT2, .depth = 24, .dropout = 0.2, .tied = -1},
+                    before = model;
+    refused(read_text(GPT2 "}", &model), path, "is 12, but the job's model.layers is 24");
+    assert_string_equal(yoke_error_get()->key, "n_layer");
+    assert_memory_equal(&model, &before, sizeof model);
+    model.depth = 12;
+    model.norm_eps = 1e-6;
+    refused(read_text(GPT2 "}", &model), path, "but the job's model.norm_eps is 1e-06");
+    model.norm_eps = 1e-5;
+    assert_int_equal(read_text(GPT2 "}", &model), YOKE_OK);
+    assert_true(model.dropout == 0.2);
+    model = absent(YOKE_FAMILY_LLAMA);
+    refused(read_text(GPT2 "}", &model), path, "is 'gpt2', but the job's model.family is llama");
+    model.tied = 1;
+    refused(read_text(LLAMA ",\"tie_word_embeddings\":false}", &model), path,
+            "is false, but the job's model.tied is true");
+    assert_int_equal(read_text(LLAMA "}", &model), YOKE_OK);
+    assert_int_equal(model.tied, 1);
+    /* What only the job says stands. */
+    model = (yoke_model_spec){
+        .family = YOKE_FAMILY_GPT2, .depth = 2, .heads = 2, .width = 4, .context = 8, .vocab = 9};
+    assert_int_equal(read_text("{\"model_type\":\"gpt2\"}", &model), YOKE_OK);
+    assert_int_equal(model.vocab, 9);
+}
+
+static const struct {
+    yoke_family family;
+    const char *text, *key, *words;
+} bad_configs[] = {
+    {YOKE_FAMILY_GPT2, "", "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, "[1]", "", "is not a JSON object"},
+    {YOKE_FAMILY_GPT2, "{} {}", "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, GPT2, "", "is not valid JSON"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"\xff\"}", "", "is not UTF-8"},
+    {YOKE_FAMILY_GPT2, "version https://git-lfs.github.com/spec/v1\n", "", "is a Git LFS pointer"},
+    {YOKE_FAMILY_GPT2, "<!doctype HTML>", "", "is an HTML page"},
+    {YOKE_FAMILY_GPT2, "{}", "model_type", "is missing"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":3}", "model_type", "no string"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"mistral\"}", "model_type",
+     "is 'mistral'; yoke reads 'gpt2' and 'llama'"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\"}", "n_layer", "is missing"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer", "whole number from 1 to 10000"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":10001}", "n_layer",
+     "whole number from 1 to 10000"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":-1}", "n_layer", "is -1"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":\"12\"}", "n_layer", "is '12'"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":1.5}", "n_layer", "is 1.5"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":[[]]}", "n_layer", "whole number"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"num_hidden_layers\":13}", "num_hidden_layers",
+     "is 13, but n_layer, which means the same, is 12"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"max_position_embeddings\":9}", "max_position_embeddings", "but n_positions"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"n_inner\":3073}", "n_inner", "is 3073"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "scale_attn_by_inverse_layer_idx",
+     "is true"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"tie_word_embeddings\":false}", "tie_word_embeddings", "is false"},
+    {YOKE_FAMILY_GPT2, GPT2 ",\"quantization_config\":{\"bits\":4}}", "quantization_config", "is an object"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"relu\"}", "activation_function",
+     "is 'relu', which yoke does not compute; it computes gelu_new"},
+    {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu\"}", "activation_function",
+     "is 'gelu'"},
+    {YOKE_FAMILY_GPT2,
+     "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":5,\"n_embd\":768,\"n_ctx\":4,\"vocab_size\":4}",
+     "n_embd", "is 768, which 5 heads do not divide"},
+    {YOKE_FAMILY_GPT2,
+     "{\"model_type\":\"gpt2\",\"n_layer\":1,\"n_head\":1,\"n_embd\":8,\"n_ctx\":4,\"vocab_size\":"
+     "2147483649}",
+     "vocab_size", "whole number from 1 to 2147483648"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"hidden_act\":\"gelu\"}", "", "duplicate"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"attention_bias\":true}", "attention_bias",
+     "is true, which yoke does not compute"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"mlp_bias\":1}", "mlp_bias", "is 1"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":3}", "num_key_value_heads",
+     "is 3, which does not divide 8"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":16}", "num_key_value_heads", "is 16"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"head_dim\":128}", "head_dim", "is 128"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":0}", "rope_theta", "number above 0"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":\"x\"}", "rope_theta", "is 'x'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":1e999}", "", "is not valid JSON"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", "rope_scaling",
+     "is 'linear'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"factor\":2.0}}", "rope_scaling", "is an object"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5}}",
+     "rope_parameters", "is 'llama3', which yoke does not compute"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":7}", "rope_parameters", "is 7"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"tie_word_embeddings\":2}", "tie_word_embeddings", "is 2"},
+};
+
+static void configs_are_refused_in_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_configs / sizeof *bad_configs; i++) {
+        yoke_model_spec model = absent(bad_configs[i].family);
+        yoke_status status = read_text(bad_configs[i].text, &model);
+        refused(status, at("config.json"), bad_configs[i].words);
+        assert_string_equal(yoke_error_get()->key, bad_configs[i].key);
+    }
+    yoke_model_spec model = absent(YOKE_FAMILY_GPT2);
+    assert_int_equal(unlink(at("config.json")), 0);
+    refused(yki_config_read(scratch, &model), at("config.json"), "No such file");
+}
+
+static void configs_are_printed_and_read_back(void **state)
+{
+    (void)state;
+    yoke_model_spec gpt2 = {
+        .family = YOKE_FAMILY_GPT2, .depth = 2, .heads = 3, .width = 12, .context = 7, .vocab = 256};
+    yoke_model_spec read = absent(YOKE_FAMILY_GPT2);
+    gpt2.norm_eps = 3e-6;
+    gpt2.dropout = 0.1;
+    char *text = yki_config_print(&gpt2, NULL);
+    static const char *const lines[] = {"\"model_type\": \"gpt2\"",
+                                        "\"GPT2LMHeadModel\"",
+                                        "\"activation_function\": \"gelu_new\"",
+                                        "\"n_inner\": null",
+                                        "\"n_ctx\": 7",
+                                        "\"n_positions\": 7",
+                                        "\"n_embd\": 12",
+                                        "\"n_head\": 3",
+                                        "\"n_layer\": 2",
+                                        "\"vocab_size\": 256",
+                                        "\"embd_pdrop\": 0.1",
+                                        "\"attn_pdrop\": 0.1",
+                                        "\"resid_pdrop\": 0.1",
+                                        "\"bos_token_id\": null",
+                                        "\"torch_dtype\": \"float32\"",
+                                        "\"eos_token_id\": null",
+                                        "\"layer_norm_epsilon\": 3e-06",
+                                        "\"tie_word_embeddings\": true"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(text, lines[i])) fail_msg("no %s in %s", lines[i], text);
+    assert_int_equal(read_text(text, &read), YOKE_OK);
+    free(text);
+    assert_true(read.width == 12 && read.heads == 3 && read.depth == 2 && read.norm_eps == 3e-6);
+    gpt2.vocab = 50257;
+    text = yki_config_print(&gpt2, NULL);
+    assert_non_null(strstr(text, "\"eos_token_id\": 50256"));
+    free(text);
+
+    yoke_model_spec llama = {
+        .family = YOKE_FAMILY_LLAMA, .depth = 1, .heads = 4, .kv_heads = 2, .width = 16, .hidden = 33};
+    llama.context = 99, llama.vocab = 11, llama.tied = 1, llama.rope_theta = 1e5;
+    text = yki_config_print(&llama, NULL);
+    assert_non_null(strstr(text, "\"rope_theta\": 100000.0"));
+    assert_non_null(strstr(text, "\"torch_dtype\": \"float32\""));
+    read = absent(YOKE_FAMILY_LLAMA);
+    assert_int_equal(read_text(text, &read), YOKE_OK);
+    free(text);
+    assert_true(read.hidden == 33 && read.kv_heads == 2 && read.rope_theta == 1e5 && read.tied == 1 &&
+                read.norm_eps == 1e-6);
+
+    char type[64], *job;
+    yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
+    text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n");
+    put_text(at("config.json"), text);
+    free(text);
+    assert_int_equal(yki_config_type(scratch, type), YOKE_OK);
+    assert_string_equal(type, "yoke-layers");
+    assert_int_equal(yki_config_job(scratch, &job), YOKE_OK);
+    assert_string_equal(job, "model:\n  family: layers # \"\xef\xbf\xbd\" \xc3\xa9\n");
+    free(job);
+    refused(yki_config_read(scratch, &read), at("config.json"),
+            "is 'yoke-layers', but the job's model.family is llama");
+    text = yki_config_print(&layers, NULL);
+    put_text(at("config.json"), text);
+    free(text);
+    refused(yki_config_job(scratch, &job), at("config.json"), "no `layers` model was saved here");
+}
+
+static const yki_saved_state saved = {.step = 100,
+                                      .seed = 7,
+                                      .batch = 32,
+                                      .last_loss = 0.1,
+                                      .layout = "dp=2,zero=1",
+                                      .optimizer = "adamw",
+                                      .precision = "bf16"};
+
+static void states_are_printed_and_read_back(void **state)
+{
+    (void)state;
+    static const double losses[] = {0.1, 3,       1e-310, 1.7976931348623157e308, -0.30000000000000004,
+                                    NAN, INFINITY};
+    static const uint64_t seeds[] = {0, 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
+        for (size_t j = 0; j < sizeof seeds / sizeof *seeds; j++) {
+            yki_saved_state written = saved, read;
+            written.last_loss = losses[i];
+            written.seed = seeds[j];
+            char *text = yki_state_print(&written);
+            put_text(at("state.json"), text);
+            free(text);
+            assert_int_equal(yki_checkpoint_state(scratch, &read), YOKE_OK);
+            assert_true(read.step == 100 && read.batch == 32 && read.seed == seeds[j]);
+            assert_true(isfinite(losses[i]) ? read.last_loss == losses[i] : isnan(read.last_loss));
+            assert_string_equal(read.layout, "dp=2,zero=1");
+            assert_string_equal(read.optimizer, "adamw");
+            assert_string_equal(read.precision, "bf16");
+        }
+}
+
+#define REST "\"batch\":1,\"last_loss\":1,\"layout\":\"\",\"optimizer\":\"sgd\",\"precision\":\"f32\"}"
+
+static void states_are_refused_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *key, *words;
+    } cases[] = {
+        {"", "", "is not valid JSON"},
+        {"null", "", "is not"},
+        {"{}", "step", "is missing"},
+        {"{\"step\":-1,\"seed\":1," REST, "step", "whole number from 0"},
+        {"{\"step\":1.0,\"seed\":1," REST, "step", "whole number"},
+        {"{\"step\":1," REST, "seed", "is missing"},
+        {"{\"step\":1,\"seed\":-1," REST, "seed", "whole number"},
+        {"{\"step\":1,\"seed\":\"18446744073709551616\"," REST, "seed", "below 2^64"},
+        {"{\"step\":1,\"seed\":\"-1\"," REST, "seed", "below 2^64"},
+        {"{\"step\":1,\"seed\":\"1x\"," REST, "seed", "below 2^64"},
+        {"{\"step\":1,\"seed\":1,\"batch\":0}", "batch", "whole number from 1"},
+        {"{\"step\":1,\"seed\":1,\"batch\":1}", "last_loss", "is missing"},
+        {"{\"step\":1,\"seed\":1,\"batch\":1,\"last_loss\":NaN}", "", "is not valid JSON"},
+        {"{\"step\":1,\"seed\":1,\"batch\":1,\"last_loss\":\"1\"}", "last_loss", "neither a number nor null"},
+        {"{\"step\":1,\"seed\":1,\"batch\":1,\"last_loss\":1,\"layout\":7}", "layout", "no string"},
+        {"{\"step\":1,\"seed\":1,\"batch\":1,\"last_loss\":1,\"layout\":\"\",\"optimizer\":"
+         "\"0123456789abcdef\"}",
+         "optimizer", "is longer than 15 bytes"},
+        {"{\"version\":2,\"step\":1,\"seed\":1," REST, "version", "made by a newer yoke"},
+        {"{\"step\":1,\"step\":1,\"seed\":1," REST, "", "duplicate"},
+    };
+    yki_saved_state read = saved;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_text(at("state.json"), cases[i].text);
+        refused(yki_checkpoint_state(scratch, &read), at("state.json"), cases[i].words);
+        assert_string_equal(yoke_error_get()->key, cases[i].key);
+    }
+    assert_memory_equal(&read, &saved, sizeof read);
+    put_text(at("state.json"), "{\"later\":[],\"step\":1,\"seed\":1," REST);
+    assert_int_equal(yki_checkpoint_state(scratch, &read), YOKE_OK);
+}
+
+static void no_mutation_crashes_the_readers(void **state)
+{
+    (void)state;
+    uint64_t seed = 77;
+    char bytes[2000];
+    yoke_model_spec llama = {.family = YOKE_FAMILY_LLAMA,
+                             .depth = 1,
+                             .heads = 4,
+                             .width = 16,
+                             .hidden = 3,
+                             .context = 9,
+                             .vocab = 11};
+    char *texts[] = {yki_config_print(&llama, NULL), yki_state_print(&saved)};
+    int accepted[2] = {0, 0};
+    for (int round = 0; round < 4000; round++) {
+        int which = round % 2;
+        size_t count = strlen(texts[which]);
+        memcpy(bytes, texts[which], count);
+        put(at(which ? "state.json" : "config.json"), bytes, mutate(bytes, count, sizeof bytes, &seed));
+        yoke_model_spec model = absent(YOKE_FAMILY_LLAMA);
+        yki_saved_state read;
+        yoke_status status = which ? yki_checkpoint_state(scratch, &read) : yki_config_read(scratch, &model);
+        assert_true(status == YOKE_OK || status == YOKE_INVALID);
+        accepted[which] += status == YOKE_OK;
+    }
+    assert_in_range(accepted[0], 10, 1990);
+    assert_in_range(accepted[1], 10, 1990);
+    free(texts[0]);
+    free(texts[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gpt2_is_read_as_the_hub_has_it),
+        cmocka_unit_test(llama_is_read_older_and_newer),
+        cmocka_unit_test(the_job_and_the_file_must_agree),
+        cmocka_unit_test(configs_are_refused_in_words),
+        cmocka_unit_test(configs_are_printed_and_read_back),
+        cmocka_unit_test(states_are_printed_and_read_back),
+        cmocka_unit_test(states_are_refused_in_words),
+        cmocka_unit_test(no_mutation_crashes_the_readers),
+    };
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}

@@ -1,0 +1,440 @@
+/* What surrounds collectives of local ranks: outstanding operations, loss of the world, groups, channels, bad
+ * arguments, more ranks than cores. */
+#include <string.h>
+
+#include "base/fail.h"
+#include "comm/local/local.h"
+#include "comm/ranks.h"
+
+/* --- several operations under way --- */
+
+typedef struct batch {
+    float reduced[YKI_COMM_OUTSTANDING][33];
+    yki_request requests[YKI_COMM_OUTSTANDING];
+} batch;
+
+static void start_batch(yki_comm *comm, batch *b, int round)
+{
+    for (int k = 0; k < YKI_COMM_OUTSTANDING; k++) {
+        for (int i = 0; i < 33; i++) b->reduced[k][i] = (float)(yki_comm_rank(comm) + k * i + round);
+        yki_segment segment = {b->reduced[k], 33};
+        EXPECT(yki_all_reduce_start(comm, &segment, 1, YKI_F32, YKI_SUM, &b->requests[k]) == YOKE_OK);
+    }
+}
+
+static void many_under_way(yki_comm *comm, void *shared)
+{
+    int n = yki_comm_size(comm), order = *(int *)shared;
+    batch *b = calloc(1, sizeof *b);
+    for (int round = 0; round < 20; round++) {
+        start_batch(comm, b, round);
+        if (n > 1) {
+            yki_request ninth;
+            EXPECT(yki_broadcast_start(comm, NULL, 0, 0, &ninth) == YOKE_INVALID);
+            EXPECT(yki_wait(&ninth) == YOKE_OK); /* never started: done */
+        }
+        for (int w = 0; w < YKI_COMM_OUTSTANDING; w++) {
+            int k = order == 0   ? w
+                    : order == 1 ? YKI_COMM_OUTSTANDING - 1 - w
+                                 : (w * 3 + yki_comm_rank(comm)) % 8;
+            EXPECT(yki_wait(&b->requests[k]) == YOKE_OK);
+            for (int i = 0; i < 33; i++)
+                EXPECT(b->reduced[k][i] == (float)(n * (n - 1) / 2 + n * (k * i + round)));
+        }
+    }
+    free(b);
+}
+
+static void operations_overlap_in_any_order_of_waits(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 3; order++)
+        for (int n = 1; n <= 4; n++) ranks_run(n, n % 2 ? -1 : 0, many_under_way, &order);
+}
+
+/* Two groups of the same ranks, waited for in different orders, and messages both ways beside them. */
+static void crossed_waits(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm), peer = 1 - rank;
+    yki_comm *other = NULL;
+    yki_channel *out = NULL, *in = NULL;
+    EXPECT(yki_comm_split(comm, 0, 0, &other) == YOKE_OK);
+    EXPECT(yki_channel_open(comm, peer, 1, 1, &out) == YOKE_OK);
+    EXPECT(yki_channel_open(comm, peer, 1, 0, &in) == YOKE_OK);
+    for (int round = 0; round < 200; round++) {
+        float a = (float)rank, b = (float)rank + 10, sent = (float)(rank + round), got = -1;
+        yki_segment as = {&a, 1}, bs = {&b, 1};
+        yki_request r[4];
+        EXPECT(yki_all_reduce_start(comm, &as, 1, YKI_F32, YKI_SUM, &r[0]) == YOKE_OK);
+        EXPECT(yki_all_reduce_start(other, &bs, 1, YKI_F32, YKI_SUM, &r[1]) == YOKE_OK);
+        EXPECT(yki_send_start(out, &sent, sizeof sent, &r[2]) == YOKE_OK);
+        EXPECT(yki_receive_start(in, &got, sizeof got, &r[3]) == YOKE_OK);
+        for (int w = 0; w < 4; w++) EXPECT(yki_wait(&r[rank ? w : 3 - w]) == YOKE_OK);
+        EXPECT(a == 1 && b == 21 && got == (float)(peer + round));
+    }
+    yki_channel_close(out);
+    yki_channel_close(in);
+    yki_comm_destroy(other);
+}
+
+static void waits_may_cross(void **state)
+{
+    (void)state;
+    ranks_run(2, -1, crossed_waits, NULL);
+    ranks_run(2, 0, crossed_waits, NULL);
+}
+
+/* --- loss --- */
+
+typedef struct loss_case {
+    yki_local_world *world;
+    yoke_status status;
+    int on_channel;
+    _Atomic int returned;
+} loss_case;
+
+/* The last rank ends the world once all others sleep. */
+static void lose_sleepers(yki_comm *comm, void *shared)
+{
+    loss_case *c = shared;
+    int rank = yki_comm_rank(comm), n = yki_comm_size(comm);
+    if (rank == n - 1) {
+        for (int r = 0; r < n - 1; r++)
+            while (atomic_load(&c->world->ranks[r].bell.sleepers) == 0) sched_yield();
+        yoke_error why = {.status = c->status, .message = "rank out of luck", .rank = -1};
+        yki_comm_abort(comm, &why);
+        yoke_error late = {.status = YOKE_SYSTEM, .message = "too late", .rank = 0};
+        yki_comm_abort(comm, &late);
+    }
+    yoke_status expected = c->status == YOKE_OK ? YOKE_PEER_FAILED : c->status, status;
+    char *data = malloc(1000); /* freed at once: asan sees who still touches it */
+    yki_request request;
+    yki_channel *channel = NULL;
+    if (c->on_channel && rank < n - 1) {
+        EXPECT(yki_channel_open(comm, n - 1, rank, 0, &channel) == YOKE_OK);
+        EXPECT(yki_receive_start(channel, data, 1000, &request) == YOKE_OK);
+        status = yki_wait(&request);
+    } else {
+        yki_segment segment = {data, 250};
+        status = yki_all_reduce_start(comm, &segment, 1, YKI_I32, YKI_SUM, &request);
+        if (status == YOKE_OK) status = yki_wait(&request);
+    }
+    free(data);
+    EXPECT(status == expected);
+    EXPECT(strcmp(yoke_error_get()->message, "rank out of luck") == 0);
+    EXPECT(yoke_error_get()->rank == n - 1);
+    EXPECT(yoke_error_get()->status == expected);
+    EXPECT(yki_barrier(comm) == expected); /* and later ones at once */
+    double x = 0;
+    EXPECT(yki_sum_scalars(comm, &x, 1) == expected);
+    yki_comm *group = NULL;
+    EXPECT(yki_comm_split(comm, 0, 0, &group) == expected && group == NULL);
+    EXPECT(yki_wait(&request) == YOKE_OK); /* done, if not well */
+    yki_channel_close(channel);
+    atomic_fetch_add(&c->returned, 1);
+}
+
+static void a_loss_wakes_sleepers(void **state)
+{
+    (void)state;
+    const yoke_status statuses[] = {YOKE_OK, YOKE_PEER_FAILED, YOKE_NON_FINITE, YOKE_STOPPED};
+    for (int k = 0; k < 16; k++) {
+        int n = k % 2 ? 2 : 5;
+        loss_case c = {.status = statuses[k / 4], .on_channel = k / 2 % 2};
+        assert_int_equal(yki_local_world_create(n, 0, &c.world), YOKE_OK);
+        ranks_run_in(c.world, n, lose_sleepers, &c);
+        assert_int_equal(c.returned, n);
+        yki_local_world_destroy(c.world);
+    }
+}
+
+/* Ranks give their buffers back while peers may be in the middle of a reduction over them. */
+static void lose_amid_work(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm);
+    yki_comm *group = NULL;
+    yoke_status status = yki_comm_split(comm, 0, 0, &group);
+    for (int round = 0; status == YOKE_OK && round < 40; round++) {
+        if (rank == 0 && round == 30) yki_comm_abort(group, NULL);
+        float *data = calloc(20000, sizeof *data);
+        yki_segment segment = {data, 20000};
+        yki_request request;
+        status = yki_all_reduce_start(group, &segment, 1, YKI_F32, YKI_SUM, &request);
+        if (status == YOKE_OK && rank == 2 && round == 25) { /* started, and given up */
+            yki_comm_abort(comm, NULL);
+            status = YOKE_PEER_FAILED;
+        }
+        if (status == YOKE_OK) status = yki_wait(&request);
+        free(data);
+    }
+    EXPECT(status == YOKE_PEER_FAILED);
+    yki_comm_destroy(group);
+}
+
+static void a_loss_gives_buffers_back(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 20; k++) ranks_run(4, k % 2 ? -1 : 0, lose_amid_work, NULL);
+}
+
+static void disagree(yki_comm *comm, void *shared)
+{
+    int kind = *(int *)shared, odd = yki_comm_rank(comm) == 1;
+    float data[8] = {0};
+    yki_segment segment = {data, kind == 0 ? 8 - odd : 8};
+    yki_request request;
+    yoke_status status;
+    if (kind == 1 && odd)
+        status = yki_broadcast_start(comm, data, 32, 0, &request);
+    else
+        status =
+            yki_all_reduce_start(comm, &segment, 1, YKI_F32, kind == 2 && odd ? YKI_MAX : YKI_SUM, &request);
+    EXPECT(status == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_INVALID);
+    EXPECT(strstr(yoke_error_get()->message, "disagree") != NULL);
+    EXPECT(strstr(yoke_error_get()->message, "all_reduce") != NULL);
+}
+
+static void members_that_disagree_are_told(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) ranks_run(3, -1, disagree, &kind);
+}
+
+/* --- groups --- */
+
+static void split_twice(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm), n = yki_comm_size(comm);
+    yki_comm *half = NULL, *none = NULL, *again = NULL;
+    EXPECT(yki_comm_split(comm, rank % 2, -rank, &half) == YOKE_OK); /* in reverse order */
+    int members = (n + 1 - rank % 2) / 2;
+    EXPECT(yki_comm_size(half) == members);
+    EXPECT(yki_comm_rank(half) == members - 1 - rank / 2);
+    double sum = rank, expected = 0;
+    for (int r = rank % 2; r < n; r += 2) expected += r;
+    EXPECT(yki_sum_scalars(half, &sum, 1) == YOKE_OK);
+    EXPECT(sum == expected);
+    EXPECT(yki_comm_split(comm, rank == 0 ? 7 : -1, 0, &none) == YOKE_OK);
+    EXPECT((none != NULL) == (rank == 0));
+    EXPECT(yki_comm_split(half, 3, 0, &again) == YOKE_OK);
+    EXPECT(yki_comm_rank(again) == yki_comm_rank(half));
+    float x = (float)rank;
+    yki_segment segment = {&x, 1};
+    yki_request request;
+    EXPECT(yki_all_reduce_start(again, &segment, 1, YKI_F32, YKI_MAX, &request) == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_OK);
+    EXPECT(x == (float)(rank % 2 + 2 * (members - 1)));
+    EXPECT(yki_comm_received_bytes(comm) == 0 &&
+           yki_comm_received_bytes(half) == 0); /* each counts its own */
+    yki_comm_destroy(half);
+    EXPECT(yki_barrier(again) == YOKE_OK);
+    yki_comm_destroy(again);
+    yki_comm_destroy(none);
+}
+
+static void groups_split(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 8; n++) ranks_run(n, -1, split_twice, NULL);
+}
+
+static void a_world_is_joined_once_at_a_time(void **state)
+{
+    (void)state;
+    yki_local_world *world = NULL;
+    yki_comm *first = NULL, *second = NULL;
+    assert_int_equal(yki_local_world_create(0, -1, &world), YOKE_INVALID);
+    assert_null(world);
+    assert_int_equal(yki_local_world_create(2, -1, &world), YOKE_OK);
+    assert_int_equal(yki_local_world_join(world, 2, &first), YOKE_INVALID);
+    assert_int_equal(yki_local_world_join(world, 1, &first), YOKE_OK);
+    assert_int_equal(yki_local_world_join(world, 1, &second), YOKE_INVALID);
+    yki_comm_destroy(first);
+    assert_int_equal(yki_local_world_join(world, 1, &second), YOKE_OK);
+    yki_comm_destroy(second);
+    for (int round = 0; round < 3; round++) { /* a world serves several runs */
+        _Atomic int unused = 0;
+        ranks_run_in(world, 2, split_twice, &unused);
+    }
+    yki_local_world_destroy(world);
+}
+
+/* --- channels --- */
+
+enum { TAGS = 9 };
+
+static void ping_pong(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm), n = yki_comm_size(comm), next = (rank + 1) % n, last = (rank + n - 1) % n;
+    yki_channel *to_next[TAGS], *from_last[TAGS];
+    for (int k = 0; k < TAGS; k++) { /* half of the ranks open the other end first */
+        int tag = rank % 2 ? k : TAGS - 1 - k;
+        if (rank % 2) EXPECT(yki_channel_open(comm, last, tag, 0, &from_last[tag]) == YOKE_OK);
+        EXPECT(yki_channel_open(comm, next, tag, 1, &to_next[tag]) == YOKE_OK);
+        if (rank % 2 == 0) EXPECT(yki_channel_open(comm, last, tag, 0, &from_last[tag]) == YOKE_OK);
+    }
+    yki_channel *twice = NULL;
+    EXPECT(yki_channel_open(comm, next, 0, 1, &twice) == YOKE_INVALID && twice == NULL);
+    int64_t received = 0;
+    for (int round = 0; round < 30; round++) {
+        yki_request sends[TAGS], receives[TAGS], extra;
+        int32_t *out = malloc(TAGS * 100 * sizeof *out), *in = calloc(TAGS * 100, sizeof *in);
+        for (int tag = 0; tag < TAGS; tag++) {
+            size_t bytes = (size_t)(tag * 12) * sizeof *out; /* 0 is legal */
+            for (int i = 0; i < tag * 12; i++)
+                out[tag * 100 + i] = rank * 1000000 + round * 1000 + tag * 100 + i;
+            EXPECT(yki_receive_start(from_last[tag], in + tag * 100, bytes, &receives[tag]) == YOKE_OK);
+            EXPECT(yki_send_start(to_next[tag], out + tag * 100, bytes, &sends[tag]) == YOKE_OK);
+            EXPECT(yki_send_start(to_next[tag], out, bytes, &extra) == YOKE_INVALID); /* one at a time */
+            received += last == rank ? 0 : (int64_t)bytes;
+        }
+        for (int k = 0; k < TAGS; k++) {
+            int tag = (k * 4 + rank) % TAGS;
+            EXPECT(yki_wait(&sends[tag]) == YOKE_OK);
+            EXPECT(yki_wait(&receives[TAGS - 1 - tag]) == YOKE_OK);
+        }
+        for (int tag = 0; tag < TAGS; tag++)
+            for (int i = 0; i < tag * 12; i++)
+                EXPECT(in[tag * 100 + i] == last * 1000000 + round * 1000 + tag * 100 + i);
+        free(out);
+        free(in);
+    }
+    EXPECT(yki_comm_received_bytes(comm) == received);
+    for (int tag = 0; tag < TAGS; tag++) {
+        yki_channel_close(to_next[tag]);
+        yki_channel_close(from_last[tag]);
+    }
+}
+
+static void channels_carry_messages(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 7; n += 1 + n / 3) {
+        ranks_run(n, -1, ping_pong, NULL);
+        ranks_run(n, 0, ping_pong, NULL);
+    }
+}
+
+static void mismatched_message(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm);
+    yki_channel *channel = NULL;
+    char data[8] = {0};
+    yki_request request;
+    EXPECT(yki_channel_open(comm, 1 - rank, 5, rank == 0, &channel) == YOKE_OK);
+    if (rank == 0) {
+        EXPECT(yki_receive_start(channel, data, 8, &request) == YOKE_INVALID);
+        EXPECT(yki_send_start(channel, data, 8, &request) == YOKE_OK);
+    } else
+        EXPECT(yki_receive_start(channel, data, 7, &request) == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_INVALID);
+    EXPECT(strstr(yoke_error_get()->message, "8 bytes") != NULL);
+    yki_channel_close(channel);
+}
+
+static void both_sides_agree_on_the_bytes(void **state)
+{
+    (void)state;
+    ranks_run(2, -1, mismatched_message, NULL);
+}
+
+/* --- the rest --- */
+
+static void bad_arguments(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    yki_request r;
+    float x[4] = {0};
+    int64_t shares[] = {2, -1}, huge[] = {INT64_MAX, 1}, fine[] = {1, 1};
+    yki_segment negative = {x, -1}, nowhere = {NULL, 1}, large = {x, INT64_MAX / 4};
+    yki_cut cut = {1, 1, shares}, huge_cut = {1, 1, huge}, wide = {INT64_MAX / 2, 2, fine},
+            none = {1, 1, NULL};
+    yki_exchange exchange = {1, 1, 1, shares, fine, 0};
+    EXPECT(yki_all_reduce_start(comm, &negative, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
+    EXPECT(yki_all_reduce_start(comm, &nowhere, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
+    EXPECT(yki_all_reduce_start(comm, &large, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
+    EXPECT(yki_all_reduce_start(comm, NULL, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
+    EXPECT(yki_all_reduce_start(comm, NULL, 0, (yki_dtype)9, YKI_SUM, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &cut, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &huge_cut, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &none, &r) == YOKE_INVALID);
+    EXPECT(yki_reduce_scatter_start(comm, x, x + 1, YKI_F32, &wide, &r) == YOKE_INVALID);
+    EXPECT(yki_all_to_all_start(comm, x, x + 1, YKI_F32, &exchange, &r) == YOKE_INVALID);
+    EXPECT(yki_broadcast_start(comm, x, 4, 2, &r) == YOKE_INVALID);
+    EXPECT(yki_broadcast_start(comm, x, 4, -1, &r) == YOKE_INVALID);
+    EXPECT(yki_sum_scalars(comm, NULL, 1) == YOKE_INVALID);
+    yki_channel *channel = NULL;
+    EXPECT(yki_channel_open(comm, 2, 0, 1, &channel) == YOKE_INVALID);
+    EXPECT(yki_wait(&r) == YOKE_OK); /* what did not start is done */
+    EXPECT(yki_barrier(comm) == YOKE_OK);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    (void)state;
+    ranks_run(2, -1, bad_arguments, NULL);
+}
+
+static void long_run(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int n = yki_comm_size(comm);
+    float first[65], x[65];
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 65; i++) x[i] = ranks_value(yki_comm_rank(comm), i) / 3.0f;
+        yki_segment segment = {x, 65};
+        yki_request request;
+        EXPECT(yki_all_reduce_start(comm, &segment, 1, YKI_F32, YKI_SUM, &request) == YOKE_OK);
+        EXPECT(yki_wait(&request) == YOKE_OK);
+        if (round == 0) memcpy(first, x, sizeof x);
+        EXPECT(memcmp(first, x, sizeof x) == 0); /* the same bits each time */
+        double one = 1;
+        EXPECT(yki_sum_scalars(comm, &one, 1) == YOKE_OK && one == n);
+    }
+}
+
+static void more_ranks_than_cores(void **state)
+{
+    (void)state;
+    ranks_run(24, -1, long_run, NULL);
+    ranks_run(24, 100, long_run, NULL);
+}
+
+static void transports_are_complete(void **state)
+{
+    (void)state;
+    int count = 0;
+    for (; yki_transports[count]; count++) {
+        const yki_transport *t = yki_transports[count];
+        assert_non_null(t->name);
+        assert_true(t->check && t->split && t->destroy && t->start && t->wait && t->barrier &&
+                    t->sum_scalars);
+        assert_true(t->channel_open && t->channel_close && t->channel_start && t->abort);
+    }
+    assert_true(count >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operations_overlap_in_any_order_of_waits),
+        cmocka_unit_test(waits_may_cross),
+        cmocka_unit_test(a_loss_wakes_sleepers),
+        cmocka_unit_test(a_loss_gives_buffers_back),
+        cmocka_unit_test(members_that_disagree_are_told),
+        cmocka_unit_test(groups_split),
+        cmocka_unit_test(a_world_is_joined_once_at_a_time),
+        cmocka_unit_test(channels_carry_messages),
+        cmocka_unit_test(both_sides_agree_on_the_bytes),
+        cmocka_unit_test(bad_arguments_are_refused),
+        cmocka_unit_test(more_ranks_than_cores),
+        cmocka_unit_test(transports_are_complete),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
