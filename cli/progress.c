@@ -8,7 +8,7 @@
 
 #include "text.h"
 
-enum { BAR_COLUMNS = 20, PLAIN_LINES = 20 };
+enum { BAR_MOST = 20, BAR_LEAST = 6, PLAIN_LINES = 20 };
 
 static double now(void)
 {
@@ -28,13 +28,13 @@ void progress_clear(progress *p)
     p->on_screen = false;
 }
 
-static void print_bar(const cli *run, double share)
+static void print_bar(const cli *run, double share, int columns)
 {
-    int filled = (int)(share * BAR_COLUMNS + .5);
+    int filled = (int)(share * columns + .5);
     fputs(run->error_colour ? "\033[36m" : "", stderr);
     for (int i = 0; i < filled; i++) fputs("━", stderr);
     fputs(run->error_colour ? "\033[2m" : "", stderr);
-    for (int i = filled; i < BAR_COLUMNS; i++) fputs(run->error_colour ? "━" : "·", stderr);
+    for (int i = filled; i < columns; i++) fputs(run->error_colour ? "━" : "·", stderr);
     fputs(run->error_colour ? "\033[0m" : "", stderr);
 }
 
@@ -55,11 +55,13 @@ static void draw(progress *p, const yoke_step_report *r, int64_t end)
     snprintf(head, sizeof head, "step %lld/%lld", (long long)r->step + 1, (long long)r->steps);
     text_duration(left,
                   r->seconds_left * (double)(end - r->step - 1) / fmax(1, (double)(r->steps - r->step - 1)));
-    int columns = (int)strlen(head) + (int)strlen(what) + (int)strlen(left) + 9;
+    int columns = (int)(strlen(head) + strlen(what) + strlen(left)) + 9,
+        bar = p->run->error_columns - columns - 2;
     fprintf(stderr, "\r\033[K%s ", head);
-    if (columns + BAR_COLUMNS + 2 <= p->run->error_columns) {
-        print_bar(p->run,
-                  (double)(r->step + 1 - p->first) / (double)(end - p->first > 0 ? end - p->first : 1));
+    if (bar >= BAR_LEAST) {
+        int64_t all = end - p->first;
+        print_bar(p->run, (double)(r->step + 1 - p->first) / (double)(all > 0 ? all : 1),
+                  bar < BAR_MOST ? bar : BAR_MOST);
         fputc(' ', stderr);
     }
     if (columns <= p->run->error_columns)
