@@ -32,6 +32,8 @@ typedef struct yki_yaml {
 yoke_status yki_yaml_read(const char *path, yki_yaml **root_out);
 /* The same from memory; `file` is named in errors ("" for none: then lines are not named either). */
 yoke_status yki_yaml_parse(const char *text, size_t length, const char *file, yki_yaml **root_out);
+/* YOKE_INVALID where a text is not UTF-8, or has control characters other than tabs and ends of lines. */
+yoke_status yki_yaml_check_characters(const char *text, size_t length, const char *file);
 /* NULL is nothing. */
 void yki_yaml_destroy(yki_yaml *node);
 
