@@ -260,8 +260,13 @@ static yoke_status scalar(reader *r, struct fy_token *token)
 {
     const char *text;
     size_t length;
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+    bool quoted = style != FYSS_PLAIN;
+    /* a setting needs none, and libfyaml 0.7.12 gives some that are wrongly indented with bytes it never
+     * wrote */
+    if (style == FYSS_LITERAL || style == FYSS_FOLDED)
+        return refuse(r, "blocks of text (| and >) are not read: write the text in one line");
     YKI_TRY(token_text(r, token, &text, &length));
-    bool quoted = token && fy_token_scalar_style(token) != FYSS_PLAIN;
     if (!expects_key(r)) {
         yki_yaml *node = yki_yaml_create(YKI_YAML_SCALAR, text, length, r->line);
         if (node) node->quoted = quoted;

@@ -18,7 +18,7 @@ typedef enum yki_yaml_kind { YKI_YAML_SCALAR, YKI_YAML_MAPPING, YKI_YAML_SEQUENC
 
 typedef struct yki_yaml {
     yki_yaml_kind kind;
-    bool quoted; /* a scalar written in quotes or as a block: text, whatever it looks like */
+    bool quoted; /* a scalar written in quotes: text, whatever it looks like */
     int line;    /* of the key, for an entry of a mapping; from 1 */
     int origin;  /* 0 from reading; callers that change a tree may number their changes */
     char *key;   /* entries of a mapping; else NULL */

@@ -22,6 +22,8 @@ static const bad_job bad_jobs[] = {
     {GPT, "heads: 12", "heads: &h 12", NULL, "anchors", 5, ""},
     {GPT, "heads: 12", "heads: *h", NULL, "aliases", 5, ""},
     {GPT, "heads: 12", "heads: !!int 12", NULL, "tags", 5, ""},
+    {GPT, "heads: 12", "heads: |\n    12", NULL, "blocks of text", 5, ""},
+    {GPT, "heads: 12", "heads: >-\n    12", NULL, "blocks of text", 5, ""},
     {GPT, "heads: 12", "<<: {heads: 12}", NULL, "merge keys", 5, ""},
     {GPT, "heads: 12", "layers: 13", NULL, "key 'layers' is given twice, first in line 4", 5, ""},
     {GPT, "heads: 12", "? [heads]\n  : 12", NULL, "a key must be a word", 5, ""},

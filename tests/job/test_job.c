@@ -369,7 +369,7 @@ static void a_printed_job_reads_back_the_same(void **state)
         MLP, SET("layout={}", "train.steps=0", "train.optimizer.lr=0.1", "train.clip=0.3333333333333333")));
     assert_prints_itself(
         load(MLP, SET("layout.devices=4", "train.optimizer=adam", "train.optimizer.weight_decay=0.5")));
-    assert_prints_itself(load(GPT, SET("data.format=csv", "data.path=/a: b/\"#\\é\x01.csv",
+    assert_prints_itself(load(GPT, SET("data.format=csv", "data.path=/a: b/\"#\\é\t.csv",
                                        "data.targets=[a, 'b, c', \"3\", 'true', \"\\u00e9\\n\"]")));
     assert_prints_itself(
         load(GPT, SET("train.optimizer.weight_decay=0.01", "train.schedule={warmup: 3}", "train.epochs=0.5",
