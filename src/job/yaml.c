@@ -264,8 +264,10 @@ static yoke_status scalar(reader *r, struct fy_token *token)
     bool quoted = style != FYSS_PLAIN;
     /* a setting needs none, and libfyaml 0.7.12 gives some that are wrongly indented with bytes it never
      * wrote */
-    if (style == FYSS_LITERAL || style == FYSS_FOLDED)
+    if (style == FYSS_LITERAL || style == FYSS_FOLDED) {
+        if (r->depth && r->stack[r->depth - 1].key) r->line = r->stack[r->depth - 1].key_line;
         return refuse(r, "blocks of text (| and >) are not read: write the text in one line");
+    }
     YKI_TRY(token_text(r, token, &text, &length));
     if (!expects_key(r)) {
         yki_yaml *node = yki_yaml_create(YKI_YAML_SCALAR, text, length, r->line);
