@@ -1,5 +1,5 @@
-/* Job files: one YAML file describes a run. Reading checks keys, types and ranges; what depends on the data or on the
- * layout is checked when a trainer is made. */
+/* Job files: one YAML file describes a run. Reading checks keys, types and ranges; what depends on the data
+ * or on the layout is checked when a trainer is made. */
 #ifndef YOKE_JOB_H
 #define YOKE_JOB_H
 
@@ -33,10 +33,10 @@ typedef enum yoke_layer_type {
 /* A layer of family `layers`. Fields that its type does not use are 0. */
 typedef struct yoke_layer {
     yoke_layer_type type;
-    int line;                         /* in the job file */
-    int device;                       /* -1: that of the layer before it */
-    int64_t out, rows;                /* linear, conv2d, embedding */
-    int64_t kernel, stride, padding;  /* conv2d, pools (stride filled in) */
+    int line;                        /* in the job file */
+    int device;                      /* -1: that of the layer before it */
+    int64_t out, rows;               /* linear, conv2d, embedding */
+    int64_t kernel, stride, padding; /* conv2d, pools (stride filled in) */
     bool bias;
     yoke_activation activation;
     double p, eps;
@@ -52,7 +52,7 @@ typedef struct yoke_model_spec {
     int nlayers;
     yoke_layer *layers;
     /* gpt2, llama; 0 where absent: `from` gives them */
-    int64_t depth, heads, kv_heads, width, hidden, context, vocab;
+    int64_t depth, heads, kv_heads, width, hidden, context, vocab; /* kv_heads 0 without `from`: heads */
     double rope_theta, norm_eps, dropout;
     int tied; /* llama: -1 absent */
 } yoke_model_spec;
@@ -80,10 +80,10 @@ typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW } yoke_optimizer;
 typedef enum yoke_rate_schedule { YOKE_RATE_CONSTANT, YOKE_RATE_LINEAR, YOKE_RATE_COSINE } yoke_rate_schedule;
 
 typedef struct yoke_train_options {
-    int64_t steps;  /* 0: epochs say */
-    double epochs;  /* 0: absent */
-    int64_t batch;  /* samples per optimizer step, over all devices and micro-batches */
-    int64_t sequence;
+    int64_t steps;    /* 0: epochs say, and with epochs 0 a run of no steps */
+    double epochs;    /* 0: absent */
+    int64_t batch;    /* samples per optimizer step, over all devices and micro-batches */
+    int64_t sequence; /* tokens per sample; 0: samples are not tokens. A job's default: the model's context */
     yoke_loss loss;
     yoke_optimizer optimizer;
     double lr, momentum, beta1, beta2, eps, weight_decay;
@@ -98,12 +98,16 @@ typedef struct yoke_train_options {
     double holdout;
 } yoke_train_options;
 
-/* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for sgd, adam). */
+/* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for
+ * sgd, adam). */
 #define YOKE_TRAIN_DEFAULT                                                                                   \
-    {.steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .seed = 1, .shuffle = true}
+    {                                                                                                        \
+        .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999,             \
+        .eps = 1e-8, .seed = 1, .shuffle = true                                                              \
+    }
 
 typedef struct yoke_checkpoint_spec {
-    char dir[1024]; /* absolute; "" none */
+    char dir[1024];      /* absolute; "" none */
     int64_t every, keep; /* 0: only the last step; keep 0: all */
 } yoke_checkpoint_spec;
 
@@ -117,14 +121,24 @@ typedef struct yoke_job {
     yoke_checkpoint_spec checkpoint;
 } yoke_job;
 
-/* Reads a job. overrides: "train.steps=20", in order, each as --set takes it; paths in them are relative to the current
- * folder, those in the file to its own. YOKE_INVALID with file, line and key: bad YAML (anchors and aliases are refused),
- * an unknown key (the nearest is named), a value out of range. Owns: the caller; yoke_job_destroy. */
+/* Reads a job. overrides: "train.steps=20", in order, each as --set takes it: values are YAML in one line,
+ * paths and schedules are taken as they are, null or nothing takes the key out. A flag of `yoke train` with
+ * its value, "--dp=2" or "--layout=dp=2,zero=1", is an override too, and is what a sentence about it names.
+ * Paths in overrides are relative to the current folder, those in the file to its own. Overrides void what of
+ * the file they contradict: a degree of the layout its `devices`, steps its epochs and the other way round,
+ * another optimizer, data format, ... what only the old one has.
+ *
+ * YOKE_INVALID with file, line and key (for overrides "" and 0: the sentence begins with them): bad YAML
+ * (anchors, aliases, tags, blocks of text and several documents are refused), an unknown key (the nearest is
+ * named), a value out of range, keys that contradict each other, a number of devices that does not fit the
+ * degrees, a batch smaller than dp * microbatches. In the job, a dp that was not named is what the devices
+ * leave. Owns: the caller; yoke_job_destroy. */
 YOKE_API yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides,
                                    yoke_job **job_out);
 YOKE_API void yoke_job_destroy(yoke_job *job);
 
-/* The job as YAML with absolute paths, overrides applied and defaults left out; freed by the caller with free(). */
+/* The job as YAML with absolute paths, overrides applied and most defaults left out; it reads back as the
+ * same job. Freed by the caller with free(). NULL when memory is out. */
 YOKE_API char *yoke_job_print(const yoke_job *job);
 
 #ifdef __cplusplus

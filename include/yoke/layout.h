@@ -11,19 +11,23 @@
 extern "C" {
 #endif
 
-typedef enum yoke_recompute { YOKE_RECOMPUTE_NONE, YOKE_RECOMPUTE_SELECTIVE, YOKE_RECOMPUTE_FULL } yoke_recompute;
+typedef enum yoke_recompute {
+    YOKE_RECOMPUTE_NONE,
+    YOKE_RECOMPUTE_SELECTIVE,
+    YOKE_RECOMPUTE_FULL
+} yoke_recompute;
 typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
 
 #define YOKE_MAX_DEVICES 1024
 
 /* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. */
 typedef struct yoke_layout {
-    int dp, tp, pp, cp;            /* degrees of data, tensor, pipeline and context parallelism; each at least 1 */
-    bool sp;                       /* sequence parallelism between tensor-parallel products */
-    int microbatches;              /* parts that each data-parallel rank's share of the batch is run in */
-    char schedule[256];            /* gpipe, 1f1b, ..., or a file */
-    int chunks;                    /* virtual stages per device */
-    int zero;                      /* 0..3 */
+    int dp, tp, pp, cp; /* degrees of data, tensor, pipeline and context parallelism; each at least 1 */
+    bool sp;            /* sequence parallelism between tensor-parallel products */
+    int microbatches;   /* parts that each data-parallel rank's share of the batch is run in */
+    char schedule[256]; /* gpipe, 1f1b, ..., or a file */
+    int chunks;         /* virtual stages per device */
+    int zero;           /* 0..3 */
     yoke_recompute recompute;
     int threads;                   /* per device; 0: cores / local ranks, at least 1 */
     int64_t device_memory_bytes;   /* 0: what the device has */
@@ -32,14 +36,20 @@ typedef struct yoke_layout {
 } yoke_layout;
 
 #define YOKE_LAYOUT_DEFAULT                                                                                  \
-    {.dp = 1, .tp = 1, .pp = 1, .cp = 1, .microbatches = 1, .schedule = "1f1b", .chunks = 1}
+    {                                                                                                        \
+        .dp = 1, .tp = 1, .pp = 1, .cp = 1, .microbatches = 1, .schedule = "1f1b", .chunks = 1               \
+    }
 
-/* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout. A degree named discards the device list. */
+/* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout, `devices=[cpu:0,cpu:1]` and the path of a
+ * schedule, relative to the current folder, among them. A degree named discards the device list; devices
+ * named without dp make dp what they leave (so for a job with `device:` keys name dp too). YOKE_INVALID, and
+ * `layout` unchanged: an unknown key, a value out of range, devices that cannot be shared out. */
 YOKE_API yoke_status yoke_layout_parse(yoke_layout *layout, const char *text);
 /* The shortest text that yoke_layout_parse reads back to the same layout from the default; "" is one device.
  * Writes at most `size` bytes with the end. */
 YOKE_API void yoke_layout_print(const yoke_layout *layout, char *text, int size);
-/* The same as flags of `yoke train`, with every degree named. */
+/* The same as flags of `yoke train`, with every degree, micro-batches and schedule named; the rest where it
+ * is not the default. Devices are named only where they are not cpu:0, cpu:1, ... in order. */
 YOKE_API void yoke_layout_flags(const yoke_layout *layout, char *text, int size);
 
 #ifdef __cplusplus

@@ -160,6 +160,10 @@ static yoke_status check_parts(const yoke_job *job, int count)
 yoke_status yki_job_resolve_devices(yoke_job *job)
 {
     yoke_layout *layout = &job->layout;
+    if (layout->dp < 0 || layout->tp < 1 || layout->pp < 1 || layout->cp < 1 || layout->ndevices < 0)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "layout",
+                           "dp %d, tp %d, pp %d and cp %d must each be at least 1", layout->dp, layout->tp,
+                           layout->pp, layout->cp);
     int parts_count = yki_job_parts(job);
     if (parts_count) YKI_TRY(check_parts(job, parts_count));
     int64_t replica = parts_count ? parts_count : (int64_t)layout->tp * layout->pp * layout->cp;

@@ -21,7 +21,7 @@ static bool is_layout(const yki_key *key)
 static int dp_left(const yoke_layout *layout)
 {
     int64_t replica = (int64_t)layout->tp * layout->pp * layout->cp;
-    return layout->ndevices % replica ? 0 : (int)(layout->ndevices / replica);
+    return replica < 1 || layout->ndevices % replica ? 0 : (int)(layout->ndevices / replica);
 }
 
 static yoke_status settle_devices(const yki_reader *reader)

@@ -135,14 +135,18 @@ static yoke_status set(yki_reader *reader, const char *path, const char *text, s
     bool as_is =
         key && (key->kind == YKI_KEY_PATH || key->kind == YKI_KEY_SCHEDULE || key->kind == YKI_KEY_COLUMNS);
     yki_yaml *value = NULL;
+    yoke_status status;
     if (length == 0 || (as_is && !strchr("\"'[{", text[0]))) {
-        value = yki_yaml_create(YKI_YAML_SCALAR, text, length, 0);
-        if (!value) return yki_fail_memory("a job");
-    } else if (yki_yaml_parse(text, length, "", &value) != YOKE_OK) {
-        if (yoke_error_get()->status != YOKE_INVALID) return yoke_error_get()->status;
+        status = yki_yaml_check_characters(text, length, "");
+        value = status == YOKE_OK ? yki_yaml_create(YKI_YAML_SCALAR, text, length, 0) : NULL;
+        if (status == YOKE_OK && !value) return yki_fail_memory("a job");
+    } else {
+        status = yki_yaml_parse(text, length, "", &value);
+    }
+    if (status == YOKE_INVALID)
         return yki_fail_at(YOKE_INVALID, "", 0, path, "%s: the value %s", reader->shown[origin - 1],
                            yoke_error_get()->message);
-    }
+    YKI_TRY(status);
     mark(value, origin);
     if (yki_yaml_is_null(value) && (is_known || yki_yaml_find(reader->root, path))) {
         yki_yaml_destroy(value);
@@ -171,8 +175,8 @@ static size_t entry_length(const char *text)
         } else if (c == ']' || c == '}') {
             depth--;
         } else if (c == ',' && depth <= 0) {
-            size_t next = strcspn(text + i + 1, ",=");
-            if (text[i + 1 + next] == '=') /* else it is the rest of a list: devices=cpu:0,cpu:1 */
+            const char *rest = text + i + 1 + strspn(text + i + 1, " ,");
+            if (!*rest || rest[strcspn(rest, ",=")] == '=') /* else a list goes on: devices=cpu:0,cpu:1 */
                 break;
         }
     }

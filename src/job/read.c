@@ -194,29 +194,41 @@ static yoke_status read_standard(const yki_reader *reader, const yki_key *key, c
     return key->standard ? yki_reader_value(reader, key, &node, path, base) : YOKE_OK;
 }
 
+/* A key that is said although the job's family, format, ... gives it no meaning. */
+static yoke_status check_misplaced(const yki_reader *reader, const yki_key *key, const yki_yaml *node,
+                                   int variant)
+{
+    if (!node || another_fits(yki_job_keys, yki_job_nkeys, key, variant)) return YOKE_OK;
+    const yki_yaml *chosen = yki_yaml_find(reader->root, yki_selector_path(key->by));
+    if (chosen && chosen->origin > 0 && node->origin == 0)
+        return YOKE_OK; /* an override chose another variant over the file's: what was of the old one is void
+                         */
+    return fail_misplaced(reader, yki_job_keys, yki_job_nkeys, key, node, key->path, variant);
+}
+
 yoke_status yki_reader_read(const yki_reader *reader, const char *section, bool needed)
 {
+    const yki_key *missing = NULL; /* the first; said only if nothing that is there is wrong */
     for (int i = 0; i < yki_job_nkeys; i++) {
         const yki_key *key = &yki_job_keys[i];
         if (!below(key->path, section)) continue;
         const yki_yaml *node = yki_yaml_find(reader->root, key->path);
         int variant = yki_selector_value(reader->job, key->by);
+        bool lacks =
+            needed && !node && key->need >> variant & 1 && !(key->from_gives && reader->job->model.from[0]);
         if (!yki_key_fits(key, variant)) {
-            if (!node || another_fits(yki_job_keys, yki_job_nkeys, key, variant)) continue;
-            const yki_yaml *chosen = yki_yaml_find(reader->root, yki_selector_path(key->by));
-            if (chosen && chosen->origin > 0 && node->origin == 0)
-                continue; /* an override chose another variant over the file's: what was of the old one is
-                             void */
-            return fail_misplaced(reader, yki_job_keys, yki_job_nkeys, key, node, key->path, variant);
-        }
-        if (node) {
+            YKI_TRY(check_misplaced(reader, key, node, variant));
+        } else if (node) {
             YKI_TRY(yki_reader_value(reader, key, node, key->path, reader->job));
-        } else if (needed && key->need >> variant & 1 && !(key->from_gives && reader->job->model.from[0])) {
-            return fail_missing(reader, key, key->path, variant);
+        } else if (lacks && key->by == YKI_BY_NONE) {
+            return fail_missing(reader, key, key->path, variant); /* later keys hang on it */
         } else {
             YKI_TRY(read_standard(reader, key, key->path, reader->job));
+            missing = lacks && !missing ? key : missing;
         }
     }
+    if (missing)
+        return fail_missing(reader, missing, missing->path, yki_selector_value(reader->job, missing->by));
     return YOKE_OK;
 }
 

@@ -168,7 +168,7 @@ char *yki_yaml_shown(char buffer[96], const char *text)
     int n = 0;
     const unsigned char *p = (const unsigned char *)text;
     while (*p && n < 60) {
-        int length = utf8_length(p, strlen((const char *)p));
+        int length = utf8_length(p, strnlen((const char *)p, 4));
         if (length == 0 || *p < 32 || *p == 127) {
             n += snprintf(buffer + n, 5, "\\x%02x", *p++);
             continue;
@@ -181,7 +181,7 @@ char *yki_yaml_shown(char buffer[96], const char *text)
     return buffer;
 }
 
-static yoke_status check_characters(const char *text, size_t length, const char *file)
+yoke_status yki_yaml_check_characters(const char *text, size_t length, const char *file)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     int line = 1;
@@ -260,8 +260,15 @@ static yoke_status scalar(reader *r, struct fy_token *token)
 {
     const char *text;
     size_t length;
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+    bool quoted = style != FYSS_PLAIN;
+    /* a setting needs none, and libfyaml 0.7.12 gives some that are wrongly indented with bytes it never
+     * wrote */
+    if (style == FYSS_LITERAL || style == FYSS_FOLDED) {
+        if (r->depth && r->stack[r->depth - 1].key) r->line = r->stack[r->depth - 1].key_line;
+        return refuse(r, "blocks of text (| and >) are not read: write the text in one line");
+    }
     YKI_TRY(token_text(r, token, &text, &length));
-    bool quoted = token && fy_token_scalar_style(token) != FYSS_PLAIN;
     if (!expects_key(r)) {
         yki_yaml *node = yki_yaml_create(YKI_YAML_SCALAR, text, length, r->line);
         if (node) node->quoted = quoted;
@@ -370,10 +377,11 @@ static yoke_status open_parser(reader *r, const char *text, size_t length)
     r->diag = fy_diag_create(&config);
     if (!r->diag) return yki_fail_memory("a YAML parser");
     fy_diag_set_collect_errors(r->diag, true);
-    /* JSON mode off: the name of a file must not change what its text means */
-    struct fy_parse_cfg parse = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 |
-                                          FYPCF_JSON_NONE,
-                                 .diag = r->diag};
+    /* JSON mode off: the name of a file must not change what its text means. Lists and mappings in brackets
+     * may be indented as one likes, as other readers of YAML let people do. */
+    const enum fy_parse_cfg_flags flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 |
+                                          FYPCF_JSON_NONE | FYPCF_SLOPPY_FLOW_INDENTATION;
+    const struct fy_parse_cfg parse = {.flags = flags, .diag = r->diag};
     r->parser = fy_parser_create(&parse);
     if (!r->parser || fy_parser_set_string(r->parser, text, length)) return yki_fail_memory("a YAML parser");
     return YOKE_OK;
@@ -387,7 +395,7 @@ yoke_status yki_yaml_parse(const char *text, size_t length, const char *file, yk
         text += 3;
         length -= 3;
     }
-    YKI_TRY(check_characters(text, length, file));
+    YKI_TRY(yki_yaml_check_characters(text, length, file));
     reader r = {.file = file, .line = 1};
     yoke_status status = open_parser(&r, text, length);
     if (status == YOKE_OK) status = take_events(&r);

@@ -18,7 +18,7 @@ typedef enum yki_yaml_kind { YKI_YAML_SCALAR, YKI_YAML_MAPPING, YKI_YAML_SEQUENC
 
 typedef struct yki_yaml {
     yki_yaml_kind kind;
-    bool quoted; /* a scalar written in quotes or as a block: text, whatever it looks like */
+    bool quoted; /* a scalar written in quotes: text, whatever it looks like */
     int line;    /* of the key, for an entry of a mapping; from 1 */
     int origin;  /* 0 from reading; callers that change a tree may number their changes */
     char *key;   /* entries of a mapping; else NULL */
@@ -32,6 +32,8 @@ typedef struct yki_yaml {
 yoke_status yki_yaml_read(const char *path, yki_yaml **root_out);
 /* The same from memory; `file` is named in errors ("" for none: then lines are not named either). */
 yoke_status yki_yaml_parse(const char *text, size_t length, const char *file, yki_yaml **root_out);
+/* YOKE_INVALID where a text is not UTF-8, or has control characters other than tabs and ends of lines. */
+yoke_status yki_yaml_check_characters(const char *text, size_t length, const char *file);
 /* NULL is nothing. */
 void yki_yaml_destroy(yki_yaml *node);
 

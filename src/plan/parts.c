@@ -142,7 +142,7 @@ yoke_status yki_plan_parts(yki_plan *plan)
     YKI_TRY(yki_graph_check_connected(model));
     bool by_device = false;
     for (int i = 0; i < model->nlayers; i++) by_device |= model->layers[i].device >= 0;
-    if (by_device && !plan->options.inference) {
+    if (by_device && !plan->options.inference && !plan->options.one_part) {
         YKI_TRY(parts_by_device(plan));
     } else {
         int chunks = chunked(layout->schedule) || layout->chunks > 1 ? layout->chunks : 1;

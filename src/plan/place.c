@@ -397,7 +397,7 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
         const yki_node *node = &model->nodes[i];
         if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET)
             continue;
-        if (plan->options.inference && (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM ||
+        if (plan->options.no_loss && (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM ||
                                         yki_op(node->op)->root))
             continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)

@@ -183,6 +183,8 @@ typedef struct yki_plan_options {
     uint64_t seed;
     int64_t batch;     /* samples of a full step */
     bool inference;    /* forward only */
+    bool no_loss;      /* inference without targets */
+    bool one_part;     /* the layers' own devices are not looked at */
     int threads;       /* a device's */
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */

@@ -22,7 +22,6 @@ typedef struct yki_step {
     const void *inputs, *targets;
     int64_t step;        /* keys dropout */
     yki_update update;   /* grad_scale is filled in by the run */
-    float weight_decay;
     double clip;         /* 0: none */
     float *outputs;      /* PREDICT: [samples, output dims] */
 } yki_step;

@@ -1,0 +1,99 @@
+/* Samples: the dataset that fits a job's model, and the step's batch in host memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "train/trainer.h"
+
+static yoke_row row_of(const yki_value *value)
+{
+    yoke_row row = {.type = value->role == YKI_ROLE_INDEX ? YOKE_I32 : YOKE_F32, .ndim = value->ndim};
+    memcpy(row.dims, value->dims, sizeof row.dims);
+    return row;
+}
+
+/* Ids that an embedding of the model takes: the least number of rows. */
+static int64_t token_limit(const yoke_model *model)
+{
+    int64_t limit = 256;
+    bool found = false;
+    for (int i = 0; i < model->nnodes; i++)
+        if (model->nodes[i].op == YKI_KERNEL_EMBED) {
+            int64_t rows = model->values[model->nodes[i].in[1]].dims[0];
+            limit = !found || rows < limit ? rows : limit;
+            found = true;
+        }
+    return limit;
+}
+
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec, int64_t sequence,
+                              yoke_data **data_out)
+{
+    static const char *const formats[] = {[YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
+                                          [YOKE_DATA_CSV] = "csv",   [YOKE_DATA_IDX] = "idx",       [YOKE_DATA_RANDOM] = "random"};
+    const yoke_data_spec *d = &job->data;
+    const yki_value *input = &model->values[model->input], *target = &model->values[model->target];
+    const yki_value *output = &model->values[model->output];
+    int64_t limit = token_limit(model);
+    (void)spec;
+    yki_data_spec source = {.format = formats[d->format], .path = d->path, .inputs = d->inputs, .targets = d->targets,
+                            .ncolumns = d->ntarget_columns, .columns = (const char *const *)d->target_columns,
+                            .sequence = sequence > 0 ? sequence : input->dims[0], .vocab = limit, .samples = d->samples,
+                            .input = row_of(input), .target = row_of(target), .input_limit = limit,
+                            .target_limit = output->dims[output->ndim - 1], .seed = job->train.seed};
+    if (d->format == YOKE_DATA_TEXT && limit < 256)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "model.vocab",
+                           "is %lld, but bytes of text are 256 different tokens; set it to 256", (long long)limit);
+    YKI_TRY(yki_data_open(data_out, &source));
+    yoke_status status = yki_data_view(*data_out, &source.input, &source.target);
+    if (status != YOKE_OK) {
+        yoke_error error = *yoke_error_get();
+        yoke_data_destroy(*data_out);
+        *data_out = NULL;
+        yki_error_set(&error);
+    }
+    return status;
+}
+
+yoke_status yki_trainer_buffers(yoke_trainer *trainer)
+{
+    const yoke_model *model = trainer->model;
+    int64_t batch = trainer->plan->options.batch;
+    trainer->input_bytes = 4 * (size_t)yki_value_elems(&model->values[model->input]);
+    trainer->target_bytes = 4 * (size_t)yki_value_elems(&model->values[model->target]);
+    trainer->indices = malloc(sizeof(int64_t) * (size_t)batch);
+    trainer->inputs = calloc((size_t)batch, trainer->input_bytes);
+    trainer->targets = calloc((size_t)batch, trainer->target_bytes);
+    const yki_value *output = &model->values[model->output];
+    trainer->classes = model->loss == YOKE_CROSS_ENTROPY ? output->dims[output->ndim - 1] : 0;
+    if (!trainer->indices || !trainer->inputs || !trainer->targets)
+        return yki_fail_memory("a batch");
+    return YOKE_OK;
+}
+
+static yoke_status check_ids(const char *what, const void *row, size_t bytes, int64_t limit, int64_t index)
+{
+    const int32_t *ids = row;
+    for (size_t i = 0; i < bytes / 4; i++)
+        if (ids[i] < 0 || ids[i] >= limit)
+            return yki_fail(YOKE_INVALID, "sample %lld has %s %d, and the model knows 0 .. %lld", (long long)index, what, ids[i],
+                            (long long)limit - 1);
+    return YOKE_OK;
+}
+
+yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count)
+{
+    const yoke_model *model = trainer->model;
+    bool tokens = model->values[model->input].role == YKI_ROLE_INDEX;
+    int64_t limit = tokens ? token_limit(model) : 0;
+    for (int64_t i = 0; i < count; i++) {
+        char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
+        char *target = trainer->targets + (size_t)i * trainer->target_bytes;
+        YKI_TRY(yoke_data_get(data, indices[i], input, target));
+        if (tokens)
+            YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
+        if (trainer->classes > 0)
+            YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i]));
+    }
+    return YOKE_OK;
+}

@@ -1,0 +1,176 @@
+/* What a run was: times, bytes, idle shares, actions; and the devices of this machine. */
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "backend/cpu/machine.h"
+#include "train/trainer.h"
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Median of the steps after the first two, of all where there are no more. */
+static double median_seconds(const yoke_trainer *trainer)
+{
+    int64_t count = trainer->next_step - trainer->first_step, skip = count > 4 ? 2 : count > 1 ? 1 : 0;
+    if (count == 0)
+        return 0;
+    size_t n = (size_t)(count - skip);
+    double *sorted = malloc(sizeof *sorted * n);
+    if (!sorted)
+        return trainer->step_seconds[count - 1];
+    memcpy(sorted, trainer->step_seconds + skip, sizeof *sorted * n);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    free(sorted);
+    return median;
+}
+
+/* The idle share of the schedule, each part as long as its work: arithmetic at 60 GFLOP/s or bytes at 10 GB/s, whichever
+ * is slower, which only weighs parts against each other. */
+static double simulate_idle(const yoke_trainer *trainer)
+{
+    const yki_plan *plan = trainer->plan;
+    yoke_times *times = calloc((size_t)plan->nparts, sizeof *times);
+    if (!times)
+        return NAN;
+    for (int part = 0; part < plan->nparts; part++) {
+        const yki_program *program = &plan->programs[plan->stage_of[part] * plan->mesh.degree[YKI_AXIS_TP]];
+        int chunk = plan->chunk_of[part];
+        double cost[2];
+        for (int k = 0; k < 2; k++)
+            cost[k] = (double)plan->largest * fmax(program->part_flops[k][chunk] / 60e9, program->part_bytes[k][chunk] / 10e9);
+        times[part] = (yoke_times){cost[0], cost[1] / 2, cost[1] / 2, 0};
+    }
+    for (int e = 0; e < plan->nedges; e++)
+        times[plan->edges[e].from].transfer += (double)plan->edge_bytes[0][e] * (double)plan->largest / 5e9;
+    yoke_timeline timeline;
+    double idle = NAN;
+    if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
+        idle = timeline.idle_share;
+        yoke_timeline_release(&timeline);
+    }
+    free(times);
+    return idle;
+}
+
+yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
+{
+    const yki_plan *plan = trainer->plan;
+    double seconds = median_seconds(trainer), idle = 0;
+    for (int r = 0; r < plan->mesh.nranks; r++) {
+        const yki_program *program = yki_plan_program(plan, r);
+        yoke_device_report *d = &trainer->devices[r];
+        int place[YKI_AXIS_COUNT];
+        yki_mesh_place(&plan->mesh, r, place);
+        int device = plan->options.layout.ndevices > r ? plan->options.layout.devices[r] : r;
+        *d = (yoke_device_report){.rank = r, .dp = place[YKI_AXIS_DP], .tp = place[YKI_AXIS_TP], .pp = place[YKI_AXIS_PP],
+                                  .cp = place[YKI_AXIS_CP], .predicted_peak_bytes = program->total_bytes,
+                                  .measured_peak_bytes = yki_run_measured_bytes(trainer->run, r), .bytes = program->bytes,
+                                  .idle_fraction = yki_run_idle(trainer->run, r)};
+        snprintf(d->name, sizeof d->name, "cpu:%d", device);
+        yki_plan_stage_layers(plan, program->stage, d->layers, sizeof d->layers);
+        idle += d->idle_fraction / plan->mesh.nranks;
+    }
+    double samples = seconds > 0 ? (double)trainer->options.batch / seconds : 0;
+    const int64_t *moved = trainer->moved;
+    *report_out = (yoke_run_report){
+        .steps_done = trainer->next_step, .step_ms_median = seconds * 1e3, .samples_per_s = samples,
+        .tokens_per_s = trainer->model->is_sequence ? samples * (double)trainer->input_bytes / 4 : 0, .idle_fraction = idle,
+        .simulated_idle_fraction = simulate_idle(trainer), .moved_dp = moved[YKI_AXIS_DP], .moved_tp = moved[YKI_AXIS_TP],
+        .moved_pp = moved[YKI_AXIS_PP], .moved_cp = moved[YKI_AXIS_CP],
+        .moved_bytes_per_step = moved[YKI_AXIS_DP] + moved[YKI_AXIS_TP] + moved[YKI_AXIS_PP] + moved[YKI_AXIS_CP],
+        .ndevices = plan->mesh.nranks, .devices = trainer->devices};
+    return YOKE_OK;
+}
+
+const double *yoke_trainer_losses(const yoke_trainer *trainer, int64_t *first_step_out, int64_t *count_out)
+{
+    *first_step_out = trainer->first_step;
+    *count_out = trainer->next_step - trainer->first_step;
+    return trainer->losses;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    double x = ((const yoke_ran *)a)->start, y = ((const yoke_ran *)b)->start;
+    return x < y ? -1 : x > y;
+}
+
+const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
+{
+    yoke_trainer *trainer = (yoke_trainer *)(uintptr_t)trainer_in; /* the list is a cache of what ranks recorded */
+    int total = 0, count;
+    for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
+        yki_run_ran(trainer->run, r, &count);
+        total += count;
+    }
+    yoke_ran *ran = realloc(trainer->ran, sizeof *ran * (size_t)(total + 1));
+    *count_out = 0;
+    if (!ran)
+        return NULL;
+    trainer->ran = ran;
+    for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
+        const yoke_ran *of = yki_run_ran(trainer->run, r, &count);
+        memcpy(ran + *count_out, of, sizeof *ran * (size_t)count);
+        *count_out += count;
+    }
+    qsort(ran, (size_t)total, sizeof *ran, by_start);
+    return ran;
+}
+
+char *yoke_trainer_actions_run(const yoke_trainer *trainer)
+{
+    const yki_plan *plan = trainer->plan;
+    static const char *const names[] = {[YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    for (int stage = 0; stage < plan->parts.nstages; stage++) {
+        int place[YKI_AXIS_COUNT] = {0}, count;
+        place[YKI_AXIS_PP] = stage;
+        const yoke_ran *ran = yki_run_ran(trainer->run, yki_mesh_rank(&plan->mesh, place), &count);
+        for (int i = 0; i < count; i++) {
+            fprintf(out, "%s%s%d", i ? " " : "", names[ran[i].action.kind], ran[i].action.microbatch);
+            if (ran[i].action.chunk > 0)
+                fprintf(out, ".%d", ran[i].action.chunk);
+        }
+        fputc('\n', out);
+    }
+    fclose(out);
+    return text;
+}
+
+const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer) { return trainer->plan->schedule; }
+
+int yoke_trainer_parameters(const yoke_trainer *trainer) { return trainer->model->nparameters; }
+
+int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter)
+{
+    return yki_value_elems(&trainer->model->values[trainer->model->parameters[parameter].value]);
+}
+
+const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out)
+{
+    if (i < 0 || i >= trainer->model->nparameters)
+        return NULL;
+    *elems_out = yki_trainer_elems(trainer, i);
+    return trainer->model->parameters[i].name;
+}
+
+yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values)
+{
+    for (int i = 0; i < trainer->model->nparameters; i++)
+        if (!strcmp(trainer->model->parameters[i].name, name)) {
+            yki_run_read(trainer->run, YKI_TENSOR_WEIGHT, i, 0, yki_trainer_elems(trainer, i), values);
+            return YOKE_OK;
+        }
+    return yki_fail(YOKE_INVALID, "the model has no parameter '%s'", name);
+}

@@ -1,0 +1,117 @@
+/* Layouts as text and as flags. */
+#include "job_files.h"
+
+static yoke_layout parse(const char *text)
+{
+    yoke_layout layout = YOKE_LAYOUT_DEFAULT;
+    if (yoke_layout_parse(&layout, text) != YOKE_OK) fail_msg("%s: %s", text, yoke_error_get()->message);
+    return layout;
+}
+
+static void text_reads_back(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "dp=2",
+        "dp=2,zero=1",
+        "dp=2,tp=2,pp=2,microbatches=4",
+        "pp=4,microbatches=8,schedule=gpipe,chunks=2",
+        "tp=4,sp=true,recompute=full",
+        "cp=2,threads=3,device_memory=512MiB",
+        "devices=2",
+        "devices=4,tp=2",
+        "devices=[cpu:3,cpu:1],dp=1,tp=2",
+        "devices=2,dp=1",
+        "device_memory=1000",
+        "dp=1024",
+        "pp=2,schedule=" MLP,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char text[512], again[512];
+        yoke_layout layout = parse(texts[i]);
+        yoke_layout_print(&layout, text, sizeof text);
+        yoke_layout back = parse(text);
+        yoke_layout_print(&back, again, sizeof again);
+        assert_string_equal(text, again);
+        assert_memory_equal(&layout, &back, sizeof layout);
+        assert_int_equal(strlen(text) == 0, i == 0);
+    }
+    yoke_layout layout = parse(" zero = 1 , dp=2,");
+    char text[64], cut[4];
+    yoke_layout_print(&layout, text, sizeof text);
+    assert_string_equal(text, "dp=2,zero=1");
+    yoke_layout_print(&layout, cut, sizeof cut);
+    assert_string_equal(cut, "dp=");
+}
+
+static void text_changes_what_it_names(void **state)
+{
+    (void)state;
+    yoke_layout layout = parse("devices=[cpu:5,cpu:4],zero=2,microbatches=3");
+    assert_true(layout.dp == 2 && layout.ndevices == 2 && layout.devices[0] == 5 && layout.zero == 2);
+    assert_int_equal(yoke_layout_parse(&layout, "zero=1"), YOKE_OK);
+    assert_true(layout.dp == 2 && layout.ndevices == 2 && layout.zero == 1 && layout.microbatches == 3);
+    assert_int_equal(yoke_layout_parse(&layout, "tp=2"), YOKE_OK); /* a degree: the list is void */
+    assert_true(layout.dp == 2 && layout.tp == 2 && layout.ndevices == 0);
+    assert_int_equal(yoke_layout_parse(&layout, "devices=cpu:0,cpu:1,cpu:2,cpu:3,zero=0"), YOKE_OK);
+    assert_true(layout.dp == 2 && layout.ndevices == 4 && layout.devices[3] == 3 && layout.zero == 0);
+}
+
+static void bad_text_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says, *key;
+    } cases[] = {
+        {"dp=0", "at least 1", "layout.dp"},
+        {"dp=2000", "at most 1024", "layout.dp"},
+        {"dp", "must be like dp=2,zero=1", "layout"},
+        {"=2", "must be like dp=2,zero=1", "layout"},
+        {"dpp=2", "unknown key 'dpp' in layout; did you mean 'dp'?", "layout.dpp"},
+        {"zero=4", "at most 3", "layout.zero"},
+        {"schedule=nope", "unknown schedule 'nope': neither gpipe, 1f1b", "layout.schedule"},
+        {"recompute=some", "none, selective or full", "layout.recompute"},
+        {"sp=maybe", "true or false", "layout.sp"},
+        {"devices=3,tp=2", "3 devices cannot be shared", "layout.devices"},
+        {"devices=[cuda:0]", "this build has no CUDA", "layout.devices"},
+        {"devices=[cpu:0", "not valid YAML", "layout.devices"},
+        {"device_memory=1M", "ambiguous", "layout.device_memory"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        yoke_layout layout = YOKE_LAYOUT_DEFAULT, before = layout;
+        assert_int_equal(yoke_layout_parse(&layout, cases[i].text), YOKE_INVALID);
+        const yoke_error *e = yoke_error_get();
+        if (!strstr(e->message, cases[i].says) || !strstr(e->message, cases[i].text) ||
+            strcmp(e->key, cases[i].key) != 0)
+            fail_msg("%s: says: %s: %s", cases[i].text, e->key, e->message);
+        assert_memory_equal(&layout, &before, sizeof layout);
+    }
+}
+
+static void flags_name_every_degree(void **state)
+{
+    (void)state;
+    char flags[256];
+    yoke_layout layout = parse("dp=2,microbatches=4");
+    yoke_layout_flags(&layout, flags, sizeof flags);
+    assert_string_equal(flags, "--dp 2 --tp 1 --pp 1 --cp 1 --microbatches 4 --schedule 1f1b");
+    layout = parse("pp=2,schedule=interleaved,chunks=2,zero=1,recompute=full,sp=true,threads=2,device_memory="
+                   "1kB,devices=[cpu:1,cpu:0]");
+    yoke_layout_flags(&layout, flags, sizeof flags);
+    assert_string_equal(
+        flags, "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule interleaved --chunks 2 --zero 1 "
+               "--recompute full --set layout.sp=true --set layout.threads=2 --device-memory 1000 "
+               "--devices cpu:1,cpu:0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(text_changes_what_it_names),
+        cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
+        cmocka_unit_test(flags_name_every_degree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
