@@ -12,6 +12,8 @@
 /* Multiply-adds below which our own product is faster (measured: docs/performance-products.md); 0 is among
  * them. */
 enum { FEW_F32 = 1 << 19, FEW_BF16 = 1 << 14 };
+/* Rows of x up to which our own forward product in f32, which then reads w once and as it lies, is faster. */
+enum { FEW_ROWS = 4 };
 
 typedef struct linear_state {
     yki_dnnl_op op[2]; /* overwriting, adding (LINEAR_DW alone) */
@@ -63,12 +65,21 @@ static yki_dnnl_answer ask(const yki_dnnl_key *key)
     return answer;
 }
 
+/* Measured (docs/performance-products.md). In f32, a row-major second operand whose rows fill whole 4 KiB is
+ * read from few cache sets, which halves the library's rate on some CPUs; our own product copies it to panels
+ * first. */
+static bool ours_is_faster(const yki_dnnl_key *key)
+{
+    int64_t R = key->dims[0], K = key->dims[1], N = key->dims[2];
+    if (R * K * N < (key->dtype == YKI_F32 ? FEW_F32 : FEW_BF16)) return true;
+    if (key->dtype != YKI_F32 || yki_isa_get() == YKI_ISA_BASE) return false;
+    return key->kernel == YKI_KERNEL_LINEAR ? R <= FEW_ROWS : K % 1024 == 0;
+}
+
 static bool accepts(const yki_launch *shapes, int threads)
 {
     yki_dnnl_key key = key_of(shapes, threads);
-    int64_t products = key.dims[0] * key.dims[1] * key.dims[2];
-    if (products < (key.dtype == YKI_F32 ? FEW_F32 : FEW_BF16)) return false;
-    return yki_dnnl_ask(&key, ask).takes;
+    return !ours_is_faster(&key) && yki_dnnl_ask(&key, ask).takes;
 }
 
 static size_t workspace_bytes(const yki_launch *shapes, int threads)

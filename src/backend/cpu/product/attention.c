@@ -12,7 +12,8 @@
 
 #include "base/rng.h"
 
-enum { BQ = 64 }; /* queries of a block */
+enum { BQ = 64 };    /* queries of a block */
+enum { AHEAD = 16 }; /* rows of a head fetched ahead */
 #define LOG2_E 1.44269504088896340736
 #define LN_2   0.69314718055994530942
 
@@ -23,8 +24,8 @@ typedef struct attention {
     int parts;
     float scale; /* 1 / sqrt(d) */
     bool drop;
-    uint64_t key;       /* dropout: of this step */
-    uint64_t threshold; /* dropped where 24 random bits are below */
+    uint64_t key;      /* dropout: of this step */
+    int32_t threshold; /* dropped where 24 random bits are below */
     float kept_scale;
 } attention;
 
@@ -47,7 +48,7 @@ static attention attention_shape(const yki_launch *launch, int threads)
     if (s.parts < 1) s.parts = 1;
     s.drop = launch->training && attr->p > 0;
     s.key = yki_rng_bits(attr->key, launch->step);
-    s.threshold = (uint64_t)ceil(attr->p * 0x1p24); /* u 2^-24 >= p exactly where u >= ceil(p 2^24) */
+    s.threshold = (int32_t)ceil(attr->p * 0x1p24); /* u 2^-24 >= p exactly where u >= ceil(p 2^24) */
     s.kept_scale = attr->p < 1 ? (float)(1 / (1 - attr->p)) : 0;
     return s;
 }
@@ -56,11 +57,14 @@ static attention attention_shape(const yki_launch *launch, int threads)
 static void head_read(const attention *s, const void *data, int64_t sample, int64_t rows, int64_t row,
                       int64_t first, int64_t count, float scale, float *panel)
 {
-    for (int64_t t = 0; t < count; t++) {
-        int64_t at = ((sample * s->T + first + t) * rows + row) * s->d;
-        for (int64_t i = s->D - VL; i < s->D && s->D > s->d; i += VL)
-            vf_store(panel + t * s->D + i, vf_set(0));
-        vf_copy(panel + t * s->D, YKI_F32, 0, data, s->type, at, s->d, scale);
+    const int64_t bytes = (int64_t)yki_dtype_bytes(s->type), step = rows * s->d;
+    int64_t at = ((sample * s->T + first) * rows + row) * s->d;
+    for (int64_t t = 0; t < count; t++, at += step, panel += s->D) {
+        /* The rows of a head lie pages apart, where no prefetcher of the CPU's follows. */
+        const char *ahead = (const char *)data + (at + AHEAD * step) * bytes;
+        for (int64_t i = 0; t + AHEAD < count && i < s->d * bytes; i += 64) __builtin_prefetch(ahead + i);
+        if (s->D > s->d) vf_store(panel + s->D - VL, vf_set(0));
+        vf_copy(panel, YKI_F32, 0, data, s->type, at, s->d, scale);
     }
 }
 
@@ -148,13 +152,40 @@ static void mask_corner(const attention *s, const query_block *b, int64_t column
         for (int64_t i = 0; i < key - start; i++) scores[(key - first) * BQ + column + i] = value;
 }
 
-/* kept[0..columns) = what dropout multiplies the scores of one key by. */
-static void drop_factors(const attention *s, const query_block *b, int64_t key, float *restrict kept)
+typedef uint64_t vl __attribute__((vector_size(VL * 4)));
+typedef int32_t vi_half __attribute__((vector_size(VL * 2), may_alias));
+
+/* yki_rng_mix and yki_rng_bits, lane by lane. */
+INLINE vl drop_mix(vl x)
 {
-    uint64_t at = (uint64_t)(b->first_element + b->first * s->T + key), stride = (uint64_t)s->T;
-    for (int64_t i = 0; i < b->columns; i++) {
-        uint64_t bits = yki_rng_bits(s->key, at + (uint64_t)i * stride) >> 40;
-        kept[i] = bits >= s->threshold ? s->kept_scale : 0;
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return x ^ (x >> 31);
+}
+
+INLINE vl drop_bits(uint64_t key, vl counter)
+{
+    uint64_t second = ((key << 32) | (key >> 32)) + UINT64_C(0x6A09E667F3BCC908);
+    return drop_mix(drop_mix(((counter + 1) * UINT64_C(0x9E3779B97F4A7C15)) ^ key) ^ second);
+}
+
+/* kept[0..columns) = what dropout multiplies the scores of one key by. */
+static void drop_factors(const attention *s, const query_block *b, int64_t key, float *kept)
+{
+    uint64_t first = (uint64_t)(b->first_element + b->first * s->T + key), stride = (uint64_t)s->T;
+    vl at = {0};
+    for (int i = 0; i < VL / 2; i++) at[i] = first + (uint64_t)i * stride;
+    int32_t bits[BQ];
+    for (int64_t i = 0; i < b->columns; i += VL / 2) {
+        vi_half half = __builtin_convertvector(drop_bits(s->key, at) >> 40, vi_half);
+        memcpy(bits + i, &half, sizeof half);
+        at += stride * (VL / 2);
+    }
+    vi scale = (vi)vf_set(s->kept_scale), threshold = (vi){0} + s->threshold;
+    for (int64_t i = 0; i < b->columns; i += VL) {
+        vi each;
+        memcpy(&each, bits + i, sizeof each);
+        vf_store(kept + i, (vf)(scale & (vi)(each >= threshold)));
     }
 }
 
@@ -212,7 +243,10 @@ static void attention_block(const attention *s, const query_block *b, const atte
         for (int64_t key = 0; key < keys; key++) {
             drop_factors(s, b, key, kept);
             int64_t from = s->causal && key > b->first ? (key - b->first) / VL * VL : 0;
-            for (int64_t i = from; i < b->columns; i++) w->scores[key * BQ + i] *= kept[i];
+            for (int64_t i = from; i < b->columns; i += VL) {
+                float *at = w->scores + key * BQ + i;
+                vf_store(at, vf_load(at) * vf_load(kept + i));
+            }
         }
     memset(w->Y, 0, (size_t)(b->count * s->D) * sizeof(float));
     strips_to_queries(s, b, 0, keys, w->scores, w->V, w->Y);

@@ -5,6 +5,7 @@
  * Outputs in bf16 are summed in f32 in the workspace, a block of columns at a time, and rounded once. */
 enum { LINEAR_ROWS = 256 };           /* rows of a block of f32 sums */
 enum { LINEAR_ALONE = 96 * 96 * 96 }; /* multiply-adds below which one thread is faster than a team's start */
+enum { LINEAR_FEW = 4 };              /* rows of x up to which reading w decides */
 
 /* A launch seen as one product; the views of its operands. */
 static product linear_product(const yki_launch *launch, yki_view *y_out)
@@ -46,12 +47,18 @@ typedef struct linear_cut {
     bool by_columns;
 } linear_cut;
 
+/* Depends on the whole product alone, so that every part is summed in the same order. */
+INLINE bool linear_by_dots(const product *p)
+{
+    return p->tb && p->M > 0 && p->M <= LINEAR_FEW && p->K >= 4 * VL;
+}
+
 static linear_cut linear_cut_for(const product *p, int threads)
 {
     linear_cut cut = {1, false};
     if (threads < 2 || p->M * p->N <= 1 || p->M * p->N * (p->K > 0 ? p->K : 1) < LINEAR_ALONE) return cut;
     cut.parts = threads;
-    cut.by_columns = p->N >= (int64_t)threads * NC || p->N >= p->M;
+    cut.by_columns = p->N >= (int64_t)threads * NC || p->N >= p->M || linear_by_dots(p);
     return cut;
 }
 
@@ -81,11 +88,71 @@ static product linear_part(const product *whole, int64_t i0, int64_t i1, int64_t
     return p;
 }
 
+/* sum += x w for elements k..k+part of a few rows of x and DOTS rows of w. */
+enum { DOTS = 4 };
+INLINE void linear_dots_step(const product *p, const yki_dtype type, const int rows, const int64_t *row,
+                             int64_t k, int part, vf sum[LINEAR_FEW][DOTS])
+{
+    vf w[DOTS];
+    UNROLL for (int c = 0; c < DOTS; c++) w[c] = vf_read(p->B, type, row[c] * p->ldb + k, part);
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        vf x = vf_read(p->A, type, i * p->lda + k, part);
+        UNROLL for (int c = 0; c < DOTS; c++) sum[i][c] += x * w[c];
+    }
+}
+
+/* y = x w^T + b for so few rows that w is read once for all of them, as it lies: each element is one long dot
+ * product. Columns j0..j1. */
+INLINE void linear_dots_rows(const product *p, const yki_view *y, const yki_view *bias, int64_t j0,
+                             int64_t j1, const yki_dtype type, const int rows)
+{
+    for (int64_t j = j0; j < j1; j += DOTS) {
+        int64_t last = j1 - 1, row[DOTS]; /* columns behind the last repeat it and are not written */
+        for (int c = 0; c < DOTS; c++) row[c] = j + c < last ? j + c : last;
+        vf sum[LINEAR_FEW][DOTS];
+        UNROLL for (int i = 0; i < LINEAR_FEW; i++) UNROLL for (int c = 0; c < DOTS; c++) sum[i][c] =
+            vf_set(0);
+        int64_t k = 0;
+        for (; k + VL <= p->K; k += VL) linear_dots_step(p, type, rows, row, k, VL, sum);
+        if (k < p->K) linear_dots_step(p, type, rows, row, k, (int)(p->K - k), sum);
+        UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < DOTS; c++)
+        {
+            if (j + c >= j1) continue;
+            float x = vf_sum(sum[i][c]) + (bias ? f32_read(bias->data, bias->dtype, j + c) : 0);
+            vf_write(y->data, y->dtype, i * p->ldc + j + c, vf_set(x), 1);
+        }
+    }
+}
+
+/* One function for each number of rows and each type. */
+typedef void (*linear_dots_function)(const product *p, const yki_view *y, const yki_view *bias, int64_t j0,
+                                     int64_t j1);
+#define LINEAR_DOTS(rows, name, type)                                                                        \
+    static void linear_dots_##name##_##rows(const product *p, const yki_view *y, const yki_view *bias,       \
+                                            int64_t j0, int64_t j1)                                          \
+    {                                                                                                        \
+        linear_dots_rows(p, y, bias, j0, j1, type, rows);                                                    \
+    }
+#define LINEAR_DOTS_BOTH(rows) LINEAR_DOTS(rows, f32, YKI_F32) LINEAR_DOTS(rows, bf16, YKI_BF16)
+LINEAR_DOTS_BOTH(1)
+LINEAR_DOTS_BOTH(2)
+LINEAR_DOTS_BOTH(3)
+LINEAR_DOTS_BOTH(4)
+static const linear_dots_function linear_dots[2][LINEAR_FEW] = {
+    [YKI_F32] = {linear_dots_f32_1, linear_dots_f32_2, linear_dots_f32_3, linear_dots_f32_4},
+    [YKI_BF16] = {linear_dots_bf16_1, linear_dots_bf16_2, linear_dots_bf16_3, linear_dots_bf16_4},
+};
+
 /* One thread's part. Where y is bf16, or the bias is, blocks go through `sums` (LINEAR_ROWS x NC) and a bias
  * in f32 behind it (NC). */
 static void linear_run_part(const product *whole, const yki_view *y, const yki_view *bias, int64_t i0,
                             int64_t i1, int64_t j0, int64_t j1, float *sums)
 {
+    if (linear_by_dots(whole)) {
+        linear_dots[whole->type_b][whole->M - 1](whole, y, bias, j0, j1);
+        return;
+    }
     if (y->dtype == YKI_F32 && (bias == NULL || bias->dtype == YKI_F32)) {
         product p = linear_part(whole, i0, i1, j0, j1);
         if (bias) p.init = (const float *)bias->data + j0;
