@@ -34,6 +34,7 @@ typedef struct yki_backend_ops {
     /* Makes a launch of these shapes ready; a launch with the same shapes then allocates nothing. May return NULL in
      * *prepared_out where nothing needs preparing. Owned by the device: destroyed with it, shared by equal shapes. */
     yoke_status (*prepare)(yki_device *device, const yki_launch *shapes, yki_prepared **prepared_out);
+    /* prepared NULL: legal for kernels that nothing is prepared for (casts, zeros, sums, optimizers). */
     void (*launch)(yki_device *device, yki_prepared *prepared, const yki_launch *launch);
 
     /* The queue. record marks the work enqueued so far; wait holds back later work until a mark; synchronize returns

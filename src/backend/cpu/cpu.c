@@ -164,8 +164,9 @@ static yoke_status cpu_prepare(yki_device *device, const yki_launch *shapes, yki
 
 static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_launch *launch)
 {
-    assert(prepared != NULL && prepared->shapes.kernel == launch->kernel);
-    prepared->implementation->run(launch, prepared->state, device->threads);
+    assert(!prepared || prepared->shapes.kernel == launch->kernel);
+    const yki_cpu_kernel *kernel = prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
+    kernel->run(launch, prepared ? prepared->state : NULL, device->threads);
 }
 
 static yoke_status cpu_event_create(yki_device *device, yki_event **event_out)
