@@ -59,8 +59,8 @@ int cli_open(cli *run, int argc, char **argv)
         run->json = NULL;
         return cli_fail(run, 1, "--json", "cannot write the JSON to %s: %s", path, why);
     }
-    json_begin_object(run->json, NULL);
-    json_integer(run->json, "version", 1);
+    put_begin_object(run->json, NULL);
+    put_integer(run->json, "version", 1);
     return -1;
 }
 
@@ -120,19 +120,19 @@ static void write_error(cli *run, int code, const yoke_error *error)
 {
     json *j = run->json;
     if (!j) return;
-    json_begin_object(j, "error");
-    json_integer(j, "code", code);
-    json_string(j, "message", error->message);
-    json_string(j, "file", error->file[0] ? error->file : NULL);
+    put_begin_object(j, "error");
+    put_integer(j, "code", code);
+    put_string(j, "message", error->message);
+    put_string(j, "file", error->file[0] ? error->file : NULL);
     if (error->line > 0)
-        json_integer(j, "line", error->line);
+        put_integer(j, "line", error->line);
     else
-        json_null(j, "line");
-    json_string(j, "key", error->key[0] ? error->key : NULL);
-    json_begin_array(j, "would_fit");
-    for (int i = 0; i < error->nwould_fit; i++) json_string(j, NULL, error->would_fit[i]);
-    json_end_array(j);
-    json_end_object(j);
+        put_null(j, "line");
+    put_string(j, "key", error->key[0] ? error->key : NULL);
+    put_begin_array(j, "would_fit");
+    for (int i = 0; i < error->nwould_fit; i++) put_string(j, NULL, error->would_fit[i]);
+    put_end_array(j);
+    put_end_object(j);
 }
 
 int cli_fail(cli *run, int code, const char *key, const char *format, ...)

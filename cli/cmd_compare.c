@@ -59,52 +59,52 @@ static void on_row(void *context, const char *strategy)
 static void write_row(json *j, const yoke_compare_row *row)
 {
     bool ok = row->status == YOKE_ROW_OK;
-    json_begin_object(j, NULL);
-    json_string(j, "strategy", row->strategy);
-    json_begin_object(j, "mesh");
-    json_integer(j, "dp", row->layout.dp);
-    json_integer(j, "tp", row->layout.tp);
-    json_integer(j, "pp", row->layout.pp);
-    json_integer(j, "cp", row->layout.cp);
-    json_end_object(j);
-    json_integer(j, "zero", row->layout.zero);
-    json_string(j, "schedule", row->layout.schedule);
-    json_integer(j, "microbatches", row->layout.microbatches);
-    json_string(j, "recompute", recompute_names[row->layout.recompute]);
-    json_integer(j, "threads", row->threads);
-    json_string(j, "status", status_names[row->status]);
-    json_string(j, "reason", row->reason[0] ? row->reason : NULL);
-    json_number(j, "step_ms", ok ? row->step_ms : NAN);
-    json_number(j, "samples_per_s", ok ? row->samples_per_s : NAN);
-    json_number(j, "speedup", ok ? row->speedup : NAN);
+    put_begin_object(j, NULL);
+    put_string(j, "strategy", row->strategy);
+    put_begin_object(j, "mesh");
+    put_integer(j, "dp", row->layout.dp);
+    put_integer(j, "tp", row->layout.tp);
+    put_integer(j, "pp", row->layout.pp);
+    put_integer(j, "cp", row->layout.cp);
+    put_end_object(j);
+    put_integer(j, "zero", row->layout.zero);
+    put_string(j, "schedule", row->layout.schedule);
+    put_integer(j, "microbatches", row->layout.microbatches);
+    put_string(j, "recompute", recompute_names[row->layout.recompute]);
+    put_integer(j, "threads", row->threads);
+    put_string(j, "status", status_names[row->status]);
+    put_string(j, "reason", row->reason[0] ? row->reason : NULL);
+    put_number(j, "step_ms", ok ? row->step_ms : NAN);
+    put_number(j, "samples_per_s", ok ? row->samples_per_s : NAN);
+    put_number(j, "speedup", ok ? row->speedup : NAN);
     if (ok || row->predicted_peak_bytes > 0)
-        json_integer(j, "predicted_peak_bytes", row->predicted_peak_bytes);
+        put_integer(j, "predicted_peak_bytes", row->predicted_peak_bytes);
     else
-        json_null(j, "predicted_peak_bytes");
+        put_null(j, "predicted_peak_bytes");
     if (ok) {
-        json_integer(j, "measured_peak_bytes", row->measured_peak_bytes);
-        json_integer(j, "moved_bytes_per_step", row->moved_bytes_per_step);
+        put_integer(j, "measured_peak_bytes", row->measured_peak_bytes);
+        put_integer(j, "moved_bytes_per_step", row->moved_bytes_per_step);
     } else {
-        json_null(j, "measured_peak_bytes");
-        json_null(j, "moved_bytes_per_step");
+        put_null(j, "measured_peak_bytes");
+        put_null(j, "moved_bytes_per_step");
     }
-    json_number(j, "idle_fraction", ok ? row->idle_fraction : NAN);
-    json_number(j, "max_loss_rel_diff", ok ? row->max_loss_rel_diff : NAN);
-    json_string(j, "limit", row->limit[0] ? row->limit : NULL);
-    json_string(j, "more", row->more[0] ? row->more : NULL);
-    json_end_object(j);
+    put_number(j, "idle_fraction", ok ? row->idle_fraction : NAN);
+    put_number(j, "max_loss_rel_diff", ok ? row->max_loss_rel_diff : NAN);
+    put_string(j, "limit", row->limit[0] ? row->limit : NULL);
+    put_string(j, "more", row->more[0] ? row->more : NULL);
+    put_end_object(j);
 }
 
 static void write_comparison(json *j, const yoke_comparison *c)
 {
-    json_integer(j, "devices", c->devices);
-    json_integer(j, "threads", c->threads);
-    json_integer(j, "cores", c->cores);
-    json_integer(j, "steps", c->steps);
-    json_integer(j, "warmup", c->warmup);
-    json_begin_array(j, "rows");
+    put_integer(j, "devices", c->devices);
+    put_integer(j, "threads", c->threads);
+    put_integer(j, "cores", c->cores);
+    put_integer(j, "steps", c->steps);
+    put_integer(j, "warmup", c->warmup);
+    put_begin_array(j, "rows");
     for (int i = 0; i < c->nrows; i++) write_row(j, &c->rows[i]);
-    json_end_array(j);
+    put_end_array(j);
 }
 
 static void print_ok(table *t, const yoke_compare_row *row)

@@ -15,7 +15,7 @@ static int command_run(cli *run)
     int count = yoke_devices(infos, most);
     table *t = table_create(titles);
     char size[32];
-    if (run->json) json_begin_array(run->json, "devices");
+    if (run->json) put_begin_array(run->json, "devices");
     for (int i = 0; i < count && i < most; i++) {
         const yoke_device_info *d = &infos[i];
         char *model = text_escaped(d->model, false);
@@ -26,15 +26,15 @@ static int command_run(cli *run)
         table_cell(t, "%s", model ? model : "");
         free(model);
         if (!run->json) continue;
-        json_begin_object(run->json, NULL);
-        json_string(run->json, "name", d->name);
-        json_string(run->json, "model", d->model);
-        json_string(run->json, "instructions", d->instructions);
-        json_integer(run->json, "memory_bytes", d->memory_bytes);
-        json_integer(run->json, "cores", d->cores);
-        json_end_object(run->json);
+        put_begin_object(run->json, NULL);
+        put_string(run->json, "name", d->name);
+        put_string(run->json, "model", d->model);
+        put_string(run->json, "instructions", d->instructions);
+        put_integer(run->json, "memory_bytes", d->memory_bytes);
+        put_integer(run->json, "cores", d->cores);
+        put_end_object(run->json);
     }
-    if (run->json) json_end_array(run->json);
+    if (run->json) put_end_array(run->json);
     table_print(t, run->out, run->columns, run->out_colour);
     table_destroy(t);
     fputs("\nDevices of the CPU share its cores and memory: cpu:i exists for every i.\n", run->out);

@@ -27,9 +27,9 @@ static int command_run(cli *run)
                   &samples) != YOKE_OK)
         return cli_fail_library(run);
     if (run->json) {
-        json_number(run->json, "loss", loss);
-        json_number(run->json, "accuracy", accuracy);
-        json_integer(run->json, "samples", samples);
+        put_number(run->json, "loss", loss);
+        put_number(run->json, "accuracy", accuracy);
+        put_integer(run->json, "samples", samples);
     }
     fprintf(run->out, "loss      %.6g\n", loss);
     if (isfinite(accuracy)) fprintf(run->out, "accuracy  %.2f %%\n", 100 * accuracy);

@@ -32,11 +32,11 @@ static int command_run(cli *run)
                       (int)given.top_k, (uint64_t)given.seed, &text) != YOKE_OK)
         return cli_fail_library(run);
     if (run->json) {
-        json_string(run->json, "text", text->text);
-        json_begin_array(run->json, "tokens");
-        for (int i = 0; i < text->ntokens; i++) json_integer(run->json, NULL, text->tokens[i]);
-        json_end_array(run->json);
-        json_string(run->json, "from", text->stepped_from);
+        put_string(run->json, "text", text->text);
+        put_begin_array(run->json, "tokens");
+        for (int i = 0; i < text->ntokens; i++) put_integer(run->json, NULL, text->tokens[i]);
+        put_end_array(run->json);
+        put_string(run->json, "from", text->stepped_from);
     }
     if (text->text[0]) {
         text_escape(run->out, given.prompt, true);

@@ -10,38 +10,38 @@
 
 static void write_tensor(json *j, const yoke_inspected_tensor *tensor)
 {
-    json_begin_object(j, NULL);
-    json_string(j, "name", tensor->name);
-    json_string(j, "dtype", tensor->dtype);
-    json_begin_array(j, "shape");
-    for (int d = 0; d < tensor->ndim; d++) json_integer(j, NULL, tensor->dims[d]);
-    json_end_array(j);
-    json_integer(j, "bytes", tensor->bytes);
-    json_string(j, "from", tensor->from);
-    json_end_object(j);
+    put_begin_object(j, NULL);
+    put_string(j, "name", tensor->name);
+    put_string(j, "dtype", tensor->dtype);
+    put_begin_array(j, "shape");
+    for (int d = 0; d < tensor->ndim; d++) put_integer(j, NULL, tensor->dims[d]);
+    put_end_array(j);
+    put_integer(j, "bytes", tensor->bytes);
+    put_string(j, "from", tensor->from);
+    put_end_object(j);
 }
 
 static void write_inspection(json *j, const yoke_inspection *found)
 {
-    json_string(j, "path", found->path);
-    json_string(j, "note", found->note[0] ? found->note : NULL);
-    json_string(j, "model_type", found->model_type[0] ? found->model_type : NULL);
+    put_string(j, "path", found->path);
+    put_string(j, "note", found->note[0] ? found->note : NULL);
+    put_string(j, "model_type", found->model_type[0] ? found->model_type : NULL);
     if (found->is_step) {
-        json_integer(j, "step", found->step);
-        json_integer(j, "batch", found->batch);
-        json_integer(j, "seed", (int64_t)found->seed);
-        json_number(j, "loss", found->loss);
-        json_string(j, "layout", found->layout);
-        json_string(j, "optimizer", found->optimizer);
-        json_string(j, "precision", found->precision);
+        put_integer(j, "step", found->step);
+        put_integer(j, "batch", found->batch);
+        put_integer(j, "seed", (int64_t)found->seed);
+        put_number(j, "loss", found->loss);
+        put_string(j, "layout", found->layout);
+        put_string(j, "optimizer", found->optimizer);
+        put_string(j, "precision", found->precision);
     } else
-        json_null(j, "step");
-    json_integer(j, "parameters", found->parameters);
-    json_integer(j, "model_bytes", found->model_bytes);
-    json_integer(j, "optimizer_bytes", found->optimizer_bytes < 0 ? 0 : found->optimizer_bytes);
-    json_begin_array(j, "tensors");
+        put_null(j, "step");
+    put_integer(j, "parameters", found->parameters);
+    put_integer(j, "model_bytes", found->model_bytes);
+    put_integer(j, "optimizer_bytes", found->optimizer_bytes < 0 ? 0 : found->optimizer_bytes);
+    put_begin_array(j, "tensors");
     for (int i = 0; i < found->ntensors; i++) write_tensor(j, &found->tensors[i]);
-    json_end_array(j);
+    put_end_array(j);
 }
 
 static void line(const cli *run, const char *name, const char *text)

@@ -182,24 +182,24 @@ static int write_file(cli *run, const char *path, const char *text)
 
 static void write_timeline(json *j, const yoke_schedule *schedule, const yoke_timeline *timeline)
 {
-    json_integer(j, "stages", yoke_schedule_stages(schedule));
-    json_integer(j, "microbatches", yoke_schedule_microbatches(schedule));
-    json_number(j, "makespan", timeline->makespan);
-    json_number(j, "bubble_rate", timeline->bubble_rate);
-    json_number(j, "idle_share", timeline->idle_share);
-    json_begin_array(j, "actions");
+    put_integer(j, "stages", yoke_schedule_stages(schedule));
+    put_integer(j, "microbatches", yoke_schedule_microbatches(schedule));
+    put_number(j, "makespan", timeline->makespan);
+    put_number(j, "bubble_rate", timeline->bubble_rate);
+    put_number(j, "idle_share", timeline->idle_share);
+    put_begin_array(j, "actions");
     for (int i = 0; i < timeline->nevents; i++) {
         const yoke_event *e = &timeline->events[i];
-        json_begin_object(j, NULL);
-        json_integer(j, "stage", e->stage);
-        json_string(j, "kind", kind_names[e->action.kind]);
-        json_integer(j, "microbatch", e->action.microbatch);
-        json_integer(j, "chunk", e->action.chunk);
-        json_number(j, "start", e->start);
-        json_number(j, "end", e->end);
-        json_end_object(j);
+        put_begin_object(j, NULL);
+        put_integer(j, "stage", e->stage);
+        put_string(j, "kind", kind_names[e->action.kind]);
+        put_integer(j, "microbatch", e->action.microbatch);
+        put_integer(j, "chunk", e->action.chunk);
+        put_number(j, "start", e->start);
+        put_number(j, "end", e->end);
+        put_end_object(j);
     }
-    json_end_array(j);
+    put_end_array(j);
 }
 
 static int show(cli *run, const yoke_schedule *schedule, const yoke_timeline *timeline)

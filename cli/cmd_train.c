@@ -97,7 +97,7 @@ static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_ou
     if (asprintf(said_out, "saved in %s; go on with: %s", folder, again ? again : "--resume") < 0)
         *said_out = NULL;
     free(again);
-    if (run->json) json_string(run->json, "saved", folder);
+    if (run->json) put_string(run->json, "saved", folder);
     return 0;
 }
 
@@ -114,11 +114,11 @@ static int evaluate(cli *run, yoke_trainer *trainer)
     if (isfinite(accuracy)) fprintf(run->out, ", accuracy %.2f %%", 100 * accuracy);
     fprintf(run->out, " (%lld samples)\n", (long long)samples);
     if (run->json) {
-        json_begin_object(run->json, "held_out");
-        json_number(run->json, "loss", loss);
-        json_number(run->json, "accuracy", accuracy);
-        json_integer(run->json, "samples", samples);
-        json_end_object(run->json);
+        put_begin_object(run->json, "held_out");
+        put_number(run->json, "loss", loss);
+        put_number(run->json, "accuracy", accuracy);
+        put_integer(run->json, "samples", samples);
+        put_end_object(run->json);
     }
     return 0;
 }

@@ -28,20 +28,20 @@ static const option_group group_verify = {
 
 static void write_result(json *j, const yoke_verification *v)
 {
-    json_boolean(j, "passed", v->passed);
-    json_number(j, "loss", v->loss);
-    json_number(j, "reference_loss", v->reference_loss);
-    json_number(j, "loss_rel_err", v->loss_rel_err);
-    json_number(j, "max_rel_err", v->max_rel_err);
-    json_number(j, "tolerance", v->tolerance);
-    json_begin_array(j, "tensors");
+    put_boolean(j, "passed", v->passed);
+    put_number(j, "loss", v->loss);
+    put_number(j, "reference_loss", v->reference_loss);
+    put_number(j, "loss_rel_err", v->loss_rel_err);
+    put_number(j, "max_rel_err", v->max_rel_err);
+    put_number(j, "tolerance", v->tolerance);
+    put_begin_array(j, "tensors");
     for (int i = 0; i < v->ntensors; i++) {
-        json_begin_object(j, NULL);
-        json_string(j, "name", v->tensors[i].name);
-        json_number(j, "rel_err", v->tensors[i].rel_err);
-        json_end_object(j);
+        put_begin_object(j, NULL);
+        put_string(j, "name", v->tensors[i].name);
+        put_number(j, "rel_err", v->tensors[i].rel_err);
+        put_end_object(j);
     }
-    json_end_array(j);
+    put_end_array(j);
 }
 
 static void print_result(const cli *run, const yoke_verification *v)

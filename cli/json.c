@@ -101,41 +101,41 @@ static void end(json *document)
     document->empty = false;
 }
 
-void json_begin_object(json *document, const char *key)
+void put_begin_object(json *document, const char *key)
 {
     begin(document, key, '{', '}');
 }
-void json_end_object(json *document)
+void put_end_object(json *document)
 {
     end(document);
 }
-void json_begin_array(json *document, const char *key)
+void put_begin_array(json *document, const char *key)
 {
     begin(document, key, '[', ']');
 }
-void json_end_array(json *document)
+void put_end_array(json *document)
 {
     end(document);
 }
 
-void json_string(json *document, const char *key, const char *text)
+void put_string(json *document, const char *key, const char *text)
 {
     if (text)
         quoted(value(document, key), text);
     else
-        json_null(document, key);
+        put_null(document, key);
 }
 
-void json_integer(json *document, const char *key, int64_t number)
+void put_integer(json *document, const char *key, int64_t number)
 {
     fprintf(value(document, key), "%lld", (long long)number);
 }
 
-void json_number(json *document, const char *key, double number)
+void put_number(json *document, const char *key, double number)
 {
     char digits[40];
     if (!isfinite(number)) {
-        json_null(document, key);
+        put_null(document, key);
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
@@ -145,11 +145,11 @@ void json_number(json *document, const char *key, double number)
     fputs(digits, value(document, key));
 }
 
-void json_boolean(json *document, const char *key, bool truth)
+void put_boolean(json *document, const char *key, bool truth)
 {
     fputs(truth ? "true" : "false", value(document, key));
 }
-void json_null(json *document, const char *key)
+void put_null(json *document, const char *key)
 {
     fputs("null", value(document, key));
 }

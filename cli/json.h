@@ -13,16 +13,16 @@ typedef struct json json;
 json *json_create(void);
 void json_destroy(json *document);
 
-void json_begin_object(json *document, const char *key);
-void json_end_object(json *document);
-void json_begin_array(json *document, const char *key);
-void json_end_array(json *document);
+void put_begin_object(json *document, const char *key);
+void put_end_object(json *document);
+void put_begin_array(json *document, const char *key);
+void put_end_array(json *document);
 /* NULL text is null; bytes that are no UTF-8 are escaped as \xNN. */
-void json_string(json *document, const char *key, const char *text);
-void json_integer(json *document, const char *key, int64_t value);
-void json_number(json *document, const char *key, double value);
-void json_boolean(json *document, const char *key, bool value);
-void json_null(json *document, const char *key);
+void put_string(json *document, const char *key, const char *text);
+void put_integer(json *document, const char *key, int64_t value);
+void put_number(json *document, const char *key, double value);
+void put_boolean(json *document, const char *key, bool value);
+void put_null(json *document, const char *key);
 
 /* Closes what is open and returns the text, owned by the document; NULL when memory was out. Nothing may be
  * written afterwards. */

@@ -32,7 +32,7 @@ static int dispatch(cli *run, int argc, char **argv)
     if (!name) return cli_fail(run, 2, "", "no command given; `yoke --help` lists them");
     if (strcmp(name, "--version") == 0) {
         fprintf(run->out, "yoke %s\n", YOKE_VERSION);
-        if (run->json) json_string(run->json, "yoke", YOKE_VERSION);
+        if (run->json) put_string(run->json, "yoke", YOKE_VERSION);
         return 0;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help(run, NULL);

@@ -31,63 +31,63 @@ double report_losses(cli *run, const yoke_trainer *trainer)
     const double *losses = yoke_trainer_losses(trainer, &first, &count);
     double last = count > 0 ? losses[count - 1] : NAN;
     if (!run->json) return last;
-    json_begin_array(run->json, "steps");
+    put_begin_array(run->json, "steps");
     for (int64_t i = 0; i < count; i++) {
-        json_begin_object(run->json, NULL);
-        json_integer(run->json, "step", first + i);
-        json_number(run->json, "loss", losses[i]);
-        json_end_object(run->json);
+        put_begin_object(run->json, NULL);
+        put_integer(run->json, "step", first + i);
+        put_number(run->json, "loss", losses[i]);
+        put_end_object(run->json);
     }
-    json_end_array(run->json);
-    json_number(run->json, "final_loss", last);
+    put_end_array(run->json);
+    put_number(run->json, "final_loss", last);
     return last;
 }
 
 static void write_devices(json *j, const yoke_run_report *report)
 {
-    json_begin_array(j, "devices");
+    put_begin_array(j, "devices");
     for (int i = 0; i < report->ndevices; i++) {
         const yoke_device_report *d = &report->devices[i];
-        json_begin_object(j, NULL);
-        json_string(j, "name", d->name);
-        json_integer(j, "rank", d->rank);
-        json_begin_object(j, "place");
-        json_integer(j, "dp", d->dp);
-        json_integer(j, "tp", d->tp);
-        json_integer(j, "pp", d->pp);
-        json_integer(j, "cp", d->cp);
-        json_end_object(j);
-        json_string(j, "layers", d->layers);
-        json_integer(j, "predicted_peak_bytes", d->predicted_peak_bytes);
-        json_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
-        json_number(j, "idle_fraction", d->idle_fraction);
-        json_begin_object(j, "bytes");
-        for (int k = 0; k < NKINDS; k++) json_integer(j, kinds[k].key, bytes_of(&d->bytes, k));
-        json_end_object(j);
-        json_end_object(j);
+        put_begin_object(j, NULL);
+        put_string(j, "name", d->name);
+        put_integer(j, "rank", d->rank);
+        put_begin_object(j, "place");
+        put_integer(j, "dp", d->dp);
+        put_integer(j, "tp", d->tp);
+        put_integer(j, "pp", d->pp);
+        put_integer(j, "cp", d->cp);
+        put_end_object(j);
+        put_string(j, "layers", d->layers);
+        put_integer(j, "predicted_peak_bytes", d->predicted_peak_bytes);
+        put_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
+        put_number(j, "idle_fraction", d->idle_fraction);
+        put_begin_object(j, "bytes");
+        for (int k = 0; k < NKINDS; k++) put_integer(j, kinds[k].key, bytes_of(&d->bytes, k));
+        put_end_object(j);
+        put_end_object(j);
     }
-    json_end_array(j);
+    put_end_array(j);
 }
 
 static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_report *report)
 {
     bool none = !(report->step_ms_median > 0);
-    json_integer(j, "steps_done", report->steps_done);
-    json_number(j, "step_ms_median", none ? NAN : report->step_ms_median);
-    json_number(j, "samples_per_s", none ? NAN : report->samples_per_s);
-    json_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
-    json_number(j, "idle_fraction", report->idle_fraction);
-    json_number(j, "simulated_idle_fraction", report->simulated_idle_fraction);
+    put_integer(j, "steps_done", report->steps_done);
+    put_number(j, "step_ms_median", none ? NAN : report->step_ms_median);
+    put_number(j, "samples_per_s", none ? NAN : report->samples_per_s);
+    put_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
+    put_number(j, "idle_fraction", report->idle_fraction);
+    put_number(j, "simulated_idle_fraction", report->simulated_idle_fraction);
     write_devices(j, report);
-    json_integer(j, "moved_bytes_per_step", report->moved_bytes_per_step);
-    json_begin_object(j, "moved_by_axis");
-    json_integer(j, "dp", report->moved_dp);
-    json_integer(j, "tp", report->moved_tp);
-    json_integer(j, "pp", report->moved_pp);
-    json_integer(j, "cp", report->moved_cp);
-    json_end_object(j);
+    put_integer(j, "moved_bytes_per_step", report->moved_bytes_per_step);
+    put_begin_object(j, "moved_by_axis");
+    put_integer(j, "dp", report->moved_dp);
+    put_integer(j, "tp", report->moved_tp);
+    put_integer(j, "pp", report->moved_pp);
+    put_integer(j, "cp", report->moved_cp);
+    put_end_object(j);
     char *actions = yoke_trainer_actions_run(trainer);
-    json_string(j, "actions_run", actions);
+    put_string(j, "actions_run", actions);
     free(actions);
 }
 

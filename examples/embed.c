@@ -1,5 +1,4 @@
-/* yoke inside a program that is no trainer: its own data by a callback, training in a thread of the
- * program's, watched and stopped from outside, and predictions afterwards. */
+/* yoke in a program that is no trainer: data by a callback, training in a thread, watched and stopped. */
 #include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -59,15 +58,16 @@ int main(void)
     options.optimizer = YOKE_ADAM;
     options.lr = 0.01;
     yoke_layout layout = YOKE_LAYOUT_DEFAULT;
-    double before, after;
+    double before, after, accuracy;
+    int64_t samples;
     check(yoke_trainer_create(&trainer, model, data, &options, &layout));
-    check(yoke_trainer_eval(trainer, data, &before, NULL, NULL));
+    check(yoke_trainer_eval(trainer, data, &before, &accuracy, &samples));
     pthread_t thread;
     if (sem_init(&news, 0, 0) != 0 || pthread_create(&thread, NULL, train, trainer) != 0) return 1;
     while (!ended && loss > 0.001) sem_wait(&news); /* or whatever else the program has to do */
     yoke_trainer_stop(trainer);
     pthread_join(thread, NULL);
-    check(yoke_trainer_eval(trainer, data, &after, NULL, NULL));
+    check(yoke_trainer_eval(trainer, data, &after, &accuracy, &samples));
     printf("loss before training %.4f, after %.4f\n", before, after);
     float input = 0.5f, output;
     check(yoke_trainer_predict(trainer, 1, &input, &output));

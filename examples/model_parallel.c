@@ -46,7 +46,7 @@ int main(void)
     check(yoke_trainer_run(trainer, 0, print_step, NULL));
     check(yoke_trainer_report(trainer, &report));
     for (int i = 0; i < report.ndevices; i++)
-        printf("%s holds %s: %lld bytes of weights\n", report.devices[i].name, report.devices[i].layers,
+        printf("%s holds layer %s: %lld bytes of weights\n", report.devices[i].name, report.devices[i].layers,
                (long long)report.devices[i].bytes.weights);
     printf("%lld bytes moved between them in each step\n", (long long)report.moved_pp);
     printf("Training with model parallelism complete\n");
