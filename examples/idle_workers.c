@@ -70,8 +70,8 @@ int main(int argc, char **argv)
     yoke_linear(model, x, WIDTH, true); /* nobody uses what part 0 computes ... */
     yoke_model_on(model, 1);
     x = yoke_linear(model, yoke_move(model, x, 1), WIDTH, true); /* ... for part 1 goes back to the input */
-    check(yoke_model_finish(model, x, YOKE_MSE));
-    train(model, batch, 1);
+    if (yoke_model_finish(model, x, YOKE_MSE) != YOKE_OK)
+        printf("a model with a loose part is refused: %s\n", yoke_error_get()->message);
     yoke_model_destroy(model);
     return 0;
 }
