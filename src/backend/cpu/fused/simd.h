@@ -62,17 +62,23 @@ typedef union vu_pair {
         }                                                                                                    \
     } while (0)
 
+/* The same for sums: four vectors at a time, k = 0 .. 3, each with an accumulator of its own, so that
+ * additions need not wait for each other. The rest go to accumulator 0. */
+#define FOR_VECTORS_BY4(begin, end, ...)                                                                     \
+    do {                                                                                                     \
+        int64_t first_ = (begin);                                                                            \
+        for (; first_ + 4 * VL <= (end); first_ += 4 * VL)                                                   \
+            for (int k = 0; k < 4; k++) {                                                                    \
+                const int64_t i = first_ + k * VL, count = VL;                                               \
+                __VA_ARGS__                                                                                  \
+            }                                                                                                \
+        const int k = 0;                                                                                     \
+        FOR_VECTORS(first_, end, __VA_ARGS__);                                                               \
+    } while (0)
+
 INLINE vf v_set(float x)
 {
     return x - (vf){0};
-}
-INLINE vi v_bits(vf x)
-{
-    return (vi)x;
-}
-INLINE vf v_from_bits(vi x)
-{
-    return (vf)x;
 }
 
 /* bf16 to f32 and back for a whole vector, by the instructions that GCC 12 does not find from
@@ -94,6 +100,9 @@ INLINE vf v_from_bf16(vh half)
 
 INLINE vh v_to_bf16(vf x)
 {
+#if defined(__AVX512BF16__)
+    return (vh)_mm512_cvtneps_pbh((__m512)x);
+#else
     vu bits = (vu)x, rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
 #if defined(__AVX512F__)
     __mmask16 is_nan = _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q);
@@ -116,10 +125,14 @@ INLINE vh v_to_bf16(vf x)
     return __builtin_convertvector(safe, vh);
 #endif
 #endif
+#endif
 }
 
 #if defined(__AVX512F__)
 #define FIRST_LANES(count) ((__mmask16)((1u << (count)) - 1u))
+#elif defined(__AVX2__)
+#define FIRST_LANES(count)                                                                                   \
+    _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #endif
 
 INLINE vf v_load(const void *data, int64_t i, int64_t count, bool bf16)
@@ -136,7 +149,11 @@ INLINE vf v_load(const void *data, int64_t i, int64_t count, bool bf16)
         if (!bf16) x = (vf)_mm512_maskz_loadu_ps(FIRST_LANES(count), singles);
         if (bf16) half = (vh)_mm256_maskz_loadu_epi16(FIRST_LANES(count), halves);
 #else
+#if defined(__AVX2__)
+        if (!bf16) x = (vf)_mm256_maskload_ps(singles, FIRST_LANES(count));
+#else
         if (!bf16) memcpy(&x, singles, (size_t)count * 4);
+#endif
         if (bf16) memcpy(&half, halves, (size_t)count * 2);
 #endif
     }
@@ -156,7 +173,11 @@ INLINE void v_store(void *data, int64_t i, int64_t count, vf x, bool bf16)
         if (!bf16) _mm512_mask_storeu_ps(singles, FIRST_LANES(count), (__m512)x);
         if (bf16) _mm256_mask_storeu_epi16(halves, FIRST_LANES(count), (__m256i)half);
 #else
+#if defined(__AVX2__)
+        if (!bf16) _mm256_maskstore_ps(singles, FIRST_LANES(count), (__m256)x);
+#else
         if (!bf16) memcpy(singles, &x, (size_t)count * 4);
+#endif
         if (bf16) memcpy(halves, &half, (size_t)count * 2);
 #endif
     }
@@ -293,19 +314,25 @@ INLINE vf v_keep_or(vf x, int64_t count, float other)
     return x;
 }
 
-/* Over the lanes, in a fixed order. */
-INLINE double v_sum(vf x)
-{
-    double sum = 0;
-    for (int lane = 0; lane < VL; lane++) sum += (double)x[lane];
-    return sum;
-}
-
+/* Over the lanes in double, in a fixed order. */
 INLINE double v_sum_double(vd x)
 {
-    double sum = 0;
-    for (int lane = 0; lane < VL / 2; lane++) sum += x[lane];
-    return sum;
+    for (int half = VL / 4; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) x[lane] += x[lane + half];
+    return x[0];
+}
+
+INLINE double v_sum(vf x)
+{
+    vf_pair pair = {.full = x};
+    return v_sum_double(__builtin_convertvector(pair.half[0], vd) +
+                        __builtin_convertvector(pair.half[1], vd));
+}
+
+/* Over four accumulators. */
+INLINE double v_sum4(const vf x[4])
+{
+    return v_sum((x[0] + x[1]) + (x[2] + x[3]));
 }
 
 /* x^2 in double, the two halves added: exact for all finite x. */
