@@ -52,10 +52,10 @@ int cli_open(cli *run, int argc, char **argv)
     } else
         run->json_file =
             open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* emptied when there is something to write */
-    run->json = json_create();
+    run->json = out_create();
     if (run->json_file < 0 || !run->out || !run->json) {
         const char *why = run->json ? strerror(errno) : "out of memory";
-        json_destroy(run->json);
+        out_destroy(run->json);
         run->json = NULL;
         return cli_fail(run, 1, "--json", "cannot write the JSON to %s: %s", path, why);
     }
@@ -80,7 +80,7 @@ static bool write_all(int file, const char *text)
 
 static bool write_json(cli *run)
 {
-    const char *text = json_text(run->json);
+    const char *text = out_text(run->json);
     if (!text) {
         errno = ENOMEM;
         return false;
@@ -109,7 +109,7 @@ int cli_close(cli *run, int code)
                 fprintf(stderr, "yoke: cannot write the JSON to %s: %s\n", run->json_path, strerror(errno));
             code = code ? code : 1;
         }
-        json_destroy(run->json);
+        out_destroy(run->json);
     }
     if (run->out && run->out != stdout) fclose(run->out);
     arguments_release(&run->arguments);

@@ -19,7 +19,7 @@ struct json {
     bool failed;
 };
 
-json *json_create(void)
+json *out_create(void)
 {
     json *document = calloc(1, sizeof *document);
     if (!document) return NULL;
@@ -32,7 +32,7 @@ json *json_create(void)
     return document;
 }
 
-void json_destroy(json *document)
+void out_destroy(json *document)
 {
     if (!document) return;
     if (document->stream) fclose(document->stream);
@@ -159,7 +159,7 @@ void put_null(json *document, const char *key)
     fputs("null", value(document, key));
 }
 
-const char *json_text(json *document)
+const char *out_text(json *document)
 {
     if (document->stream) {
         while (document->depth > 0) end(document);

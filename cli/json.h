@@ -10,8 +10,8 @@
 typedef struct json json;
 
 /* NULL when memory is out. */
-json *json_create(void);
-void json_destroy(json *document);
+json *out_create(void);
+void out_destroy(json *document);
 
 void put_begin_object(json *document, const char *key);
 void put_end_object(json *document);
@@ -27,6 +27,6 @@ void put_null(json *document, const char *key);
 
 /* Closes what is open and returns the text, owned by the document; NULL when memory was out. Nothing may be
  * written afterwards. */
-const char *json_text(json *document);
+const char *out_text(json *document);
 
 #endif

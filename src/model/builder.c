@@ -64,8 +64,8 @@ static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_
         const char *from = value->producer >= 0 && model->nodes[value->producer].layer >= 0
                                ? model->layers[model->nodes[value->producer].layer].name
                                : "the input";
-        char name[96];
-        snprintf(name, sizeof name, "%s%.60s", model->prefix, model->name);
+        char name[224];
+        snprintf(name, sizeof name, "%s%s", model->prefix, model->name);
         if (!model->name[0])
             snprintf(name, sizeof name, "%s%d", model->prefix, model->number);
         yki_graph_fail(model,
@@ -337,6 +337,7 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
         for (int i = 1; i <= 3; i++) model->nodes[model->nnodes - i].layer = layer;
     }
     YKI_TRY(yoke_model_status(model));
+    YKI_TRY(yki_graph_check_connected(model));
     model->finished = true;
     return YOKE_OK;
 }

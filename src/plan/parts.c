@@ -139,7 +139,6 @@ yoke_status yki_plan_parts(yki_plan *plan)
         return yki_fail_memory("a plan");
     if (model->nlayers == 0)
         return yki_fail(YOKE_INVALID, "the model has no layers");
-    YKI_TRY(yki_graph_check_connected(model));
     bool by_device = false;
     for (int i = 0; i < model->nlayers; i++) by_device |= model->layers[i].device >= 0;
     if (by_device && !plan->options.inference && !plan->options.one_part) {

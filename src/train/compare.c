@@ -63,7 +63,7 @@ static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_
     yki_size_print(moved, (double)report->moved_bytes_per_step);
     int n = report->ndevices, idle = (int)lround(100 * report->idle_fraction), simulated = (int)lround(100 * report->simulated_idle_fraction);
     double mbps = report->step_ms_median > 0 ? (double)report->moved_bytes_per_step / report->step_ms_median / 1e6 : 0;
-    char layout[200];
+    char layout[180];
     yoke_layout plain = row->layout;
     plain.threads = 0;
     plain.device_memory_bytes = 0;
@@ -143,7 +143,7 @@ static void refuse(yoke_compare_row *row, yoke_status status)
 {
     const yoke_error *error = yoke_error_get();
     row->status = status == YOKE_INVALID ? YOKE_ROW_REFUSED : status == YOKE_DOES_NOT_FIT ? YOKE_ROW_DOES_NOT_FIT : YOKE_ROW_FAILED;
-    snprintf(row->reason, sizeof row->reason, "%s%s%s", error->key, error->key[0] ? " " : "", error->message);
+    snprintf(row->reason, sizeof row->reason, "%s%s%.890s", error->key, error->key[0] ? " " : "", error->message);
     row->step_ms = row->samples_per_s = row->speedup = row->idle_fraction = row->max_loss_rel_diff = NAN;
     if (error->nwould_fit > 0)
         snprintf(row->limit, sizeof row->limit, "would fit: %s", error->would_fit[0]);

@@ -129,8 +129,8 @@ static yoke_status generate(const yoke_job *job, const char *folder, const char 
     if (spec.family == YOKE_FAMILY_LAYERS)
         return yki_fail(YOKE_INVALID, "%s holds a model of layers, which generates no text", folder);
     YKI_TRY(yki_config_read(folder, &spec));
-    int32_t *tokens;
-    int used;
+    int32_t *tokens = NULL;
+    int used = 0;
     YKI_TRY(read_prompt(prompt, spec.vocab, &tokens, &used));
     int32_t *grown = realloc(tokens, sizeof *tokens * (size_t)(used + count + 1));
     if (!grown) {
