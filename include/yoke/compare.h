@@ -8,7 +8,12 @@
 extern "C" {
 #endif
 
-typedef enum yoke_row_status { YOKE_ROW_OK, YOKE_ROW_REFUSED, YOKE_ROW_DOES_NOT_FIT, YOKE_ROW_FAILED } yoke_row_status;
+typedef enum yoke_row_status {
+    YOKE_ROW_OK,
+    YOKE_ROW_REFUSED,
+    YOKE_ROW_DOES_NOT_FIT,
+    YOKE_ROW_FAILED
+} yoke_row_status;
 
 typedef struct yoke_compare_row {
     char strategy[160]; /* single, data, model, pipeline, tensor, whole, or a layout's text */
@@ -30,13 +35,13 @@ typedef struct yoke_comparison {
     int64_t steps, warmup;
 } yoke_comparison;
 
-/* Runs the job under single, data, model, pipeline, tensor and whole, and under each of layouts[], `devices` devices
- * each (single: one with the same threads; whole: one with all cores). steps 0: the job's own, bounded for a short
- * run. Rows that cannot run say why; only faults of the job itself fail the call. progress may be NULL: told before each
- * row. Owns: the caller; yoke_comparison_destroy. */
+/* Runs the job under single, data, model, pipeline, tensor and whole, and under each of layouts[], `devices`
+ * devices each (single: one with the same threads; whole: one with all cores). steps 0: the job's own,
+ * bounded for a short run. Rows that cannot run say why; only faults of the job itself fail the call.
+ * progress may be NULL: told before each row. Owns: the caller; yoke_comparison_destroy. */
 YOKE_API yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const char *const *layouts,
-                                  int64_t steps, void (*progress)(void *context, const char *strategy), void *context,
-                                  yoke_comparison **comparison_out);
+                                  int64_t steps, void (*progress)(void *context, const char *strategy),
+                                  void *context, yoke_comparison **comparison_out);
 YOKE_API void yoke_comparison_destroy(yoke_comparison *comparison);
 
 typedef struct yoke_verify_tensor {
@@ -51,30 +56,32 @@ typedef struct yoke_verification {
     yoke_verify_tensor *tensors; /* worst first */
 } yoke_verification;
 
-/* Loss and every gradient of the first step under the job's layout against one device, or against the safetensors file
- * `against` (NULL: one device). write_gradients: a file to write the layout's gradients to (NULL: none). tolerance 0:
- * 1e-4, bf16 2e-2. A difference is no failure of the call: see passed. Owns: the caller; yoke_verification_destroy. */
+/* Loss and every gradient of the first step under the job's layout against one device, or against the
+ * safetensors file `against` (NULL: one device). write_gradients: a file to write the layout's gradients to
+ * (NULL: none). tolerance 0: 1e-4, bf16 2e-2. A difference is no failure of the call: see passed. Owns: the
+ * caller; yoke_verification_destroy. */
 YOKE_API yoke_status yoke_verify(const yoke_job *job, const char *against, const char *write_gradients,
                                  double tolerance, yoke_verification **verification_out);
 YOKE_API void yoke_verification_destroy(yoke_verification *verification);
 
 typedef struct yoke_generation {
-    char *text;  /* UTF-8 for text models; "" for models of other tokens */
+    char *text; /* UTF-8 for text models; "" for models of other tokens */
     int ntokens;
-    int32_t *tokens; /* those generated, without the prompt */
+    int32_t *tokens;         /* those generated, without the prompt */
     char stepped_from[1200]; /* the folder the weights came from */
 } yoke_generation;
 
-/* Text from a saved model: `tokens` more after the prompt (bytes as tokens). temperature 0: the likeliest each time;
- * top_k 0: no bound. Owns: the caller; yoke_generation_destroy. */
-YOKE_API yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature, int top_k,
-                                   uint64_t seed, yoke_generation **generation_out);
+/* Text from a saved model: `tokens` more after the prompt (bytes as tokens). temperature 0: the likeliest
+ * each time; top_k 0: no bound. Owns: the caller; yoke_generation_destroy. */
+YOKE_API yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature,
+                                   int top_k, uint64_t seed, yoke_generation **generation_out);
 YOKE_API void yoke_generation_destroy(yoke_generation *generation);
 
-/* Loss and accuracy of a saved model (DIR or a step's folder) or of a job (its `from` or first weights) on its held-out
- * share, on all its data where nothing is held out, or on the file `data` (NULL: the job's). */
-YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
-                               double *loss_out, double *accuracy_out, int64_t *samples_out);
+/* Loss and accuracy of a saved model (DIR or a step's folder) or of a job (its `from` or first weights) on
+ * its held-out share, on all its data where nothing is held out, or on the file `data` (NULL: the job's). */
+YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides,
+                               const char *data, double *loss_out, double *accuracy_out,
+                               int64_t *samples_out);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 /* Models: a graph of logical tensors, described once, without a word of how it is split.
  *
- * A builder keeps the first error it meets; later calls on it do nothing and return an invalid tensor, so that a model
- * can be written down in a row and checked once, with yoke_model_status. Shapes are those of one sample: the batch is
- * a dimension of its own that no call names. Builders are used by one thread at a time. */
+ * A builder keeps the first error it meets; later calls on it do nothing and return an invalid tensor, so
+ * that a model can be written down in a row and checked once, with yoke_model_status. Shapes are those of one
+ * sample: the batch is a dimension of its own that no call names. Builders are used by one thread at a time.
+ */
 #ifndef YOKE_MODEL_H
 #define YOKE_MODEL_H
 
@@ -50,12 +51,12 @@ YOKE_API void yoke_model_destroy(yoke_model *model);
 /* YOKE_OK, or the first error that building met; the record is set anew. */
 YOKE_API yoke_status yoke_model_status(const yoke_model *model);
 
-/* Layers made from here on belong to part `device`: the device-th of a replica's devices. A model in which no device
- * was named has one part, and the layout may split it. */
+/* Layers made from here on belong to part `device`: the device-th of a replica's devices. A model in which no
+ * device was named has one part, and the layout may split it. */
 YOKE_API void yoke_model_on(yoke_model *model, int device);
 
-/* Names the layers made from here on: parameters become "NAME.weight", "NAME.bias". Without a name a layer takes its
- * number, counted from 0 over all layers, as in PyTorch's nn.Sequential. The string is copied. */
+/* Names the layers made from here on: parameters become "NAME.weight", "NAME.bias". Without a name a layer
+ * takes its number, counted from 0 over all layers, as in PyTorch's nn.Sequential. The string is copied. */
 YOKE_API void yoke_model_name(yoke_model *model, const char *name);
 
 /* The samples. dims: shape of one sample of f32 values. */
@@ -66,8 +67,8 @@ YOKE_API yoke_tensor yoke_input_tokens(yoke_model *model, int64_t length);
 /* y = x W^T + b over the last dim: weight [out, in], bias [out]. First values uniform, +-1/sqrt(in). */
 YOKE_API yoke_tensor yoke_linear(yoke_model *model, yoke_tensor x, int64_t out, bool bias);
 /* x [C,H,W] -> [out,H',W']: weight [out, C, kernel, kernel]. */
-YOKE_API yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t kernel, int64_t stride,
-                                 int64_t padding, bool bias);
+YOKE_API yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t kernel,
+                                 int64_t stride, int64_t padding, bool bias);
 YOKE_API yoke_tensor yoke_maxpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride);
 YOKE_API yoke_tensor yoke_avgpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride);
 YOKE_API yoke_tensor yoke_flatten(yoke_model *model, yoke_tensor x);
@@ -83,15 +84,16 @@ YOKE_API yoke_tensor yoke_softmax(yoke_model *model, yoke_tensor x);
 YOKE_API yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p);
 /* Same shapes. */
 YOKE_API yoke_tensor yoke_add(yoke_model *model, yoke_tensor a, yoke_tensor b);
-/* The same values on part `device`: what `copy` moves. Every operator's inputs must be on its own part; one that is
- * not is refused by name. */
+/* The same values on part `device`: what `copy` moves. Every operator's inputs must be on its own part; one
+ * that is not is refused by name. */
 YOKE_API yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device);
 
 /* A whole GPT-2 from tokens to logits [T, vocab], with Hugging Face's tensor names and a tied head. */
 YOKE_API yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options);
 
-/* Ends the model: `output` is what predictions return and what `loss` compares with the targets. Cross-entropy:
- * output [..., classes], targets int32 [...]; mean squared error: targets of the output's shape, mean over elements. */
+/* Ends the model: `output` is what predictions return and what `loss` compares with the targets.
+ * Cross-entropy: output [..., classes], targets int32 [...]; mean squared error: targets of the output's
+ * shape, mean over elements. */
 YOKE_API yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss loss);
 
 /* What a finished model is made of. */

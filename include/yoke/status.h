@@ -1,7 +1,8 @@
 /* Status codes and the error record.
  *
- * Every fallible function returns a yoke_status; the sentence that explains it is written once, by the function that
- * first detects the fault, into a record that belongs to the calling thread. The library never prints and never exits. */
+ * Every fallible function returns a yoke_status; the sentence that explains it is written once, by the
+ * function that first detects the fault, into a record that belongs to the calling thread. The library never
+ * prints and never exits. */
 #ifndef YOKE_STATUS_H
 #define YOKE_STATUS_H
 
@@ -28,7 +29,8 @@ typedef enum yoke_status {
 #undef YOKE_STATUS_ENUM
 } yoke_status;
 
-/* What went wrong in the last public call of this thread that failed. Strings are empty where they do not apply. */
+/* What went wrong in the last public call of this thread that failed. Strings are empty where they do not
+ * apply. */
 typedef struct yoke_error {
     yoke_status status;
     char message[1024]; /* one sentence: what is wrong, where, what would be right */
@@ -36,7 +38,8 @@ typedef struct yoke_error {
     int line;           /* line in that file, counted from 1; 0: none */
     char key[128];      /* the key of the job or machine file, dotted */
     int rank;           /* the rank that detected it; -1: none */
-    int nwould_fit;     /* with YOKE_DOES_NOT_FIT: flags of `yoke train` that run in that memory, cheapest first */
+    int nwould_fit; /* with YOKE_DOES_NOT_FIT: flags of `yoke train` that run in that memory, cheapest first
+                     */
     char would_fit[8][160];
 } yoke_error;
 
@@ -46,7 +49,8 @@ YOKE_API int yoke_status_exit_code(yoke_status status);
 /* The name of a status, e.g. "DOES_NOT_FIT". Static storage. */
 YOKE_API const char *yoke_status_name(yoke_status status);
 
-/* The record of this thread's last failure. Never NULL; borrowed, valid until this thread's next failing call. */
+/* The record of this thread's last failure. Never NULL; borrowed, valid until this thread's next failing
+ * call. */
 YOKE_API const yoke_error *yoke_error_get(void);
 
 #ifdef __cplusplus

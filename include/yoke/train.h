@@ -1,5 +1,6 @@
-/* Training: a model, data and options under a layout. Making a trainer compiles the run and proves it: what cannot work
- * is refused before anything is allocated on a device, and the bytes of every device are known. */
+/* Training: a model, data and options under a layout. Making a trainer compiles the run and proves it: what
+ * cannot work is refused before anything is allocated on a device, and the bytes of every device are known.
+ */
 #ifndef YOKE_TRAIN_H
 #define YOKE_TRAIN_H
 
@@ -21,7 +22,7 @@ typedef struct yoke_bytes {
 } yoke_bytes;
 
 typedef struct yoke_device_report {
-    char name[24]; /* cpu:0 */
+    char name[24];            /* cpu:0 */
     int rank, dp, tp, pp, cp; /* the rank and its place in the mesh */
     int64_t predicted_peak_bytes, measured_peak_bytes;
     yoke_bytes bytes;
@@ -43,7 +44,7 @@ typedef struct yoke_step_report {
     int64_t steps; /* the total */
     double loss;   /* of this step's batch, before the update */
     double lr, gradient_norm;
-    double seconds; /* of this step */
+    double seconds;                     /* of this step */
     double samples_per_s, tokens_per_s; /* tokens_per_s 0 where samples are not sequences */
     double seconds_left;
     int64_t samples; /* in this step's batch */
@@ -53,7 +54,7 @@ typedef struct yoke_step_report {
 typedef struct yoke_run_report {
     int64_t steps_done; /* updates the weights have seen, of earlier runs too */
     double step_ms_median, samples_per_s, tokens_per_s; /* after the warm-up steps */
-    double idle_fraction;       /* over all devices */
+    double idle_fraction;                               /* over all devices */
     double simulated_idle_fraction; /* what the event simulator says of the same actions */
     int64_t moved_bytes_per_step, moved_dp, moved_tp, moved_pp, moved_cp;
     int ndevices;
@@ -63,35 +64,41 @@ typedef struct yoke_run_report {
 /* Called after every step on the thread that runs the trainer. */
 typedef void (*yoke_progress)(void *context, const yoke_step_report *report);
 
-/* Makes a trainer. model and data are borrowed until it is destroyed. Refusals: YOKE_INVALID (the layer or number at
- * fault), YOKE_DOES_NOT_FIT (device, layers, bytes short, flags that would fit). */
+/* Makes a trainer. model and data are borrowed until it is destroyed. Refusals: YOKE_INVALID (the layer or
+ * number at fault), YOKE_DOES_NOT_FIT (device, layers, bytes short, flags that would fit). */
 YOKE_API yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *model, yoke_data *data,
                                          const yoke_train_options *options, const yoke_layout *layout);
 /* The same from a job file: model and data are made, weights loaded; owned by the trainer. */
 YOKE_API yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job);
 YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 
-/* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody stops it
- * (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite; nothing was updated. */
-YOKE_API yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context);
+/* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
+ * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;
+ * nothing was updated. */
+YOKE_API yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress,
+                                      void *context);
 /* Asks the run to stop after the step under way. Any thread, and signal handlers. */
 YOKE_API void yoke_trainer_stop(yoke_trainer *trainer);
 
-/* Forward only: n samples' inputs (rows as the data has them) to n outputs (f32, the model's output shape). */
-YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *outputs);
+/* Forward only: n samples' inputs (rows as the data has them) to n outputs (f32, the model's output shape).
+ */
+YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs,
+                                          float *outputs);
 /* Mean loss and, for classes, accuracy (else NaN) over the samples held out, or over `data`'s where not NULL.
  * YOKE_INVALID where there are none. */
-YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out, double *accuracy_out,
-                                       int64_t *samples_out);
+YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out,
+                                       double *accuracy_out, int64_t *samples_out);
 
-/* Saves weights, optimizer state and position to DIR/step-N; *folder (1200 bytes, may be NULL) receives the name. */
+/* Saves weights, optimizer state and position to DIR/step-N; *folder (1200 bytes, may be NULL) receives the
+ * name. */
 YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder);
 /* Goes on from a saved folder or the newest complete step of DIR, which is only read. */
 YOKE_API yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir);
 
 YOKE_API yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out);
 /* The losses of this run's steps so far; borrowed. */
-YOKE_API const double *yoke_trainer_losses(const yoke_trainer *trainer, int64_t *first_step_out, int64_t *count_out);
+YOKE_API const double *yoke_trainer_losses(const yoke_trainer *trainer, int64_t *first_step_out,
+                                           int64_t *count_out);
 /* The schedule's text as the last step ran it, stage by stage (of the first replica); freed by the caller. */
 YOKE_API char *yoke_trainer_actions_run(const yoke_trainer *trainer);
 /* Every action of the last step, by start time; borrowed until the next run. */
@@ -104,7 +111,8 @@ YOKE_API int yoke_trainer_parameters(const yoke_trainer *trainer);
 YOKE_API const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out);
 YOKE_API yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values);
 
-/* Devices of this machine: names[i] "cpu:0" ..., memory in bytes, cores. Returns how many (at most `most` are written). */
+/* Devices of this machine: names[i] "cpu:0" ..., memory in bytes, cores. Returns how many (at most `most` are
+ * written). */
 typedef struct yoke_device_info {
     char name[24], model[96], instructions[32];
     int64_t memory_bytes;

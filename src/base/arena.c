@@ -36,8 +36,7 @@ char *yki_arena_copy(yki_arena *arena, const char *text)
 {
     size_t bytes = strlen(text) + 1;
     char *copy = yki_arena_alloc(arena, bytes);
-    if (copy)
-        memcpy(copy, text, bytes);
+    if (copy) memcpy(copy, text, bytes);
     return copy;
 }
 
@@ -62,15 +61,12 @@ void yki_arena_release(yki_arena *arena)
 
 void *yki_arena_grow(yki_arena *arena, void *data, int *capacity, int count, size_t bytes)
 {
-    if (count <= *capacity)
-        return data;
+    if (count <= *capacity) return data;
     int larger = *capacity ? *capacity : 8;
     while (larger < count) larger *= 2;
     void *copy = yki_arena_alloc(arena, (size_t)larger * bytes);
-    if (!copy)
-        return NULL;
-    if (data)
-        memcpy(copy, data, (size_t)*capacity * bytes);
+    if (!copy) return NULL;
+    if (data) memcpy(copy, data, (size_t)*capacity * bytes);
     *capacity = larger;
     return copy;
 }

@@ -10,8 +10,8 @@ typedef struct yki_arena {
     bool failed; /* an allocation failed; checked once, when a pass ends */
 } yki_arena;
 
-/* Zeroed memory, aligned for any type. Never NULL for sizes that fit what the system gives; when it gives nothing,
- * `failed` is set and NULL returned. */
+/* Zeroed memory, aligned for any type. Never NULL for sizes that fit what the system gives; when it gives
+ * nothing, `failed` is set and NULL returned. */
 void *yki_arena_alloc(yki_arena *arena, size_t bytes);
 char *yki_arena_copy(yki_arena *arena, const char *text);
 char *yki_arena_print(yki_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -20,7 +20,8 @@ void yki_arena_release(yki_arena *arena);
 /* Grows an array in an arena: `data` of *capacity entries of `bytes` becomes one of at least `count`. */
 void *yki_arena_grow(yki_arena *arena, void *data, int *capacity, int count, size_t bytes);
 
-/* Appends to `array` (fields NAME, nNAME, cNAME of *owner) and evaluates to a pointer to the new, zeroed entry, or NULL. */
+/* Appends to `array` (fields NAME, nNAME, cNAME of *owner) and evaluates to a pointer to the new, zeroed
+ * entry, or NULL. */
 #define YKI_APPEND(arena, owner, name)                                                                       \
     ((owner)->name = yki_arena_grow((arena), (owner)->name, &(owner)->c##name, (owner)->n##name + 1,         \
                                     sizeof *(owner)->name),                                                  \

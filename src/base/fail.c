@@ -13,7 +13,8 @@ int yoke_status_exit_code(yoke_status status)
 {
     switch (status) {
 #define YKI_CASE(name, exit_code, text)                                                                      \
-    case YOKE_##name: return exit_code;
+    case YOKE_##name:                                                                                        \
+        return exit_code;
         YOKE_STATUS_LIST(YKI_CASE)
 #undef YKI_CASE
     }
@@ -24,18 +25,28 @@ const char *yoke_status_name(yoke_status status)
 {
     switch (status) {
 #define YKI_CASE(name, exit_code, text)                                                                      \
-    case YOKE_##name: return #name;
+    case YOKE_##name:                                                                                        \
+        return #name;
         YOKE_STATUS_LIST(YKI_CASE)
 #undef YKI_CASE
     }
     return "UNKNOWN";
 }
 
-const yoke_error *yoke_error_get(void) { return &record; }
+const yoke_error *yoke_error_get(void)
+{
+    return &record;
+}
 
-yoke_error *yki_error_edit(void) { return &record; }
+yoke_error *yki_error_edit(void)
+{
+    return &record;
+}
 
-void yki_error_set(const yoke_error *other) { record = *other; }
+void yki_error_set(const yoke_error *other)
+{
+    record = *other;
+}
 
 static yoke_status fail(yoke_status status, const char *file, int line, const char *key, const char *format,
                         va_list arguments)
@@ -59,7 +70,8 @@ yoke_status yki_fail(yoke_status status, const char *format, ...)
     return status;
 }
 
-yoke_status yki_fail_at(yoke_status status, const char *file, int line, const char *key, const char *format, ...)
+yoke_status yki_fail_at(yoke_status status, const char *file, int line, const char *key, const char *format,
+                        ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -68,11 +80,15 @@ yoke_status yki_fail_at(yoke_status status, const char *file, int line, const ch
     return status;
 }
 
-yoke_status yki_fail_memory(const char *what) { return yki_fail(YOKE_SYSTEM, "out of memory for %s", what); }
+yoke_status yki_fail_memory(const char *what)
+{
+    return yki_fail(YOKE_SYSTEM, "out of memory for %s", what);
+}
 
 yoke_status yki_fail_errno(const char *verb, const char *path)
 {
     int number = errno;
     bool path_at_fault = number == ENOENT || number == ENOTDIR || number == EISDIR || number == EACCES;
-    return yki_fail(path_at_fault ? YOKE_INVALID : YOKE_SYSTEM, "cannot %s %s: %s", verb, path, strerror(number));
+    return yki_fail(path_at_fault ? YOKE_INVALID : YOKE_SYSTEM, "cannot %s %s: %s", verb, path,
+                    strerror(number));
 }

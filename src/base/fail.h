@@ -1,4 +1,5 @@
-/* Writing the error record. The function that first detects a fault calls yki_fail; callers only propagate. */
+/* Writing the error record. The function that first detects a fault calls yki_fail; callers only propagate.
+ */
 #ifndef YKI_BASE_FAIL_H
 #define YKI_BASE_FAIL_H
 
@@ -7,16 +8,16 @@
 /* Writes the record of this thread (file, line, key, flags cleared, rank -1) and returns `status`. */
 yoke_status yki_fail(yoke_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same, naming the input file and, where they apply, the line (0: none) and the dotted key ("": none). The message
- * itself should not repeat them: the command line prints "FILE:LINE: KEY: MESSAGE". */
-yoke_status yki_fail_at(yoke_status status, const char *file, int line, const char *key, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* The same, naming the input file and, where they apply, the line (0: none) and the dotted key ("": none).
+ * The message itself should not repeat them: the command line prints "FILE:LINE: KEY: MESSAGE". */
+yoke_status yki_fail_at(yoke_status status, const char *file, int line, const char *key, const char *format,
+                        ...) __attribute__((format(printf, 5, 6)));
 
 /* "out of memory", with what for. */
 yoke_status yki_fail_memory(const char *what);
 
-/* What errno means, with the file: "cannot open X: No such file or directory". YOKE_SYSTEM, or YOKE_INVALID where the
- * path itself is at fault (ENOENT, ENOTDIR, EISDIR, EACCES). */
+/* What errno means, with the file: "cannot open X: No such file or directory". YOKE_SYSTEM, or YOKE_INVALID
+ * where the path itself is at fault (ENOENT, ENOTDIR, EISDIR, EACCES). */
 yoke_status yki_fail_errno(const char *verb, const char *path);
 
 /* This thread's record, to change or to fill. */
@@ -29,8 +30,7 @@ void yki_error_set(const yoke_error *record);
 #define YKI_TRY(call)                                                                                        \
     do {                                                                                                     \
         yoke_status yki_status_ = (call);                                                                    \
-        if (yki_status_ != YOKE_OK)                                                                          \
-            return yki_status_;                                                                              \
+        if (yki_status_ != YOKE_OK) return yki_status_;                                                      \
     } while (0)
 
 #endif

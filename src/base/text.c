@@ -8,10 +8,8 @@
 
 static bool reserve(yki_text *text, size_t more)
 {
-    if (text->failed)
-        return false;
-    if (text->length + more + 1 <= text->capacity)
-        return true;
+    if (text->failed) return false;
+    if (text->length + more + 1 <= text->capacity) return true;
     size_t capacity = text->capacity ? text->capacity : 64;
     while (capacity < text->length + more + 1) capacity *= 2;
     char *data = realloc(text->data, capacity);
@@ -26,8 +24,7 @@ static bool reserve(yki_text *text, size_t more)
 
 void yki_text_append_bytes(yki_text *text, const char *bytes, size_t count)
 {
-    if (!reserve(text, count))
-        return;
+    if (!reserve(text, count)) return;
     memcpy(text->data + text->length, bytes, count);
     text->length += count;
     text->data[text->length] = '\0';
@@ -49,11 +46,9 @@ void yki_text_append(yki_text *text, const char *format, ...)
 
 char *yki_text_take(yki_text *text)
 {
-    if (!text->data)
-        yki_text_append_bytes(text, "", 0);
+    if (!text->data) yki_text_append_bytes(text, "", 0);
     char *data = text->failed ? NULL : text->data;
-    if (text->failed)
-        free(text->data);
+    if (text->failed) free(text->data);
     *text = (yki_text){0};
     return data;
 }
@@ -81,17 +76,14 @@ static int edit_distance(const char *a, const char *b)
     enum { LONGEST = 48 };
     int previous[LONGEST + 1], current[LONGEST + 1];
     int la = (int)strlen(a), lb = (int)strlen(b);
-    if (la > LONGEST || lb > LONGEST)
-        return LONGEST;
+    if (la > LONGEST || lb > LONGEST) return LONGEST;
     for (int j = 0; j <= lb; j++) previous[j] = j;
     for (int i = 1; i <= la; i++) {
         current[0] = i;
         for (int j = 1; j <= lb; j++) {
             int best = previous[j - 1] + (a[i - 1] != b[j - 1]);
-            if (previous[j] + 1 < best)
-                best = previous[j] + 1;
-            if (current[j - 1] + 1 < best)
-                best = current[j - 1] + 1;
+            if (previous[j] + 1 < best) best = previous[j] + 1;
+            if (current[j - 1] + 1 < best) best = current[j - 1] + 1;
             current[j] = best;
         }
         memcpy(previous, current, sizeof previous);

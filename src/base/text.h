@@ -1,5 +1,5 @@
-/* A growing string. Invariant: data is NULL or ends with '\0' at data[length]; after a failed allocation `failed` is set
- * and further appends do nothing. */
+/* A growing string. Invariant: data is NULL or ends with '\0' at data[length]; after a failed allocation
+ * `failed` is set and further appends do nothing. */
 #ifndef YKI_BASE_TEXT_H
 #define YKI_BASE_TEXT_H
 

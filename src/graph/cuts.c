@@ -1,6 +1,7 @@
-/* How a cut along an axis passes through each operator: which states it wants of its inputs, which its outputs have.
- * A linear layer on whole rows is cut by its outputs (column-parallel, after Shoeybi et al., Megatron-LM, 2019); on rows
- * that are cut already it is cut by its inputs (row-parallel), and leaves a sum to be taken. */
+/* How a cut along an axis passes through each operator: which states it wants of its inputs, which its
+ * outputs have. A linear layer on whole rows is cut by its outputs (column-parallel, after Shoeybi et al.,
+ * Megatron-LM, 2019); on rows that are cut already it is cut by its inputs (row-parallel), and leaves a sum
+ * to be taken. */
 #include <stdio.h>
 
 #include "base/fail.h"
@@ -46,7 +47,9 @@ yoke_status yki_cut_linear(yki_cut_query *query)
         return YOKE_OK;
     }
     if (!query->free[1] && query->in[1].dim != 0)
-        return yki_fail(YOKE_INVALID, "layer '%s' shares a weight that is cut by its inputs elsewhere: tensor parallelism cannot cut it both ways",
+        return yki_fail(YOKE_INVALID,
+                        "layer '%s' shares a weight that is cut by its inputs elsewhere: tensor parallelism "
+                        "cannot cut it both ways",
                         layer_name(query));
     query->in[0] = YKI_SPEC_REPLICATED;
     query->in[1] = yki_spec_sharded(0, node->sections, node->unit);
@@ -65,8 +68,7 @@ yoke_status yki_cut_conv2d(yki_cut_query *query)
 /* the output is cut as the first input is */
 yoke_status yki_cut_follow(yki_cut_query *query)
 {
-    if (query->in[0].state == YKI_PARTIAL)
-        query->in[0] = YKI_SPEC_REPLICATED;
+    if (query->in[0].state == YKI_PARTIAL) query->in[0] = YKI_SPEC_REPLICATED;
     bool image = query->node->op == YKI_KERNEL_MAXPOOL2D || query->node->op == YKI_KERNEL_AVGPOOL2D;
     if (image && query->in[0].state == YKI_SHARDED && query->in[0].dim != 0)
         query->in[0] = YKI_SPEC_REPLICATED;
@@ -91,8 +93,7 @@ yoke_status yki_cut_flatten(yki_cut_query *query)
 yoke_status yki_cut_embed(yki_cut_query *query)
 {
     bool rows = query->node->sections == 0;
-    if (!query->free[1])
-        rows = query->in[1].dim == 0;
+    if (!query->free[1]) rows = query->in[1].dim == 0;
     query->in[0] = YKI_SPEC_REPLICATED;
     query->in[1] = yki_spec_sharded(rows ? 0 : 1, 1, 1);
     query->out[0] = rows ? YKI_SPEC_PARTIAL : yki_spec_sharded(input(query, 0)->ndim, 1, 1);
@@ -113,7 +114,8 @@ yoke_status yki_cut_attention(yki_cut_query *query)
     int64_t heads = query->node->attr.global, width = input(query, 0)->dims[1] / 3 / heads;
     if (heads % query->ranks)
         return yki_fail(YOKE_INVALID,
-                        "layer '%s' has %lld attention heads, which tensor parallelism over %d devices cannot divide; choose a tp that divides the heads",
+                        "layer '%s' has %lld attention heads, which tensor parallelism over %d devices "
+                        "cannot divide; choose a tp that divides the heads",
                         layer_name(query), (long long)heads, query->ranks);
     if (!sharded_last(query, 0) || query->in[0].sections != 3 || query->in[0].unit != width) {
         replicate(query);
@@ -152,8 +154,7 @@ yoke_status yki_cut_xent_loss(yki_cut_query *query)
     yki_spec logits = query->in[2];
     bool cut = sharded_last(query, 2);
     replicate(query);
-    if (cut)
-        query->in[2] = logits;
+    if (cut) query->in[2] = logits;
     return YOKE_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Gradients: what each operator of the forward pass puts into the backward pass. Where an operator has weights, the
- * gradient of its input is emitted first: it is what the stage before waits for. */
+/* Gradients: what each operator of the forward pass puts into the backward pass. Where an operator has
+ * weights, the gradient of its input is emitted first: it is what the stage before waits for. */
 #include "graph/op_rules.h"
 
 static int emit(yki_grad_context *c, int op, int nin, const int *in, int like)
@@ -10,21 +10,17 @@ static int emit(yki_grad_context *c, int op, int nin, const int *in, int like)
 void yki_gradient_linear(yki_grad_context *c)
 {
     int dy = c->dout(c, 0), x = c->in(c, 0), w = c->in(c, 1);
-    if (c->wanted(c, 0))
-        c->give(c, 0, emit(c, YKI_KERNEL_LINEAR_DX, 2, (int[]){dy, w}, x));
+    if (c->wanted(c, 0)) c->give(c, 0, emit(c, YKI_KERNEL_LINEAR_DX, 2, (int[]){dy, w}, x));
     c->emit_parameter(c, YKI_KERNEL_LINEAR_DW, 2, (int[]){x, dy}, 1, -1);
-    if (c->in(c, 2) >= 0)
-        c->emit_parameter(c, YKI_KERNEL_BIAS_GRAD, 1, (int[]){dy}, 2, -1);
+    if (c->in(c, 2) >= 0) c->emit_parameter(c, YKI_KERNEL_BIAS_GRAD, 1, (int[]){dy}, 2, -1);
 }
 
 void yki_gradient_conv2d(yki_grad_context *c)
 {
     int dy = c->dout(c, 0), x = c->in(c, 0), w = c->in(c, 1);
-    if (c->wanted(c, 0))
-        c->give(c, 0, emit(c, YKI_KERNEL_CONV2D_DX, 2, (int[]){dy, w}, x));
+    if (c->wanted(c, 0)) c->give(c, 0, emit(c, YKI_KERNEL_CONV2D_DX, 2, (int[]){dy, w}, x));
     c->emit_parameter(c, YKI_KERNEL_CONV2D_DW, 2, (int[]){x, dy}, 1, -1);
-    if (c->in(c, 2) >= 0)
-        c->emit_parameter(c, YKI_KERNEL_CONV2D_BIAS_GRAD, 1, (int[]){dy}, 2, -1);
+    if (c->in(c, 2) >= 0) c->emit_parameter(c, YKI_KERNEL_CONV2D_BIAS_GRAD, 1, (int[]){dy}, 2, -1);
 }
 
 void yki_gradient_maxpool2d(yki_grad_context *c)

@@ -17,8 +17,7 @@ int64_t yki_value_elems(const yki_value *value)
 
 void yki_graph_fail(yoke_model *model, const char *format, ...)
 {
-    if (model->error.status != YOKE_OK)
-        return;
+    if (model->error.status != YOKE_OK) return;
     char message[sizeof model->error.message];
     va_list arguments;
     va_start(arguments, format);
@@ -45,11 +44,10 @@ int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim,
     return model->nvalues - 1;
 }
 
-int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in, int64_t sections,
-                       int64_t unit)
+int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in,
+                       int64_t sections, int64_t unit)
 {
-    if (model->error.status != YOKE_OK)
-        return -1;
+    if (model->error.status != YOKE_OK) return -1;
     if (model->finished) {
         yki_graph_fail(model, "the model is finished: %s cannot be added to it", yki_op(op)->name);
         return -1;
@@ -60,8 +58,7 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
         return -1;
     }
     node->op = op;
-    if (attr)
-        node->attr = *attr;
+    if (attr) node->attr = *attr;
     node->nin = nin;
     memcpy(node->in, in, (size_t)nin * sizeof *in);
     node->layer = model->nlayers - 1;
@@ -79,8 +76,7 @@ int yki_graph_node(yoke_model *model, int op, const yki_attr *attr, int nin, con
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale)
 {
-    if (model->error.status != YOKE_OK)
-        return -1;
+    if (model->error.status != YOKE_OK) return -1;
     yki_parameter *parameter = YKI_APPEND(&model->arena, model, parameters);
     int64_t kept[YOKE_MAX_DIMS];
     for (int i = 0; i < ndim; i++) kept[i] = dims[transposed ? ndim - 1 - i : i];
@@ -89,8 +85,12 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
         yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
         return -1;
     }
-    *parameter = (yki_parameter){.name = yki_arena_copy(&model->arena, name), .ndim = ndim, .transposed = transposed,
-                                 .init = init, .init_scale = init_scale, .value = value};
+    *parameter = (yki_parameter){.name = yki_arena_copy(&model->arena, name),
+                                 .ndim = ndim,
+                                 .transposed = transposed,
+                                 .init = init,
+                                 .init_scale = init_scale,
+                                 .value = value};
     memcpy(parameter->dims, dims, (size_t)ndim * sizeof *dims);
     model->values[value].producer = -1;
     model->values[value].parameter = model->nparameters - 1;
@@ -106,9 +106,9 @@ const char *yki_graph_layer(yoke_model *model, bool cut)
     }
     char number[24];
     snprintf(number, sizeof number, "%d", model->number);
-    if (model->name[0] == '\0')
-        model->number++;
-    layer->name = yki_arena_print(&model->arena, "%s%s", model->prefix, model->name[0] ? model->name : number);
+    if (model->name[0] == '\0') model->number++;
+    layer->name =
+        yki_arena_print(&model->arena, "%s%s", model->prefix, model->name[0] ? model->name : number);
     layer->device = model->device;
     layer->cut = cut;
     model->name[0] = '\0';
@@ -121,16 +121,14 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
     yki_arena arena = {0};
     bool *used = yki_arena_alloc(&arena, (size_t)model->nvalues + 1);
     bool *fed = yki_arena_alloc(&arena, (size_t)model->nvalues + 1);
-    if (arena.failed)
-        return yki_fail_memory("the check of a model");
+    if (arena.failed) return yki_fail_memory("the check of a model");
     used[model->output] = true;
     for (int i = model->nnodes - 1; i >= 0; i--) {
         const yki_node *node = &model->nodes[i];
         bool needed = yki_op(node->op)->root;
         for (int k = 0; k < node->nout; k++) needed |= used[node->out[k]];
         for (int k = 0; k < node->nin && needed; k++)
-            if (node->in[k] >= 0)
-                used[node->in[k]] = true;
+            if (node->in[k] >= 0) used[node->in[k]] = true;
     }
     yoke_status status = YOKE_OK;
     for (int i = 0; i < model->nnodes && status == YOKE_OK; i++) {
@@ -144,13 +142,14 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
             needed |= used[node->out[k]];
         }
         char part[32] = "";
-        if (device >= 0)
-            snprintf(part, sizeof part, " on device %d", device);
+        if (device >= 0) snprintf(part, sizeof part, " on device %d", device);
         if (!needed && node->op != YKI_OP_TARGET)
-            status = yki_fail(YOKE_INVALID, "layer '%s'%s is not connected: nothing that the loss needs uses its output",
+            status = yki_fail(YOKE_INVALID,
+                              "layer '%s'%s is not connected: nothing that the loss needs uses its output",
                               name, part);
         else if (!reached)
-            status = yki_fail(YOKE_INVALID, "layer '%s'%s is not connected: no sample reaches it", name, part);
+            status =
+                yki_fail(YOKE_INVALID, "layer '%s'%s is not connected: no sample reaches it", name, part);
     }
     yki_arena_release(&arena);
     return status;

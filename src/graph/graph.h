@@ -1,8 +1,8 @@
-/* The graph: logical tensors and operators of a model's forward pass. Shapes are global; nothing here knows a layout.
- * Operators are named by the kernel that computes them, so that one table (ops.h) describes both.
+/* The graph: logical tensors and operators of a model's forward pass. Shapes are global; nothing here knows a
+ * layout. Operators are named by the kernel that computes them, so that one table (ops.h) describes both.
  *
- * Invariants: nodes stand in the order in which they were made, which is a topological one; a value has one producer;
- * parameters have none. Everything lives in the model's arena. */
+ * Invariants: nodes stand in the order in which they were made, which is a topological one; a value has one
+ * producer; parameters have none. Everything lives in the model's arena. */
 #ifndef YKI_GRAPH_GRAPH_H
 #define YKI_GRAPH_GRAPH_H
 
@@ -47,7 +47,8 @@ typedef struct yki_parameter {
     const char *name;
     int ndim;
     int64_t dims[YOKE_MAX_DIMS]; /* as in files */
-    bool transposed; /* kept as [dims[1], dims[0]] in memory: products read rows of one output (docs/performance.md) */
+    bool transposed;             /* kept as [dims[1], dims[0]] in memory: products read rows of one output
+                                    (docs/performance.md) */
     yki_init init;
     double init_scale; /* uniform: +-scale; normal: standard deviation */
     int value;
@@ -59,8 +60,8 @@ typedef struct yki_node {
     int nin, in[YKI_MAX_INPUTS]; /* values; -1: an absent operand */
     int nout, out[YKI_MAX_OUTPUTS];
     int layer;
-    /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole heads).
-     * EMBED: sections 0 where the table is cut by rows. */
+    /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole
+     * heads). EMBED: sections 0 where the table is cut by rows. */
     int64_t sections, unit;
 } yki_node;
 
@@ -96,18 +97,19 @@ struct yoke_model {
 /* Elements of a value: of one sample where it is per sample. */
 int64_t yki_value_elems(const yki_value *value);
 
-/* Building, without layers and names: a node with its inputs; outputs are inferred by the operator's descriptor.
- * Returns the first output's value, or -1 with the model's error set. */
+/* Building, without layers and names: a node with its inputs; outputs are inferred by the operator's
+ * descriptor. Returns the first output's value, or -1 with the model's error set. */
 int yki_graph_node(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in);
 /* As above, with how outputs may be cut. */
-int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in, int64_t sections,
-                       int64_t unit);
+int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in,
+                       int64_t sections, int64_t unit);
 /* A parameter's value. dims as in files. */
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale);
 /* A new value produced by the node under construction. */
 int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim, const int64_t *dims);
-/* Starts a layer: its name is prefix + name, or prefix + number. Nodes made until the next one belong to it. */
+/* Starts a layer: its name is prefix + name, or prefix + number. Nodes made until the next one belong to it.
+ */
 const char *yki_graph_layer(yoke_model *model, bool cut);
 /* Sets the model's error unless it has one. */
 void yki_graph_fail(yoke_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));

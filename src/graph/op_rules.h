@@ -1,4 +1,5 @@
-/* What the descriptors of ops.c are made of: shape inference, cuts and gradients, one function an operator. */
+/* What the descriptors of ops.c are made of: shape inference, cuts and gradients, one function an operator.
+ */
 #ifndef YKI_GRAPH_OP_RULES_H
 #define YKI_GRAPH_OP_RULES_H
 

@@ -1,4 +1,5 @@
-/* The table of operators: one row each. Kernels of the backward pass have rows too, for how they see memory. */
+/* The table of operators: one row each. Kernels of the backward pass have rows too, for how they see memory.
+ */
 #include "graph/ops.h"
 
 #include "graph/op_rules.h"
@@ -32,21 +33,26 @@ static double attention_flops(const yki_launch *launch)
 #define FLAT  .view = YKI_VIEW_FLAT
 
 static const yki_op_info ops[YKI_OP_COUNT] = {
-    [YKI_KERNEL_LINEAR] = {"linear", yki_infer_linear, yki_cut_linear, yki_gradient_linear, product_flops, ROWS},
+    [YKI_KERNEL_LINEAR] = {"linear", yki_infer_linear, yki_cut_linear, yki_gradient_linear, product_flops,
+                           ROWS},
     [YKI_KERNEL_LINEAR_DX] = {"linear.dx", .flops = product_flops, ROWS},
     [YKI_KERNEL_LINEAR_DW] = {"linear.dw", .flops = product_flops, ROWS},
     [YKI_KERNEL_BIAS_GRAD] = {"bias.grad", ROWS},
-    [YKI_KERNEL_CONV2D] = {"conv2d", yki_infer_conv2d, yki_cut_conv2d, yki_gradient_conv2d, conv_flops, WHOLE},
+    [YKI_KERNEL_CONV2D] = {"conv2d", yki_infer_conv2d, yki_cut_conv2d, yki_gradient_conv2d, conv_flops,
+                           WHOLE},
     [YKI_KERNEL_CONV2D_DX] = {"conv2d.dx", .flops = conv_flops, WHOLE},
     [YKI_KERNEL_CONV2D_DW] = {"conv2d.dw", .flops = conv_flops, WHOLE},
     [YKI_KERNEL_CONV2D_BIAS_GRAD] = {"conv2d.bias.grad", WHOLE},
-    [YKI_KERNEL_MAXPOOL2D] = {"maxpool2d", yki_infer_maxpool2d, yki_cut_follow, yki_gradient_maxpool2d, NULL, WHOLE},
+    [YKI_KERNEL_MAXPOOL2D] = {"maxpool2d", yki_infer_maxpool2d, yki_cut_follow, yki_gradient_maxpool2d, NULL,
+                              WHOLE},
     [YKI_KERNEL_MAXPOOL2D_GRAD] = {"maxpool2d.grad", WHOLE},
-    [YKI_KERNEL_AVGPOOL2D] = {"avgpool2d", yki_infer_avgpool2d, yki_cut_follow, yki_gradient_avgpool2d, WHOLE},
+    [YKI_KERNEL_AVGPOOL2D] = {"avgpool2d", yki_infer_avgpool2d, yki_cut_follow, yki_gradient_avgpool2d,
+                              WHOLE},
     [YKI_KERNEL_AVGPOOL2D_GRAD] = {"avgpool2d.grad", WHOLE},
     [YKI_KERNEL_EMBED] = {"embedding", yki_infer_embed, yki_cut_embed, yki_gradient_embed, ROWS},
     [YKI_KERNEL_EMBED_GRAD] = {"embedding.grad", ROWS},
-    [YKI_KERNEL_POSITION] = {"position", yki_infer_same, NULL, yki_gradient_position, WHOLE, .in_place = true},
+    [YKI_KERNEL_POSITION] = {"position", yki_infer_same, NULL, yki_gradient_position, WHOLE,
+                             .in_place = true},
     [YKI_KERNEL_POSITION_GRAD] = {"position.grad", WHOLE},
     [YKI_KERNEL_LAYERNORM] = {"layernorm", yki_infer_layernorm, NULL, yki_gradient_layernorm, ROWS},
     [YKI_KERNEL_LAYERNORM_DX] = {"layernorm.dx", ROWS},
@@ -54,20 +60,23 @@ static const yki_op_info ops[YKI_OP_COUNT] = {
     [YKI_KERNEL_RMSNORM] = {"rmsnorm", yki_infer_rmsnorm, NULL, yki_gradient_rmsnorm, ROWS},
     [YKI_KERNEL_RMSNORM_DX] = {"rmsnorm.dx", ROWS},
     [YKI_KERNEL_RMSNORM_DW] = {"rmsnorm.dw", ROWS},
-    [YKI_KERNEL_ACTIVATE] = {"activation", yki_infer_same, yki_cut_follow, yki_gradient_activate, FLAT, .in_place = true},
+    [YKI_KERNEL_ACTIVATE] = {"activation", yki_infer_same, yki_cut_follow, yki_gradient_activate, FLAT,
+                             .in_place = true},
     [YKI_KERNEL_ACTIVATE_GRAD] = {"activation.grad", FLAT, .in_place = true},
     [YKI_KERNEL_SOFTMAX] = {"softmax", yki_infer_same, NULL, yki_gradient_softmax, ROWS, .in_place = true},
     [YKI_KERNEL_SOFTMAX_GRAD] = {"softmax.grad", ROWS, .in_place = true},
-    [YKI_KERNEL_DROPOUT] = {"dropout", yki_infer_same, yki_cut_follow, yki_gradient_dropout, FLAT, .in_place = true},
+    [YKI_KERNEL_DROPOUT] = {"dropout", yki_infer_same, yki_cut_follow, yki_gradient_dropout, FLAT,
+                            .in_place = true},
     [YKI_KERNEL_ADD] = {"add", yki_infer_same, yki_cut_add, yki_gradient_add, FLAT, .in_place = true},
     [YKI_KERNEL_CAST] = {"cast", FLAT},
     [YKI_KERNEL_COPY_SLICE] = {"slice", FLAT},
-    [YKI_KERNEL_ATTENTION] = {"attention", yki_infer_attention, yki_cut_attention, yki_gradient_attention, attention_flops, WHOLE},
+    [YKI_KERNEL_ATTENTION] = {"attention", yki_infer_attention, yki_cut_attention, yki_gradient_attention,
+                              attention_flops, WHOLE},
     [YKI_KERNEL_ATTENTION_GRAD] = {"attention.grad", .flops = attention_flops, WHOLE},
     [YKI_KERNEL_XENT_MAX] = {"cross_entropy.max", yki_infer_row_statistic, yki_cut_xent_max, ROWS},
     [YKI_KERNEL_XENT_SUM] = {"cross_entropy.sum", yki_infer_xent_sum, yki_cut_xent_sum, ROWS},
-    [YKI_KERNEL_XENT_LOSS] = {"cross_entropy", yki_infer_xent_loss, yki_cut_xent_loss, yki_gradient_xent_loss, ROWS,
-                              .kernel_inputs = 2, .root = true},
+    [YKI_KERNEL_XENT_LOSS] = {"cross_entropy", yki_infer_xent_loss, yki_cut_xent_loss, yki_gradient_xent_loss,
+                              ROWS, .kernel_inputs = 2, .root = true},
     [YKI_KERNEL_XENT_GRAD] = {"cross_entropy.grad", ROWS, .in_place = true},
     [YKI_KERNEL_MSE_LOSS] = {"mse", yki_infer_nothing, yki_cut_mse, yki_gradient_mse, FLAT, .root = true},
     [YKI_KERNEL_MSE_GRAD] = {"mse.grad", FLAT, .in_place = true},
@@ -87,4 +96,7 @@ static const yki_op_info ops[YKI_OP_COUNT] = {
     [YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL] = {"all_to_all", FLAT},
 };
 
-const yki_op_info *yki_op(int op) { return &ops[op]; }
+const yki_op_info *yki_op(int op)
+{
+    return &ops[op];
+}

@@ -4,7 +4,8 @@
 
 #include "graph/graph.h"
 
-/* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in units. */
+/* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in
+ * units. */
 typedef struct yki_spec {
     yki_state state;
     int dim;
@@ -13,7 +14,7 @@ typedef struct yki_spec {
 } yki_spec;
 
 #define YKI_SPEC_REPLICATED ((yki_spec){.state = YKI_REPLICATED})
-#define YKI_SPEC_PARTIAL ((yki_spec){.state = YKI_PARTIAL, .reduction = YKI_SUM})
+#define YKI_SPEC_PARTIAL    ((yki_spec){.state = YKI_PARTIAL, .reduction = YKI_SUM})
 
 static inline yki_spec yki_spec_sharded(int dim, int64_t sections, int64_t unit)
 {
@@ -23,15 +24,22 @@ static inline yki_spec yki_spec_sharded(int dim, int64_t sections, int64_t unit)
 bool yki_spec_equal(yki_spec a, yki_spec b);
 
 /* n over k: the first n mod k get one more. */
-static inline int64_t yki_share(int64_t n, int k, int i) { return n / k + (i < n % k); }
-static inline int64_t yki_share_start(int64_t n, int k, int i) { return n / k * i + (i < n % k ? i : n % k); }
+static inline int64_t yki_share(int64_t n, int k, int i)
+{
+    return n / k + (i < n % k);
+}
+static inline int64_t yki_share_start(int64_t n, int k, int i)
+{
+    return n / k * i + (i < n % k ? i : n % k);
+}
 
-/* Elements of a dim of `size` that rank i of k holds under a spec, and the first of them (in each section). */
+/* Elements of a dim of `size` that rank i of k holds under a spec, and the first of them (in each section).
+ */
 int64_t yki_spec_share(yki_spec spec, int64_t size, int k, int i);
 int64_t yki_spec_start(yki_spec spec, int64_t size, int k, int i);
 
-/* A question to an operator's rule: given the states of its inputs along an axis of `ranks`, which states does it want
- * (rewritten in place), and which do its outputs have? Parameters not placed yet are `free`. */
+/* A question to an operator's rule: given the states of its inputs along an axis of `ranks`, which states
+ * does it want (rewritten in place), and which do its outputs have? Parameters not placed yet are `free`. */
 typedef struct yki_cut_query {
     const yoke_model *model;
     const yki_node *node;
@@ -41,13 +49,13 @@ typedef struct yki_cut_query {
     yki_spec out[YKI_MAX_OUTPUTS];
 } yki_cut_query;
 
-/* Builds the backward pass of one node of a placed graph; implemented by plan/grad.c. Handles are values of that graph;
- * -1 is none. */
+/* Builds the backward pass of one node of a placed graph; implemented by plan/grad.c. Handles are values of
+ * that graph; -1 is none. */
 typedef struct yki_grad_context yki_grad_context;
 struct yki_grad_context {
-    int (*in)(yki_grad_context *context, int i);   /* the node's input */
-    int (*out)(yki_grad_context *context, int i);  /* its output */
-    int (*dout)(yki_grad_context *context, int i); /* the gradient of its output; -1: none */
+    int (*in)(yki_grad_context *context, int i);      /* the node's input */
+    int (*out)(yki_grad_context *context, int i);     /* its output */
+    int (*dout)(yki_grad_context *context, int i);    /* the gradient of its output; -1: none */
     bool (*wanted)(yki_grad_context *context, int i); /* does input i need a gradient? */
     const yki_attr *attr;
     /* Emits a node: op over inputs; the new value has the shape and role of value `like`. */
@@ -81,9 +89,11 @@ double yki_launch_flops(const yki_launch *launch);
 double yki_launch_bytes(const yki_launch *launch);
 
 /* The view that a kernel is given of a tensor of these dims, n samples of it (per_sample) or itself. */
-yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim, const int64_t *dims);
+yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim,
+                     const int64_t *dims);
 
-/* The descriptor of an operator; every op that a model may hold has one, backward kernels a name and a view. */
+/* The descriptor of an operator; every op that a model may hold has one, backward kernels a name and a view.
+ */
 const yki_op_info *yki_op(int op);
 
 #endif

@@ -5,26 +5,24 @@
 
 bool yki_spec_equal(yki_spec a, yki_spec b)
 {
-    if (a.state != b.state)
-        return false;
+    if (a.state != b.state) return false;
     return a.state != YKI_SHARDED || (a.dim == b.dim && a.sections == b.sections && a.unit == b.unit);
 }
 
 int64_t yki_spec_share(yki_spec spec, int64_t size, int k, int i)
 {
-    if (spec.state != YKI_SHARDED)
-        return size;
+    if (spec.state != YKI_SHARDED) return size;
     return yki_share(size / spec.sections / spec.unit, k, i) * spec.unit * spec.sections;
 }
 
 int64_t yki_spec_start(yki_spec spec, int64_t size, int k, int i)
 {
-    if (spec.state != YKI_SHARDED)
-        return 0;
+    if (spec.state != YKI_SHARDED) return 0;
     return yki_share_start(size / spec.sections / spec.unit, k, i) * spec.unit;
 }
 
-yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim, const int64_t *dims)
+yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim,
+                     const int64_t *dims)
 {
     yki_view view = {.dtype = dtype};
     int64_t elems = per_sample ? n : 1;
@@ -39,8 +37,7 @@ yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64
         view.dims[0] = rows;
         view.dims[1] = last;
     } else {
-        if (per_sample)
-            view.dims[view.ndim++] = n;
+        if (per_sample) view.dims[view.ndim++] = n;
         for (int i = 0; i < ndim; i++) view.dims[view.ndim++] = dims[i];
     }
     return view;
@@ -49,8 +46,7 @@ yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64
 double yki_launch_flops(const yki_launch *launch)
 {
     const yki_op_info *info = yki_op((int)launch->kernel);
-    if (info->flops)
-        return info->flops(launch);
+    if (info->flops) return info->flops(launch);
     double elems = 0;
     for (int i = 0; i < launch->nviews; i++) elems += (double)yki_view_elems(&launch->views[i]);
     return elems;

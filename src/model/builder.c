@@ -1,8 +1,8 @@
 /* The public model builder: layers as a person writes them, over the graph. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <math.h>
 
 #include "base/fail.h"
 #include "model/model.h"
@@ -10,8 +10,7 @@
 yoke_status yoke_model_create(yoke_model **model_out)
 {
     yoke_model *model = calloc(1, sizeof *model);
-    if (!model)
-        return yki_fail_memory("a model");
+    if (!model) return yki_fail_memory("a model");
     model->device = YKI_NO_DEVICE;
     model->input = model->target = model->output = -1;
     *model_out = model;
@@ -20,16 +19,14 @@ yoke_status yoke_model_create(yoke_model **model_out)
 
 void yoke_model_destroy(yoke_model *model)
 {
-    if (!model)
-        return;
+    if (!model) return;
     yki_arena_release(&model->arena);
     free(model);
 }
 
 yoke_status yoke_model_status(const yoke_model *model)
 {
-    if (model->error.status != YOKE_OK)
-        yki_error_set(&model->error);
+    if (model->error.status != YOKE_OK) yki_error_set(&model->error);
     return model->error.status;
 }
 
@@ -41,22 +38,28 @@ void yoke_model_on(yoke_model *model, int device)
     }
     for (int i = 0; i < model->nlayers && model->device == YKI_NO_DEVICE; i++) model->layers[i].device = 0;
     for (int i = 0; i < model->nvalues && model->device == YKI_NO_DEVICE; i++)
-        if (model->values[i].device == YKI_NO_DEVICE)
-            model->values[i].device = 0;
+        if (model->values[i].device == YKI_NO_DEVICE) model->values[i].device = 0;
     model->device = device;
 }
 
-void yoke_model_name(yoke_model *model, const char *name) { snprintf(model->name, sizeof model->name, "%s", name); }
+void yoke_model_name(yoke_model *model, const char *name)
+{
+    snprintf(model->name, sizeof model->name, "%s", name);
+}
 
-static yoke_tensor tensor(int value) { return (yoke_tensor){value}; }
+static yoke_tensor tensor(int value)
+{
+    return (yoke_tensor){value};
+}
 
-/* Whether a layer may take x: it is a tensor of this model, on the current part. kind names the layer in the sentence. */
+/* Whether a layer may take x: it is a tensor of this model, on the current part. kind names the layer in the
+ * sentence. */
 static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
 {
-    if (model->error.status != YOKE_OK)
-        return false;
+    if (model->error.status != YOKE_OK) return false;
     if (x.index < 0 || x.index >= model->nvalues) {
-        yki_graph_fail(model, "%s number %d is given a tensor that is none of this model's", kind, model->nlayers);
+        yki_graph_fail(model, "%s number %d is given a tensor that is none of this model's", kind,
+                       model->nlayers);
         return false;
     }
     const yki_value *value = &model->values[x.index];
@@ -66,16 +69,16 @@ static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_
                                : "the input";
         char name[224];
         snprintf(name, sizeof name, "%s%s", model->prefix, model->name);
-        if (!model->name[0])
-            snprintf(name, sizeof name, "%s%d", model->prefix, model->number);
+        if (!model->name[0]) snprintf(name, sizeof name, "%s%d", model->prefix, model->number);
         yki_graph_fail(model,
-                       "%s '%s' is on device %d, but its input, the output of '%s', is on device %d; move it there with yoke_move",
+                       "%s '%s' is on device %d, but its input, the output of '%s', is on device %d; move it "
+                       "there with yoke_move",
                        kind, name, model->device, from, value->device);
         return false;
     }
     if (value->ndim < least_ndim) {
-        yki_graph_fail(model, "%s '%s%d' wants samples of shape %s, and is given %d dimension%s", kind, model->prefix,
-                       model->number, shape, value->ndim, value->ndim == 1 ? "" : "s");
+        yki_graph_fail(model, "%s '%s%d' wants samples of shape %s, and is given %d dimension%s", kind,
+                       model->prefix, model->number, shape, value->ndim, value->ndim == 1 ? "" : "s");
         return false;
     }
     return true;
@@ -84,10 +87,9 @@ static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_
 /* Refuses a count below `least`. */
 static bool counts(yoke_model *model, const char *kind, const char *what, int64_t count, int64_t least)
 {
-    if (count >= least && count <= (INT64_C(1) << 40))
-        return true;
-    yki_graph_fail(model, "%s '%s%d': %s is %lld, and must be at least %lld", kind, model->prefix, model->number, what,
-                   (long long)count, (long long)least);
+    if (count >= least && count <= (INT64_C(1) << 40)) return true;
+    yki_graph_fail(model, "%s '%s%d': %s is %lld, and must be at least %lld", kind, model->prefix,
+                   model->number, what, (long long)count, (long long)least);
     return false;
 }
 
@@ -100,8 +102,7 @@ static int source(yoke_model *model, int op, yki_role role, int ndim, const int6
         yki_node *node = &model->nodes[model->nnodes - 1];
         node->out[node->nout++] = value;
         node->layer = -1;
-        if (value >= 0)
-            model->values[value].device = YKI_ANY_DEVICE;
+        if (value >= 0) model->values[value].device = YKI_ANY_DEVICE;
     }
     return value;
 }
@@ -110,26 +111,24 @@ yoke_tensor yoke_input(yoke_model *model, int ndim, const int64_t *dims)
 {
     if (ndim < 1 || ndim > YOKE_MAX_DIMS - 2)
         yki_graph_fail(model, "a sample has %d dimensions; it may have 1 to %d", ndim, YOKE_MAX_DIMS - 2);
-    for (int i = 0; i < ndim && model->error.status == YOKE_OK; i++) counts(model, "input", "a dimension", dims[i], 1);
-    if (model->input >= 0)
-        yki_graph_fail(model, "a model has one input");
+    for (int i = 0; i < ndim && model->error.status == YOKE_OK; i++)
+        counts(model, "input", "a dimension", dims[i], 1);
+    if (model->input >= 0) yki_graph_fail(model, "a model has one input");
     return tensor(model->input = source(model, YKI_OP_INPUT, YKI_ROLE_ACTIVATION, ndim, dims));
 }
 
 yoke_tensor yoke_input_tokens(yoke_model *model, int64_t length)
 {
     counts(model, "input", "the length", length, 1);
-    if (model->input >= 0)
-        yki_graph_fail(model, "a model has one input");
+    if (model->input >= 0) yki_graph_fail(model, "a model has one input");
     model->input = source(model, YKI_OP_INPUT, YKI_ROLE_INDEX, 1, &length);
     model->is_sequence = true;
-    if (model->input >= 0)
-        model->values[model->input].per_row = true;
+    if (model->input >= 0) model->values[model->input].per_row = true;
     return tensor(model->input);
 }
 
-static int parameter(yoke_model *model, const char *layer, const char *name, int ndim, const int64_t *dims, yki_init init,
-                     double scale)
+static int parameter(yoke_model *model, const char *layer, const char *name, int ndim, const int64_t *dims,
+                     yki_init init, double scale)
 {
     char full[160];
     snprintf(full, sizeof full, "%.120s.%s", layer, name);
@@ -145,13 +144,12 @@ yoke_tensor yoke_linear(yoke_model *model, yoke_tensor x, int64_t out, bool bias
     double scale = 1 / sqrt((double)dims[1]);
     const char *name = yki_graph_layer(model, true);
     int in[3] = {x.index, parameter(model, name, "weight", 2, dims, YKI_INIT_UNIFORM, scale), -1};
-    if (bias)
-        in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
+    if (bias) in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
     return tensor(yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, in));
 }
 
-yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
-                        bool bias)
+yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t kernel, int64_t stride,
+                        int64_t padding, bool bias)
 {
     const char *kind = "conv2d layer";
     if (!takes(model, x, kind, 3, "[channels, height, width]") || !counts(model, kind, "out", out, 1) ||
@@ -161,28 +159,31 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
     const yki_value *value = &model->values[x.index];
     for (int i = 1; i < 3; i++)
         if (value->dims[i] + 2 * padding < kernel)
-            yki_graph_fail(model, "conv2d layer '%s%d': a kernel of %lld does not fit images of %lld x %lld with padding %lld",
-                           model->prefix, model->number, (long long)kernel, (long long)value->dims[1],
-                           (long long)value->dims[2], (long long)padding);
+            yki_graph_fail(
+                model,
+                "conv2d layer '%s%d': a kernel of %lld does not fit images of %lld x %lld with padding %lld",
+                model->prefix, model->number, (long long)kernel, (long long)value->dims[1],
+                (long long)value->dims[2], (long long)padding);
     int64_t dims[4] = {out, value->dims[0], kernel, kernel};
     double scale = 1 / sqrt((double)(dims[1] * kernel * kernel));
     yki_attr attr = {.kernel = kernel, .stride = stride, .padding = padding};
     const char *name = yki_graph_layer(model, true);
     int in[3] = {x.index, parameter(model, name, "weight", 4, dims, YKI_INIT_UNIFORM, scale), -1};
-    if (bias)
-        in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
+    if (bias) in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
     return tensor(yki_graph_node(model, YKI_KERNEL_CONV2D, &attr, 3, in));
 }
 
-static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride, int op, const char *kind)
+static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride, int op,
+                        const char *kind)
 {
     if (!takes(model, x, kind, 3, "[channels, height, width]") || !counts(model, kind, "kernel", kernel, 1) ||
         !counts(model, kind, "stride", stride, 1))
         return tensor(-1);
     const yki_value *value = &model->values[x.index];
     if (value->dims[1] < kernel || value->dims[2] < kernel)
-        yki_graph_fail(model, "%s '%s%d': a kernel of %lld does not fit images of %lld x %lld", kind, model->prefix,
-                       model->number, (long long)kernel, (long long)value->dims[1], (long long)value->dims[2]);
+        yki_graph_fail(model, "%s '%s%d': a kernel of %lld does not fit images of %lld x %lld", kind,
+                       model->prefix, model->number, (long long)kernel, (long long)value->dims[1],
+                       (long long)value->dims[2]);
     yki_attr attr = {.kernel = kernel, .stride = stride};
     yki_graph_layer(model, true);
     return tensor(yki_graph_node(model, op, &attr, 1, &x.index));
@@ -200,8 +201,7 @@ yoke_tensor yoke_avgpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int
 
 yoke_tensor yoke_flatten(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "flatten layer", 1, "[...]"))
-        return tensor(-1);
+    if (!takes(model, x, "flatten layer", 1, "[...]")) return tensor(-1);
     yki_graph_layer(model, true);
     return tensor(yki_graph_node(model, YKI_OP_RESHAPE, NULL, 1, &x.index));
 }
@@ -212,7 +212,8 @@ yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t rows, int
         !counts(model, "embedding", "out", out, 1))
         return tensor(-1);
     if (model->values[ids.index].role != YKI_ROLE_INDEX) {
-        yki_graph_fail(model, "embedding '%s%d' is given numbers, not token ids", model->prefix, model->number);
+        yki_graph_fail(model, "embedding '%s%d' is given numbers, not token ids", model->prefix,
+                       model->number);
         return tensor(-1);
     }
     int64_t dims[2] = {rows, out};
@@ -223,8 +224,7 @@ yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t rows, int
 
 yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps)
 {
-    if (!takes(model, x, "layernorm", 1, "[..., width]"))
-        return tensor(-1);
+    if (!takes(model, x, "layernorm", 1, "[..., width]")) return tensor(-1);
     const yki_value *value = &model->values[x.index];
     int64_t width = value->dims[value->ndim - 1];
     yki_attr attr = {.eps = eps > 0 ? eps : 1e-5};
@@ -236,8 +236,7 @@ yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps)
 
 yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
 {
-    if (!takes(model, x, "rmsnorm", 1, "[..., width]"))
-        return tensor(-1);
+    if (!takes(model, x, "rmsnorm", 1, "[..., width]")) return tensor(-1);
     const yki_value *value = &model->values[x.index];
     int64_t width = value->dims[value->ndim - 1];
     yki_attr attr = {.eps = eps > 0 ? eps : 1e-6};
@@ -248,8 +247,7 @@ yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
 
 yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind)
 {
-    if (!takes(model, x, "activation", 1, "[...]"))
-        return tensor(-1);
+    if (!takes(model, x, "activation", 1, "[...]")) return tensor(-1);
     yki_attr attr = {.activation = kind};
     yki_graph_layer(model, true);
     return tensor(yki_graph_node(model, YKI_KERNEL_ACTIVATE, &attr, 1, &x.index));
@@ -257,18 +255,17 @@ yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind
 
 yoke_tensor yoke_softmax(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "softmax", 1, "[...]"))
-        return tensor(-1);
+    if (!takes(model, x, "softmax", 1, "[...]")) return tensor(-1);
     yki_graph_layer(model, true);
     return tensor(yki_graph_node(model, YKI_KERNEL_SOFTMAX, NULL, 1, &x.index));
 }
 
 yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p)
 {
-    if (!takes(model, x, "dropout", 1, "[...]"))
-        return tensor(-1);
+    if (!takes(model, x, "dropout", 1, "[...]")) return tensor(-1);
     if (!(p >= 0 && p < 1)) {
-        yki_graph_fail(model, "dropout '%s%d': p is %g, and must be at least 0 and below 1", model->prefix, model->number, p);
+        yki_graph_fail(model, "dropout '%s%d': p is %g, and must be at least 0 and below 1", model->prefix,
+                       model->number, p);
         return tensor(-1);
     }
     const char *name = yki_graph_layer(model, true);
@@ -277,11 +274,11 @@ yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p)
 
 yoke_tensor yoke_add(yoke_model *model, yoke_tensor a, yoke_tensor b)
 {
-    if (!takes(model, a, "sum", 1, "[...]") || !takes(model, b, "sum", 1, "[...]"))
-        return tensor(-1);
+    if (!takes(model, a, "sum", 1, "[...]") || !takes(model, b, "sum", 1, "[...]")) return tensor(-1);
     const yki_value *x = &model->values[a.index], *y = &model->values[b.index];
     if (x->ndim != y->ndim || memcmp(x->dims, y->dims, (size_t)x->ndim * sizeof *x->dims) != 0) {
-        yki_graph_fail(model, "sum '%s%d': the shapes of its two inputs differ", model->prefix, model->number);
+        yki_graph_fail(model, "sum '%s%d': the shapes of its two inputs differ", model->prefix,
+                       model->number);
         return tensor(-1);
     }
     yki_graph_layer(model, true);
@@ -291,8 +288,7 @@ yoke_tensor yoke_add(yoke_model *model, yoke_tensor a, yoke_tensor b)
 
 yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device)
 {
-    if (model->error.status != YOKE_OK || x.index < 0 || x.index >= model->nvalues)
-        return tensor(-1);
+    if (model->error.status != YOKE_OK || x.index < 0 || x.index >= model->nvalues) return tensor(-1);
     int from = model->device;
     yoke_model_on(model, device);
     if (model->error.status != YOKE_OK || model->values[x.index].device == YKI_ANY_DEVICE ||
@@ -309,30 +305,26 @@ yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device)
 yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss loss)
 {
     YKI_TRY(yoke_model_status(model));
-    if (model->finished)
-        return yki_fail(YOKE_INVALID, "the model is finished already");
+    if (model->finished) return yki_fail(YOKE_INVALID, "the model is finished already");
     if (output.index < 0 || output.index >= model->nvalues || model->values[output.index].producer < 0)
         return yki_fail(YOKE_INVALID, "the model's output is no layer's");
-    if (model->input < 0)
-        return yki_fail(YOKE_INVALID, "the model has no input");
+    if (model->input < 0) return yki_fail(YOKE_INVALID, "the model has no input");
     yki_value y = model->values[output.index];
-    if (y.device != YKI_ANY_DEVICE)
-        model->device = y.device;
+    if (y.device != YKI_ANY_DEVICE) model->device = y.device;
     model->output = output.index;
     model->loss = loss;
     int layer = model->nodes[y.producer].layer;
-    if (layer < 0)
-        return yki_fail(YOKE_INVALID, "the model has no layers");
+    if (layer < 0) return yki_fail(YOKE_INVALID, "the model has no layers");
     if (loss == YOKE_MSE) {
         model->target = source(model, YKI_OP_TARGET, YKI_ROLE_STATISTIC, y.ndim, y.dims);
         yki_graph_node(model, YKI_KERNEL_MSE_LOSS, NULL, 2, (int[]){output.index, model->target});
         model->nodes[model->nnodes - 1].layer = layer;
     } else {
         model->target = source(model, YKI_OP_TARGET, YKI_ROLE_INDEX, y.ndim - 1, y.dims);
-        if (model->target >= 0)
-            model->values[model->target].per_row = true;
+        if (model->target >= 0) model->values[model->target].per_row = true;
         int max = yki_graph_node(model, YKI_KERNEL_XENT_MAX, NULL, 1, &output.index);
-        int sum = yki_graph_node(model, YKI_KERNEL_XENT_SUM, NULL, 3, (int[]){output.index, model->target, max});
+        int sum =
+            yki_graph_node(model, YKI_KERNEL_XENT_SUM, NULL, 3, (int[]){output.index, model->target, max});
         yki_graph_node(model, YKI_KERNEL_XENT_LOSS, NULL, 4, (int[]){max, sum, output.index, model->target});
         for (int i = 1; i <= 3; i++) model->nodes[model->nnodes - i].layer = layer;
     }
@@ -345,14 +337,14 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
 int64_t yoke_model_parameters(const yoke_model *model)
 {
     int64_t elems = 0;
-    for (int i = 0; i < model->nparameters; i++) elems += yki_value_elems(&model->values[model->parameters[i].value]);
+    for (int i = 0; i < model->nparameters; i++)
+        elems += yki_value_elems(&model->values[model->parameters[i].value]);
     return elems;
 }
 
 int yoke_model_output_dims(const yoke_model *model, int64_t dims[YOKE_MAX_DIMS])
 {
-    if (model->output < 0)
-        return 0;
+    if (model->output < 0) return 0;
     const yki_value *value = &model->values[model->output];
     memcpy(dims, value->dims, sizeof value->dims);
     return value->ndim;
@@ -360,9 +352,7 @@ int yoke_model_output_dims(const yoke_model *model, int64_t dims[YOKE_MAX_DIMS])
 
 const char *yoke_model_layer(const yoke_model *model, int i, int *device_out)
 {
-    if (i < 0 || i >= model->nlayers)
-        return NULL;
-    if (device_out)
-        *device_out = model->layers[i].device < 0 ? 0 : model->layers[i].device;
+    if (i < 0 || i >= model->nlayers) return NULL;
+    if (device_out) *device_out = model->layers[i].device < 0 ? 0 : model->layers[i].device;
     return model->layers[i].name;
 }

@@ -25,40 +25,49 @@ static yoke_tensor residual(yoke_model *model, const yoke_layer *spec, yoke_tens
     if (model->error.status == YOKE_OK) {
         const yki_value *a = &model->values[x.index], *b = &model->values[y.index];
         if (a->ndim != b->ndim || memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) != 0)
-            yki_graph_fail(model, "residual '%s%s': its layers change the shape, so their output cannot be added to their input",
+            yki_graph_fail(model,
+                           "residual '%s%s': its layers change the shape, so their output cannot be added to "
+                           "their input",
                            prefix, name);
         else if (model->device >= 0)
             x = yoke_move(model, x, model->device);
     }
     yoke_model_name(model, name);
     y = yoke_add(model, x, y);
-    if (model->nlayers > first + 1)
-        model->layers[model->nlayers - 1].cut = false;
+    if (model->nlayers > first + 1) model->layers[model->nlayers - 1].cut = false;
     return y;
 }
 
 static yoke_tensor layer(yoke_model *model, const yoke_layer *spec, yoke_tensor x)
 {
-    if (model->error.status != YOKE_OK)
-        return x;
-    if (spec->device >= 0)
-        yoke_model_on(model, spec->device);
-    if (model->device >= 0)
-        x = yoke_move(model, x, model->device);
+    if (model->error.status != YOKE_OK) return x;
+    if (spec->device >= 0) yoke_model_on(model, spec->device);
+    if (model->device >= 0) x = yoke_move(model, x, model->device);
     switch (spec->type) {
-    case YOKE_LAYER_LINEAR: return yoke_linear(model, x, spec->out, spec->bias);
+    case YOKE_LAYER_LINEAR:
+        return yoke_linear(model, x, spec->out, spec->bias);
     case YOKE_LAYER_CONV2D:
         return yoke_conv2d(model, x, spec->out, spec->kernel, spec->stride, spec->padding, spec->bias);
-    case YOKE_LAYER_MAXPOOL2D: return yoke_maxpool2d(model, x, spec->kernel, spec->stride);
-    case YOKE_LAYER_AVGPOOL2D: return yoke_avgpool2d(model, x, spec->kernel, spec->stride);
-    case YOKE_LAYER_FLATTEN: return yoke_flatten(model, x);
-    case YOKE_LAYER_EMBEDDING: return yoke_embedding(model, x, spec->rows, spec->out);
-    case YOKE_LAYER_LAYERNORM: return yoke_layernorm(model, x, spec->eps);
-    case YOKE_LAYER_RMSNORM: return yoke_rmsnorm(model, x, spec->eps);
-    case YOKE_LAYER_ACTIVATION: return yoke_activate(model, x, spec->activation);
-    case YOKE_LAYER_SOFTMAX: return yoke_softmax(model, x);
-    case YOKE_LAYER_DROPOUT: return yoke_dropout(model, x, spec->p);
-    case YOKE_LAYER_RESIDUAL: return residual(model, spec, x);
+    case YOKE_LAYER_MAXPOOL2D:
+        return yoke_maxpool2d(model, x, spec->kernel, spec->stride);
+    case YOKE_LAYER_AVGPOOL2D:
+        return yoke_avgpool2d(model, x, spec->kernel, spec->stride);
+    case YOKE_LAYER_FLATTEN:
+        return yoke_flatten(model, x);
+    case YOKE_LAYER_EMBEDDING:
+        return yoke_embedding(model, x, spec->rows, spec->out);
+    case YOKE_LAYER_LAYERNORM:
+        return yoke_layernorm(model, x, spec->eps);
+    case YOKE_LAYER_RMSNORM:
+        return yoke_rmsnorm(model, x, spec->eps);
+    case YOKE_LAYER_ACTIVATION:
+        return yoke_activate(model, x, spec->activation);
+    case YOKE_LAYER_SOFTMAX:
+        return yoke_softmax(model, x);
+    case YOKE_LAYER_DROPOUT:
+        return yoke_dropout(model, x, spec->p);
+    case YOKE_LAYER_RESIDUAL:
+        return residual(model, spec, x);
     }
     return x;
 }
@@ -66,8 +75,7 @@ static yoke_tensor layer(yoke_model *model, const yoke_layer *spec, yoke_tensor 
 static bool names_devices(const yoke_layer *layers, int count)
 {
     for (int i = 0; i < count; i++)
-        if (layers[i].device >= 0 || names_devices(layers[i].layers, layers[i].nlayers))
-            return true;
+        if (layers[i].device >= 0 || names_devices(layers[i].layers, layers[i].nlayers)) return true;
     return false;
 }
 
@@ -78,8 +86,7 @@ static yoke_tensor row_of_layers(yoke_model *model, const yoke_job *job)
     bool tokens = spec->nlayers > 0 && spec->layers[0].type == YOKE_LAYER_EMBEDDING;
     yoke_tensor x = tokens && spec->input_ndim == 1 ? yoke_input_tokens(model, spec->input[0])
                                                     : yoke_input(model, spec->input_ndim, spec->input);
-    if (names_devices(spec->layers, spec->nlayers))
-        yoke_model_on(model, 0);
+    if (names_devices(spec->layers, spec->nlayers)) yoke_model_on(model, 0);
     for (int i = 0; i < spec->nlayers; i++) {
         x = layer(model, &spec->layers[i], x);
         if (model->error.status != YOKE_OK && model->error.line == 0) {
@@ -100,16 +107,20 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
     if (spec->family == YOKE_FAMILY_LAYERS) {
         output = row_of_layers(model, job);
     } else if (spec->family == YOKE_FAMILY_GPT2) {
-        yoke_gpt2_options options = {.layers = spec->depth, .heads = spec->heads, .width = spec->width,
-                                     .context = spec->context, .vocab = spec->vocab, .sequence = job->train.sequence,
-                                     .dropout = spec->dropout, .norm_eps = spec->norm_eps};
+        yoke_gpt2_options options = {.layers = spec->depth,
+                                     .heads = spec->heads,
+                                     .width = spec->width,
+                                     .context = spec->context,
+                                     .vocab = spec->vocab,
+                                     .sequence = job->train.sequence,
+                                     .dropout = spec->dropout,
+                                     .norm_eps = spec->norm_eps};
         output = yoke_gpt2(model, &options);
     } else {
         yki_graph_fail(model, "family llama is not built by this version; gpt2 and layers are");
     }
     yoke_status status = yoke_model_status(model);
-    if (status == YOKE_OK)
-        status = yoke_model_finish(model, output, job->train.loss);
+    if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
         yoke_model_destroy(model);

@@ -1,6 +1,7 @@
-/* GPT-2: learnt positions, pre-norm blocks, GELU by tanh, tied head. Names and shapes are Hugging Face's: products are
- * stored [in, out] in files and kept [out, in] in memory. Source: Radford et al., Language Models are Unsupervised
- * Multitask Learners, 2019. A layer is what a pipeline may cut before: the embedding, each block, the head. */
+/* GPT-2: learnt positions, pre-norm blocks, GELU by tanh, tied head. Names and shapes are Hugging Face's:
+ * products are stored [in, out] in files and kept [out, in] in memory. Source: Radford et al., Language
+ * Models are Unsupervised Multitask Learners, 2019. A layer is what a pipeline may cut before: the embedding,
+ * each block, the head. */
 #include <math.h>
 #include <stdio.h>
 
@@ -19,16 +20,16 @@ typedef struct builder {
     char prefix[32];
 } builder;
 
-static int parameter(builder *b, const char *name, int ndim, const int64_t *dims, bool transposed, yki_init init,
-                     double scale)
+static int parameter(builder *b, const char *name, int ndim, const int64_t *dims, bool transposed,
+                     yki_init init, double scale)
 {
     char full[96];
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
     return yki_graph_parameter(b->model, full, ndim, dims, transposed, init, scale);
 }
 
-static int product(builder *b, int x, const char *name, int64_t in, int64_t out, double scale, int64_t sections,
-                   int64_t unit)
+static int product(builder *b, int x, const char *name, int64_t in, int64_t out, double scale,
+                   int64_t sections, int64_t unit)
 {
     char weight[64], bias[64];
     snprintf(weight, sizeof weight, "%s.weight", name);
@@ -89,14 +90,14 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
         if (counts[i] < 1 || counts[i] > (1 << 28))
             yki_graph_fail(model, "gpt2: %s is %lld, and must be at least 1", names[i], (long long)counts[i]);
     if (model->error.status == YOKE_OK && o->width % o->heads)
-        yki_graph_fail(model, "gpt2: a width of %lld does not divide into %lld heads", (long long)o->width, (long long)o->heads);
+        yki_graph_fail(model, "gpt2: a width of %lld does not divide into %lld heads", (long long)o->width,
+                       (long long)o->heads);
     if (o->sequence > o->context)
-        yki_graph_fail(model, "gpt2: a sequence of %lld tokens is longer than the context of %lld", (long long)o->sequence,
-                       (long long)o->context);
+        yki_graph_fail(model, "gpt2: a sequence of %lld tokens is longer than the context of %lld",
+                       (long long)o->sequence, (long long)o->context);
     if (!(o->dropout >= 0 && o->dropout < 1))
         yki_graph_fail(model, "gpt2: dropout is %g, and must be at least 0 and below 1", o->dropout);
-    if (model->error.status != YOKE_OK)
-        return (yoke_tensor){-1};
+    if (model->error.status != YOKE_OK) return (yoke_tensor){-1};
 
     builder b = {.model = model, .options = options};
     yoke_tensor ids = yoke_input_tokens(model, o->sequence);

@@ -11,7 +11,8 @@ enum { YKI_NO_DEVICE = -1, YKI_ANY_DEVICE = -2 };
 /* Dropout on value x; `name` keys its random numbers. */
 int yki_model_dropout(yoke_model *model, int x, double p, const char *name);
 
-/* Builds the model that a job describes: all but finishing. Sets the model's error; `file` and lines are named in it. */
+/* Builds the model that a job describes: all but finishing. Sets the model's error; `file` and lines are
+ * named in it. */
 yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out);
 
 #endif

@@ -1,5 +1,5 @@
-/* check: what a device cannot hold, named with its layers. (What layouts cannot do is refused by the pass that meets it:
- * parts.c, the operators' cuts, the schedule's checker.) */
+/* check: what a device cannot hold, named with its layers. (What layouts cannot do is refused by the pass
+ * that meets it: parts.c, the operators' cuts, the schedule's checker.) */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +14,13 @@ void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size
     text[0] = '\0';
     for (int i = 0, end; i < model->nlayers && length < size - 1; i = end) {
         end = i + 1;
-        if (plan->stage_of[plan->part_of_layer[i]] != stage)
-            continue;
+        if (plan->stage_of[plan->part_of_layer[i]] != stage) continue;
         while (end < model->nlayers && plan->part_of_layer[end] == plan->part_of_layer[i]) end++;
         const char *first = model->layers[i].name, *last = model->layers[end - 1].name;
-        int n = end == i + 1 ? snprintf(text + length, (size_t)(size - length), "%s%s", length ? ", " : "", first)
-                             : snprintf(text + length, (size_t)(size - length), "%s%s .. %s", length ? ", " : "", first, last);
+        int n = end == i + 1
+                    ? snprintf(text + length, (size_t)(size - length), "%s%s", length ? ", " : "", first)
+                    : snprintf(text + length, (size_t)(size - length), "%s%s .. %s", length ? ", " : "",
+                               first, last);
         length += n;
     }
 }
@@ -28,24 +29,27 @@ yoke_status yki_plan_check(yki_plan *plan)
 {
     const yki_plan_options *options = &plan->options;
     int64_t most = options->device_memory_bytes;
-    if (most <= 0)
-        return YOKE_OK;
+    if (most <= 0) return YOKE_OK;
     for (int rank = 0; rank < plan->mesh.nranks; rank++) {
         const yki_program *program = yki_plan_program(plan, rank);
-        if (program->total_bytes <= most)
-            continue;
-        char layers[96], wanted[24], has[24], missing[24], weights[24], gradients[24], state[24], activations[24], rest[24];
+        if (program->total_bytes <= most) continue;
+        char layers[96], wanted[24], has[24], missing[24], weights[24], gradients[24], state[24],
+            activations[24], rest[24];
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);
         int device = options->layout.ndevices > rank ? options->layout.devices[rank] : rank;
         const yoke_bytes *b = &program->bytes;
-        return yki_fail(YOKE_DOES_NOT_FIT,
-                        "cpu:%d%s holds layers %s and would need %s (%lld bytes), but may use %s (%lld bytes): %s (%lld bytes) short; weights %s, gradients %s, optimizer %s, activations %s, movement and workspace %s",
-                        device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers, yki_size_print(wanted, (double)program->total_bytes),
-                        (long long)program->total_bytes, yki_size_print(has, (double)most), (long long)most,
-                        yki_size_print(missing, (double)(program->total_bytes - most)), (long long)(program->total_bytes - most),
-                        yki_size_print(weights, (double)b->weights), yki_size_print(gradients, (double)b->gradients),
-                        yki_size_print(state, (double)b->optimizer), yki_size_print(activations, (double)b->activations),
-                        yki_size_print(rest, (double)(b->movement + b->workspace)));
+        return yki_fail(
+            YOKE_DOES_NOT_FIT,
+            "cpu:%d%s holds layers %s and would need %s (%lld bytes), but may use %s (%lld bytes): %s (%lld "
+            "bytes) short; weights %s, gradients %s, optimizer %s, activations %s, movement and workspace %s",
+            device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
+            yki_size_print(wanted, (double)program->total_bytes), (long long)program->total_bytes,
+            yki_size_print(has, (double)most), (long long)most,
+            yki_size_print(missing, (double)(program->total_bytes - most)),
+            (long long)(program->total_bytes - most), yki_size_print(weights, (double)b->weights),
+            yki_size_print(gradients, (double)b->gradients), yki_size_print(state, (double)b->optimizer),
+            yki_size_print(activations, (double)b->activations),
+            yki_size_print(rest, (double)(b->movement + b->workspace)));
     }
     return YOKE_OK;
 }

@@ -1,6 +1,7 @@
-/* grad: reverse mode over each placed part, movements included. A value with several uses has its gradients added in the
- * order met; a value that went to other parts has theirs added too. Nodes are tagged B (needed for the gradient of the
- * part's input, and all that leads to a weight's) or W (weights' gradients themselves). */
+/* grad: reverse mode over each placed part, movements included. A value with several uses has its gradients
+ * added in the order met; a value that went to other parts has theirs added too. Nodes are tagged B (needed
+ * for the gradient of the part's input, and all that leads to a weight's) or W (weights' gradients
+ * themselves). */
 #include <string.h>
 
 #include "base/fail.h"
@@ -10,14 +11,26 @@ typedef struct part_grad {
     yki_grad_context context; /* first: callbacks get its address */
     yki_plan *plan;
     yki_placed *placed;
-    int *gradient; /* of each value of the forward pass; -1 */
+    int *gradient;           /* of each value of the forward pass; -1 */
     yki_placed_node current; /* a copy: the array of nodes may move */
 } part_grad;
 
-static part_grad *self(yki_grad_context *context) { return (part_grad *)context; }
-static int node_in(yki_grad_context *c, int i) { return self(c)->current.in[i]; }
-static int node_out(yki_grad_context *c, int i) { return self(c)->current.out[i]; }
-static int node_dout(yki_grad_context *c, int i) { return self(c)->gradient[self(c)->current.out[i]]; }
+static part_grad *self(yki_grad_context *context)
+{
+    return (part_grad *)context;
+}
+static int node_in(yki_grad_context *c, int i)
+{
+    return self(c)->current.in[i];
+}
+static int node_out(yki_grad_context *c, int i)
+{
+    return self(c)->current.out[i];
+}
+static int node_dout(yki_grad_context *c, int i)
+{
+    return self(c)->gradient[self(c)->current.out[i]];
+}
 
 static bool wanted(yki_grad_context *c, int i)
 {
@@ -38,9 +51,9 @@ static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, cons
 {
     part_grad *g = self(c);
     int value = new_value(g, like);
-    yki_placed_node *node = value >= 0 ? yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer) : NULL;
-    if (!node)
-        return -1;
+    yki_placed_node *node =
+        value >= 0 ? yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer) : NULL;
+    if (!node) return -1;
     node->attr = *attr;
     node->nin = nin;
     memcpy(node->in, in, sizeof(int) * (size_t)nin);
@@ -54,16 +67,14 @@ static void emit_parameter(yki_grad_context *c, int op, int nin, const int *in, 
 {
     part_grad *g = self(c);
     yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_W, g->current.layer);
-    if (!node)
-        return;
+    if (!node) return;
     node->attr = g->current.attr;
     node->nin = nin;
     memcpy(node->in, in, sizeof(int) * (size_t)nin);
     int at = g->placed->nnodes - 1;
     for (int k = 0; k < 2; k++) {
         int input = k == 0 ? a : b;
-        if (input < 0)
-            continue;
+        if (input < 0) continue;
         yki_placed_value value = g->placed->values[g->current.in[input]];
         value.is_gradient = true;
         value.role = YKI_ROLE_PARAMETER;
@@ -77,8 +88,7 @@ static void emit_parameter(yki_grad_context *c, int op, int nin, const int *in, 
 /* Adds `value` to what is known of the gradient of `of`. */
 static void accumulate(part_grad *g, int of, int value)
 {
-    if (value < 0 || !g->placed->values[of].wants)
-        return;
+    if (value < 0 || !g->placed->values[of].wants) return;
     if (g->gradient[of] < 0) {
         g->gradient[of] = value;
         return;
@@ -87,19 +97,21 @@ static void accumulate(part_grad *g, int of, int value)
     g->gradient[of] = emit(&g->context, YKI_KERNEL_ADD, &none, 2, (int[]){g->gradient[of], value}, of);
 }
 
-static void give(yki_grad_context *c, int i, int value) { accumulate(self(c), self(c)->current.in[i], value); }
+static void give(yki_grad_context *c, int i, int value)
+{
+    accumulate(self(c), self(c)->current.in[i], value);
+}
 
-/* The adjoint of a movement along tp, for the state that its output's gradient has: partial behind a broadcast,
- * otherwise that of the output itself. */
+/* The adjoint of a movement along tp, for the state that its output's gradient has: partial behind a
+ * broadcast, otherwise that of the output itself. */
 static void adjoint(part_grad *g)
 {
     yki_move kind = (yki_move)(g->current.op - YKI_OP_MOVE);
     int dy = g->gradient[g->current.out[0]], x = g->current.in[0];
-    if (dy < 0 || !g->placed->values[x].wants)
-        return;
-    yki_state state = kind == YKI_MOVE_BROADCAST                             ? YKI_PARTIAL
+    if (dy < 0 || !g->placed->values[x].wants) return;
+    yki_state state = kind == YKI_MOVE_BROADCAST                              ? YKI_PARTIAL
                       : kind == YKI_MOVE_SHARD || kind == YKI_MOVE_ALL_TO_ALL ? YKI_SHARDED
-                                                                             : YKI_REPLICATED;
+                                                                              : YKI_REPLICATED;
     yki_move back = yki_movements[kind].adjoint[state];
     if (back == YKI_MOVE_NONE) {
         accumulate(g, x, dy);
@@ -107,8 +119,7 @@ static void adjoint(part_grad *g)
     }
     yki_attr none = {0};
     int value = emit(&g->context, YKI_OP_MOVE + (int)back, &none, 1, &dy, x);
-    if (value < 0)
-        return;
+    if (value < 0) return;
     yki_placed_node *node = &g->placed->nodes[g->placed->nnodes - 1];
     node->cut = g->current.cut;
     node->reduction = YKI_SUM;
@@ -119,8 +130,7 @@ static void adjoint(part_grad *g)
 static void receive(part_grad *g, yki_body body, int edge, int value, bool gradient)
 {
     yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, YKI_OP_MOVE + YKI_MOVE_COPY, body, -1);
-    if (!node)
-        return;
+    if (!node) return;
     node->edge = edge;
     node->gradient_copy = gradient;
     node->order = -1e9 + edge;
@@ -135,8 +145,7 @@ static void receive(part_grad *g, yki_body body, int edge, int value, bool gradi
 static void send(part_grad *g, yki_body body, int edge, int value, bool gradient)
 {
     yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, YKI_OP_MOVE + YKI_MOVE_COPY, body, -1);
-    if (!node)
-        return;
+    if (!node) return;
     node->edge = edge;
     node->sends = true;
     node->gradient_copy = gradient;
@@ -145,7 +154,8 @@ static void send(part_grad *g, yki_body body, int edge, int value, bool gradient
         node->nin = 1;
         node->in[0] = value;
         int producer = g->placed->values[value].producer;
-        if (producer >= 0 && g->placed->nodes[producer].body == body && g->placed->nodes[producer].order > -1e8)
+        if (producer >= 0 && g->placed->nodes[producer].body == body &&
+            g->placed->nodes[producer].order > -1e8)
             node->order = g->placed->nodes[producer].order + 0.5;
     }
 }
@@ -164,12 +174,12 @@ static int own_copy(part_grad *g, int value)
     return copy;
 }
 
-/* Whether it has memory of its own already: made by a kernel that writes nobody else's, and not sent elsewhere. */
+/* Whether it has memory of its own already: made by a kernel that writes nobody else's, and not sent
+ * elsewhere. */
 static bool is_own(const part_grad *g, int value)
 {
     int producer = g->placed->values[value].producer;
-    if (producer < 0 || g->placed->values[value].kept)
-        return false;
+    if (producer < 0 || g->placed->values[value].kept) return false;
     int op = g->placed->nodes[producer].op;
     return op < YKI_KERNEL_COUNT && !yki_op(op)->in_place;
 }
@@ -178,10 +188,8 @@ static void forward_copies(part_grad *g, int part)
 {
     yki_plan *plan = g->plan;
     for (int e = 0; e < plan->nedges; e++) {
-        if (plan->edges[e].to == part)
-            receive(g, YKI_BODY_F, e, plan->edges[e].imported, false);
-        if (plan->edges[e].from == part)
-            send(g, YKI_BODY_F, e, plan->edges[e].value, false);
+        if (plan->edges[e].to == part) receive(g, YKI_BODY_F, e, plan->edges[e].imported, false);
+        if (plan->edges[e].from == part) send(g, YKI_BODY_F, e, plan->edges[e].value, false);
     }
 }
 
@@ -190,22 +198,18 @@ static void backward(part_grad *g, int part, int nforward)
     yki_plan *plan = g->plan;
     for (int e = 0; e < plan->nedges; e++) { /* gradients of what other parts took */
         yki_edge *edge = &plan->edges[e];
-        if (edge->from != part)
-            continue;
+        if (edge->from != part) continue;
         bool flows = edge->value >= 0 && g->placed->values[edge->value].wants;
         edge->gradient_received = flows ? new_value(g, edge->value) : -1;
-        if (flows && edge->gradient_received >= 0)
-            g->placed->values[edge->gradient_received].moved = true;
+        if (flows && edge->gradient_received >= 0) g->placed->values[edge->gradient_received].moved = true;
         receive(g, YKI_BODY_B, e, edge->gradient_received, true);
-        if (flows)
-            accumulate(g, edge->value, edge->gradient_received);
+        if (flows) accumulate(g, edge->value, edge->gradient_received);
     }
     for (int i = nforward - 1; i >= 0; i--) {
         g->current = g->placed->nodes[i];
         g->context.attr = &g->current.attr;
         if (g->current.op >= YKI_OP_MOVE) {
-            if (g->current.edge < 0)
-                adjoint(g);
+            if (g->current.edge < 0) adjoint(g);
             continue;
         }
         const yki_op_info *info = yki_op(g->current.op);
@@ -214,18 +218,18 @@ static void backward(part_grad *g, int part, int nforward)
     }
     for (int e = 0; e < plan->nedges; e++) {
         yki_edge *edge = &plan->edges[e];
-        if (edge->to != part)
-            continue;
+        if (edge->to != part) continue;
         bool flows = edge->imported >= 0 && g->placed->values[edge->imported].wants;
         yki_attr none = {0};
         int value = flows ? g->gradient[edge->imported] : -1;
-        if (flows && value < 0) /* the loss does not depend on it; the other side waits for its gradient all the same */
+        if (flows &&
+            value <
+                0) /* the loss does not depend on it; the other side waits for its gradient all the same */
             value = emit(&g->context, YKI_KERNEL_ZERO, &none, 0, NULL, edge->imported);
         else if (value >= 0 && !is_own(g, value))
             value = own_copy(g, value);
         edge->gradient_sent = value;
-        if (value >= 0)
-            g->placed->values[value].moved = g->placed->values[value].kept = true;
+        if (value >= 0) g->placed->values[value].moved = g->placed->values[value].kept = true;
         send(g, YKI_BODY_B, e, value, true);
     }
 }
@@ -236,18 +240,20 @@ yoke_status yki_plan_grad(yki_plan *plan)
         for (int part = 0; part < plan->nparts; part++) {
             yki_placed *placed = &plan->placed[tp][part];
             part_grad g = {.plan = plan, .placed = placed};
-            g.context = (yki_grad_context){.in = node_in, .out = node_out, .dout = node_dout, .wanted = wanted,
-                                           .emit = emit, .emit_parameter = emit_parameter, .give = give};
+            g.context = (yki_grad_context){.in = node_in,
+                                           .out = node_out,
+                                           .dout = node_dout,
+                                           .wanted = wanted,
+                                           .emit = emit,
+                                           .emit_parameter = emit_parameter,
+                                           .give = give};
             int nforward = placed->nnodes;
             forward_copies(&g, part);
             g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
-            if (plan->arena.failed)
-                return yki_fail_memory("a plan");
+            if (plan->arena.failed) return yki_fail_memory("a plan");
             for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
-            if (!plan->options.inference)
-                backward(&g, part, nforward);
-            if (plan->arena.failed)
-                return yki_fail_memory("a plan");
+            if (!plan->options.inference) backward(&g, part, nforward);
+            if (plan->arena.failed) return yki_fail_memory("a plan");
         }
     return YOKE_OK;
 }

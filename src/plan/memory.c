@@ -1,5 +1,6 @@
 /* memory: programs with an offset for every buffer. One arena a device:
- * weights | master copies | gradients | moments | slots of each part | gradients on their way | temporaries | workspace. */
+ * weights | master copies | gradients | moments | slots of each part | gradients on their way | temporaries |
+ * workspace. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -10,8 +11,8 @@ typedef struct builder {
     yki_plan *plan;
     yki_program *program;
     const yki_action_times *times;
-    int64_t at; /* the arena's end so far */
-    int64_t own; /* bytes of tensors so far: the rest is alignment */
+    int64_t at;                /* the arena's end so far */
+    int64_t own;               /* bytes of tensors so far: the rest is alignment */
     yki_part_storage *storage; /* [chunk] */
 } builder;
 
@@ -36,25 +37,28 @@ static bool place_parameters(builder *b)
     const yoke_model *model = plan->options.model;
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
     int *local_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(model->nparameters + 1));
-    program->parameters = yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
-    if (plan->arena.failed)
-        return false;
+    program->parameters =
+        yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
+    if (plan->arena.failed) return false;
     for (int i = 0; i < model->nparameters; i++) {
         const yki_param_place *place = &plan->param_places[i];
         local_of[i] = -1;
-        if (!(place->stages >> (program->stage < 63 ? program->stage : 63) & 1))
-            continue;
+        if (!(place->stages >> (program->stage < 63 ? program->stage : 63) & 1)) continue;
         local_of[i] = program->nparameters;
         yki_local_parameter *local = &program->parameters[program->nparameters++];
         const yki_value *value = &model->values[model->parameters[i].value];
-        *local = (yki_local_parameter){.parameter = i, .elems = 1, .master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
+        *local = (yki_local_parameter){
+            .parameter = i, .elems = 1, .master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
         for (int d = 0; d < value->ndim; d++) {
             bool cut = place->spec.state == YKI_SHARDED && place->spec.dim == d;
-            local->dims[d] = cut ? yki_spec_share(place->spec, value->dims[d], plan->options.layout.tp, program->tp_rank) : value->dims[d];
+            local->dims[d] =
+                cut ? yki_spec_share(place->spec, value->dims[d], plan->options.layout.tp, program->tp_rank)
+                    : value->dims[d];
             local->elems *= local->dims[d];
         }
         local->decays = !plan->options.decay_matrices || value->ndim >= 2;
-        local->counts = program->stage == place->first_stage && (place->spec.state == YKI_SHARDED || program->tp_rank == 0);
+        local->counts = program->stage == place->first_stage &&
+                        (place->spec.state == YKI_SHARDED || program->tp_rank == 0);
     }
     for (int kind = 0; kind < 5; kind++)
         for (int i = 0; i < program->nparameters; i++) {
@@ -85,16 +89,15 @@ static bool place_slots(builder *b, yki_part_program *part, yki_part_storage *st
     int m = plan->microbatches, count;
     yoke_schedule_actions(plan->schedule, b->program->stage, &count);
     int *never = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)m);
-    if (!never)
-        return false;
+    if (!never) return false;
     for (int i = 0; i < m; i++) never[i] = count;
     const int *start[YKI_GROUPS] = {t->forward[part->part], t->forward[part->part], t->input[part->part]};
     const int *end[YKI_GROUPS] = {t->input[part->part], t->weight[part->part], t->weight[part->part]};
     for (int g = 0; g < YKI_GROUPS; g++) {
         int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)m);
-        if (!slot)
-            return false;
-        int slots = yki_slots_assign(&plan->arena, start[g], plan->options.inference ? never : end[g], m, slot);
+        if (!slot) return false;
+        int slots =
+            yki_slots_assign(&plan->arena, start[g], plan->options.inference ? never : end[g], m, slot);
         part->slot[g] = slot;
         part->group_slots[g] = slots;
         part->group_bytes[g] = storage->group_bytes[g];
@@ -117,21 +120,18 @@ static yoke_status place_sends(builder *b)
     program->send_offset = yki_arena_alloc(&plan->arena, sizeof *program->send_offset * n);
     program->send_bytes = yki_arena_alloc(&plan->arena, sizeof *program->send_bytes * n);
     int *free_at = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)plan->microbatches);
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int e = 0; e < plan->nedges; e++) {
         const yki_edge *edge = &plan->edges[e];
         program->send_offset[e] = -1;
-        if (plan->stage_of[edge->to] != program->stage || edge->gradient_sent < 0)
-            continue;
+        if (plan->stage_of[edge->to] != program->stage || edge->gradient_sent < 0) continue;
         int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)plan->microbatches);
-        if (!slot)
-            return yki_fail_memory("a plan");
+        if (!slot) return yki_fail_memory("a plan");
         YKI_TRY(yki_gradient_release(plan, b->times, edge, free_at));
         for (int m = 0; m < plan->microbatches; m++) free_at[m]--;
-        int count = yki_slots_assign(&plan->arena, b->times->input[edge->to], free_at, plan->microbatches, slot);
-        if (count < 0)
-            return yki_fail_memory("a plan");
+        int count =
+            yki_slots_assign(&plan->arena, b->times->input[edge->to], free_at, plan->microbatches, slot);
+        if (count < 0) return yki_fail_memory("a plan");
         int64_t bytes = plan->edge_bytes[program->tp_rank][e] * plan->largest;
         slots[e] = slot;
         program->send_bytes[e] = yki_align(bytes);
@@ -145,12 +145,14 @@ static yoke_status place_sends(builder *b)
 }
 
 /* How a kernel is to see a value. */
-static yki_operand operand_of(builder *b, const yki_placed *placed, const yki_placed_node *node, int index, yki_body body,
-                              const yki_part_storage *storage)
+static yki_operand operand_of(builder *b, const yki_placed *placed, const yki_placed_node *node, int index,
+                              yki_body body, const yki_part_storage *storage)
 {
     const yki_placed_value *value = &placed->values[index];
     yki_rank_view form = yki_op(node->op)->view;
-    yki_operand operand = {.dtype = yki_placed_dtype(b->plan, value), .per_sample = value->per_sample, .ndim = value->ndim,
+    yki_operand operand = {.dtype = yki_placed_dtype(b->plan, value),
+                           .per_sample = value->per_sample,
+                           .ndim = value->ndim,
                            .form = value->per_row && form == YKI_VIEW_ROWS ? YKI_VIEW_FLAT : form};
     memcpy(operand.dims, value->dims, sizeof operand.dims);
     if (value->parameter >= 0) {
@@ -178,8 +180,7 @@ static void reshape_operands(const yki_placed *placed, const yki_placed_node *no
             int value = i < node->nin ? node->in[i] : node->out[i - node->nin];
             const yki_placed_value *v = &placed->values[value];
             bool qkv = gradient ? i == 1 || i == 4 : i == 0;
-            if (v->role == YKI_ROLE_STATISTIC)
-                continue;
+            if (v->role == YKI_ROLE_STATISTIC) continue;
             int64_t d = v->dims[1] / heads / (qkv ? 3 : 1);
             o->ndim = qkv ? 4 : 3;
             int64_t dims[4] = {v->dims[0], qkv ? 3 : heads, qkv ? heads : d, d};
@@ -201,27 +202,34 @@ static void make_instruction(builder *b, const yki_placed *placed, const yki_pla
 {
     const yki_op_info *info = yki_op(node->op);
     yki_attr *attr = yki_arena_alloc(&b->plan->arena, sizeof *attr);
-    if (!attr)
-        return;
+    if (!attr) return;
     *attr = node->attr;
-    *in = (yki_instruction){.op = node->op, .layer = node->layer, .attr = attr, .gradient = {-1, -1}, .edge = node->edge,
-                            .sends = node->sends, .gradient_copy = node->gradient_copy, .counts_loss = node->counts_loss,
-                            .axis = YKI_AXIS_TP, .cut = node->cut, .reduction = node->reduction, .number = -1};
+    *in = (yki_instruction){.op = node->op,
+                            .layer = node->layer,
+                            .attr = attr,
+                            .gradient = {-1, -1},
+                            .edge = node->edge,
+                            .sends = node->sends,
+                            .gradient_copy = node->gradient_copy,
+                            .counts_loss = node->counts_loss,
+                            .axis = YKI_AXIS_TP,
+                            .cut = node->cut,
+                            .reduction = node->reduction,
+                            .number = -1};
     int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;
     for (int i = 0; i < kernel_inputs; i++) {
         bool absent = node->in[i] < 0 || (node->skip_bias && i == 2);
-        in->operands[in->noperands++] = absent ? (yki_operand){0} : operand_of(b, placed, node, node->in[i], body, storage);
+        in->operands[in->noperands++] =
+            absent ? (yki_operand){0} : operand_of(b, placed, node, node->in[i], body, storage);
     }
     in->ninputs = in->noperands;
     for (int i = 0; i < node->nout; i++) {
         const yki_placed_value *value = &placed->values[node->out[i]];
-        if (value->is_gradient && i < 2)
-            in->gradient[i] = value->parameter;
+        if (value->is_gradient && i < 2) in->gradient[i] = value->parameter;
         in->operands[in->noperands++] = operand_of(b, placed, node, node->out[i], body, storage);
     }
     reshape_operands(placed, node, in);
-    if (node->op < YKI_KERNEL_COUNT)
-        in->number = b->program->nkernels++;
+    if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
 }
 
 /* Nodes that compute nothing and move nothing: their output is their input. */
@@ -237,21 +245,23 @@ static bool make_bodies(builder *b, yki_part_program *part, const yki_part_stora
     const yoke_action *actions = yoke_schedule_actions(b->plan->schedule, b->program->stage, &count);
     for (int i = 0; i < count; i++)
         if (actions[i].chunk == b->plan->chunk_of[part->part]) {
-            const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F, [YOKE_ACTION_B] = YKI_BODY_B, [YOKE_ACTION_W] = YKI_BODY_W,
+            const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
+                                       [YOKE_ACTION_B] = YKI_BODY_B,
+                                       [YOKE_ACTION_W] = YKI_BODY_W,
                                        [YOKE_ACTION_BW] = YKI_BODY_BW};
             part->present[bodies[actions[i].kind]] = true;
         }
     for (int body = 0; body < YKI_BODY_COUNT; body++) {
-        if (!part->present[body])
-            continue;
+        if (!part->present[body]) continue;
         yki_code *code = &part->body[body];
-        code->instructions = yki_arena_alloc(&b->plan->arena, sizeof *code->instructions * (size_t)(storage->count[body] + 1));
-        if (!code->instructions)
-            return false;
+        code->instructions =
+            yki_arena_alloc(&b->plan->arena, sizeof *code->instructions * (size_t)(storage->count[body] + 1));
+        if (!code->instructions) return false;
         for (int i = 0; i < storage->count[body]; i++) {
             const yki_placed_node *node = &placed->nodes[storage->order[body][i]];
             if (!is_nothing(node))
-                make_instruction(b, placed, node, (yki_body)body, storage, &code->instructions[code->count++]);
+                make_instruction(b, placed, node, (yki_body)body, storage,
+                                 &code->instructions[code->count++]);
         }
     }
     return !b->plan->arena.failed;
@@ -259,8 +269,7 @@ static bool make_bodies(builder *b, yki_part_program *part, const yki_part_stora
 
 yki_view yki_operand_view(const yki_operand *operand, int64_t n)
 {
-    if (operand->space == YKI_SPACE_NONE)
-        return (yki_view){0};
+    if (operand->space == YKI_SPACE_NONE) return (yki_view){0};
     return yki_view_of(operand->form, operand->dtype, operand->per_sample, n, operand->ndim, operand->dims);
 }
 
@@ -275,8 +284,7 @@ static void find_output(builder *b)
     b->program->output_chunk = -1;
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
         const yki_placed *placed = &b->plan->placed[b->program->tp_rank][b->program->parts[chunk].part];
-        if (placed->output < 0)
-            continue;
+        if (placed->output < 0) continue;
         yki_placed_node whole = {.op = YKI_OP_RESHAPE};
         b->program->output_chunk = chunk;
         b->program->output = operand_of(b, placed, &whole, placed->output, YKI_BODY_F, &b->storage[chunk]);
@@ -293,27 +301,28 @@ static bool measure(builder *b)
         program->part_flops[k] = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)program->nparts);
         program->part_bytes[k] = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)program->nparts);
     }
-    if (plan->arena.failed)
-        return false;
+    if (plan->arena.failed) return false;
     for (int c = 0; c < program->nparts; c++)
         for (int body = 0; body < YKI_BODY_COUNT; body++) {
             const yki_code *code = &program->parts[c].body[body];
             for (int i = 0; i < code->count; i++) {
-                if (code->instructions[i].number < 0)
-                    continue;
+                if (code->instructions[i].number < 0) continue;
                 yki_launch launch;
                 int64_t sizes[] = {plan->largest, plan->largest - 1};
                 for (int k = 0; k < 2; k++) {
-                    if (sizes[k] < 1)
-                        continue;
+                    if (sizes[k] < 1) continue;
                     yki_instruction_shapes(&code->instructions[i], sizes[k], &launch);
-                    int64_t bytes = (int64_t)plan->options.backend->workspace_bytes(&launch, plan->options.threads);
-                    program->workspace_bytes = bytes > program->workspace_bytes ? bytes : program->workspace_bytes;
+                    int64_t bytes =
+                        (int64_t)plan->options.backend->workspace_bytes(&launch, plan->options.threads);
+                    program->workspace_bytes =
+                        bytes > program->workspace_bytes ? bytes : program->workspace_bytes;
                 }
                 yki_instruction_shapes(&code->instructions[i], plan->largest, &launch);
                 if (body != YKI_BODY_BW || !program->parts[c].present[YKI_BODY_B]) {
-                    program->part_flops[body != YKI_BODY_F][c] += yki_launch_flops(&launch) / (double)plan->largest;
-                    program->part_bytes[body != YKI_BODY_F][c] += yki_launch_bytes(&launch) / (double)plan->largest;
+                    program->part_flops[body != YKI_BODY_F][c] +=
+                        yki_launch_flops(&launch) / (double)plan->largest;
+                    program->part_bytes[body != YKI_BODY_F][c] +=
+                        yki_launch_bytes(&launch) / (double)plan->largest;
                 }
             }
         }
@@ -327,18 +336,15 @@ static yoke_status build(builder *b)
     for (int part = 0; part < plan->nparts; part++) program->nparts += plan->stage_of[part] == program->stage;
     program->parts = yki_arena_alloc(&plan->arena, sizeof *program->parts * (size_t)(program->nparts + 1));
     b->storage = yki_arena_alloc(&plan->arena, sizeof *b->storage * (size_t)(program->nparts + 1));
-    if (plan->arena.failed || !place_parameters(b))
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed || !place_parameters(b)) return yki_fail_memory("a plan");
     program->actions = yoke_schedule_actions(plan->schedule, program->stage, &program->nactions);
     int64_t temp = 0, temp_own = 0, temp_moved = 0;
     for (int part = 0; part < plan->nparts; part++) {
-        if (plan->stage_of[part] != program->stage)
-            continue;
+        if (plan->stage_of[part] != program->stage) continue;
         int chunk = plan->chunk_of[part];
         program->parts[chunk].part = part;
         YKI_TRY(yki_storage_plan(plan, program->tp_rank, part, b->times->split[part], &b->storage[chunk]));
-        if (!place_slots(b, &program->parts[chunk], &b->storage[chunk]))
-            return yki_fail_memory("a plan");
+        if (!place_slots(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
         if (b->storage[chunk].temp_bytes > temp) {
             temp = b->storage[chunk].temp_bytes;
             temp_own = b->storage[chunk].temp_own;
@@ -352,11 +358,9 @@ static yoke_status build(builder *b)
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
     for (int chunk = 0; chunk < program->nparts; chunk++)
-        if (!make_bodies(b, &program->parts[chunk], &b->storage[chunk]))
-            return yki_fail_memory("a plan");
+        if (!make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     find_output(b);
-    if (!measure(b))
-        return yki_fail_memory("a plan");
+    if (!measure(b)) return yki_fail_memory("a plan");
     program->workspace_offset = b->at;
     program->total_bytes = b->at + yki_align(program->workspace_bytes);
     program->bytes.workspace = program->total_bytes - b->own;
@@ -369,8 +373,7 @@ yoke_status yki_plan_memory(yki_plan *plan)
     YKI_TRY(yki_action_times_find(plan, &times));
     int tp = plan->options.layout.tp, count = plan->parts.nstages * tp;
     plan->programs = yki_arena_alloc(&plan->arena, sizeof *plan->programs * (size_t)count);
-    if (!plan->programs)
-        return yki_fail_memory("a plan");
+    if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
         plan->programs[i] = (yki_program){.stage = i / tp, .tp_rank = i % tp};
         builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};

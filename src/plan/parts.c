@@ -1,6 +1,6 @@
 /* Parts: which layers form one, which stage runs it; and the schedule over them.
- * Layers with `device:` form a part for each run of layers on one device. Otherwise a pipeline of k parts is cut where the
- * costliest part is cheapest, by FLOPs; of equals the first parts get more. */
+ * Layers with `device:` form a part for each run of layers on one device. Otherwise a pipeline of k parts is
+ * cut where the costliest part is cheapest, by FLOPs; of equals the first parts get more. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -12,16 +12,14 @@ static void layer_costs(const yki_plan *plan, double *cost)
     const yoke_model *model = plan->options.model;
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
-        if (node->layer < 0 || node->op >= YKI_KERNEL_COUNT)
-            continue;
+        if (node->layer < 0 || node->op >= YKI_KERNEL_COUNT) continue;
         const yki_op_info *info = yki_op(node->op);
         yki_launch launch = {.kernel = (yki_kernel)node->op, .attr = &node->attr};
         int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;
         for (int k = 0; k < kernel_inputs + node->nout; k++) {
             int index = k < kernel_inputs ? node->in[k] : node->out[k - kernel_inputs];
             yki_view *view = &launch.views[launch.nviews++];
-            if (index < 0)
-                continue;
+            if (index < 0) continue;
             const yki_value *value = &model->values[index];
             int64_t dims[YOKE_MAX_DIMS];
             memcpy(dims, value->dims, sizeof dims);
@@ -36,15 +34,14 @@ static void layer_costs(const yki_plan *plan, double *cost)
     }
 }
 
-/* Cuts units of cost[0..n) into k runs of at least one; the largest run is as small as can be. Writes each unit's run.
- * After a bisection of nothing: an exact table over (units, runs). */
+/* Cuts units of cost[0..n) into k runs of at least one; the largest run is as small as can be. Writes each
+ * unit's run. After a bisection of nothing: an exact table over (units, runs). */
 static bool cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *run)
 {
     double *sum = yki_arena_alloc(arena, sizeof(double) * (size_t)(n + 1));
     double *best = yki_arena_alloc(arena, sizeof(double) * (size_t)(n + 1) * (size_t)(k + 1));
     int *from = yki_arena_alloc(arena, sizeof(int) * (size_t)(n + 1) * (size_t)(k + 1));
-    if (arena->failed)
-        return false;
+    if (arena->failed) return false;
 #define AT(i, j) ((size_t)(j) * (size_t)(n + 1) + (size_t)(i))
     for (int i = 0; i < n; i++) sum[i + 1] = sum[i] + cost[i];
     for (int i = 1; i <= n; i++) best[AT(i, 1)] = sum[i];
@@ -77,8 +74,7 @@ static yoke_status split_by_cost(yki_plan *plan, int nparts)
     double *cost = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)model->nlayers);
     int *unit = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nlayers);
     int *run = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nlayers);
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     layer_costs(plan, layer);
     for (int i = 0; i < model->nlayers; i++) {
         nunits += i == 0 || model->layers[i].cut;
@@ -87,10 +83,10 @@ static yoke_status split_by_cost(yki_plan *plan, int nparts)
     }
     if (nparts > nunits)
         return yki_fail(YOKE_INVALID,
-                        "pp %d needs %d stages of at least one layer each, and the model has %d layers to cut between; choose a pp of at most %d",
+                        "pp %d needs %d stages of at least one layer each, and the model has %d layers to "
+                        "cut between; choose a pp of at most %d",
                         plan->options.layout.pp, nparts, nunits, nunits);
-    if (!cut_evenly(&plan->arena, cost, nunits, nparts, run))
-        return yki_fail_memory("a plan");
+    if (!cut_evenly(&plan->arena, cost, nunits, nparts, run)) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nlayers; i++) plan->part_of_layer[i] = run[unit[i]];
     return YOKE_OK;
 }
@@ -101,8 +97,7 @@ static yoke_status parts_by_device(yki_plan *plan)
     const yoke_model *model = plan->options.model;
     int chunks[YOKE_MAX_DEVICES] = {0}, nparts = 0, ndevices = 0;
     for (int i = 0; i < model->nlayers; i++)
-        if (model->layers[i].device >= ndevices)
-            ndevices = model->layers[i].device + 1;
+        if (model->layers[i].device >= ndevices) ndevices = model->layers[i].device + 1;
     for (int i = 0; i < model->nlayers; i++) {
         int device = model->layers[i].device;
         if (i == 0 || device != model->layers[i - 1].device) {
@@ -114,39 +109,45 @@ static yoke_status parts_by_device(yki_plan *plan)
     }
     for (int d = 0; d < ndevices; d++)
         if (chunks[d] == 0)
-            return yki_fail(YOKE_INVALID, "no layer is on device %d, but one is on device %d; number the devices from 0 without a gap",
-                            d, ndevices - 1);
+            return yki_fail(
+                YOKE_INVALID,
+                "no layer is on device %d, but one is on device %d; number the devices from 0 without a gap",
+                d, ndevices - 1);
     if (plan->options.layout.pp != 1 || plan->options.layout.tp != 1 || plan->options.layout.cp != 1)
         return yki_fail(YOKE_INVALID,
-                        "the model's layers name their devices, and the layout asks for pp %d, tp %d, cp %d too; name devices or degrees, not both",
+                        "the model's layers name their devices, and the layout asks for pp %d, tp %d, cp %d "
+                        "too; name devices or degrees, not both",
                         plan->options.layout.pp, plan->options.layout.tp, plan->options.layout.cp);
     plan->nparts = nparts;
     plan->options.layout.pp = ndevices;
     return YOKE_OK;
 }
 
-static bool chunked(const char *schedule) { return !strcmp(schedule, "interleaved") || !strcmp(schedule, "zb-v"); }
+static bool chunked(const char *schedule)
+{
+    return !strcmp(schedule, "interleaved") || !strcmp(schedule, "zb-v");
+}
 
 yoke_status yki_plan_parts(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
     yoke_layout *layout = &plan->options.layout;
-    size_t most = (size_t)(model->nlayers > layout->pp * layout->chunks * 2 ? model->nlayers : layout->pp * layout->chunks * 2) + 1;
+    size_t most =
+        (size_t)(model->nlayers > layout->pp * layout->chunks * 2 ? model->nlayers
+                                                                  : layout->pp * layout->chunks * 2) +
+        1;
     plan->stage_of = yki_arena_alloc(&plan->arena, sizeof(int) * most);
     plan->chunk_of = yki_arena_alloc(&plan->arena, sizeof(int) * most);
     plan->part_of_layer = yki_arena_alloc(&plan->arena, sizeof(int) * most);
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
-    if (model->nlayers == 0)
-        return yki_fail(YOKE_INVALID, "the model has no layers");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
+    if (model->nlayers == 0) return yki_fail(YOKE_INVALID, "the model has no layers");
     bool by_device = false;
     for (int i = 0; i < model->nlayers; i++) by_device |= model->layers[i].device >= 0;
     if (by_device && !plan->options.inference && !plan->options.one_part) {
         YKI_TRY(parts_by_device(plan));
     } else {
         int chunks = chunked(layout->schedule) || layout->chunks > 1 ? layout->chunks : 1;
-        if (!strcmp(layout->schedule, "zb-v"))
-            chunks = 2;
+        if (!strcmp(layout->schedule, "zb-v")) chunks = 2;
         plan->nparts = layout->pp * chunks;
         YKI_TRY(split_by_cost(plan, plan->nparts));
         for (int part = 0; part < plan->nparts; part++) {
@@ -155,7 +156,10 @@ yoke_status yki_plan_parts(yki_plan *plan)
             plan->chunk_of[part] = part / layout->pp;
         }
     }
-    plan->parts = (yoke_parts){.nstages = layout->pp, .nparts = plan->nparts, .stage_of = plan->stage_of, .chunk_of = plan->chunk_of};
+    plan->parts = (yoke_parts){.nstages = layout->pp,
+                               .nparts = plan->nparts,
+                               .stage_of = plan->stage_of,
+                               .chunk_of = plan->chunk_of};
     plan->mesh = yki_mesh_of(layout);
     return YOKE_OK;
 }

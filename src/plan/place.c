@@ -1,7 +1,8 @@
-/* place: the graph under the layout. Every operator says which states it wants of its inputs along tp; where a value has
- * another, a movement is inserted, once for all who want it. Values that another part needs become edges between parts.
- * Along dp samples are sharded and parameters replicated: the broadcast of each parameter moves nothing forward, and its
- * adjoint, an all-reduce, commutes with the sum over micro-batches and is done once, when the step ends (run/step.c). */
+/* place: the graph under the layout. Every operator says which states it wants of its inputs along tp; where
+ * a value has another, a movement is inserted, once for all who want it. Values that another part needs
+ * become edges between parts. Along dp samples are sharded and parameters replicated: the broadcast of each
+ * parameter moves nothing forward, and its adjoint, an all-reduce, commutes with the sum over micro-batches
+ * and is done once, when the step ends (run/step.c). */
 #include <string.h>
 
 #include "base/fail.h"
@@ -17,18 +18,15 @@ int64_t yki_placed_elems(const yki_placed_value *value)
 
 yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value)
 {
-    if (value->role == YKI_ROLE_INDEX)
-        return YKI_I32;
-    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient)
-        return YKI_F32;
+    if (value->role == YKI_ROLE_INDEX) return YKI_I32;
+    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient) return YKI_F32;
     return plan->options.precision == YOKE_PRECISION_BF16 ? YKI_BF16 : YKI_F32;
 }
 
 int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_value *value)
 {
     yki_placed_value *added = YKI_APPEND(&plan->arena, placed, values);
-    if (!added)
-        return -1;
+    if (!added) return -1;
     *added = *value;
     added->storage = -1;
     return placed->nvalues - 1;
@@ -37,9 +35,9 @@ int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_va
 yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op, yki_body body, int layer)
 {
     yki_placed_node *node = YKI_APPEND(&plan->arena, placed, nodes);
-    if (!node)
-        return NULL;
-    *node = (yki_placed_node){.op = op, .layer = layer, .body = body, .order = placed->nnodes - 1, .edge = -1};
+    if (!node) return NULL;
+    *node =
+        (yki_placed_node){.op = op, .layer = layer, .body = body, .order = placed->nnodes - 1, .edge = -1};
     return node;
 }
 
@@ -66,16 +64,14 @@ typedef struct placer {
 static form *find(placer *p, int part, int logical)
 {
     for (form *f = p->forms[part]; f; f = f->next)
-        if (f->logical == logical && f->primary)
-            return f;
+        if (f->logical == logical && f->primary) return f;
     return NULL;
 }
 
 static form *add_form(placer *p, int part, int logical, int value, yki_spec spec, bool primary)
 {
     form *f = yki_arena_alloc(&p->plan->arena, sizeof *f);
-    if (!f)
-        return NULL;
+    if (!f) return NULL;
     *f = (form){logical, value, spec, primary, false, p->forms[part]};
     p->forms[part] = f;
     return f;
@@ -85,8 +81,13 @@ static form *add_form(placer *p, int part, int logical, int value, yki_spec spec
 static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
 {
     const yki_value *value = &p->model->values[logical];
-    yki_placed_value local = {.role = value->role, .per_sample = value->per_sample, .per_row = value->per_row,
-                              .ndim = value->ndim, .parameter = value->parameter, .producer = -1, .storage = -1};
+    yki_placed_value local = {.role = value->role,
+                              .per_sample = value->per_sample,
+                              .per_row = value->per_row,
+                              .ndim = value->ndim,
+                              .parameter = value->parameter,
+                              .producer = -1,
+                              .storage = -1};
     memcpy(local.dims, value->dims, sizeof local.dims);
     if (spec.state == YKI_SHARDED)
         local.dims[spec.dim] = yki_spec_share(spec, value->dims[spec.dim], p->tp, p->tp_rank);
@@ -112,18 +113,15 @@ static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec
     yki_placed_value local = local_value(p, from->logical, to);
     local.wants = placed->values[from->value].wants;
     int value = yki_placed_value_add(p->plan, placed, &local);
-    yki_placed_node *node = value >= 0 ? yki_placed_node_add(p->plan, placed, YKI_OP_MOVE + (int)kind, YKI_BODY_F, layer) : NULL;
-    if (!node)
-        return NULL;
+    yki_placed_node *node =
+        value >= 0 ? yki_placed_node_add(p->plan, placed, YKI_OP_MOVE + (int)kind, YKI_BODY_F, layer) : NULL;
+    if (!node) return NULL;
     node->nin = node->nout = 1;
     node->in[0] = from->value;
     node->out[0] = value;
-    if (kind == YKI_MOVE_ALL_REDUCE)
-        node->reduction = from->spec.reduction;
-    if (kind == YKI_MOVE_ALL_GATHER)
-        node->cut = cut_of(p, from->logical, from->spec);
-    if (kind == YKI_MOVE_SHARD)
-        node->cut = cut_of(p, from->logical, to);
+    if (kind == YKI_MOVE_ALL_REDUCE) node->reduction = from->spec.reduction;
+    if (kind == YKI_MOVE_ALL_GATHER) node->cut = cut_of(p, from->logical, from->spec);
+    if (kind == YKI_MOVE_SHARD) node->cut = cut_of(p, from->logical, to);
     placed->values[value].producer = placed->nnodes - 1;
     return add_form(p, part, from->logical, value, to, false);
 }
@@ -131,12 +129,10 @@ static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec
 /* The form of f's value in state `spec`, made of it if it isn't there. */
 static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
 {
-    if (yki_spec_equal(f->spec, spec))
-        return f;
+    if (yki_spec_equal(f->spec, spec)) return f;
     if (f->spec.state == YKI_PARTIAL) { /* everybody from here on sees the sum */
         form *whole = move(p, part, f, YKI_MOVE_ALL_REDUCE, YKI_SPEC_REPLICATED, layer);
-        if (!whole)
-            return NULL;
+        if (!whole) return NULL;
         f->primary = false;
         whole->primary = true;
         return convert(p, part, whole, spec, layer);
@@ -155,11 +151,9 @@ static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
 static form *broadcast(placer *p, int part, form *f, int layer)
 {
     for (form *other = p->forms[part]; other; other = other->next)
-        if (other->logical == f->logical && other->broadcast)
-            return other;
+        if (other->logical == f->logical && other->broadcast) return other;
     form *made = move(p, part, f, YKI_MOVE_BROADCAST, YKI_SPEC_REPLICATED, layer);
-    if (made)
-        made->broadcast = true;
+    if (made) made->broadcast = true;
     return made;
 }
 
@@ -170,9 +164,9 @@ static form *load(placer *p, int part, int logical)
     yki_placed *placed = &p->parts[part];
     yki_placed_value local = local_value(p, logical, YKI_SPEC_REPLICATED);
     int value = yki_placed_value_add(p->plan, placed, &local);
-    yki_placed_node *node = value >= 0 ? yki_placed_node_add(p->plan, placed, source->op, YKI_BODY_F, source->layer) : NULL;
-    if (!node)
-        return NULL;
+    yki_placed_node *node =
+        value >= 0 ? yki_placed_node_add(p->plan, placed, source->op, YKI_BODY_F, source->layer) : NULL;
+    if (!node) return NULL;
     node->nout = 1;
     node->out[0] = value;
     placed->values[value].producer = placed->nnodes - 1;
@@ -184,7 +178,12 @@ static yki_edge *next_edge(placer *p, int from, int to)
     if (p->tp_rank == 0) {
         yki_edge *edge = YKI_APPEND(&p->plan->arena, p->plan, edges);
         if (edge)
-            *edge = (yki_edge){.from = from, .to = to, .value = -1, .imported = -1, .gradient_sent = -1, .gradient_received = -1};
+            *edge = (yki_edge){.from = from,
+                               .to = to,
+                               .value = -1,
+                               .imported = -1,
+                               .gradient_sent = -1,
+                               .gradient_received = -1};
     }
     return p->plan->arena.failed ? NULL : &p->plan->edges[p->edge++];
 }
@@ -195,10 +194,10 @@ static form *import(placer *p, int part, int logical)
     int from = p->part_of[logical];
     form *made = find(p, from, logical);
     if (made && made->spec.state == YKI_PARTIAL)
-        made = convert(p, from, made, YKI_SPEC_REPLICATED, p->model->nodes[p->model->values[logical].producer].layer);
+        made = convert(p, from, made, YKI_SPEC_REPLICATED,
+                       p->model->nodes[p->model->values[logical].producer].layer);
     yki_edge *edge = made ? next_edge(p, from, part) : NULL;
-    if (!edge)
-        return NULL;
+    if (!edge) return NULL;
     yki_placed_value *sent = &p->parts[from].values[made->value];
     sent->kept = true;
     yki_placed_value local = local_value(p, logical, made->spec);
@@ -207,8 +206,7 @@ static form *import(placer *p, int part, int logical)
     yki_placed *placed = &p->parts[part];
     edge->value = made->value;
     edge->imported = yki_placed_value_add(p->plan, placed, &local);
-    if (edge->imported < 0)
-        return NULL;
+    if (edge->imported < 0) return NULL;
     return add_form(p, part, logical, edge->imported, made->spec, true);
 }
 
@@ -216,8 +214,7 @@ static form *import(placer *p, int part, int logical)
 static form *present(placer *p, int part, int logical)
 {
     form *f = find(p, part, logical);
-    if (f)
-        return f;
+    if (f) return f;
     const yki_value *value = &p->model->values[logical];
     if (value->parameter >= 0) {
         yki_param_place *place = &p->plan->param_places[value->parameter];
@@ -232,22 +229,21 @@ static form *present(placer *p, int part, int logical)
 static void hold_parameter(yki_plan *plan, int parameter, int stage)
 {
     yki_param_place *place = &plan->param_places[parameter];
-    if (place->stages == 0)
-        place->first_stage = stage;
+    if (place->stages == 0) place->first_stage = stage;
     place->last_stage = stage > place->last_stage ? stage : place->last_stage;
     place->first_stage = stage < place->first_stage ? stage : place->first_stage;
     place->stages |= UINT64_C(1) << (stage < 63 ? stage : 63);
 }
 
 /* Asks the operator, and puts every input into the state it wants. */
-static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_cut_query *query, int in[YKI_MAX_INPUTS])
+static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_cut_query *query,
+                                int in[YKI_MAX_INPUTS])
 {
     yki_param_place *places = p->plan->param_places;
     for (int i = 0; i < node->nin; i++) {
         in[i] = -1;
         query->in[i] = YKI_SPEC_REPLICATED;
-        if (node->in[i] < 0)
-            continue;
+        if (node->in[i] < 0) continue;
         int logical = p->root[node->in[i]], parameter = p->model->values[logical].parameter;
         if (parameter >= 0) {
             hold_parameter(p->plan, parameter, p->plan->stage_of[part]);
@@ -256,8 +252,7 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
             continue;
         }
         form *f = present(p, part, logical);
-        if (!f)
-            return yki_fail_memory("a plan");
+        if (!f) return yki_fail_memory("a plan");
         query->in[i] = f->spec;
     }
     const yki_op_info *info = yki_op(node->op);
@@ -268,37 +263,36 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
     bool divided = false;
     for (int i = 0; i < node->nout; i++) divided |= query->out[i].state != YKI_REPLICATED;
     for (int i = 0; i < node->nin; i++) {
-        if (node->in[i] < 0)
-            continue;
+        if (node->in[i] < 0) continue;
         int logical = p->root[node->in[i]], parameter = p->model->values[logical].parameter;
         if (parameter >= 0 && !places[parameter].placed) {
             places[parameter].spec = query->in[i];
             places[parameter].placed = true;
         }
         form *f = present(p, part, logical);
-        if (f && parameter < 0)
-            f = convert(p, part, f, query->in[i], node->layer);
-        if (f && parameter < 0 && divided && query->in[i].state == YKI_REPLICATED && p->parts[part].values[f->value].wants &&
-            p->model->values[logical].role == YKI_ROLE_ACTIVATION)
+        if (f && parameter < 0) f = convert(p, part, f, query->in[i], node->layer);
+        if (f && parameter < 0 && divided && query->in[i].state == YKI_REPLICATED &&
+            p->parts[part].values[f->value].wants && p->model->values[logical].role == YKI_ROLE_ACTIVATION)
             f = broadcast(p, part, f, node->layer);
-        if (!f)
-            return yki_fail_memory("a plan");
+        if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
     }
     return YOKE_OK;
 }
 
 /* Constants that depend on which share this rank has. */
-static void localise(const placer *p, const yki_node *node, const yki_cut_query *query, yki_placed_node *placed)
+static void localise(const placer *p, const yki_node *node, const yki_cut_query *query,
+                     yki_placed_node *placed)
 {
     const yki_value *values = p->model->values;
     const yki_value *x = node->nin > 0 ? &values[p->root[node->in[0]]] : NULL;
     yki_attr *attr = &placed->attr;
-    if (attr->key)
-        attr->key = yki_rng_bits(attr->key, p->plan->options.seed);
+    if (attr->key) attr->key = yki_rng_bits(attr->key, p->plan->options.seed);
     placed->counts_loss = p->tp_rank == 0;
     switch (node->op) {
-    case YKI_KERNEL_LINEAR: placed->skip_bias = query->out[0].state == YKI_PARTIAL && p->tp_rank != 0; break;
+    case YKI_KERNEL_LINEAR:
+        placed->skip_bias = query->out[0].state == YKI_PARTIAL && p->tp_rank != 0;
+        break;
     case YKI_KERNEL_EMBED:
         if (query->in[1].state == YKI_SHARDED && query->in[1].dim == 0)
             attr->offset = yki_spec_start(query->in[1], values[node->in[1]].dims[0], p->tp, p->tp_rank);
@@ -314,7 +308,9 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         attr->offset = yki_spec_start(query->in[2], logits->dims[logits->ndim - 1], p->tp, p->tp_rank);
         break;
     }
-    case YKI_KERNEL_MSE_LOSS: placed->counts_loss |= query->in[0].state == YKI_SHARDED; break;
+    case YKI_KERNEL_MSE_LOSS:
+        placed->counts_loss |= query->in[0].state == YKI_SHARDED;
+        break;
     case YKI_KERNEL_DROPOUT: {
         yki_spec spec = query->in[0];
         int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
@@ -326,7 +322,8 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
         break;
     }
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -338,8 +335,7 @@ static yoke_status place_node(placer *p, const yki_node *node)
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
-    if (!added)
-        return yki_fail_memory("a plan");
+    if (!added) return yki_fail_memory("a plan");
     int at = placed->nnodes - 1;
     added->attr = node->attr;
     added->nin = node->nin;
@@ -361,18 +357,18 @@ static yoke_status place_node(placer *p, const yki_node *node)
     return YOKE_OK;
 }
 
-/* Parts follow each other in every schedule; where no value goes from one to the next, a message of no bytes does. */
+/* Parts follow each other in every schedule; where no value goes from one to the next, a message of no bytes
+ * does. */
 static yoke_status pad_edges(placer *p)
 {
     int met = p->edge;
     for (int part = 0; part + 1 < p->plan->nparts; part++) {
         bool linked = false;
-        for (int e = 0; e < met && !linked; e++) linked = p->plan->edges[e].from == part && p->plan->edges[e].to == part + 1;
-        if (linked)
-            continue;
+        for (int e = 0; e < met && !linked; e++)
+            linked = p->plan->edges[e].from == part && p->plan->edges[e].to == part + 1;
+        if (linked) continue;
         yki_edge *edge = next_edge(p, part, part + 1);
-        if (!edge)
-            return yki_fail_memory("a plan");
+        if (!edge) return yki_fail_memory("a plan");
         edge->pads = true;
     }
     return YOKE_OK;
@@ -382,12 +378,12 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
 {
     const yoke_model *model = plan->options.model;
     placer p = {.plan = plan, .model = model, .tp = plan->options.layout.tp, .tp_rank = tp_rank};
-    p.parts = plan->placed[tp_rank] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
+    p.parts = plan->placed[tp_rank] =
+        yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
     p.part_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nvalues; i++) {
         p.root[i] = i;
         p.part_of[i] = -1;
@@ -395,10 +391,9 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     for (int part = 0; part < plan->nparts; part++) p.parts[part].output = -1;
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
-        if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET)
-            continue;
-        if (plan->options.no_loss && (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM ||
-                                        yki_op(node->op)->root))
+        if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET) continue;
+        if (plan->options.no_loss &&
+            (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM || yki_op(node->op)->root))
             continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)
             p.root[node->out[0]] = p.root[node->in[0]];
@@ -407,22 +402,20 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     }
     int output = p.root[model->output], last = p.part_of[output];
     form *f = find(&p, last, output);
-    if (f && f->spec.state == YKI_PARTIAL)
-        f = convert(&p, last, f, YKI_SPEC_REPLICATED, model->nlayers - 1);
-    if (!f)
-        return yki_fail_memory("a plan");
+    if (f && f->spec.state == YKI_PARTIAL) f = convert(&p, last, f, YKI_SPEC_REPLICATED, model->nlayers - 1);
+    if (!f) return yki_fail_memory("a plan");
     p.parts[last].output = f->value;
     p.parts[last].output_spec = f->spec;
     p.parts[last].values[f->value].kept = true;
     YKI_TRY(pad_edges(&p));
     plan->edge_bytes[tp_rank] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int e = 0; e < plan->nedges; e++) {
         const yki_edge *edge = &plan->edges[e];
         if (edge->imported >= 0) {
             const yki_placed_value *value = &p.parts[edge->to].values[edge->imported];
-            plan->edge_bytes[tp_rank][e] = yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(plan, value));
+            plan->edge_bytes[tp_rank][e] =
+                yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(plan, value));
         }
     }
     return YOKE_OK;
@@ -432,11 +425,11 @@ yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
     int tp = plan->options.layout.tp;
-    plan->param_places = yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));
+    plan->param_places =
+        yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));
     plan->placed = yki_arena_alloc(&plan->arena, sizeof *plan->placed * (size_t)tp);
     plan->edge_bytes = yki_arena_alloc(&plan->arena, sizeof *plan->edge_bytes * (size_t)tp);
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nparameters; i++) plan->param_places[i].spec = YKI_SPEC_REPLICATED;
     for (int rank = 0; rank < tp; rank++) YKI_TRY(place_for(plan, rank));
     return YOKE_OK;

@@ -10,22 +10,27 @@ static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
     if (l->dp < 1 || l->tp < 1 || l->pp < 1 || l->cp < 1 || l->microbatches < 1 || l->chunks < 1)
-        return yki_fail(YOKE_INVALID, "dp %d, tp %d, pp %d, cp %d, microbatches %d, chunks %d: each must be at least 1", l->dp,
-                        l->tp, l->pp, l->cp, l->microbatches, l->chunks);
+        return yki_fail(YOKE_INVALID,
+                        "dp %d, tp %d, pp %d, cp %d, microbatches %d, chunks %d: each must be at least 1",
+                        l->dp, l->tp, l->pp, l->cp, l->microbatches, l->chunks);
     if ((int64_t)l->dp * l->tp * l->pp * l->cp > YOKE_MAX_DEVICES)
-        return yki_fail(YOKE_INVALID, "dp %d x tp %d x pp %d x cp %d is more than %d devices", l->dp, l->tp, l->pp, l->cp, YOKE_MAX_DEVICES);
+        return yki_fail(YOKE_INVALID, "dp %d x tp %d x pp %d x cp %d is more than %d devices", l->dp, l->tp,
+                        l->pp, l->cp, YOKE_MAX_DEVICES);
     if (l->cp > 1)
-        return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1", l->cp);
+        return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
+                        l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
     if (l->zero > 0 && l->dp > 1)
-        return yki_fail(YOKE_INVALID, "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
+        return yki_fail(YOKE_INVALID,
+                        "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
     if (l->recompute != YOKE_RECOMPUTE_NONE)
         return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)
         return yki_fail(YOKE_INVALID,
-                        "a batch of %lld samples is smaller than dp %d x microbatches %d = %lld: every micro-batch needs a sample",
+                        "a batch of %lld samples is smaller than dp %d x microbatches %d = %lld: every "
+                        "micro-batch needs a sample",
                         (long long)options->batch, l->dp, l->microbatches, (long long)parts);
     return YOKE_OK;
 }
@@ -34,13 +39,12 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
 {
     YKI_TRY(check_options(options));
     yki_plan *plan = calloc(1, sizeof *plan);
-    if (!plan)
-        return yki_fail_memory("a plan");
+    if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t share = yki_share(options->batch, options->layout.dp, 0);
     plan->largest = yki_share(share, plan->microbatches, 0);
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts, yki_plan_place, yki_plan_grad,
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,    yki_plan_place,  yki_plan_grad,
                                                         yki_plan_schedule, yki_plan_memory, yki_plan_check};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
@@ -56,8 +60,7 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
 
 void yki_plan_destroy(yki_plan *plan)
 {
-    if (!plan)
-        return;
+    if (!plan) return;
     yoke_schedule_destroy(plan->schedule);
     yki_arena_release(&plan->arena);
     free(plan);

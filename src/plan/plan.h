@@ -1,9 +1,11 @@
-/* The compiler: a model under a layout becomes programs. Passes in their order: parts (which layer runs where), place
- * (states and movements), grad (the backward pass), schedule, memory (an offset for every buffer), check.
+/* The compiler: a model under a layout becomes programs. Passes in their order: parts (which layer runs
+ * where), place (states and movements), grad (the backward pass), schedule, memory (an offset for every
+ * buffer), check.
  *
- * A program has one body of instructions per part and action kind, shared by all micro-batches: operands name a space
- * and an offset, and an action's slot says where that space lies for its micro-batch. Shapes count samples by a symbol,
- * n, so that full, uneven and ragged micro-batches run the same body; memory is planned for the largest n. */
+ * A program has one body of instructions per part and action kind, shared by all micro-batches: operands name
+ * a space and an offset, and an action's slot says where that space lies for its micro-batch. Shapes count
+ * samples by a symbol, n, so that full, uneven and ragged micro-batches run the same body; memory is planned
+ * for the largest n. */
 #ifndef YKI_PLAN_PLAN_H
 #define YKI_PLAN_PLAN_H
 
@@ -35,16 +37,16 @@ typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BOD
 typedef struct yki_placed_value {
     yki_role role;
     bool per_sample, per_row;
-    bool moved;        /* received from another part: counts as movement */
-    bool kept;         /* not to be overwritten in its body: others read it */
-    bool flat;         /* of a parameter's gradient */
-    bool wants;        /* a gradient flows to it */
+    bool moved; /* received from another part: counts as movement */
+    bool kept;  /* not to be overwritten in its body: others read it */
+    bool flat;  /* of a parameter's gradient */
+    bool wants; /* a gradient flows to it */
     int ndim;
     int64_t dims[YOKE_MAX_DIMS]; /* local */
-    int parameter;     /* of the weight, or of the weight whose gradient it is; -1 */
-    bool is_gradient;  /* of a parameter */
-    int producer;      /* node; -1 */
-    int storage;       /* filled by the memory pass */
+    int parameter;               /* of the weight, or of the weight whose gradient it is; -1 */
+    bool is_gradient;            /* of a parameter */
+    int producer;                /* node; -1 */
+    int storage;                 /* filled by the memory pass */
 } yki_placed_value;
 
 typedef struct yki_placed_node {
@@ -52,13 +54,13 @@ typedef struct yki_placed_node {
     yki_attr attr;
     int nin, in[YKI_MAX_INPUTS], nout, out[YKI_MAX_OUTPUTS];
     int layer;
-    yki_body body;     /* F, B or W */
-    double order;      /* in the body */
-    int edge;          /* copy, its gradient */
+    yki_body body; /* F, B or W */
+    double order;  /* in the body */
+    int edge;      /* copy, its gradient */
     bool sends, gradient_copy;
-    bool skip_bias;    /* row-parallel: the first rank adds it */
-    bool counts_loss;  /* this rank's loss is part of the global one */
-    yki_cut cut;       /* gathers and shards along tp; shares in the arena */
+    bool skip_bias;   /* row-parallel: the first rank adds it */
+    bool counts_loss; /* this rank's loss is part of the global one */
+    yki_cut cut;      /* gathers and shards along tp; shares in the arena */
     yki_reduction reduction;
 } yki_placed_node;
 
@@ -73,17 +75,17 @@ typedef struct yki_placed {
 
 /* A value that goes from one part to another, and its gradient back. */
 typedef struct yki_edge {
-    int from, to;              /* parts */
-    int value, imported;       /* placed values: in `from`, in `to`; -1: a token of no bytes, for order only */
+    int from, to;        /* parts */
+    int value, imported; /* placed values: in `from`, in `to`; -1: a token of no bytes, for order only */
     int gradient_sent, gradient_received; /* in `to`, in `from`; -1: no bytes */
-    int64_t bytes_per_sample;  /* of the value */
-    bool pads; /* made for order only */
+    int64_t bytes_per_sample;             /* of the value */
+    bool pads;                            /* made for order only */
 } yki_edge;
 
 typedef struct yki_param_place {
-    yki_spec spec;      /* over tp */
+    yki_spec spec; /* over tp */
     bool placed;
-    uint64_t stages;    /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
+    uint64_t stages; /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
     int first_stage, last_stage;
 } yki_param_place;
 
@@ -165,12 +167,12 @@ typedef struct yki_program {
     int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
     yoke_bytes bytes;
     double *part_flops[2], *part_bytes[2]; /* by chunk: forward and backward, of one sample */
-    int output_chunk; /* the chunk that makes the model's output; -1: another stage's */
+    int output_chunk;                      /* the chunk that makes the model's output; -1: another stage's */
     yki_operand output;
     yki_spec output_spec;
     /* edges of this stage's parts: area of gradients on their way */
-    int64_t *send_offset;  /* by edge; -1 */
-    int64_t *send_bytes;   /* of one slot */
+    int64_t *send_offset;        /* by edge; -1 */
+    int64_t *send_bytes;         /* of one slot */
     const int *const *send_slot; /* by edge: by micro-batch */
 } yki_program;
 
@@ -181,11 +183,11 @@ typedef struct yki_plan_options {
     yoke_optimizer optimizer;
     bool momentum, decay_matrices;
     uint64_t seed;
-    int64_t batch;     /* samples of a full step */
-    bool inference;    /* forward only */
-    bool no_loss;      /* inference without targets */
-    bool one_part;     /* the layers' own devices are not looked at */
-    int threads;       /* a device's */
+    int64_t batch;  /* samples of a full step */
+    bool inference; /* forward only */
+    bool no_loss;   /* inference without targets */
+    bool one_part;  /* the layers' own devices are not looked at */
+    int threads;    /* a device's */
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */
 } yki_plan_options;
@@ -203,17 +205,18 @@ typedef struct yki_plan {
     yki_param_place *param_places;
     yki_placed **placed; /* [tp rank][part] */
     int nedges, cedges;
-    yki_edge *edges;     /* placed values differ between tp ranks in size alone */
-    int64_t **edge_bytes; /* [tp rank][edge], of one sample */
+    yki_edge *edges;       /* placed values differ between tp ranks in size alone */
+    int64_t **edge_bytes;  /* [tp rank][edge], of one sample */
     yki_program *programs; /* [stage * tp + tp rank] */
 } yki_plan;
 
-/* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds a copy of
- * the options and borrows the model. */
+/* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds
+ * a copy of the options and borrows the model. */
 yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out);
 void yki_plan_destroy(yki_plan *plan);
 const yki_program *yki_plan_program(const yki_plan *plan, int rank);
-/* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the batch. */
+/* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the
+ * batch. */
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);

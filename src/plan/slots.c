@@ -1,7 +1,7 @@
-/* Slots. A gradient on its way occupies its buffer until the stage before has taken it. Nobody waits for that: the
- * buffer is used again only by an action that, by the order of messages, cannot start before it was taken. So buffers can
- * cause no deadlock whatever the schedule. The order is that of vector clocks (Mattern 1988): action A on stage s knows
- * how far stage t had got when the last message that reached A left t. */
+/* Slots. A gradient on its way occupies its buffer until the stage before has taken it. Nobody waits for
+ * that: the buffer is used again only by an action that, by the order of messages, cannot start before it was
+ * taken. So buffers can cause no deadlock whatever the schedule. The order is that of vector clocks (Mattern
+ * 1988): action A on stage s knows how far stage t had got when the last message that reached A left t. */
 #include "plan/slots.h"
 
 #include <stdlib.h>
@@ -19,17 +19,14 @@ yoke_status yki_action_times_find(yki_plan *plan, yki_action_times *times)
             tables[k][part] = yki_arena_alloc(&plan->arena, sizeof(int) * (m + 1));
     }
     *times = (yki_action_times){tables[0], tables[1], tables[2], yki_arena_alloc(&plan->arena, parts)};
-    if (plan->arena.failed)
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int part = 0; part < plan->nparts; part++) {
         int count;
         const yoke_action *actions = yoke_schedule_actions(plan->schedule, plan->stage_of[part], &count);
         for (int i = 0; i < count; i++) {
-            if (actions[i].chunk != plan->chunk_of[part])
-                continue;
+            if (actions[i].chunk != plan->chunk_of[part]) continue;
             int at = actions[i].microbatch;
-            if (actions[i].kind == YOKE_ACTION_F)
-                times->forward[part][at] = i;
+            if (actions[i].kind == YOKE_ACTION_F) times->forward[part][at] = i;
             if (actions[i].kind == YOKE_ACTION_B || actions[i].kind == YOKE_ACTION_BW)
                 times->input[part][at] = i;
             if (actions[i].kind == YOKE_ACTION_W || actions[i].kind == YOKE_ACTION_BW)
@@ -54,8 +51,7 @@ int yki_slots_assign(yki_arena *arena, const int *start, const int *end, int cou
 {
     interval *sorted = yki_arena_alloc(arena, sizeof *sorted * (size_t)(count + 1));
     int *busy_until = yki_arena_alloc(arena, sizeof(int) * (size_t)(count + 1));
-    if (arena->failed)
-        return -1;
+    if (arena->failed) return -1;
     for (int i = 0; i < count; i++) sorted[i] = (interval){start[i], end[i], i};
     qsort(sorted, (size_t)count, sizeof *sorted, by_start);
     int nslots = 0;
@@ -69,17 +65,17 @@ int yki_slots_assign(yki_arena *arena, const int *start, const int *end, int cou
     return nslots;
 }
 
-/* How far stage `watched` had got, at least, when each action of each stage starts; by repeated passes over the lists in
- * the order in which they can run. */
+/* How far stage `watched` had got, at least, when each action of each stage starts; by repeated passes over
+ * the lists in the order in which they can run. */
 typedef struct clocks {
-    int **seen;  /* [stage][action] */
-    int *next;   /* [stage] */
-    int *now;    /* [stage] what the stage knows so far */
+    int **seen; /* [stage][action] */
+    int *next;  /* [stage] */
+    int *now;   /* [stage] what the stage knows so far */
 } clocks;
 
 /* The part that must have run before, and when: fills up to two of them; returns how many. */
-static int needs(const yki_plan *plan, const yki_action_times *times, int part, const yoke_action *action, int stages[2],
-                 int at[2])
+static int needs(const yki_plan *plan, const yki_action_times *times, int part, const yoke_action *action,
+                 int stages[2], int at[2])
 {
     int count = 0, m = action->microbatch;
     if (action->kind == YOKE_ACTION_F && part > 0) {
@@ -96,8 +92,7 @@ static int needs(const yki_plan *plan, const yki_action_times *times, int part, 
 static int part_at(const yki_plan *plan, int stage, int chunk)
 {
     for (int part = 0; part < plan->nparts; part++)
-        if (plan->stage_of[part] == stage && plan->chunk_of[part] == chunk)
-            return part;
+        if (plan->stage_of[part] == stage && plan->chunk_of[part] == chunk) return part;
     return -1;
 }
 
@@ -107,16 +102,14 @@ static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watche
     c->seen = yki_arena_alloc(&plan->arena, sizeof(int *) * (size_t)nstages);
     c->next = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)nstages);
     c->now = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)nstages);
-    if (plan->arena.failed)
-        return false;
+    if (plan->arena.failed) return false;
     for (int s = 0; s < nstages; s++) {
         int count;
         yoke_schedule_actions(plan->schedule, s, &count);
         c->seen[s] = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(count + 1));
         c->now[s] = -1;
     }
-    if (plan->arena.failed)
-        return false;
+    if (plan->arena.failed) return false;
     for (bool moved = true; moved;) {
         moved = false;
         for (int s = 0; s < nstages; s++) {
@@ -124,15 +117,14 @@ static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watche
             const yoke_action *actions = yoke_schedule_actions(plan->schedule, s, &count);
             for (; c->next[s] < count; c->next[s]++) {
                 const yoke_action *action = &actions[c->next[s]];
-                int stages[2], at[2], n = needs(plan, times, part_at(plan, s, action->chunk), action, stages, at);
+                int stages[2], at[2],
+                    n = needs(plan, times, part_at(plan, s, action->chunk), action, stages, at);
                 bool ready = true;
                 for (int i = 0; i < n; i++) ready &= stages[i] == s || c->next[stages[i]] > at[i];
-                if (!ready)
-                    break;
+                if (!ready) break;
                 for (int i = 0; i < n; i++) {
                     int known = stages[i] == watched ? at[i] : c->seen[stages[i]][at[i]];
-                    if (stages[i] != s && known > c->now[s])
-                        c->now[s] = known;
+                    if (stages[i] != s && known > c->now[s]) c->now[s] = known;
                 }
                 c->seen[s][c->next[s]] = c->now[s];
                 moved = true;
@@ -142,13 +134,13 @@ static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watche
     return true;
 }
 
-yoke_status yki_gradient_release(yki_plan *plan, const yki_action_times *times, const yki_edge *edge, int *free_at)
+yoke_status yki_gradient_release(yki_plan *plan, const yki_action_times *times, const yki_edge *edge,
+                                 int *free_at)
 {
     int sender = plan->stage_of[edge->to], receiver = plan->stage_of[edge->from], count;
     yoke_schedule_actions(plan->schedule, sender, &count);
     clocks c = {0};
-    if (sender != receiver && !run_clocks(plan, times, receiver, &c))
-        return yki_fail_memory("a plan");
+    if (sender != receiver && !run_clocks(plan, times, receiver, &c)) return yki_fail_memory("a plan");
     for (int m = 0; m < plan->microbatches; m++) {
         int sent = times->input[edge->to][m], taken = times->input[edge->from][m];
         if (sender == receiver) {

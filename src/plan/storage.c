@@ -1,4 +1,5 @@
-/* Storage of one part: aliases, lifetimes, spaces, offsets within a slot and within each body's temporary region. */
+/* Storage of one part: aliases, lifetimes, spaces, offsets within a slot and within each body's temporary
+ * region. */
 #include "plan/storage.h"
 
 #include <stdlib.h>
@@ -19,8 +20,7 @@ typedef struct planner {
 static int larger_first(const void *a, const void *b)
 {
     const yki_interval *x = *(yki_interval *const *)a, *y = *(yki_interval *const *)b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return x->start != y->start ? (x->start < y->start ? -1 : 1) : (x < y ? -1 : x > y);
 }
 
@@ -42,16 +42,12 @@ int64_t yki_pack(yki_interval *intervals, int count)
         int64_t at = 0;
         for (int k = 0; k < nplaced; k++) {
             const yki_interval *other = placed[k];
-            if (other->end < it->start || it->end < other->start || other->bytes == 0)
-                continue;
-            if (other->offset >= at + it->bytes)
-                break;
-            if (yki_align(other->offset + other->bytes) > at)
-                at = yki_align(other->offset + other->bytes);
+            if (other->end < it->start || it->end < other->start || other->bytes == 0) continue;
+            if (other->offset >= at + it->bytes) break;
+            if (yki_align(other->offset + other->bytes) > at) at = yki_align(other->offset + other->bytes);
         }
         it->offset = at;
-        if (at + it->bytes > region)
-            region = at + it->bytes;
+        if (at + it->bytes > region) region = at + it->bytes;
         int k = nplaced++;
         for (; k > 0 && placed[k - 1]->offset > at; k--) placed[k] = placed[k - 1];
         placed[k] = it;
@@ -65,7 +61,8 @@ static _Thread_local const yki_placed *sorted_graph; /* qsort hands no context o
 
 static int by_order(const void *a, const void *b)
 {
-    const yki_placed_node *x = &sorted_graph->nodes[*(const int *)a], *y = &sorted_graph->nodes[*(const int *)b];
+    const yki_placed_node *x = &sorted_graph->nodes[*(const int *)a],
+                          *y = &sorted_graph->nodes[*(const int *)b];
     return x->order < y->order ? -1 : x->order > y->order ? 1 : *(const int *)a - *(const int *)b;
 }
 
@@ -73,14 +70,13 @@ static int by_order(const void *a, const void *b)
 static bool order_bodies(planner *p)
 {
     for (int body = 0; body < YKI_BODY_COUNT; body++) {
-        int *order = p->out->order[body] = yki_arena_alloc(&p->plan->arena, sizeof(int) * (size_t)(p->placed->nnodes + 1));
-        if (!order)
-            return false;
+        int *order = p->out->order[body] =
+            yki_arena_alloc(&p->plan->arena, sizeof(int) * (size_t)(p->placed->nnodes + 1));
+        if (!order) return false;
         int count = 0;
         for (int i = 0; i < p->placed->nnodes; i++) {
             yki_body of = p->placed->nodes[i].body;
-            if ((int)of == body || (body == YKI_BODY_BW && of != YKI_BODY_F))
-                order[count++] = i;
+            if ((int)of == body || (body == YKI_BODY_BW && of != YKI_BODY_F)) order[count++] = i;
         }
         p->out->count[body] = count;
         sorted_graph = p->placed;
@@ -107,31 +103,29 @@ static void find_uses(planner *p)
     for (int e = 0; e < p->plan->nedges; e++)
         if (p->plan->edges[e].from == p->part && p->plan->edges[e].value >= 0)
             p->exported[p->plan->edges[e].value] = true;
-    if (p->placed->output >= 0)
-        p->exported[p->placed->output] = true;
+    if (p->placed->output >= 0) p->exported[p->placed->output] = true;
 }
 
 static int64_t value_bytes(const planner *p, int value)
 {
     const yki_placed_value *v = &p->placed->values[value];
-    return yki_placed_elems(v) * (v->per_sample ? p->plan->largest : 1) * (int64_t)yki_dtype_bytes(yki_placed_dtype(p->plan, v));
+    return yki_placed_elems(v) * (v->per_sample ? p->plan->largest : 1) *
+           (int64_t)yki_dtype_bytes(yki_placed_dtype(p->plan, v));
 }
 
 /* Whether the node's first output may take its first input's memory. */
 static bool may_share(const planner *p, int node)
 {
     const yki_placed_node *n = &p->placed->nodes[node];
-    if (n->nin == 0 || n->nout == 0 || n->in[0] < 0 || p->placed->values[n->in[0]].storage < 0)
-        return false;
-    if (n->op == YKI_OP_RESHAPE || n->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST)
-        return true;
+    if (n->nin == 0 || n->nout == 0 || n->in[0] < 0 || p->placed->values[n->in[0]].storage < 0) return false;
+    if (n->op == YKI_OP_RESHAPE || n->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST) return true;
     const yki_storage *storage = &p->out->storages[p->placed->values[n->in[0]].storage];
     bool reduces = n->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE && n->edge < 0;
     if (!(yki_op(n->op)->in_place || reduces) || value_bytes(p, n->in[0]) != value_bytes(p, n->out[0]))
         return false;
-    if (storage->last > p->position[node])
-        return false;
-    for (int k = 1; k < n->nin; k++) /* x + x: the second operand is read while the first is written, at the same place */
+    if (storage->last > p->position[node]) return false;
+    for (int k = 1; k < n->nin;
+         k++) /* x + x: the second operand is read while the first is written, at the same place */
         if (n->in[k] >= 0 && p->placed->values[n->in[k]].storage == p->placed->values[n->in[0]].storage &&
             n->op != YKI_KERNEL_ADD)
             return false;
@@ -158,17 +152,18 @@ static bool assign_storages(planner *p)
             yki_placed_node *node = &p->placed->nodes[at];
             for (int o = 0; o < node->nout; o++) {
                 yki_placed_value *value = &p->placed->values[node->out[o]];
-                if (value->is_gradient)
-                    continue;
+                if (value->is_gradient) continue;
                 if (o == 0 && may_share(p, at)) {
                     extend(p, p->placed->values[node->in[0]].storage, node->out[o], at);
                     continue;
                 }
                 yki_storage *storage = YKI_APPEND(&p->plan->arena, p->out, storages);
-                if (!storage)
-                    return false;
-                *storage = (yki_storage){.bytes = value_bytes(p, node->out[o]), .edge = -1, .first = p->position[at],
-                                         .first_body = node->body, .last = p->position[at]};
+                if (!storage) return false;
+                *storage = (yki_storage){.bytes = value_bytes(p, node->out[o]),
+                                         .edge = -1,
+                                         .first = p->position[at],
+                                         .first_body = node->body,
+                                         .last = p->position[at]};
                 extend(p, p->out->nstorages - 1, node->out[o], at);
             }
         }
@@ -179,7 +174,8 @@ static bool assign_storages(planner *p)
 /* The body in which each storage is last used, and the space that follows from it. */
 static void choose_spaces(planner *p)
 {
-    for (int s = 0; s < p->out->nstorages; s++) p->out->storages[s].last_body = p->out->storages[s].first_body;
+    for (int s = 0; s < p->out->nstorages; s++)
+        p->out->storages[s].last_body = p->out->storages[s].first_body;
     for (int i = 0; i < p->placed->nnodes; i++) {
         const yki_placed_node *node = &p->placed->nodes[i];
         for (int k = 0; k < node->nin + node->nout; k++) {
@@ -192,7 +188,8 @@ static void choose_spaces(planner *p)
     for (int v = 0; v < p->placed->nvalues; v++) {
         int storage = p->placed->values[v].storage;
         if (storage >= 0 && p->exported[v] && p->out->storages[storage].last_body == YKI_BODY_F)
-            p->out->storages[storage].last_body = YKI_BODY_B; /* its readers are done before this part's backward */
+            p->out->storages[storage].last_body =
+                YKI_BODY_B; /* its readers are done before this part's backward */
     }
     for (int s = 0; s < p->out->nstorages; s++) {
         yki_storage *it = &p->out->storages[s];
@@ -206,8 +203,7 @@ static void choose_spaces(planner *p)
     }
     for (int e = 0; e < p->plan->nedges; e++) {
         const yki_edge *edge = &p->plan->edges[e];
-        if (edge->to != p->part || edge->gradient_sent < 0)
-            continue;
+        if (edge->to != p->part || edge->gradient_sent < 0) continue;
         yki_storage *it = &p->out->storages[p->placed->values[edge->gradient_sent].storage];
         it->space = YKI_SPACE_SEND;
         it->edge = e;
@@ -218,9 +214,11 @@ static void lay_out_slots(planner *p)
 {
     for (int s = 0; s < p->out->nstorages; s++) {
         yki_storage *it = &p->out->storages[s];
-        int group = it->space == YKI_SPACE_STASH ? 0 : it->space == YKI_SPACE_STASH_W ? 1 : it->space == YKI_SPACE_HOLD ? 2 : -1;
-        if (group < 0)
-            continue;
+        int group = it->space == YKI_SPACE_STASH     ? 0
+                    : it->space == YKI_SPACE_STASH_W ? 1
+                    : it->space == YKI_SPACE_HOLD    ? 2
+                                                     : -1;
+        if (group < 0) continue;
         it->offset[0] = p->out->group_bytes[group];
         p->out->group_bytes[group] += yki_align(it->bytes);
         *(it->moved ? &p->out->group_moved[group] : &p->out->group_own[group]) += it->bytes;
@@ -228,7 +226,8 @@ static void lay_out_slots(planner *p)
 }
 
 /* What tensors hold at once at most, within a body. */
-static void note_peak(planner *p, yki_body body, const yki_interval *intervals, const int *of, int count, int64_t region)
+static void note_peak(planner *p, yki_body body, const yki_interval *intervals, const int *of, int count,
+                      int64_t region)
 {
     int64_t best = -1, own_best = 0, moved_best = 0;
     int layer = -1;
@@ -264,8 +263,7 @@ static bool pack_body(planner *p, yki_body body)
         for (int k = 0; k < node->nin + node->nout; k++) {
             int value = k < node->nin ? node->in[k] : node->out[k - node->nin];
             int s = value >= 0 ? p->placed->values[value].storage : -1;
-            if (s < 0 || p->out->storages[s].space != YKI_SPACE_TEMP)
-                continue;
+            if (s < 0 || p->out->storages[s].space != YKI_SPACE_TEMP) continue;
             first[s] = first[s] < 0 ? i : first[s];
             last[s] = i;
         }
@@ -277,8 +275,7 @@ static bool pack_body(planner *p, yki_body body)
         }
     int64_t region = done ? yki_pack(intervals, count) : -1;
     for (int i = 0; i < count && region >= 0; i++) p->out->storages[of[i]].offset[body] = intervals[i].offset;
-    if (region >= 0)
-        note_peak(p, body, intervals, of, count, region);
+    if (region >= 0) note_peak(p, body, intervals, of, count, region);
     free(first);
     free(last);
     free(of);
@@ -294,11 +291,9 @@ yoke_status yki_storage_plan(yki_plan *plan, int tp_rank, int part, bool split, 
     p.position = yki_arena_alloc(&plan->arena, sizeof(int) * nnodes);
     p.last_use = yki_arena_alloc(&plan->arena, sizeof(int) * nvalues);
     p.exported = yki_arena_alloc(&plan->arena, nvalues);
-    if (plan->arena.failed || !order_bodies(&p))
-        return yki_fail_memory("a plan");
+    if (plan->arena.failed || !order_bodies(&p)) return yki_fail_memory("a plan");
     find_uses(&p);
-    if (!assign_storages(&p))
-        return yki_fail_memory("a plan");
+    if (!assign_storages(&p)) return yki_fail_memory("a plan");
     choose_spaces(&p);
     lay_out_slots(&p);
     for (int body = 0; body < YKI_BODY_COUNT; body++)

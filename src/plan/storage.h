@@ -1,5 +1,5 @@
-/* Storage: which values of a placed part share memory, how long each piece of memory lives, and where it lies in its
- * space. */
+/* Storage: which values of a placed part share memory, how long each piece of memory lives, and where it lies
+ * in its space. */
 #ifndef YKI_PLAN_STORAGE_H
 #define YKI_PLAN_STORAGE_H
 
@@ -9,9 +9,9 @@ typedef struct yki_storage {
     yki_space space;
     int64_t bytes; /* at the largest n */
     bool moved, kept;
-    int edge;      /* SPACE_SEND: the edge; else -1 */
+    int edge; /* SPACE_SEND: the edge; else -1 */
     yki_body first_body, last_body;
-    int first, last; /* positions in the sequence: forward, then backward */
+    int first, last;                /* positions in the sequence: forward, then backward */
     int64_t offset[YKI_BODY_COUNT]; /* TEMP: in each body where it lives; others: [0] */
 } yki_storage;
 
@@ -22,18 +22,24 @@ typedef struct yki_part_storage {
     int *order[YKI_BODY_COUNT], count[YKI_BODY_COUNT];
     bool split; /* B and W apart somewhere in the schedule */
     int64_t group_bytes[YKI_GROUPS], group_own[YKI_GROUPS], group_moved[YKI_GROUPS];
-    int64_t temp_bytes, temp_own, temp_moved; /* of the hungriest body: region, and what tensors need of it at once */
+    int64_t temp_bytes, temp_own,
+        temp_moved; /* of the hungriest body: region, and what tensors need of it at once */
     int peak_layer; /* where the hungriest body is hungriest */
 } yki_part_storage;
 
-/* Plans part `part` as tensor-parallel rank `tp_rank` sees it, for micro-batches of up to `largest` samples. */
-yoke_status yki_storage_plan(yki_plan *plan, int tp_rank, int part, bool split, yki_part_storage *storage_out);
+/* Plans part `part` as tensor-parallel rank `tp_rank` sees it, for micro-batches of up to `largest` samples.
+ */
+yoke_status yki_storage_plan(yki_plan *plan, int tp_rank, int part, bool split,
+                             yki_part_storage *storage_out);
 
 #define YKI_ALIGN 64
-static inline int64_t yki_align(int64_t bytes) { return (bytes + YKI_ALIGN - 1) / YKI_ALIGN * YKI_ALIGN; }
+static inline int64_t yki_align(int64_t bytes)
+{
+    return (bytes + YKI_ALIGN - 1) / YKI_ALIGN * YKI_ALIGN;
+}
 
-/* Intervals [start, end] (positions, inclusive) of so many bytes: an offset for each, so that no two alive at once overlap.
- * Returns the bytes of the region. First fit, larger first. */
+/* Intervals [start, end] (positions, inclusive) of so many bytes: an offset for each, so that no two alive at
+ * once overlap. Returns the bytes of the region. First fit, larger first. */
 typedef struct yki_interval {
     int start, end;
     int64_t bytes, offset;

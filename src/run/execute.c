@@ -26,16 +26,22 @@ static void *address(const frame *f, const yki_operand *operand)
     char *memory = f->rank->memory;
     const yki_program *program = f->rank->program;
     switch (operand->space) {
-    case YKI_SPACE_NONE: return NULL;
+    case YKI_SPACE_NONE:
+        return NULL;
     case YKI_SPACE_WEIGHT:
-    case YKI_SPACE_GRADIENT: return memory + operand->offset;
-    case YKI_SPACE_STASH: return f->group[0] + operand->offset;
-    case YKI_SPACE_STASH_W: return f->group[1] + operand->offset;
-    case YKI_SPACE_HOLD: return f->group[2] + operand->offset;
+    case YKI_SPACE_GRADIENT:
+        return memory + operand->offset;
+    case YKI_SPACE_STASH:
+        return f->group[0] + operand->offset;
+    case YKI_SPACE_STASH_W:
+        return f->group[1] + operand->offset;
+    case YKI_SPACE_HOLD:
+        return f->group[2] + operand->offset;
     case YKI_SPACE_SEND:
         return memory + program->send_offset[operand->index] +
                program->send_slot[operand->index][f->microbatch] * program->send_bytes[operand->index];
-    case YKI_SPACE_TEMP: return memory + program->temp_offset + operand->offset;
+    case YKI_SPACE_TEMP:
+        return memory + program->temp_offset + operand->offset;
     }
     return NULL;
 }
@@ -69,8 +75,7 @@ static void launch(const frame *f, const yki_instruction *in)
         bool *written = &rank->written[rank->program->local_of[in->gradient[0]]];
         launch.accumulate = *written;
         *written = true;
-        if (in->gradient[1] >= 0)
-            rank->written[rank->program->local_of[in->gradient[1]]] = true;
+        if (in->gradient[1] >= 0) rank->written[rank->program->local_of[in->gradient[1]]] = true;
     }
     rank->backend->launch(rank->device, f->variant->prepared[in->number], &launch);
 }
@@ -82,8 +87,7 @@ static void load(const frame *f, const yki_instruction *in)
     const char *rows = in->op == YKI_OP_INPUT ? step->inputs : step->targets;
     yki_view to = yki_operand_view(&in->operands[0], f->samples);
     int64_t elems = yki_view_elems(&to), per_sample = f->samples > 0 ? elems / f->samples : 0;
-    if (!rows || elems == 0)
-        return;
+    if (!rows || elems == 0) return;
     const char *from = rows + f->first * per_sample * 4;
     to.data = address(f, &in->operands[0]);
     if (to.dtype != YKI_BF16) {
@@ -116,9 +120,9 @@ static yoke_status copy(const frame *f, const yki_instruction *in)
         return YOKE_OK;
     }
     yki_request local = {0}, *request = in->sends ? &rank->sends[index] : &local;
-    yki_move_launch move = {.channel = channel, .sends = in->sends, .dtype = view.dtype, .elems = elems, .in = data, .out = data};
-    if (in->sends)
-        YKI_TRY(yki_wait(request)); /* of the step before; long done */
+    yki_move_launch move = {
+        .channel = channel, .sends = in->sends, .dtype = view.dtype, .elems = elems, .in = data, .out = data};
+    if (in->sends) YKI_TRY(yki_wait(request)); /* of the step before; long done */
     YKI_TRY(yki_movements[YKI_MOVE_COPY].start(&move, request));
     return in->sends ? YOKE_OK : yki_wait(&local);
 }
@@ -128,8 +132,13 @@ static yoke_status move(const frame *f, const yki_instruction *in)
 {
     const yki_movement *movement = &yki_movements[in->op - YKI_OP_MOVE];
     yki_view to = yki_operand_view(&in->operands[1], f->samples);
-    yki_move_launch launch = {.comm = f->rank->axis[in->axis], .dtype = to.dtype, .elems = yki_view_elems(&to), .cut = in->cut,
-                              .reduction = in->reduction, .in = address(f, &in->operands[0]), .out = address(f, &in->operands[1])};
+    yki_move_launch launch = {.comm = f->rank->axis[in->axis],
+                              .dtype = to.dtype,
+                              .elems = yki_view_elems(&to),
+                              .cut = in->cut,
+                              .reduction = in->reduction,
+                              .in = address(f, &in->operands[0]),
+                              .out = address(f, &in->operands[1])};
     launch.cut.outer *= f->samples;
     yki_request request = {0};
     YKI_TRY(movement->start(&launch, &request));
@@ -156,21 +165,30 @@ static yoke_status run_body(frame *f, const yki_code *code)
 
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
 {
-    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F, [YOKE_ACTION_B] = YKI_BODY_B, [YOKE_ACTION_W] = YKI_BODY_W,
+    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
+                                      [YOKE_ACTION_B] = YKI_BODY_B,
+                                      [YOKE_ACTION_W] = YKI_BODY_W,
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
     const yki_part_program *part = &rank->program->parts[action->chunk];
     frame f = {.rank = rank, .microbatch = action->microbatch};
     for (int g = 0; g < YKI_GROUPS; g++)
-        f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];
+        f.group[g] =
+            rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];
     f.samples = yki_rank_samples(rank, action->microbatch, &f.first);
     YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
     double start = yki_now_ns(), moving = rank->moving_ns;
     YKI_TRY(run_body(&f, &part->body[bodies[action->kind]]));
     double end = yki_now_ns();
     rank->computing_ns += end - start - (rank->moving_ns - moving);
-    rank->ran[rank->nran++] = (yoke_ran){
-        .action = *action, .rank = rank->rank, .device = rank->rank, .stage = rank->place[YKI_AXIS_PP], .dp = rank->place[YKI_AXIS_DP],
-        .part = part->part, .samples = f.samples, .start = (start - rank->run->step_start_ns) * 1e-9, .end = (end - rank->run->step_start_ns) * 1e-9};
+    rank->ran[rank->nran++] = (yoke_ran){.action = *action,
+                                         .rank = rank->rank,
+                                         .device = rank->rank,
+                                         .stage = rank->place[YKI_AXIS_PP],
+                                         .dp = rank->place[YKI_AXIS_DP],
+                                         .part = part->part,
+                                         .samples = f.samples,
+                                         .start = (start - rank->run->step_start_ns) * 1e-9,
+                                         .end = (end - rank->run->step_start_ns) * 1e-9};
     return YOKE_OK;
 }
 
@@ -180,18 +198,18 @@ void yki_rank_output(yki_rank *rank)
     const yki_program *program = rank->program;
     const yki_step *step = rank->run->step;
     const yoke_model *model = rank->plan->options.model;
-    if (program->output_chunk < 0)
-        return;
+    if (program->output_chunk < 0) return;
     frame f = {.rank = rank};
     const yki_part_program *part = &program->parts[program->output_chunk];
-    for (int g = 0; g < YKI_GROUPS; g++) f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][0] * part->group_bytes[g];
+    for (int g = 0; g < YKI_GROUPS; g++)
+        f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][0] * part->group_bytes[g];
     f.samples = yki_rank_samples(rank, 0, &f.first);
     const yki_value *value = &model->values[model->output];
     yki_spec spec = program->output_spec;
     int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
-    if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0)
-        return;
-    int64_t outer = f.samples, inner = 1, size = value->dims[dim], local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
+    if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0) return;
+    int64_t outer = f.samples, inner = 1, size = value->dims[dim],
+            local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
     int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
     for (int i = 0; i < dim; i++) outer *= value->dims[i];
     for (int i = dim + 1; i < value->ndim; i++) inner *= value->dims[i];
@@ -200,7 +218,8 @@ void yki_rank_output(yki_rank *rank)
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < local * inner; i++) {
             int64_t at = o * local * inner + i;
-            uint32_t bits = program->output.dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at] << 16 : ((const uint32_t *)from)[at];
+            uint32_t bits = program->output.dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at] << 16
+                                                              : ((const uint32_t *)from)[at];
             memcpy(&to[(o * size + start) * inner + i], &bits, sizeof bits);
         }
 }

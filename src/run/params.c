@@ -10,11 +10,11 @@
 /* Where the logical elements of a parameter lie: in which tp rank's memory, and where in it. */
 typedef struct map {
     bool transposed;
-    int64_t rows, columns;       /* transposed: logical [rows, columns] is kept [columns, rows] */
-    int64_t size, inner;         /* else: [outer, size, inner], cut along size */
-    int cut;                     /* kept dim that is cut */
-    int *owner;                  /* by index along the cut dim: tp rank (0 where whole) */
-    int64_t *local;              /* its index there */
+    int64_t rows, columns;                /* transposed: logical [rows, columns] is kept [columns, rows] */
+    int64_t size, inner;                  /* else: [outer, size, inner], cut along size */
+    int cut;                              /* kept dim that is cut */
+    int *owner;                           /* by index along the cut dim: tp rank (0 where whole) */
+    int64_t *local;                       /* its index there */
     int64_t local_size[YOKE_MAX_DEVICES]; /* of the cut dim, by tp rank */
 } map;
 
@@ -34,11 +34,11 @@ static bool map_init(map *m, const yki_plan *plan, int parameter)
     for (int i = m->cut + 1; i < value->ndim; i++) m->inner *= value->dims[i];
     m->owner = malloc(sizeof *m->owner * (size_t)m->size);
     m->local = malloc(sizeof *m->local * (size_t)m->size);
-    if (!m->owner || !m->local)
-        return false;
+    if (!m->owner || !m->local) return false;
     int64_t sections = spec.state == YKI_SHARDED ? spec.sections : 1, section = m->size / sections;
     for (int r = 0; r < tp; r++) {
-        int64_t mine = yki_spec_share(spec, m->size, tp, r), each = mine / sections, start = yki_spec_start(spec, m->size, tp, r);
+        int64_t mine = yki_spec_share(spec, m->size, tp, r), each = mine / sections,
+                start = yki_spec_start(spec, m->size, tp, r);
         m->local_size[r] = mine;
         for (int64_t s = 0; s < sections; s++)
             for (int64_t i = 0; i < each; i++) {
@@ -75,10 +75,14 @@ static int64_t tensor_offset(const yki_run *run, const yki_local_parameter *p, y
 {
     bool master = run->plan->options.precision == YOKE_PRECISION_BF16 && !run->plan->options.inference;
     switch (kind) {
-    case YKI_TENSOR_WEIGHT: return master ? p->master : p->weight;
-    case YKI_TENSOR_GRADIENT: return p->gradient;
-    case YKI_TENSOR_MOMENT1: return p->moment1;
-    case YKI_TENSOR_MOMENT2: return p->moment2;
+    case YKI_TENSOR_WEIGHT:
+        return master ? p->master : p->weight;
+    case YKI_TENSOR_GRADIENT:
+        return p->gradient;
+    case YKI_TENSOR_MOMENT1:
+        return p->moment1;
+    case YKI_TENSOR_MOMENT2:
+        return p->moment2;
     }
     return -1;
 }
@@ -87,19 +91,23 @@ static uint16_t to_bf16(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    if (value != value)
-        return 0x7fc0;
+    if (value != value) return 0x7fc0;
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool weight_is_bf16(const yki_run *run) { return run->plan->options.precision == YOKE_PRECISION_BF16; }
+static bool weight_is_bf16(const yki_run *run)
+{
+    return run->plan->options.precision == YOKE_PRECISION_BF16;
+}
 
-void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count, float *values)
+void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                  float *values)
 {
     const yki_plan *plan = run->plan;
     int place[YKI_AXIS_COUNT] = {0};
     place[YKI_AXIS_PP] = plan->param_places[parameter].first_stage;
-    const yki_rank *base = &run->ranks[yki_mesh_rank(&plan->mesh, place)]; /* tp runs fastest: its neighbours hold the rest */
+    const yki_rank *base =
+        &run->ranks[yki_mesh_rank(&plan->mesh, place)]; /* tp runs fastest: its neighbours hold the rest */
     const yki_local_parameter *local = &base->program->parameters[base->program->local_of[parameter]];
     bool bf16 = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run) && plan->options.inference;
     map m;
@@ -112,8 +120,7 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
         int rank;
         int64_t offset;
         run_length = map_find(&m, e, &rank, &offset);
-        if (run_length > first + count - e)
-            run_length = first + count - e;
+        if (run_length > first + count - e) run_length = first + count - e;
         const yki_rank *owner = base + rank;
         local = &owner->program->parameters[owner->program->local_of[parameter]];
         const char *from = owner->memory + tensor_offset(run, local, kind);
@@ -129,7 +136,8 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
     map_release(&m);
 }
 
-void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count, const float *values)
+void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                   const float *values)
 {
     const yki_plan *plan = run->plan;
     bool sharded = plan->param_places[parameter].spec.state == YKI_SHARDED;
@@ -141,21 +149,20 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
     for (int r = 0; r < run->nranks; r++) {
         yki_rank *rank = &run->ranks[r];
         int at = rank->program->local_of[parameter];
-        if (at < 0)
-            continue;
+        if (at < 0) continue;
         const yki_local_parameter *local = &rank->program->parameters[at];
         int64_t offset_bytes = tensor_offset(run, local, kind);
-        bool both = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run), f32 = !(both && plan->options.inference);
+        bool both = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run),
+             f32 = !(both && plan->options.inference);
         for (int64_t e = first, run_length; e < first + count; e += run_length) {
             int owner;
             int64_t offset;
             run_length = map_find(&m, e, &owner, &offset);
-            if (run_length > first + count - e)
-                run_length = first + count - e;
-            if (sharded && owner != rank->place[YKI_AXIS_TP])
-                continue;
+            if (run_length > first + count - e) run_length = first + count - e;
+            if (sharded && owner != rank->place[YKI_AXIS_TP]) continue;
             if (f32)
-                memcpy((float *)(rank->memory + offset_bytes) + offset, values + (e - first), sizeof(float) * (size_t)run_length);
+                memcpy((float *)(rank->memory + offset_bytes) + offset, values + (e - first),
+                       sizeof(float) * (size_t)run_length);
             for (int64_t i = 0; i < run_length && both; i++)
                 ((uint16_t *)(rank->memory + local->weight))[offset + i] = to_bf16(values[e - first + i]);
         }
@@ -166,10 +173,14 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
 static float first_value(const yki_parameter *p, uint64_t key, int64_t e)
 {
     switch (p->init) {
-    case YKI_INIT_ZERO: return 0;
-    case YKI_INIT_ONE: return 1;
-    case YKI_INIT_UNIFORM: return (float)((2 * yki_rng_uniform(key, (uint64_t)e) - 1) * p->init_scale);
-    case YKI_INIT_NORMAL: return (float)(p->init_scale * (double)yki_rng_normal(key, (uint64_t)e));
+    case YKI_INIT_ZERO:
+        return 0;
+    case YKI_INIT_ONE:
+        return 1;
+    case YKI_INIT_UNIFORM:
+        return (float)((2 * yki_rng_uniform(key, (uint64_t)e) - 1) * p->init_scale);
+    case YKI_INIT_NORMAL:
+        return (float)(p->init_scale * (double)yki_rng_normal(key, (uint64_t)e));
     }
     return 0;
 }
@@ -179,8 +190,7 @@ yoke_status yki_run_init_weights(yki_run *run, uint64_t seed)
     enum { BLOCK = 1 << 16 };
     const yoke_model *model = run->plan->options.model;
     float *block = malloc(sizeof(float) * BLOCK);
-    if (!block)
-        return yki_fail_memory("first weights");
+    if (!block) return yki_fail_memory("first weights");
     for (int i = 0; i < model->nparameters; i++) {
         const yki_parameter *p = &model->parameters[i];
         int64_t elems = yki_value_elems(&model->values[p->value]);

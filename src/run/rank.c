@@ -15,7 +15,8 @@ static yoke_status open_groups(yki_rank *rank)
         int place[YKI_AXIS_COUNT];
         memcpy(place, rank->place, sizeof place);
         place[axis] = 0;
-        YKI_TRY(yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
+        YKI_TRY(
+            yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
     }
     const yoke_model *model = rank->plan->options.model;
     for (int i = 0; i < model->nparameters; i++) {
@@ -23,16 +24,17 @@ static yoke_status open_groups(yki_rank *rank)
         uint64_t stages = place->stages;
         bool known = (stages & (stages - 1)) == 0;
         for (int t = 0; t < rank->nties; t++) known |= rank->tie_stages[t] == stages;
-        if (known)
-            continue;
+        if (known) continue;
         if (rank->nties == YKI_TIE_GROUPS)
-            return yki_fail(YOKE_INVALID, "weights are shared by more than %d different sets of stages", YKI_TIE_GROUPS);
+            return yki_fail(YOKE_INVALID, "weights are shared by more than %d different sets of stages",
+                            YKI_TIE_GROUPS);
         int at[YKI_AXIS_COUNT];
         memcpy(at, rank->place, sizeof at);
         at[YKI_AXIS_PP] = 0;
         bool member = stages >> rank->place[YKI_AXIS_PP] & 1;
         rank->tie_stages[rank->nties] = stages;
-        YKI_TRY(yki_comm_split(rank->world, member ? yki_mesh_rank(mesh, at) : -1, rank->place[YKI_AXIS_PP], &rank->tie[rank->nties]));
+        YKI_TRY(yki_comm_split(rank->world, member ? yki_mesh_rank(mesh, at) : -1, rank->place[YKI_AXIS_PP],
+                               &rank->tie[rank->nties]));
         rank->nties++;
     }
     return YOKE_OK;
@@ -45,21 +47,20 @@ static yoke_status open_channels(yki_rank *rank)
     rank->channels = calloc(count + 1, sizeof *rank->channels);
     rank->sends = calloc(count + 1, sizeof *rank->sends);
     rank->handed = calloc(count + 1, sizeof *rank->handed);
-    if (!rank->channels || !rank->sends || !rank->handed)
-        return yki_fail_memory("channels");
+    if (!rank->channels || !rank->sends || !rank->handed) return yki_fail_memory("channels");
     for (int e = 0; e < plan->nedges; e++) {
         int stages[2] = {plan->stage_of[plan->edges[e].from], plan->stage_of[plan->edges[e].to]};
         for (int gradient = 0; gradient < 2; gradient++) {
             int from = stages[gradient], to = stages[!gradient], here = rank->place[YKI_AXIS_PP];
-            if (from == to || (here != from && here != to))
-                continue;
+            if (from == to || (here != from && here != to)) continue;
             int place[YKI_AXIS_COUNT];
             memcpy(place, rank->place, sizeof place);
             place[YKI_AXIS_PP] = here == from ? to : from;
             int peer = yki_mesh_rank(&plan->mesh, place);
             for (int m = 0; m < plan->microbatches; m++) {
                 size_t index = yki_channel_index(plan, e, gradient, m);
-                YKI_TRY(yki_channel_open(rank->world, peer, (int)index, here == from, &rank->channels[index]));
+                YKI_TRY(
+                    yki_channel_open(rank->world, peer, (int)index, here == from, &rank->channels[index]));
             }
         }
     }
@@ -80,15 +81,13 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
     yki_variant *variant = &rank->variants[rank->nvariants];
     variant->samples = samples;
     variant->prepared = calloc((size_t)rank->program->nkernels + 1, sizeof *variant->prepared);
-    if (!variant->prepared)
-        return yki_fail_memory("kernels");
+    if (!variant->prepared) return yki_fail_memory("kernels");
     rank->nvariants++;
     for (int c = 0; c < rank->program->nparts; c++)
         for (int body = 0; body < YKI_BODY_COUNT; body++)
             for (int i = 0; i < rank->program->parts[c].body[body].count; i++) {
                 const yki_instruction *in = &rank->program->parts[c].body[body].instructions[i];
-                if (in->number < 0)
-                    continue;
+                if (in->number < 0) continue;
                 yki_launch shapes;
                 yki_instruction_shapes(in, samples, &shapes);
                 YKI_TRY(rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->number]));
@@ -103,7 +102,8 @@ static yoke_status prepare_step(yki_rank *rank, int64_t batch)
     const yki_variant *variant;
     int64_t first;
     for (int m = 0; m < rank->plan->microbatches && batch > 0; m++)
-        YKI_TRY(yki_rank_prepare(rank, yki_plan_samples(rank->plan, batch, rank->place[YKI_AXIS_DP], m, &first), &variant));
+        YKI_TRY(yki_rank_prepare(
+            rank, yki_plan_samples(rank->plan, batch, rank->place[YKI_AXIS_DP], m, &first), &variant));
     return YOKE_OK;
 }
 
@@ -113,9 +113,9 @@ yoke_status yki_rank_open(yki_rank *rank)
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
     rank->segments = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->segments);
     rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
-    rank->ran = calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->written || !rank->ran)
-        return yki_fail_memory("a rank");
+    rank->ran =
+        calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
+    if (!rank->segments || !rank->written || !rank->ran) return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->run->nranks > 1)
         YKI_TRY(rank->backend->device_bind(rank->device, rank->rank, rank->run->nranks));

@@ -7,7 +7,7 @@
 #include "run/run.h"
 
 typedef struct yki_variant {
-    int64_t samples; /* of a micro-batch */
+    int64_t samples;         /* of a micro-batch */
     yki_prepared **prepared; /* [nkernels] */
 } yki_variant;
 
@@ -30,7 +30,7 @@ typedef struct yki_rank {
     const void **handed;    /* between two parts of this rank, by the same index */
     yki_variant variants[YKI_MAX_VARIANTS];
     int nvariants;
-    bool *written;       /* by local parameter: its gradient has a value in this step */
+    bool *written;         /* by local parameter: its gradient has a value in this step */
     yki_segment *segments; /* all gradients */
     yki_request reduce;
     double loss, ignored_loss, sum_squares;

@@ -13,10 +13,8 @@ static yoke_status guarded(yki_rank *rank, yoke_status (*command)(yki_rank *))
     rank->status = command(rank);
     if (rank->status != YOKE_OK) {
         rank->error = *yoke_error_get();
-        if (rank->error.rank < 0)
-            rank->error.rank = rank->rank;
-        if (rank->world)
-            yki_comm_abort(rank->world, &rank->error);
+        if (rank->error.rank < 0) rank->error.rank = rank->rank;
+        if (rank->world) yki_comm_abort(rank->world, &rank->error);
     }
     return rank->status;
 }
@@ -29,15 +27,13 @@ static void *rank_thread(void *argument)
     pthread_mutex_lock(&run->lock);
     for (;;) {
         while (run->turn == seen && !run->quit) pthread_cond_wait(&run->go, &run->lock);
-        if (run->quit)
-            break;
+        if (run->quit) break;
         seen = run->turn;
         yoke_status (*command)(yki_rank *) = run->command;
         pthread_mutex_unlock(&run->lock);
         guarded(rank, command);
         pthread_mutex_lock(&run->lock);
-        if (--run->running == 0)
-            pthread_cond_signal(&run->done);
+        if (--run->running == 0) pthread_cond_signal(&run->done);
     }
     pthread_mutex_unlock(&run->lock);
     return NULL;
@@ -49,11 +45,9 @@ static yoke_status verdict(yki_run *run)
     const yki_rank *worst = NULL;
     for (int i = 0; i < run->nranks; i++) {
         const yki_rank *rank = &run->ranks[i];
-        if (rank->status != YOKE_OK && (!worst || worst->status == YOKE_PEER_FAILED))
-            worst = rank;
+        if (rank->status != YOKE_OK && (!worst || worst->status == YOKE_PEER_FAILED)) worst = rank;
     }
-    if (!worst)
-        return YOKE_OK;
+    if (!worst) return YOKE_OK;
     run->lost = worst->error;
     yki_error_set(&worst->error);
     return worst->status;
@@ -93,8 +87,7 @@ static yoke_status start_threads(yki_run *run)
 yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_out)
 {
     yki_run *run = calloc(1, sizeof *run);
-    if (!run)
-        return yki_fail_memory("a run");
+    if (!run) return yki_fail_memory("a run");
     run->plan = plan;
     run->backend = plan->options.backend;
     run->nranks = plan->mesh.nranks;
@@ -107,16 +100,19 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
     run->ranks = calloc((size_t)run->nranks, sizeof *run->ranks);
-    yoke_status status = run->ranks ? yki_local_world_create(run->nranks, -1, &run->world) : yki_fail_memory("a run");
+    yoke_status status =
+        run->ranks ? yki_local_world_create(run->nranks, -1, &run->world) : yki_fail_memory("a run");
     for (int i = 0; i < run->nranks && status == YOKE_OK; i++) {
         yki_rank *rank = &run->ranks[i];
-        *rank = (yki_rank){.run = run, .plan = plan, .program = yki_plan_program(plan, i), .backend = run->backend, .rank = i};
+        *rank = (yki_rank){.run = run,
+                           .plan = plan,
+                           .program = yki_plan_program(plan, i),
+                           .backend = run->backend,
+                           .rank = i};
         yki_mesh_place(&plan->mesh, i, rank->place);
     }
-    if (status == YOKE_OK)
-        status = start_threads(run);
-    if (status == YOKE_OK)
-        status = yki_run_command(run, yki_rank_open);
+    if (status == YOKE_OK) status = start_threads(run);
+    if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
         yki_run_destroy(run);
@@ -129,18 +125,15 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
 
 void yki_run_destroy(yki_run *run)
 {
-    if (!run)
-        return;
+    if (!run) return;
     pthread_mutex_lock(&run->lock);
     run->quit = true;
     pthread_cond_broadcast(&run->go);
     pthread_mutex_unlock(&run->lock);
     for (int i = 0; i < run->nranks && run->ranks; i++)
-        if (run->ranks[i].started)
-            pthread_join(run->ranks[i].thread, NULL);
+        if (run->ranks[i].started) pthread_join(run->ranks[i].thread, NULL);
     for (int i = 0; i < run->nranks && run->ranks; i++) yki_rank_close(&run->ranks[i]);
-    if (run->world)
-        yki_local_world_destroy(run->world);
+    if (run->world) yki_local_world_destroy(run->world);
     pthread_cond_destroy(&run->go);
     pthread_cond_destroy(&run->done);
     pthread_mutex_destroy(&run->lock);
@@ -186,7 +179,8 @@ double yki_run_idle(const yki_run *run, int rank)
 
 void yki_run_reset_idle(yki_run *run)
 {
-    for (int i = 0; i < run->nranks; i++) run->ranks[i].computing_ns = run->ranks[i].stepping_ns = run->ranks[i].moving_ns = 0;
+    for (int i = 0; i < run->nranks; i++)
+        run->ranks[i].computing_ns = run->ranks[i].stepping_ns = run->ranks[i].moving_ns = 0;
 }
 
 void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
@@ -194,10 +188,10 @@ void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
     memset(moved, 0, sizeof(int64_t) * YKI_AXIS_COUNT);
     for (int i = 0; i < run->nranks; i++) {
         const yki_rank *rank = &run->ranks[i];
-        for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
+        for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
+            moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
         for (int t = 0; t < rank->nties; t++)
-            if (rank->tie[t])
-                moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->tie[t]);
+            if (rank->tie[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->tie[t]);
         moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
     }
 }

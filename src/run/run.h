@@ -1,5 +1,5 @@
-/* run: the one place where program, backend and comm meet. A run has a rank for each device; each interprets its program
- * on a thread of its own (one rank alone runs on its caller's thread). */
+/* run: the one place where program, backend and comm meet. A run has a rank for each device; each interprets
+ * its program on a thread of its own (one rank alone runs on its caller's thread). */
 #ifndef YKI_RUN_RUN_H
 #define YKI_RUN_RUN_H
 
@@ -20,10 +20,10 @@ typedef struct yki_step {
     yki_run_mode mode;
     int64_t samples; /* EVAL, PREDICT: at most yki_run_forward_samples */
     const void *inputs, *targets;
-    int64_t step;        /* keys dropout */
-    yki_update update;   /* grad_scale is filled in by the run */
-    double clip;         /* 0: none */
-    float *outputs;      /* PREDICT: [samples, output dims] */
+    int64_t step;      /* keys dropout */
+    yki_update update; /* grad_scale is filled in by the run */
+    double clip;       /* 0: none */
+    float *outputs;    /* PREDICT: [samples, output dims] */
 } yki_step;
 
 typedef struct yki_step_result {
@@ -33,26 +33,35 @@ typedef struct yki_step_result {
     double seconds, idle; /* idle: over all ranks */
 } yki_step_result;
 
-/* Makes devices, arenas, groups and channels. plan is borrowed. Kernels are made ready for full steps of plan's batch
- * and for steps of `ragged` samples (0: none), so that those allocate nothing. YOKE_SYSTEM: memory, threads. */
+/* Makes devices, arenas, groups and channels. plan is borrowed. Kernels are made ready for full steps of
+ * plan's batch and for steps of `ragged` samples (0: none), so that those allocate nothing. YOKE_SYSTEM:
+ * memory, threads. */
 yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_out);
 void yki_run_destroy(yki_run *run);
 yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *result);
 /* Samples that one EVAL or PREDICT step takes at most. */
 int64_t yki_run_forward_samples(const yki_run *run);
 
-typedef enum yki_tensor_kind { YKI_TENSOR_WEIGHT, YKI_TENSOR_GRADIENT, YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2 } yki_tensor_kind;
+typedef enum yki_tensor_kind {
+    YKI_TENSOR_WEIGHT,
+    YKI_TENSOR_GRADIENT,
+    YKI_TENSOR_MOMENT1,
+    YKI_TENSOR_MOMENT2
+} yki_tensor_kind;
 
-/* Elements [first, first + count) of a parameter's tensor, in its logical order, gathered from the ranks that hold them,
- * or given to all that do (weights: the f32 master, and the copy that computes). Between steps only. */
-void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count, float *values);
-void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count, const float *values);
+/* Elements [first, first + count) of a parameter's tensor, in its logical order, gathered from the ranks that
+ * hold them, or given to all that do (weights: the f32 master, and the copy that computes). Between steps
+ * only. */
+void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                  float *values);
+void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                   const float *values);
 /* First values by the model's rules, keyed by seed and name. */
 yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
 
 /* What ranks measured. */
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
-double yki_run_idle(const yki_run *run, int rank);        /* over the steps since the last reset */
+double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);
 /* Bytes received over all ranks since the run was made, by axis. */
 void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT]);

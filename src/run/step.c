@@ -1,5 +1,5 @@
-/* A step of one rank: its actions, then reduce, global norm and non-finite flag, clip, update. Every rank computes the
- * same norm and the same verdict; a step that is not finite changes nothing. */
+/* A step of one rank: its actions, then reduce, global norm and non-finite flag, clip, update. Every rank
+ * computes the same norm and the same verdict; a step that is not finite changes nothing. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,8 @@
 
 static yki_view flat(yki_dtype dtype, char *memory, int64_t offset, int64_t elems)
 {
-    return offset < 0 ? (yki_view){0} : (yki_view){.data = memory + offset, .dtype = dtype, .ndim = 1, .dims = {elems}};
+    return offset < 0 ? (yki_view){0}
+                      : (yki_view){.data = memory + offset, .dtype = dtype, .ndim = 1, .dims = {elems}};
 }
 
 static void launch_flat(yki_rank *rank, yki_launch *launch)
@@ -23,17 +24,18 @@ static void zero_unwritten(yki_rank *rank)
 {
     const yki_program *program = rank->program;
     for (int i = 0; i < program->nparameters; i++) {
-        if (rank->written[i])
-            continue;
+        if (rank->written[i]) continue;
         yki_launch zero = {.kernel = YKI_KERNEL_ZERO, .nviews = 1};
-        zero.views[0] = flat(YKI_F32, rank->memory, program->parameters[i].gradient, program->parameters[i].elems);
+        zero.views[0] =
+            flat(YKI_F32, rank->memory, program->parameters[i].gradient, program->parameters[i].elems);
         launch_flat(rank, &zero);
     }
 }
 
 static yoke_status all_reduce(yki_rank *rank, yki_comm *comm, int count)
 {
-    yki_move_launch move = {.comm = comm, .dtype = YKI_F32, .segments = rank->segments, .nsegments = count, .reduction = YKI_SUM};
+    yki_move_launch move = {
+        .comm = comm, .dtype = YKI_F32, .segments = rank->segments, .nsegments = count, .reduction = YKI_SUM};
     yki_request request = {0};
     YKI_TRY(yki_movements[YKI_MOVE_ALL_REDUCE].start(&move, &request));
     return yki_wait(&request);
@@ -47,14 +49,14 @@ static yoke_status reduce_gradients(yki_rank *rank)
         int count = 0;
         for (int i = 0; i < program->nparameters && rank->tie[t]; i++)
             if (rank->plan->param_places[program->parameters[i].parameter].stages == rank->tie_stages[t])
-                rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient, program->parameters[i].elems};
-        if (count > 0)
-            YKI_TRY(all_reduce(rank, rank->tie[t], count));
+                rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient,
+                                                        program->parameters[i].elems};
+        if (count > 0) YKI_TRY(all_reduce(rank, rank->tie[t], count));
     }
-    if (rank->plan->mesh.degree[YKI_AXIS_DP] == 1)
-        return YOKE_OK;
+    if (rank->plan->mesh.degree[YKI_AXIS_DP] == 1) return YOKE_OK;
     for (int i = 0; i < program->nparameters; i++)
-        rank->segments[i] = (yki_segment){rank->memory + program->parameters[i].gradient, program->parameters[i].elems};
+        rank->segments[i] =
+            (yki_segment){rank->memory + program->parameters[i].gradient, program->parameters[i].elems};
     return all_reduce(rank, rank->axis[YKI_AXIS_DP], program->nparameters);
 }
 
@@ -63,8 +65,7 @@ static void sum_squares(yki_rank *rank)
     rank->sum_squares = 0;
     for (int i = 0; i < rank->program->nparameters && rank->place[YKI_AXIS_DP] == 0; i++) {
         const yki_local_parameter *p = &rank->program->parameters[i];
-        if (!p->counts)
-            continue;
+        if (!p->counts) continue;
         yki_launch squares = {.kernel = YKI_KERNEL_SUM_SQUARES, .nviews = 1, .loss = &rank->sum_squares};
         squares.views[0] = flat(YKI_F32, rank->memory, p->gradient, p->elems);
         launch_flat(rank, &squares);
@@ -74,7 +75,8 @@ static void sum_squares(yki_rank *rank)
 static void update(yki_rank *rank, double norm)
 {
     const yki_step *step = rank->run->step;
-    bool sgd = rank->plan->options.optimizer == YOKE_SGD, bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
+    bool sgd = rank->plan->options.optimizer == YOKE_SGD,
+         bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
     double scale = step->clip > 0 ? step->clip / (norm + 1e-6) : 1; /* PyTorch's clip_grad_norm_ */
     for (int i = 0; i < rank->program->nparameters; i++) {
         const yki_local_parameter *p = &rank->program->parameters[i];
@@ -86,8 +88,7 @@ static void update(yki_rank *rank, double norm)
         *v++ = flat(YKI_F32, rank->memory, p->gradient, p->elems);
         *v++ = flat(YKI_F32, rank->memory, bf16 ? p->master : p->weight, p->elems);
         *v++ = flat(YKI_F32, rank->memory, p->moment1, p->elems);
-        if (!sgd)
-            *v++ = flat(YKI_F32, rank->memory, p->moment2, p->elems);
+        if (!sgd) *v++ = flat(YKI_F32, rank->memory, p->moment2, p->elems);
         *v++ = bf16 ? flat(YKI_BF16, rank->memory, p->weight, p->elems) : (yki_view){0};
         launch.nviews = (int)(v - launch.views);
         launch_flat(rank, &launch);
@@ -115,8 +116,7 @@ static yoke_status end_step(yki_rank *rank)
 {
     double scalars[2] = {rank->loss, rank->sum_squares};
     YKI_TRY(yki_sum_scalars(rank->world, scalars, 2));
-    if (rank->rank == 0)
-        memcpy(rank->run->scalars, scalars, sizeof scalars);
+    if (rank->rank == 0) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->sum_squares = scalars[1];
     rank->loss = scalars[0];
     return YOKE_OK;
@@ -130,13 +130,13 @@ yoke_status yki_rank_step(yki_rank *rank)
     rank->nran = 0;
     if (!backward) {
         YKI_TRY(run_forward(rank));
-        if (step->mode == YKI_RUN_PREDICT)
-            yki_rank_output(rank);
+        if (step->mode == YKI_RUN_PREDICT) yki_rank_output(rank);
         YKI_TRY(finish_sends(rank));
         return end_step(rank);
     }
     memset(rank->written, 0, (size_t)rank->program->nparameters);
-    for (int i = 0; i < rank->program->nactions; i++) YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
+    for (int i = 0; i < rank->program->nactions; i++)
+        YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
     double start = yki_now_ns();
     zero_unwritten(rank);
     double moving = yki_now_ns();

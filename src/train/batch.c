@@ -26,24 +26,35 @@ static int64_t token_limit(const yoke_model *model)
     return limit;
 }
 
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec, int64_t sequence,
-                              yoke_data **data_out)
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec,
+                              int64_t sequence, yoke_data **data_out)
 {
-    static const char *const formats[] = {[YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
-                                          [YOKE_DATA_CSV] = "csv",   [YOKE_DATA_IDX] = "idx",       [YOKE_DATA_RANDOM] = "random"};
+    static const char *const formats[] = {
+        [YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
+        [YOKE_DATA_CSV] = "csv",   [YOKE_DATA_IDX] = "idx",       [YOKE_DATA_RANDOM] = "random"};
     const yoke_data_spec *d = &job->data;
     const yki_value *input = &model->values[model->input], *target = &model->values[model->target];
     const yki_value *output = &model->values[model->output];
     int64_t limit = token_limit(model);
     (void)spec;
-    yki_data_spec source = {.format = formats[d->format], .path = d->path, .inputs = d->inputs, .targets = d->targets,
-                            .ncolumns = d->ntarget_columns, .columns = (const char *const *)d->target_columns,
-                            .sequence = sequence > 0 ? sequence : input->dims[0], .vocab = limit, .samples = d->samples,
-                            .input = row_of(input), .target = row_of(target), .input_limit = limit,
-                            .target_limit = output->dims[output->ndim - 1], .seed = job->train.seed};
+    yki_data_spec source = {.format = formats[d->format],
+                            .path = d->path,
+                            .inputs = d->inputs,
+                            .targets = d->targets,
+                            .ncolumns = d->ntarget_columns,
+                            .columns = (const char *const *)d->target_columns,
+                            .sequence = sequence > 0 ? sequence : input->dims[0],
+                            .vocab = limit,
+                            .samples = d->samples,
+                            .input = row_of(input),
+                            .target = row_of(target),
+                            .input_limit = limit,
+                            .target_limit = output->dims[output->ndim - 1],
+                            .seed = job->train.seed};
     if (d->format == YOKE_DATA_TEXT && limit < 256)
         return yki_fail_at(YOKE_INVALID, job->path, 0, "model.vocab",
-                           "is %lld, but bytes of text are 256 different tokens; set it to 256", (long long)limit);
+                           "is %lld, but bytes of text are 256 different tokens; set it to 256",
+                           (long long)limit);
     YKI_TRY(yki_data_open(data_out, &source));
     yoke_status status = yki_data_view(*data_out, &source.input, &source.target);
     if (status != YOKE_OK) {
@@ -66,8 +77,7 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer)
     trainer->targets = calloc((size_t)batch, trainer->target_bytes);
     const yki_value *output = &model->values[model->output];
     trainer->classes = model->loss == YOKE_CROSS_ENTROPY ? output->dims[output->ndim - 1] : 0;
-    if (!trainer->indices || !trainer->inputs || !trainer->targets)
-        return yki_fail_memory("a batch");
+    if (!trainer->indices || !trainer->inputs || !trainer->targets) return yki_fail_memory("a batch");
     return YOKE_OK;
 }
 
@@ -76,8 +86,8 @@ static yoke_status check_ids(const char *what, const void *row, size_t bytes, in
     const int32_t *ids = row;
     for (size_t i = 0; i < bytes / 4; i++)
         if (ids[i] < 0 || ids[i] >= limit)
-            return yki_fail(YOKE_INVALID, "sample %lld has %s %d, and the model knows 0 .. %lld", (long long)index, what, ids[i],
-                            (long long)limit - 1);
+            return yki_fail(YOKE_INVALID, "sample %lld has %s %d, and the model knows 0 .. %lld",
+                            (long long)index, what, ids[i], (long long)limit - 1);
     return YOKE_OK;
 }
 
@@ -90,8 +100,7 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
         char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
         char *target = trainer->targets + (size_t)i * trainer->target_bytes;
         YKI_TRY(yoke_data_get(data, indices[i], input, target));
-        if (tokens)
-            YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
+        if (tokens) YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
         if (trainer->classes > 0)
             YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i]));
     }

@@ -9,14 +9,16 @@
 #include "job/job.h"
 #include "train/trainer.h"
 
-static bool has_devices(const yoke_job *job) { return yki_job_parts(job) > 0; }
+static bool has_devices(const yoke_job *job)
+{
+    return yki_job_parts(job) > 0;
+}
 
 /* The most micro-batches up to 4N whose number divides the batch. */
 static int most_microbatches(int64_t batch, int n)
 {
     for (int m = 4 * n; m > 1; m--)
-        if (batch % m == 0)
-            return m;
+        if (batch % m == 0) return m;
     return 1;
 }
 
@@ -30,39 +32,42 @@ static yoke_compare_row *add_row(yoke_comparison *c, const char *name)
     return row;
 }
 
-static yoke_status plan_rows(const yoke_job *job, yoke_comparison *c, int nlayouts, const char *const *layouts)
+static yoke_status plan_rows(const yoke_job *job, yoke_comparison *c, int nlayouts,
+                             const char *const *layouts)
 {
     int n = c->devices;
     add_row(c, "single");
     add_row(c, "data")->layout.dp = n;
     yoke_compare_row *model = add_row(c, "model");
-    if (!has_devices(job))
-        model->layout.pp = n;
+    if (!has_devices(job)) model->layout.pp = n;
     yoke_compare_row *pipeline = add_row(c, "pipeline");
     pipeline->layout.pp = n;
     pipeline->layout.microbatches = most_microbatches(job->train.batch, n);
     add_row(c, "tensor")->layout.tp = n;
     yoke_compare_row *whole = add_row(c, "whole");
     whole->layout.threads = whole->threads = c->cores;
-    for (int i = 0; i < c->nrows; i++) c->rows[i].layout.device_memory_bytes = job->layout.device_memory_bytes;
+    for (int i = 0; i < c->nrows; i++)
+        c->rows[i].layout.device_memory_bytes = job->layout.device_memory_bytes;
     for (int i = 0; i < nlayouts; i++) {
         yoke_compare_row *row = add_row(c, layouts[i]);
         row->layout.threads = 0;
         YKI_TRY(yoke_layout_parse(&row->layout, layouts[i]));
-        if (row->layout.threads == 0)
-            row->layout.threads = c->threads;
+        if (row->layout.threads == 0) row->layout.threads = c->threads;
         row->threads = row->layout.threads;
     }
     return YOKE_OK;
 }
 
 /* What limits a row, from its idle share, moved bytes and the speed of the others. */
-static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_row *row, const yoke_run_report *report)
+static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_row *row,
+                    const yoke_run_report *report)
 {
     char moved[24];
     yki_size_print(moved, (double)report->moved_bytes_per_step);
-    int n = report->ndevices, idle = (int)lround(100 * report->idle_fraction), simulated = (int)lround(100 * report->simulated_idle_fraction);
-    double mbps = report->step_ms_median > 0 ? (double)report->moved_bytes_per_step / report->step_ms_median / 1e6 : 0;
+    int n = report->ndevices, idle = (int)lround(100 * report->idle_fraction),
+        simulated = (int)lround(100 * report->simulated_idle_fraction);
+    double mbps =
+        report->step_ms_median > 0 ? (double)report->moved_bytes_per_step / report->step_ms_median / 1e6 : 0;
     char layout[180];
     yoke_layout plain = row->layout;
     plain.threads = 0;
@@ -70,22 +75,27 @@ static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_
     yoke_layout_flags(&plain, layout, sizeof layout);
     snprintf(row->more, sizeof row->more, "yoke train %.200s %s", job->path, layout);
     if (n == 1)
-        snprintf(row->limit, sizeof row->limit, "one device with %d thread%s: nothing moves; the arithmetic of one device is the limit",
+        snprintf(row->limit, sizeof row->limit,
+                 "one device with %d thread%s: nothing moves; the arithmetic of one device is the limit",
                  row->threads, row->threads == 1 ? "" : "s");
     else if (report->moved_pp > 0 && report->simulated_idle_fraction > 0.2) {
         snprintf(row->limit, sizeof row->limit,
-                 "devices wait for each other %d %% of the step: the schedule alone makes them idle %d %% (its bubble); more micro-batches would fill it",
+                 "devices wait for each other %d %% of the step: the schedule alone makes them idle %d %% "
+                 "(its bubble); more micro-batches would fill it",
                  idle, simulated);
-        snprintf(row->more, sizeof row->more, "yoke schedule %.200s --set layout.pp=%d --set layout.microbatches=%d", job->path, row->layout.pp,
-                 row->layout.microbatches);
+        snprintf(row->more, sizeof row->more,
+                 "yoke schedule %.200s --set layout.pp=%d --set layout.microbatches=%d", job->path,
+                 row->layout.pp, row->layout.microbatches);
         if (has_devices(job) && !strcmp(row->strategy, "model"))
             snprintf(row->more, sizeof row->more, "yoke schedule %.200s", job->path);
     } else if (report->idle_fraction > 0.1)
-        snprintf(row->limit, sizeof row->limit, "devices idle %d %% of the step, moving %s (%.2f GB/s over all) and waiting for the slowest",
+        snprintf(row->limit, sizeof row->limit,
+                 "devices idle %d %% of the step, moving %s (%.2f GB/s over all) and waiting for the slowest",
                  idle, moved, mbps);
     else
-        snprintf(row->limit, sizeof row->limit, "devices are busy %d %% of the step: arithmetic is the limit, and %s moved costs little", 100 - idle,
-                 moved);
+        snprintf(row->limit, sizeof row->limit,
+                 "devices are busy %d %% of the step: arithmetic is the limit, and %s moved costs little",
+                 100 - idle, moved);
     (void)c;
 }
 
@@ -93,7 +103,8 @@ static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_
 static double loss_difference(const double *losses, const double *base, int64_t count)
 {
     double worst = 0;
-    for (int64_t i = 0; i < count; i++) worst = fmax(worst, fabs(losses[i] - base[i]) / fmax(fabs(base[i]), 1e-12));
+    for (int64_t i = 0; i < count; i++)
+        worst = fmax(worst, fabs(losses[i] - base[i]) / fmax(fabs(base[i]), 1e-12));
     return worst;
 }
 
@@ -103,15 +114,14 @@ static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare
     quiet.checkpoint.dir[0] = '\0';
     quiet.layout = row->layout;
     bool by_device = has_devices(job) && !strcmp(row->strategy, "model");
-    yki_trainer_options options = {.job = &quiet, .layout = &row->layout, .steps = c->steps, .ignore_devices = !by_device};
+    yki_trainer_options options = {
+        .job = &quiet, .layout = &row->layout, .steps = c->steps, .ignore_devices = !by_device};
     yoke_trainer *trainer;
     yoke_status status = yki_trainer_create(&trainer, &options);
-    if (status != YOKE_OK)
-        return status;
+    if (status != YOKE_OK) return status;
     status = yoke_trainer_run(trainer, c->steps, NULL, NULL);
     yoke_run_report report;
-    if (status == YOKE_OK)
-        status = yoke_trainer_report(trainer, &report);
+    if (status == YOKE_OK) status = yoke_trainer_report(trainer, &report);
     if (status == YOKE_OK) {
         int64_t first, count;
         const double *losses = yoke_trainer_losses(trainer, &first, &count);
@@ -124,29 +134,31 @@ static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare
                 row->predicted_peak_bytes = report.devices[i].predicted_peak_bytes;
                 row->measured_peak_bytes = report.devices[i].measured_peak_bytes;
             }
-        if (by_device)
-            row->layout.pp = yki_job_parts(job);
-        if (row == c->rows)
-            memcpy(base, losses, sizeof *base * (size_t)count);
-        row->max_loss_rel_diff = c->rows[0].status == YOKE_ROW_OK ? loss_difference(losses, base, count) : NAN;
-        row->speedup = c->rows[0].status == YOKE_ROW_OK && c->rows[0].step_ms > 0 ? c->rows[0].step_ms / row->step_ms : NAN;
+        if (by_device) row->layout.pp = yki_job_parts(job);
+        if (row == c->rows) memcpy(base, losses, sizeof *base * (size_t)count);
+        row->max_loss_rel_diff =
+            c->rows[0].status == YOKE_ROW_OK ? loss_difference(losses, base, count) : NAN;
+        row->speedup = c->rows[0].status == YOKE_ROW_OK && c->rows[0].step_ms > 0
+                           ? c->rows[0].step_ms / row->step_ms
+                           : NAN;
         explain(job, c, row, &report);
     }
     yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
-    if (status != YOKE_OK)
-        yki_error_set(&error);
+    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
 static void refuse(yoke_compare_row *row, yoke_status status)
 {
     const yoke_error *error = yoke_error_get();
-    row->status = status == YOKE_INVALID ? YOKE_ROW_REFUSED : status == YOKE_DOES_NOT_FIT ? YOKE_ROW_DOES_NOT_FIT : YOKE_ROW_FAILED;
-    snprintf(row->reason, sizeof row->reason, "%s%s%.890s", error->key, error->key[0] ? " " : "", error->message);
+    row->status = status == YOKE_INVALID        ? YOKE_ROW_REFUSED
+                  : status == YOKE_DOES_NOT_FIT ? YOKE_ROW_DOES_NOT_FIT
+                                                : YOKE_ROW_FAILED;
+    snprintf(row->reason, sizeof row->reason, "%s%s%.890s", error->key, error->key[0] ? " " : "",
+             error->message);
     row->step_ms = row->samples_per_s = row->speedup = row->idle_fraction = row->max_loss_rel_diff = NAN;
-    if (error->nwould_fit > 0)
-        snprintf(row->limit, sizeof row->limit, "would fit: %s", error->would_fit[0]);
+    if (error->nwould_fit > 0) snprintf(row->limit, sizeof row->limit, "would fit: %s", error->would_fit[0]);
 }
 
 /* Whether the job itself is at fault: its model or its data cannot be made. */
@@ -161,8 +173,9 @@ static yoke_status check_job(const yoke_job *job)
     return YOKE_OK;
 }
 
-yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const char *const *layouts, int64_t steps,
-                         void (*progress)(void *context, const char *strategy), void *context, yoke_comparison **comparison_out)
+yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const char *const *layouts,
+                         int64_t steps, void (*progress)(void *context, const char *strategy), void *context,
+                         yoke_comparison **comparison_out)
 {
     enum { LONGEST = 20 };
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
@@ -175,18 +188,18 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
         c->cores = yki_backend_get("cpu")->count();
         c->devices = devices;
         c->threads = c->cores / devices > 1 ? c->cores / devices : 1;
-        c->steps = steps > 0 ? steps : job->train.steps > 0 && job->train.steps < LONGEST ? job->train.steps : LONGEST;
+        c->steps = steps > 0                                            ? steps
+                   : job->train.steps > 0 && job->train.steps < LONGEST ? job->train.steps
+                                                                        : LONGEST;
         c->warmup = c->steps > 4 ? 2 : c->steps > 1 ? 1 : 0;
         c->rows = calloc((size_t)(6 + nlayouts), sizeof *c->rows);
         base = calloc((size_t)c->steps, sizeof *base);
         status = c->rows && base ? plan_rows(job, c, nlayouts, layouts) : yki_fail_memory("a comparison");
     }
     for (int i = 0; status == YOKE_OK && i < c->nrows; i++) {
-        if (progress)
-            progress(context, c->rows[i].strategy);
+        if (progress) progress(context, c->rows[i].strategy);
         yoke_status row = run_row(job, c, &c->rows[i], base);
-        if (row != YOKE_OK)
-            refuse(&c->rows[i], row);
+        if (row != YOKE_OK) refuse(&c->rows[i], row);
     }
     free(base);
     if (status != YOKE_OK) {
@@ -201,8 +214,7 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
 
 void yoke_comparison_destroy(yoke_comparison *comparison)
 {
-    if (!comparison)
-        return;
+    if (!comparison) return;
     free(comparison->rows);
     free(comparison);
 }

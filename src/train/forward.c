@@ -9,10 +9,13 @@
 yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *outputs)
 {
     const yoke_model *model = trainer->model;
-    int64_t most = yki_run_forward_samples(trainer->run), out = yki_value_elems(&model->values[model->output]);
+    int64_t most = yki_run_forward_samples(trainer->run),
+            out = yki_value_elems(&model->values[model->output]);
     for (int64_t first = 0; first < n; first += most) {
         int64_t count = n - first < most ? n - first : most;
-        yki_step step = {.mode = YKI_RUN_PREDICT, .samples = count, .inputs = (const char *)inputs + (size_t)first * trainer->input_bytes,
+        yki_step step = {.mode = YKI_RUN_PREDICT,
+                         .samples = count,
+                         .inputs = (const char *)inputs + (size_t)first * trainer->input_bytes,
                          .outputs = outputs + first * out};
         yki_step_result result;
         YKI_TRY(yki_run_step(trainer->run, &step, &result));
@@ -28,23 +31,22 @@ static int64_t count_right(const float *outputs, const int32_t *targets, int64_t
         const float *row = outputs + r * classes;
         int64_t best = 0;
         for (int64_t c = 1; c < classes; c++)
-            if (row[c] > row[best])
-                best = c;
+            if (row[c] > row[best]) best = c;
         right += best == targets[r];
     }
     return right;
 }
 
-static yoke_status eval_range(yoke_trainer *trainer, yoke_data *data, int64_t start, int64_t end, double *loss_out,
-                              double *accuracy_out)
+static yoke_status eval_range(yoke_trainer *trainer, yoke_data *data, int64_t start, int64_t end,
+                              double *loss_out, double *accuracy_out)
 {
     const yoke_model *model = trainer->model;
     bool classes = trainer->classes > 0 && !model->is_sequence;
-    int64_t most = yki_run_forward_samples(trainer->run), out = yki_value_elems(&model->values[model->output]);
+    int64_t most = yki_run_forward_samples(trainer->run),
+            out = yki_value_elems(&model->values[model->output]);
     most = most < trainer->plan->options.batch ? most : trainer->plan->options.batch; /* the host's buffers */
     float *outputs = classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
-    if (classes && !outputs)
-        return yki_fail_memory("an evaluation");
+    if (classes && !outputs) return yki_fail_memory("an evaluation");
     double loss = 0;
     int64_t right = 0, rows = 0;
     yoke_status status = YOKE_OK;
@@ -52,14 +54,17 @@ static yoke_status eval_range(yoke_trainer *trainer, yoke_data *data, int64_t st
         int64_t count = end - first < most ? end - first : most;
         for (int64_t i = 0; i < count; i++) trainer->indices[i] = first + i;
         status = yki_trainer_fetch(trainer, data, trainer->indices, count);
-        yki_step step = {.mode = classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL, .samples = count, .inputs = trainer->inputs,
-                         .targets = trainer->targets, .outputs = outputs};
+        yki_step step = {.mode = classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL,
+                         .samples = count,
+                         .inputs = trainer->inputs,
+                         .targets = trainer->targets,
+                         .outputs = outputs};
         yki_step_result result = {0};
-        if (status == YOKE_OK)
-            status = yki_run_step(trainer->run, &step, &result);
+        if (status == YOKE_OK) status = yki_run_step(trainer->run, &step, &result);
         loss += result.loss * (double)count;
         if (classes && status == YOKE_OK) {
-            right += count_right(outputs, (const int32_t *)(void *)trainer->targets, count * out / trainer->classes, trainer->classes);
+            right += count_right(outputs, (const int32_t *)(void *)trainer->targets,
+                                 count * out / trainer->classes, trainer->classes);
             rows += count * out / trainer->classes;
         }
     }
@@ -69,7 +74,8 @@ static yoke_status eval_range(yoke_trainer *trainer, yoke_data *data, int64_t st
     return status;
 }
 
-yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out, double *accuracy_out, int64_t *samples_out)
+yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out, double *accuracy_out,
+                              int64_t *samples_out)
 {
     int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
     if (end <= start)

@@ -15,18 +15,19 @@ static yoke_status job_of_folder(const char *folder, yoke_job **job_out)
     char path[1300];
     struct stat info;
     snprintf(path, sizeof path, "%s/job.yaml", folder);
-    if (stat(path, &info) == 0)
-        return yoke_job_load(path, 0, NULL, job_out);
+    if (stat(path, &info) == 0) return yoke_job_load(path, 0, NULL, job_out);
     char type[64];
     YKI_TRY(yki_config_type(folder, type));
     yoke_job *job = calloc(1, sizeof *job);
-    if (!job)
-        return yki_fail_memory("a job");
-    *job = (yoke_job){.model = {.family = !strcmp(type, "llama") ? YOKE_FAMILY_LLAMA : YOKE_FAMILY_GPT2, .tied = -1},
-                      .train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
+    if (!job) return yki_fail_memory("a job");
+    *job = (yoke_job){
+        .model = {.family = !strcmp(type, "llama") ? YOKE_FAMILY_LLAMA : YOKE_FAMILY_GPT2, .tied = -1},
+        .train = YOKE_TRAIN_DEFAULT,
+        .layout = YOKE_LAYOUT_DEFAULT};
     if (strcmp(type, "gpt2") != 0 && strcmp(type, "llama") != 0) {
         free(job);
-        return yki_fail(YOKE_INVALID, "%s holds a model of type '%s' and no job.yaml to build it from", folder, type);
+        return yki_fail(YOKE_INVALID, "%s holds a model of type '%s' and no job.yaml to build it from",
+                        folder, type);
     }
     snprintf(job->path, sizeof job->path, "%.1000s/config.json", folder);
     *job_out = job;
@@ -39,8 +40,7 @@ static yoke_status read_prompt(const char *prompt, int64_t vocab, int32_t **toke
     size_t length = strlen(prompt);
     int32_t *tokens = malloc(sizeof *tokens * (length + 1));
     int count = 0;
-    if (!tokens)
-        return yki_fail_memory("a prompt");
+    if (!tokens) return yki_fail_memory("a prompt");
     const char *at = prompt;
     while (vocab != 256 && *at) {
         char *end;
@@ -48,15 +48,16 @@ static yoke_status read_prompt(const char *prompt, int64_t vocab, int32_t **toke
         while (*end == ' ') end++;
         if (end == at || id < 0 || id >= vocab) {
             free(tokens);
-            return yki_fail(YOKE_INVALID, "the model's %lld tokens are no bytes, so the prompt must be token numbers below that with spaces between; '%.20s' is none",
+            return yki_fail(YOKE_INVALID,
+                            "the model's %lld tokens are no bytes, so the prompt must be token numbers below "
+                            "that with spaces between; '%.20s' is none",
                             (long long)vocab, at);
         }
         tokens[count++] = (int32_t)id;
         at = end;
     }
     for (; vocab == 256 && count < (int)length; count++) tokens[count] = (unsigned char)prompt[count];
-    if (count == 0)
-        tokens[count++] = vocab == 256 ? '\n' : 0;
+    if (count == 0) tokens[count++] = vocab == 256 ? '\n' : 0;
     *tokens_out = tokens;
     *count_out = count;
     return YOKE_OK;
@@ -67,43 +68,39 @@ static int draw(const float *logits, int vocab, double temperature, int top_k, d
 {
     int best = 0;
     for (int i = 1; i < vocab; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    if (temperature <= 0 || top_k == 1)
-        return best;
+        if (logits[i] > logits[best]) best = i;
+    if (temperature <= 0 || top_k == 1) return best;
     float least = -INFINITY;
     if (top_k > 0 && top_k < vocab) { /* the k-th largest, by taking the largest k times */
         memcpy(scratch, logits, sizeof(float) * (size_t)vocab);
         for (int k = 0; k < top_k; k++) {
             int at = 0;
             for (int i = 1; i < vocab; i++)
-                if (scratch[i] > scratch[at])
-                    at = i;
+                if (scratch[i] > scratch[at]) at = i;
             least = scratch[at];
             scratch[at] = -INFINITY;
         }
     }
     double sum = 0;
     for (int i = 0; i < vocab; i++)
-        if (logits[i] >= least)
-            sum += exp(((double)logits[i] - logits[best]) / temperature);
+        if (logits[i] >= least) sum += exp(((double)logits[i] - logits[best]) / temperature);
     double aim = uniform * sum;
     for (int i = 0; i < vocab; i++) {
-        if (logits[i] < least)
-            continue;
+        if (logits[i] < least) continue;
         aim -= exp(((double)logits[i] - logits[best]) / temperature);
-        if (aim < 0)
-            return i;
+        if (aim < 0) return i;
     }
     return best;
 }
 
-static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, int count, double temperature, int top_k, uint64_t seed)
+static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, int count, double temperature,
+                          int top_k, uint64_t seed)
 {
     const yoke_model *model = trainer->model;
     const yki_value *output = &model->values[model->output];
     int64_t T = model->values[model->input].dims[0], vocab = output->dims[1];
-    float *logits = malloc(sizeof(float) * (size_t)(T * vocab)), *scratch = malloc(sizeof(float) * (size_t)vocab);
+    float *logits = malloc(sizeof(float) * (size_t)(T * vocab)),
+          *scratch = malloc(sizeof(float) * (size_t)vocab);
     int32_t *window = malloc(sizeof(int32_t) * (size_t)T);
     yoke_status status = logits && scratch && window ? YOKE_OK : yki_fail_memory("a generation");
     uint64_t key = yki_rng_key(seed, "generate", 0);
@@ -112,8 +109,8 @@ static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, in
         memset(window, 0, sizeof(int32_t) * (size_t)T);
         memcpy(window, tokens + start, sizeof(int32_t) * (size_t)used);
         status = yoke_trainer_predict(trainer, 1, window, logits);
-        tokens[at] = status == YOKE_OK ? draw(logits + (int64_t)(used - 1) * vocab, (int)vocab, temperature, top_k,
-                                              yki_rng_uniform(key, (uint64_t)(at - prompt)), scratch)
+        tokens[at] = status == YOKE_OK ? draw(logits + (int64_t)(used - 1) * vocab, (int)vocab, temperature,
+                                              top_k, yki_rng_uniform(key, (uint64_t)(at - prompt)), scratch)
                                        : 0;
     }
     free(logits);
@@ -122,8 +119,8 @@ static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, in
     return status;
 }
 
-static yoke_status generate(const yoke_job *job, const char *folder, const char *prompt, int count, double temperature,
-                            int top_k, uint64_t seed, yoke_generation *g)
+static yoke_status generate(const yoke_job *job, const char *folder, const char *prompt, int count,
+                            double temperature, int top_k, uint64_t seed, yoke_generation *g)
 {
     yoke_model_spec spec = job->model;
     if (spec.family == YOKE_FAMILY_LAYERS)
@@ -139,12 +136,18 @@ static yoke_status generate(const yoke_job *job, const char *folder, const char 
     }
     tokens = grown;
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    yki_trainer_options options = {.job = job, .layout = &one, .ignore_devices = true, .inference = true, .no_loss = true, .no_data = true,
-                                   .batch = 1, .sequence = used + count < spec.context ? used + count : spec.context, .weights = folder};
+    yki_trainer_options options = {.job = job,
+                                   .layout = &one,
+                                   .ignore_devices = true,
+                                   .inference = true,
+                                   .no_loss = true,
+                                   .no_data = true,
+                                   .batch = 1,
+                                   .sequence = used + count < spec.context ? used + count : spec.context,
+                                   .weights = folder};
     yoke_trainer *trainer = NULL;
     yoke_status status = yki_trainer_create(&trainer, &options);
-    if (status == YOKE_OK)
-        status = sample(trainer, tokens, used, count, temperature, top_k, seed);
+    if (status == YOKE_OK) status = sample(trainer, tokens, used, count, temperature, top_k, seed);
     yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
     g->tokens = tokens;
@@ -152,13 +155,12 @@ static yoke_status generate(const yoke_job *job, const char *folder, const char 
     memmove(tokens, tokens + used, sizeof *tokens * (size_t)count);
     g->text = calloc((size_t)count + 1, 1);
     for (int i = 0; i < count && g->text && spec.vocab == 256; i++) g->text[i] = (char)tokens[i];
-    if (status != YOKE_OK)
-        yki_error_set(&error);
+    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
-yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature, int top_k, uint64_t seed,
-                          yoke_generation **generation_out)
+yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature, int top_k,
+                          uint64_t seed, yoke_generation **generation_out)
 {
     if (tokens < 1 || tokens > 1000000 || !(temperature >= 0) || top_k < 0)
         return yki_fail(YOKE_INVALID, "tokens must be 1 to 1000000, temperature and top-k at least 0");
@@ -168,7 +170,8 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
     yoke_job *job;
     YKI_TRY(job_of_folder(folder, &job));
     yoke_generation *g = calloc(1, sizeof *g);
-    yoke_status status = g ? generate(job, folder, prompt, tokens, temperature, top_k, seed, g) : yki_fail_memory("a generation");
+    yoke_status status = g ? generate(job, folder, prompt, tokens, temperature, top_k, seed, g)
+                           : yki_fail_memory("a generation");
     yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);
     if (status != YOKE_OK) {
@@ -183,16 +186,15 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
 
 void yoke_generation_destroy(yoke_generation *generation)
 {
-    if (!generation)
-        return;
+    if (!generation) return;
     free(generation->text);
     free(generation->tokens);
     free(generation);
 }
 
 /* A job given as a file, or by the folder it was saved to. */
-static yoke_status job_of_path(const char *path, int noverrides, const char *const *overrides, char folder[YKI_FOLDER_BYTES],
-                               yoke_job **job_out)
+static yoke_status job_of_path(const char *path, int noverrides, const char *const *overrides,
+                               char folder[YKI_FOLDER_BYTES], yoke_job **job_out)
 {
     struct stat info;
     folder[0] = '\0';
@@ -207,10 +209,15 @@ static yoke_status job_of_path(const char *path, int noverrides, const char *con
     return yoke_job_load(job, noverrides, overrides, job_out);
 }
 
-static yoke_status eval_job(const yoke_job *job, const char *folder, double *loss_out, double *accuracy_out, int64_t *samples_out)
+static yoke_status eval_job(const yoke_job *job, const char *folder, double *loss_out, double *accuracy_out,
+                            int64_t *samples_out)
 {
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    yki_trainer_options options = {.job = job, .layout = &one, .ignore_devices = true, .inference = true, .weights = folder[0] ? folder : NULL};
+    yki_trainer_options options = {.job = job,
+                                   .layout = &one,
+                                   .ignore_devices = true,
+                                   .inference = true,
+                                   .weights = folder[0] ? folder : NULL};
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
     int64_t n = yoke_data_samples(trainer->data), held = yki_holdout_count(job->train.holdout, n);
@@ -218,13 +225,12 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, double *los
     yoke_status status = yoke_trainer_eval(trainer, NULL, loss_out, accuracy_out, samples_out);
     yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
-    if (status != YOKE_OK)
-        yki_error_set(&error);
+    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
-yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data, double *loss_out,
-                      double *accuracy_out, int64_t *samples_out)
+yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
+                      double *loss_out, double *accuracy_out, int64_t *samples_out)
 {
     char folder[YKI_FOLDER_BYTES];
     yoke_job *job;
@@ -233,8 +239,10 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
         bool pairs = job->data.format == YOKE_DATA_NPY || job->data.format == YOKE_DATA_IDX;
         if (pairs || job->data.format == YOKE_DATA_RANDOM) {
             yoke_job_destroy(job);
-            return yki_fail(YOKE_INVALID, "--data names one file, and this job's data are %s; use --set data.inputs and data.targets",
-                            pairs ? "two" : "made up");
+            return yki_fail(
+                YOKE_INVALID,
+                "--data names one file, and this job's data are %s; use --set data.inputs and data.targets",
+                pairs ? "two" : "made up");
         }
         snprintf(job->data.path, sizeof job->data.path, "%s", data);
         job->data.holdout = job->train.holdout = 0;
@@ -242,7 +250,6 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
     yoke_status status = eval_job(job, folder, loss_out, accuracy_out, samples_out);
     yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);
-    if (status != YOKE_OK)
-        yki_error_set(&error);
+    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }

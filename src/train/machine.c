@@ -13,19 +13,18 @@ static void processor_name(char *name, size_t size)
     FILE *file = fopen("/proc/cpuinfo", "r");
     while (file && fgets(line, sizeof line, file)) {
         char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
+        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
         line[strcspn(line, "\n")] = '\0';
         snprintf(name, size, "%s", colon + 2);
         break;
     }
-    if (file)
-        fclose(file);
+    if (file) fclose(file);
 }
 
 int yoke_devices(yoke_device_info *infos, int most)
 {
-    static const char *const sets[] = {[YKI_ISA_BASE] = "base", [YKI_ISA_AVX2] = "avx2", [YKI_ISA_AVX512] = "avx512"};
+    static const char *const sets[] = {
+        [YKI_ISA_BASE] = "base", [YKI_ISA_AVX2] = "avx2", [YKI_ISA_AVX512] = "avx512"};
     const yki_backend_ops *cpu = yki_backend_get("cpu");
     int count = cpu->count();
     for (int i = 0; i < count && i < most; i++) {

@@ -1,11 +1,11 @@
 /* What a run was: times, bytes, idle shares, actions; and the devices of this machine. */
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/fail.h"
 #include "backend/cpu/machine.h"
+#include "base/fail.h"
 #include "train/trainer.h"
 
 static int by_value(const void *a, const void *b)
@@ -18,12 +18,10 @@ static int by_value(const void *a, const void *b)
 static double median_seconds(const yoke_trainer *trainer)
 {
     int64_t count = trainer->next_step - trainer->first_step, skip = count > 4 ? 2 : count > 1 ? 1 : 0;
-    if (count == 0)
-        return 0;
+    if (count == 0) return 0;
     size_t n = (size_t)(count - skip);
     double *sorted = malloc(sizeof *sorted * n);
-    if (!sorted)
-        return trainer->step_seconds[count - 1];
+    if (!sorted) return trainer->step_seconds[count - 1];
     memcpy(sorted, trainer->step_seconds + skip, sizeof *sorted * n);
     qsort(sorted, n, sizeof *sorted, by_value);
     double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
@@ -31,20 +29,20 @@ static double median_seconds(const yoke_trainer *trainer)
     return median;
 }
 
-/* The idle share of the schedule, each part as long as its work: arithmetic at 60 GFLOP/s or bytes at 10 GB/s, whichever
- * is slower, which only weighs parts against each other. */
+/* The idle share of the schedule, each part as long as its work: arithmetic at 60 GFLOP/s or bytes at 10
+ * GB/s, whichever is slower, which only weighs parts against each other. */
 static double simulate_idle(const yoke_trainer *trainer)
 {
     const yki_plan *plan = trainer->plan;
     yoke_times *times = calloc((size_t)plan->nparts, sizeof *times);
-    if (!times)
-        return NAN;
+    if (!times) return NAN;
     for (int part = 0; part < plan->nparts; part++) {
         const yki_program *program = &plan->programs[plan->stage_of[part] * plan->mesh.degree[YKI_AXIS_TP]];
         int chunk = plan->chunk_of[part];
         double cost[2];
         for (int k = 0; k < 2; k++)
-            cost[k] = (double)plan->largest * fmax(program->part_flops[k][chunk] / 60e9, program->part_bytes[k][chunk] / 10e9);
+            cost[k] = (double)plan->largest *
+                      fmax(program->part_flops[k][chunk] / 60e9, program->part_bytes[k][chunk] / 10e9);
         times[part] = (yoke_times){cost[0], cost[1] / 2, cost[1] / 2, 0};
     }
     for (int e = 0; e < plan->nedges; e++)
@@ -69,9 +67,14 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         int place[YKI_AXIS_COUNT];
         yki_mesh_place(&plan->mesh, r, place);
         int device = plan->options.layout.ndevices > r ? plan->options.layout.devices[r] : r;
-        *d = (yoke_device_report){.rank = r, .dp = place[YKI_AXIS_DP], .tp = place[YKI_AXIS_TP], .pp = place[YKI_AXIS_PP],
-                                  .cp = place[YKI_AXIS_CP], .predicted_peak_bytes = program->total_bytes,
-                                  .measured_peak_bytes = yki_run_measured_bytes(trainer->run, r), .bytes = program->bytes,
+        *d = (yoke_device_report){.rank = r,
+                                  .dp = place[YKI_AXIS_DP],
+                                  .tp = place[YKI_AXIS_TP],
+                                  .pp = place[YKI_AXIS_PP],
+                                  .cp = place[YKI_AXIS_CP],
+                                  .predicted_peak_bytes = program->total_bytes,
+                                  .measured_peak_bytes = yki_run_measured_bytes(trainer->run, r),
+                                  .bytes = program->bytes,
                                   .idle_fraction = yki_run_idle(trainer->run, r)};
         snprintf(d->name, sizeof d->name, "cpu:%d", device);
         yki_plan_stage_layers(plan, program->stage, d->layers, sizeof d->layers);
@@ -80,12 +83,20 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
     double samples = seconds > 0 ? (double)trainer->options.batch / seconds : 0;
     const int64_t *moved = trainer->moved;
     *report_out = (yoke_run_report){
-        .steps_done = trainer->next_step, .step_ms_median = seconds * 1e3, .samples_per_s = samples,
-        .tokens_per_s = trainer->model->is_sequence ? samples * (double)trainer->input_bytes / 4 : 0, .idle_fraction = idle,
-        .simulated_idle_fraction = simulate_idle(trainer), .moved_dp = moved[YKI_AXIS_DP], .moved_tp = moved[YKI_AXIS_TP],
-        .moved_pp = moved[YKI_AXIS_PP], .moved_cp = moved[YKI_AXIS_CP],
-        .moved_bytes_per_step = moved[YKI_AXIS_DP] + moved[YKI_AXIS_TP] + moved[YKI_AXIS_PP] + moved[YKI_AXIS_CP],
-        .ndevices = plan->mesh.nranks, .devices = trainer->devices};
+        .steps_done = trainer->next_step,
+        .step_ms_median = seconds * 1e3,
+        .samples_per_s = samples,
+        .tokens_per_s = trainer->model->is_sequence ? samples * (double)trainer->input_bytes / 4 : 0,
+        .idle_fraction = idle,
+        .simulated_idle_fraction = simulate_idle(trainer),
+        .moved_dp = moved[YKI_AXIS_DP],
+        .moved_tp = moved[YKI_AXIS_TP],
+        .moved_pp = moved[YKI_AXIS_PP],
+        .moved_cp = moved[YKI_AXIS_CP],
+        .moved_bytes_per_step =
+            moved[YKI_AXIS_DP] + moved[YKI_AXIS_TP] + moved[YKI_AXIS_PP] + moved[YKI_AXIS_CP],
+        .ndevices = plan->mesh.nranks,
+        .devices = trainer->devices};
     return YOKE_OK;
 }
 
@@ -104,7 +115,8 @@ static int by_start(const void *a, const void *b)
 
 const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
 {
-    yoke_trainer *trainer = (yoke_trainer *)(uintptr_t)trainer_in; /* the list is a cache of what ranks recorded */
+    yoke_trainer *trainer =
+        (yoke_trainer *)(uintptr_t)trainer_in; /* the list is a cache of what ranks recorded */
     int total = 0, count;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
         yki_run_ran(trainer->run, r, &count);
@@ -112,8 +124,7 @@ const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
     }
     yoke_ran *ran = realloc(trainer->ran, sizeof *ran * (size_t)(total + 1));
     *count_out = 0;
-    if (!ran)
-        return NULL;
+    if (!ran) return NULL;
     trainer->ran = ran;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
         const yoke_ran *of = yki_run_ran(trainer->run, r, &count);
@@ -127,20 +138,19 @@ const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
 char *yoke_trainer_actions_run(const yoke_trainer *trainer)
 {
     const yki_plan *plan = trainer->plan;
-    static const char *const names[] = {[YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
+    static const char *const names[] = {
+        [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
+    if (!out) return NULL;
     for (int stage = 0; stage < plan->parts.nstages; stage++) {
         int place[YKI_AXIS_COUNT] = {0}, count;
         place[YKI_AXIS_PP] = stage;
         const yoke_ran *ran = yki_run_ran(trainer->run, yki_mesh_rank(&plan->mesh, place), &count);
         for (int i = 0; i < count; i++) {
             fprintf(out, "%s%s%d", i ? " " : "", names[ran[i].action.kind], ran[i].action.microbatch);
-            if (ran[i].action.chunk > 0)
-                fprintf(out, ".%d", ran[i].action.chunk);
+            if (ran[i].action.chunk > 0) fprintf(out, ".%d", ran[i].action.chunk);
         }
         fputc('\n', out);
     }
@@ -148,9 +158,15 @@ char *yoke_trainer_actions_run(const yoke_trainer *trainer)
     return text;
 }
 
-const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer) { return trainer->plan->schedule; }
+const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer)
+{
+    return trainer->plan->schedule;
+}
 
-int yoke_trainer_parameters(const yoke_trainer *trainer) { return trainer->model->nparameters; }
+int yoke_trainer_parameters(const yoke_trainer *trainer)
+{
+    return trainer->model->nparameters;
+}
 
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter)
 {
@@ -159,8 +175,7 @@ int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter)
 
 const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out)
 {
-    if (i < 0 || i >= trainer->model->nparameters)
-        return NULL;
+    if (i < 0 || i >= trainer->model->nparameters) return NULL;
     *elems_out = yki_trainer_elems(trainer, i);
     return trainer->model->parameters[i].name;
 }

@@ -9,9 +9,13 @@
 #include "job/job.h"
 #include "model/model.h"
 
-static int cores(void) { return yki_backend_get("cpu")->count(); }
+static int cores(void)
+{
+    return yki_backend_get("cpu")->count();
+}
 
-static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_layout *layout, const yki_trainer_options *options)
+static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_layout *layout,
+                                     const yki_trainer_options *options)
 {
     const yoke_train_options *t = &trainer->options;
     int nranks = yki_mesh_of(layout).nranks;
@@ -20,12 +24,22 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
             nranks = (trainer->model->layers[i].device + 1) * layout->dp;
     int threads = layout->threads > 0 ? layout->threads : cores() / nranks;
     const yki_backend_ops *backend = yki_backend_get("cpu");
-    return (yki_plan_options){.model = trainer->model, .layout = *layout, .precision = t->precision, .optimizer = t->optimizer,
-                              .momentum = t->momentum != 0, .decay_matrices = t->decay_matrices, .seed = t->seed,
-                              .batch = t->batch, .inference = options->inference, .no_loss = options->no_loss,
-                              .one_part = options->ignore_devices, .threads = threads < 1 ? 1 : threads, .backend = backend,
-                              .device_memory_bytes = layout->device_memory_bytes > 0 ? layout->device_memory_bytes
-                                                                                     : backend->memory_bytes(0) / nranks};
+    return (yki_plan_options){.model = trainer->model,
+                              .layout = *layout,
+                              .precision = t->precision,
+                              .optimizer = t->optimizer,
+                              .momentum = t->momentum != 0,
+                              .decay_matrices = t->decay_matrices,
+                              .seed = t->seed,
+                              .batch = t->batch,
+                              .inference = options->inference,
+                              .no_loss = options->no_loss,
+                              .one_part = options->ignore_devices,
+                              .threads = threads < 1 ? 1 : threads,
+                              .backend = backend,
+                              .device_memory_bytes = layout->device_memory_bytes > 0
+                                                         ? layout->device_memory_bytes
+                                                         : backend->memory_bytes(0) / nranks};
 }
 
 /* Rows of the data against the model's. */
@@ -35,7 +49,8 @@ static yoke_status check_data(yoke_trainer *trainer)
     const yki_value *values[2] = {&model->values[model->input], &model->values[model->target]};
     yoke_row rows[2];
     for (int i = 0; i < 2; i++) {
-        rows[i] = (yoke_row){.type = values[i]->role == YKI_ROLE_INDEX ? YOKE_I32 : YOKE_F32, .ndim = values[i]->ndim};
+        rows[i] = (yoke_row){.type = values[i]->role == YKI_ROLE_INDEX ? YOKE_I32 : YOKE_F32,
+                             .ndim = values[i]->ndim};
         memcpy(rows[i].dims, values[i]->dims, sizeof rows[i].dims);
     }
     return yki_data_view(trainer->data, &rows[0], &rows[1]);
@@ -44,7 +59,8 @@ static yoke_status check_data(yoke_trainer *trainer)
 static yoke_status count_steps(yoke_trainer *trainer)
 {
     const yoke_train_options *t = &trainer->options;
-    YKI_TRY(yki_order_init(&trainer->order, yoke_data_samples(trainer->data), t->holdout, t->batch, t->shuffle, t->drop_last, t->seed));
+    YKI_TRY(yki_order_init(&trainer->order, yoke_data_samples(trainer->data), t->holdout, t->batch,
+                           t->shuffle, t->drop_last, t->seed));
     trainer->steps = t->steps;
     if (t->steps == 0 && t->epochs > 0)
         trainer->steps = (int64_t)ceil(t->epochs * (double)yki_order_steps_per_epoch(&trainer->order));
@@ -57,15 +73,13 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     int64_t ragged = 0;
     if (trainer->data) {
         YKI_TRY(check_data(trainer));
-        if (!options->inference)
-            YKI_TRY(count_steps(trainer));
+        if (!options->inference) YKI_TRY(count_steps(trainer));
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
         ragged = trainer->options.drop_last ? 0 : rest;
     }
     yki_plan_options po = plan_options(trainer, layout, options);
     yoke_status status = yki_plan_create(&po, &trainer->plan);
-    if (status == YOKE_DOES_NOT_FIT)
-        yki_suggest_fits(&po);
+    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
     YKI_TRY(status);
     YKI_TRY(yki_run_create(trainer->plan, ragged, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
@@ -95,15 +109,13 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     if (options->batch < 1 || options->steps < 0 || !(options->lr >= 0) || !isfinite(options->lr))
         return yki_fail(YOKE_INVALID, "batch must be at least 1, steps at least 0, lr finite and at least 0");
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
-    if (!trainer)
-        return yki_fail_memory("a trainer");
+    if (!trainer) return yki_fail_memory("a trainer");
     trainer->model = model;
     trainer->data = data;
     trainer->options = *options;
     yki_trainer_options none = {0};
     yoke_status status = build(trainer, layout, &none);
-    if (status == YOKE_OK)
-        status = yki_run_init_weights(trainer->run, options->seed);
+    if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed);
     return finish_create(trainer, status, trainer_out);
 }
 
@@ -112,8 +124,7 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
 {
     yoke_job job = *options->job; /* shallow: only counts change */
     const char *config = options->weights ? options->weights : job.model.from;
-    if (config[0] && job.model.family != YOKE_FAMILY_LAYERS)
-        YKI_TRY(yki_config_read(config, &job.model));
+    if (config[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(config, &job.model));
     if (options->sequence > 0)
         job.train.sequence = options->sequence;
     else if (job.train.sequence == 0)
@@ -124,8 +135,7 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
         trainer->options.steps = options->steps;
         trainer->options.epochs = 0;
     }
-    if (options->batch > 0)
-        trainer->options.batch = options->batch;
+    if (options->batch > 0) trainer->options.batch = options->batch;
     YKI_TRY(yki_model_from_job(&job, &trainer->own_model));
     trainer->model = trainer->own_model;
     return YOKE_OK;
@@ -136,19 +146,20 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     const yoke_job *job = options->job;
     YKI_TRY(model_of_job(trainer, options));
     if (!options->no_data) {
-        YKI_TRY(yki_data_from_job(job, trainer->model, &trainer->spec, trainer->options.sequence, &trainer->own_data));
+        YKI_TRY(yki_data_from_job(job, trainer->model, &trainer->spec, trainer->options.sequence,
+                                  &trainer->own_data));
         trainer->data = trainer->own_data;
     }
     YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options));
     const char *weights = options->weights ? options->weights : job->model.from;
-    return weights[0] ? yki_trainer_load_weights(trainer, weights) : yki_run_init_weights(trainer->run, job->train.seed);
+    return weights[0] ? yki_trainer_load_weights(trainer, weights)
+                      : yki_run_init_weights(trainer->run, job->train.seed);
 }
 
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options)
 {
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
-    if (!trainer)
-        return yki_fail_memory("a trainer");
+    if (!trainer) return yki_fail_memory("a trainer");
     trainer->job = options->job;
     return finish_create(trainer, build_from_job(trainer, options), trainer_out);
 }
@@ -161,8 +172,7 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
 
 void yoke_trainer_destroy(yoke_trainer *trainer)
 {
-    if (!trainer)
-        return;
+    if (!trainer) return;
     yki_run_destroy(trainer->run);
     yki_plan_destroy(trainer->plan);
     yoke_data_destroy(trainer->own_data);
@@ -177,18 +187,23 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     free(trainer);
 }
 
-void yoke_trainer_stop(yoke_trainer *trainer) { atomic_store(&trainer->stop, 1); }
+void yoke_trainer_stop(yoke_trainer *trainer)
+{
+    atomic_store(&trainer->stop, 1);
+}
 
 /* The learning rate of step s; the job file's formulas. */
 static double rate_at(const yoke_train_options *t, int64_t steps, int64_t s)
 {
-    if (s < t->warmup)
-        return t->lr * (double)(s + 1) / (double)t->warmup;
+    if (s < t->warmup) return t->lr * (double)(s + 1) / (double)t->warmup;
     double x = steps > t->warmup ? (double)(s - t->warmup) / (double)(steps - t->warmup) : 0;
     switch (t->rate) {
-    case YOKE_RATE_CONSTANT: return t->lr;
-    case YOKE_RATE_LINEAR: return t->lr + (t->final_lr - t->lr) * x;
-    case YOKE_RATE_COSINE: return t->final_lr + (t->lr - t->final_lr) * (1 + cos(3.14159265358979323846 * x)) / 2;
+    case YOKE_RATE_CONSTANT:
+        return t->lr;
+    case YOKE_RATE_LINEAR:
+        return t->lr + (t->final_lr - t->lr) * x;
+    case YOKE_RATE_COSINE:
+        return t->final_lr + (t->lr - t->final_lr) * (1 + cos(3.14159265358979323846 * x)) / 2;
     }
     return t->lr;
 }
@@ -197,18 +212,29 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
     double done = (double)(s + 1);
-    return (yki_update){.lr = (float)rate_at(t, trainer->steps, s), .weight_decay = (float)t->weight_decay,
-                        .beta1 = (float)t->beta1, .beta2 = (float)t->beta2, .eps = (float)t->eps,
-                        .bias1 = (float)(1 - pow(t->beta1, done)), .bias2 = (float)(1 - pow(t->beta2, done)),
-                        .decoupled = t->optimizer == YOKE_ADAMW, .momentum = (float)t->momentum, .nesterov = t->nesterov};
+    return (yki_update){.lr = (float)rate_at(t, trainer->steps, s),
+                        .weight_decay = (float)t->weight_decay,
+                        .beta1 = (float)t->beta1,
+                        .beta2 = (float)t->beta2,
+                        .eps = (float)t->eps,
+                        .bias1 = (float)(1 - pow(t->beta1, done)),
+                        .bias2 = (float)(1 - pow(t->beta2, done)),
+                        .decoupled = t->optimizer == YOKE_ADAMW,
+                        .momentum = (float)t->momentum,
+                        .nesterov = t->nesterov};
 }
 
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result)
 {
     int64_t s = trainer->next_step, count = yki_order_batch(&trainer->order, s, trainer->indices);
     YKI_TRY(yki_trainer_fetch(trainer, trainer->data, trainer->indices, count));
-    yki_step step = {.mode = mode, .samples = count, .inputs = trainer->inputs, .targets = trainer->targets, .step = s,
-                     .update = update_at(trainer, s), .clip = trainer->options.clip};
+    yki_step step = {.mode = mode,
+                     .samples = count,
+                     .inputs = trainer->inputs,
+                     .targets = trainer->targets,
+                     .step = s,
+                     .update = update_at(trainer, s),
+                     .clip = trainer->options.clip};
     int64_t before[YKI_AXIS_COUNT], after[YKI_AXIS_COUNT];
     yki_run_moved(trainer->run, before);
     YKI_TRY(yki_run_step(trainer->run, &step, result));
@@ -217,44 +243,50 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
     return YOKE_OK;
 }
 
-/* Room for one more step's figures; allocated for the whole run at its start, so that steps allocate nothing. */
+/* Room for one more step's figures; allocated for the whole run at its start, so that steps allocate nothing.
+ */
 static yoke_status reserve(yoke_trainer *trainer, int64_t steps)
 {
-    if (trainer->capacity >= steps)
-        return YOKE_OK;
+    if (trainer->capacity >= steps) return YOKE_OK;
     double *losses = realloc(trainer->losses, sizeof(double) * (size_t)steps);
-    if (losses)
-        trainer->losses = losses;
+    if (losses) trainer->losses = losses;
     double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)steps);
-    if (seconds)
-        trainer->step_seconds = seconds;
-    if (!losses || !seconds)
-        return yki_fail_memory("the losses of a run");
+    if (seconds) trainer->step_seconds = seconds;
+    if (!losses || !seconds) return yki_fail_memory("the losses of a run");
     trainer->capacity = steps;
     return YOKE_OK;
 }
 
-static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void *context, double *mean_seconds)
+static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void *context,
+                             double *mean_seconds)
 {
     int64_t s = trainer->next_step, done = s - trainer->first_step;
     yki_step_result result;
     YKI_TRY(yki_trainer_step(trainer, YKI_RUN_TRAIN, &result));
     if (!result.finite)
         return yki_fail(YOKE_NON_FINITE,
-                        "step %lld: the %s is not finite; nothing was updated. A smaller learning rate, clipping or a look at the data may help",
+                        "step %lld: the %s is not finite; nothing was updated. A smaller learning rate, "
+                        "clipping or a look at the data may help",
                         (long long)s, isfinite(result.loss) ? "gradient" : "loss");
     trainer->losses[done] = trainer->last_loss = result.loss;
     trainer->step_seconds[done] = result.seconds;
     trainer->next_step++;
-    *mean_seconds = *mean_seconds == 0 || done < 2 ? result.seconds : 0.9 * *mean_seconds + 0.1 * result.seconds;
-    if (!progress)
-        return YOKE_OK;
+    *mean_seconds =
+        *mean_seconds == 0 || done < 2 ? result.seconds : 0.9 * *mean_seconds + 0.1 * result.seconds;
+    if (!progress) return YOKE_OK;
     int64_t samples = yki_order_batch_count(&trainer->order, s);
     double rate = (double)samples / result.seconds;
-    yoke_step_report report = {.step = s, .steps = trainer->steps, .loss = result.loss, .lr = rate_at(&trainer->options, trainer->steps, s),
-                               .gradient_norm = result.gradient_norm, .seconds = result.seconds, .samples_per_s = rate,
-                               .tokens_per_s = trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
-                               .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1), .samples = samples};
+    yoke_step_report report = {.step = s,
+                               .steps = trainer->steps,
+                               .loss = result.loss,
+                               .lr = rate_at(&trainer->options, trainer->steps, s),
+                               .gradient_norm = result.gradient_norm,
+                               .seconds = result.seconds,
+                               .samples_per_s = rate,
+                               .tokens_per_s =
+                                   trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
+                               .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1),
+                               .samples = samples};
     progress(context, &report);
     return YOKE_OK;
 }
@@ -262,19 +294,17 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
 {
     int64_t end = trainer->steps;
-    if (at_most > 0 && trainer->next_step + at_most < end)
-        end = trainer->next_step + at_most;
-    if (end > trainer->next_step)
-        YKI_TRY(reserve(trainer, end - trainer->first_step));
-    const yoke_checkpoint_spec *c = trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
+    if (at_most > 0 && trainer->next_step + at_most < end) end = trainer->next_step + at_most;
+    if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
+    const yoke_checkpoint_spec *c =
+        trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
     double mean_seconds = 0;
     int64_t saved = -1;
     while (trainer->next_step < end) {
         if (atomic_exchange(&trainer->stop, 0))
             return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
-        if (trainer->next_step - trainer->first_step == 2)
-            yki_run_reset_idle(trainer->run); /* warm-up */
+        if (trainer->next_step - trainer->first_step == 2) yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {
             YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
             saved = trainer->next_step;

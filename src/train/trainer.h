@@ -15,7 +15,7 @@ struct yoke_trainer {
     yoke_data *data;
     yoke_model *own_model; /* made from a job; NULL: the caller's */
     yoke_data *own_data;
-    const yoke_job *job; /* NULL: none */
+    const yoke_job *job;  /* NULL: none */
     yoke_model_spec spec; /* of a job's model, filled in from config.json; layers are borrowed from the job */
     yoke_train_options options;
     yki_plan *plan;
@@ -31,8 +31,8 @@ struct yoke_trainer {
     int64_t *indices;
     char *inputs, *targets;
     size_t input_bytes, target_bytes; /* of a row */
-    int64_t moved[YKI_AXIS_COUNT]; /* in the last step */
-    int64_t classes; /* cross-entropy: targets are below it */
+    int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
+    int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
@@ -46,16 +46,17 @@ typedef struct yki_trainer_options {
     bool ignore_devices;       /* the layers' `device:` keys */
     int64_t steps;             /* 0: the job's */
     bool inference, no_loss;
-    int64_t sequence, batch;   /* 0: the job's */
-    const char *weights;       /* a step's folder to take weights from (NULL: the job's `from` or first values) */
-    bool no_data;              /* inference on what the caller brings */
+    int64_t sequence, batch; /* 0: the job's */
+    const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
+    bool no_data;        /* inference on what the caller brings */
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
 
 /* batch.c: reads samples into the host buffers; targets are checked against the classes. */
 yoke_status yki_trainer_buffers(yoke_trainer *trainer);
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count);
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec, int64_t sequence, yoke_data **data_out);
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec,
+                              int64_t sequence, yoke_data **data_out);
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);

@@ -1,4 +1,5 @@
-/* verify: loss and gradients of the first step under a layout, against one device or against a file made elsewhere. */
+/* verify: loss and gradients of the first step under a layout, against one device or against a file made
+ * elsewhere. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,13 +47,13 @@ static yoke_status write_gradients(const yoke_trainer *trainer, const gradients 
     snprintf(loss, sizeof loss, "%.17g", g->loss);
     yoke_status status = yki_safetensors_metadata_set(writer, "loss", loss);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        status = yki_safetensors_declare(writer, model->parameters[i].name, "F32", model->parameters[i].ndim, model->parameters[i].dims);
-    if (status == YOKE_OK)
-        status = yki_safetensors_begin(writer);
+        status = yki_safetensors_declare(writer, model->parameters[i].name, "F32", model->parameters[i].ndim,
+                                         model->parameters[i].dims);
+    if (status == YOKE_OK) status = yki_safetensors_begin(writer);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i], (size_t)yki_trainer_elems(trainer, i) * 4);
-    if (status == YOKE_OK)
-        return yki_safetensors_finish(writer);
+        status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
+                                       (size_t)yki_trainer_elems(trainer, i) * 4);
+    if (status == YOKE_OK) return yki_safetensors_finish(writer);
     yoke_error error = *yoke_error_get();
     yki_safetensors_abandon(writer);
     yki_error_set(&error);
@@ -86,7 +87,8 @@ static yoke_status read_gradients(const yoke_trainer *trainer, const char *path,
         if (!tensor)
             status = yki_fail_at(YOKE_INVALID, path, 0, "", "has no gradient of '%s'", p->name);
         else if (!same)
-            status = yki_fail_at(YOKE_INVALID, path, 0, "", "the gradient of '%s' has another shape than the model's tensor", p->name);
+            status = yki_fail_at(YOKE_INVALID, path, 0, "",
+                                 "the gradient of '%s' has another shape than the model's tensor", p->name);
         else if (!(g->values[i] = malloc(sizeof(float) * (size_t)tensor->elems)))
             status = yki_fail_memory("gradients");
         else
@@ -96,9 +98,11 @@ static yoke_status read_gradients(const yoke_trainer *trainer, const char *path,
         const char *name = yki_safetensors_get(file, i)->name;
         bool known = false;
         for (int k = 0; k < g->count && !known; k++)
-            known = !strcmp(model->parameters[k].name, strncmp(name, "transformer.", 12) == 0 ? name + 12 : name);
+            known =
+                !strcmp(model->parameters[k].name, strncmp(name, "transformer.", 12) == 0 ? name + 12 : name);
         if (!known)
-            status = yki_fail_at(YOKE_INVALID, path, 0, "", "has a gradient of '%.100s', which the model does not have", name);
+            status = yki_fail_at(YOKE_INVALID, path, 0, "",
+                                 "has a gradient of '%.100s', which the model does not have", name);
     }
     yki_safetensors_close(file);
     return status;
@@ -121,11 +125,11 @@ static int worst_first(const void *a, const void *b)
     return nx || ny ? ny - nx : x > y ? -1 : x < y;
 }
 
-static yoke_status compare(const yoke_trainer *trainer, const gradients *g, const gradients *r, double tolerance, yoke_verification *v)
+static yoke_status compare(const yoke_trainer *trainer, const gradients *g, const gradients *r,
+                           double tolerance, yoke_verification *v)
 {
     v->tensors = calloc((size_t)g->count + 1, sizeof *v->tensors);
-    if (!v->tensors)
-        return yki_fail_memory("a verification");
+    if (!v->tensors) return yki_fail_memory("a verification");
     double global = 0;
     for (int i = 0; i < g->count; i++) {
         double n = norm(r->values[i], NULL, yki_trainer_elems(trainer, i));
@@ -153,30 +157,26 @@ static yoke_status compare(const yoke_trainer *trainer, const gradients *g, cons
 yoke_status yoke_verify(const yoke_job *job, const char *against, const char *write_path, double tolerance,
                         yoke_verification **verification_out)
 {
-    if (tolerance <= 0)
-        tolerance = job->train.precision == YOKE_PRECISION_BF16 ? 2e-2 : 1e-4;
+    if (tolerance <= 0) tolerance = job->train.precision == YOKE_PRECISION_BF16 ? 2e-2 : 1e-4;
     if (against && job->model.dropout > 0)
-        return yki_fail(YOKE_INVALID, "verify --against needs dropout 0: nobody else draws the same random numbers");
+        return yki_fail(YOKE_INVALID,
+                        "verify --against needs dropout 0: nobody else draws the same random numbers");
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
     one.threads = job->layout.threads;
-    yki_trainer_options layout = {.job = job, .steps = 1}, single = {.job = job, .steps = 1, .layout = &one, .ignore_devices = true};
+    yki_trainer_options layout = {.job = job, .steps = 1},
+                        single = {.job = job, .steps = 1, .layout = &one, .ignore_devices = true};
     gradients g = {0}, r = {0};
     yoke_trainer *trainer = NULL, *reference = NULL;
     yoke_status status = YOKE_OK;
     if (!against) {
         status = yki_trainer_create(&reference, &single);
-        if (status == YOKE_OK)
-            status = take_gradients(reference, &r);
+        if (status == YOKE_OK) status = take_gradients(reference, &r);
         yoke_trainer_destroy(status == YOKE_OK ? reference : NULL);
     }
-    if (status == YOKE_OK)
-        status = yki_trainer_create(&trainer, &layout);
-    if (status == YOKE_OK)
-        status = take_gradients(trainer, &g);
-    if (status == YOKE_OK && against)
-        status = read_gradients(trainer, against, &r);
-    if (status == YOKE_OK && write_path)
-        status = write_gradients(trainer, &g, write_path);
+    if (status == YOKE_OK) status = yki_trainer_create(&trainer, &layout);
+    if (status == YOKE_OK) status = take_gradients(trainer, &g);
+    if (status == YOKE_OK && against) status = read_gradients(trainer, against, &r);
+    if (status == YOKE_OK && write_path) status = write_gradients(trainer, &g, write_path);
     yoke_verification *v = status == YOKE_OK ? calloc(1, sizeof *v) : NULL;
     if (status == YOKE_OK)
         status = v ? compare(trainer, &g, &r, tolerance, v) : yki_fail_memory("a verification");
@@ -195,8 +195,7 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
 
 void yoke_verification_destroy(yoke_verification *verification)
 {
-    if (!verification)
-        return;
+    if (!verification) return;
     free(verification->tensors);
     free(verification);
 }
