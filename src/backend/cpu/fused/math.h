@@ -19,6 +19,12 @@ INLINE vf exp_reduce(vf x, vf *n_out, vf *n_biased_out)
     return (x - n * 0.693359375f) + n * 2.12194440054690583e-4f;
 }
 
+/* 2^(n + bias - 127) of n_biased, where that is a normal float. */
+INLINE vf v_power(vf n_biased, uint32_t bias)
+{
+    return (vf)(((vu)n_biased << 23) + (bias << 23));
+}
+
 /* e^r - 1 for |r| <= ln2 / 2. */
 INLINE vf expm1_near_zero(vf r)
 {
@@ -54,7 +60,7 @@ INLINE vf v_exp(vf x, bool rough)
     vf e = (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
     /* 2^(n-1) twice: 2^128 is no float, but e^88.7 is. */
-    vf scale = v_from_bits((v_bits(biased) << 23) + (126 << 23));
+    vf scale = v_power(biased, 126);
     vf e = p * scale * 2.0f;
 #endif
     return v_if_less(x, v_set(-86.6f), v_set(0.0f), e); /* below, what was computed means nothing */
@@ -65,7 +71,7 @@ INLINE vf v_expm1_positive(vf x)
 {
     vf n, biased;
     vf p = expm1_near_zero(exp_reduce(x, &n, &biased));
-    vf power = v_from_bits((v_bits(biased) << 23) + (127 << 23));
+    vf power = v_power(biased, 127);
     return p * power + (power - 1.0f);
 }
 
@@ -89,6 +95,14 @@ INLINE vf v_tanh(vf x, bool rough)
 INLINE vf v_sigmoid(vf x, bool rough)
 {
     return v_reciprocal(1.0f + v_exp(-x, rough), rough);
+}
+
+/* The same with its derivative, both accurate far out: from e^-|x|, so that nothing cancels. */
+INLINE vf v_sigmoid_slope(vf x, vf *slope_out, bool rough)
+{
+    vf e = v_exp(-v_abs(x), rough), upper = v_reciprocal(1.0f + e, rough), lower = e * upper;
+    *slope_out = lower * upper;
+    return v_if_less(x, v_set(0.0f), lower, upper);
 }
 
 /* The normal distribution: returns Phi(-|x|), relative error below 2e-7 (1 + x^2), and e^(-x^2/2).

@@ -80,14 +80,6 @@ INLINE vf v_set(float x)
 {
     return x - (vf){0};
 }
-INLINE vi v_bits(vf x)
-{
-    return (vi)x;
-}
-INLINE vf v_from_bits(vi x)
-{
-    return (vf)x;
-}
 
 /* bf16 to f32 and back for a whole vector, by the instructions that GCC 12 does not find from
  * __builtin_convertvector. */
@@ -108,6 +100,9 @@ INLINE vf v_from_bf16(vh half)
 
 INLINE vh v_to_bf16(vf x)
 {
+#if defined(__AVX512BF16__)
+    return (vh)_mm512_cvtneps_pbh((__m512)x);
+#else
     vu bits = (vu)x, rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
 #if defined(__AVX512F__)
     __mmask16 is_nan = _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q);
@@ -128,6 +123,7 @@ INLINE vh v_to_bf16(vf x)
     return half;
 #else
     return __builtin_convertvector(safe, vh);
+#endif
 #endif
 #endif
 }

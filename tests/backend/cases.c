@@ -1,0 +1,229 @@
+/* Launches for tests: operands, random contents. */
+#include "backend/cases.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/reference/reference.h"
+#include "base/rng.h"
+
+/* Operands in order, outputs after '>': a role, then a letter per dim (digits are themselves).
+ * Roles: x activation type; X the other one; f f32; p f32 above 0; h bf16; i ids of rows, some outside; t
+ * targets, some elsewhere; j i32; a argmax of a pool. */
+static const char *const operands[YKI_KERNEL_COUNT] = {
+    [YKI_KERNEL_LINEAR] = "xRK xNK xN > xRN",
+    [YKI_KERNEL_LINEAR_DX] = "xRN xNK > xRK",
+    [YKI_KERNEL_LINEAR_DW] = "xRK xRN > fNK",
+    [YKI_KERNEL_BIAS_GRAD] = "xRN > fN",
+    [YKI_KERNEL_CONV2D] = "xnChw xOCkk xO > xnOyz",
+    [YKI_KERNEL_CONV2D_DX] = "xnOyz xOCkk > xnChw",
+    [YKI_KERNEL_CONV2D_DW] = "xnChw xnOyz > fOCkk",
+    [YKI_KERNEL_CONV2D_BIAS_GRAD] = "xnOyz > fO",
+    [YKI_KERNEL_MAXPOOL2D] = "xnChw > xnCyz jnCyz",
+    [YKI_KERNEL_MAXPOOL2D_GRAD] = "xnCyz anCyz > xnChw",
+    [YKI_KERNEL_AVGPOOL2D] = "xnChw > xnCyz",
+    [YKI_KERNEL_AVGPOOL2D_GRAD] = "xnCyz > xnChw",
+    [YKI_KERNEL_EMBED] = "iR xVD > xRD",
+    [YKI_KERNEL_EMBED_GRAD] = "iR xRD > fVD",
+    [YKI_KERNEL_POSITION] = "xnTD xPD > xnTD",
+    [YKI_KERNEL_POSITION_GRAD] = "xnTD > fPD",
+    [YKI_KERNEL_LAYERNORM] = "xRD xD xD > xRD fR fR",
+    [YKI_KERNEL_LAYERNORM_DX] = "xRD xRD xD fR pR > xRD",
+    [YKI_KERNEL_LAYERNORM_DW] = "xRD xRD fR pR > fD fD",
+    [YKI_KERNEL_RMSNORM] = "xRD xD > xRD fR",
+    [YKI_KERNEL_RMSNORM_DX] = "xRD xRD xD pR > xRD",
+    [YKI_KERNEL_RMSNORM_DW] = "xRD xRD pR > fD",
+    [YKI_KERNEL_ACTIVATE] = "xE > xE",
+    [YKI_KERNEL_ACTIVATE_GRAD] = "xE xE > xE",
+    [YKI_KERNEL_SOFTMAX] = "xRD > xRD",
+    [YKI_KERNEL_SOFTMAX_GRAD] = "xRD xRD > xRD",
+    [YKI_KERNEL_DROPOUT] = "xnoli > xnoli",
+    [YKI_KERNEL_ADD] = "xE xE > xE",
+    [YKI_KERNEL_CAST] = "xE > XE",
+    [YKI_KERNEL_COPY_SLICE] = "xnogi > xnoli",
+    [YKI_KERNEL_ATTENTION] = "xnT3Hd > xnTHd fnHT",
+    [YKI_KERNEL_ATTENTION_GRAD] = "xnTHd xnT3Hd xnTHd fnHT > xnT3Hd",
+    [YKI_KERNEL_XENT_MAX] = "xRV > fR",
+    [YKI_KERNEL_XENT_SUM] = "xRV tR fR > fR2",
+    [YKI_KERNEL_XENT_LOSS] = "fR pR2 > fR",
+    [YKI_KERNEL_XENT_GRAD] = "xRV tR fR > xRV",
+    [YKI_KERNEL_MSE_LOSS] = "xE fE >",
+    [YKI_KERNEL_MSE_GRAD] = "xE fE > xE",
+    [YKI_KERNEL_ZERO] = "> xE",
+    [YKI_KERNEL_SUM_SQUARES] = "fE >",
+    [YKI_KERNEL_ADAM] = "fE > fE fE pE hE",
+    [YKI_KERNEL_SGD] = "fE > fE fE hE",
+};
+
+double case_random(uint64_t seed, uint64_t counter)
+{
+    return 2.0 * yki_rng_uniform(seed, counter) - 1.0;
+}
+
+typedef struct shape_letters {
+    int64_t of[128];
+} shape_letters;
+
+static shape_letters read_shape(const char *text)
+{
+    shape_letters shape = {{0}};
+    for (int digit = 0; digit <= 9; digit++) shape.of['0' + digit] = digit;
+    while (*text != '\0') {
+        char letter = *text++;
+        if (letter != ' ') shape.of[(int)letter] = strtoll(text, (char **)&text, 10);
+    }
+    if (shape.of['s'] > 0) { /* images: what the window leaves of them */
+        int64_t pad = 2 * shape.of['q'];
+        shape.of['y'] = (shape.of['h'] + pad - shape.of['k']) / shape.of['s'] + 1;
+        shape.of['z'] = (shape.of['w'] + pad - shape.of['k']) / shape.of['s'] + 1;
+    }
+    return shape;
+}
+
+static yki_dtype type_of(char role, yki_dtype type)
+{
+    bool doubles = type == YKI_REFERENCE_F64;
+    switch (role) {
+    case 'x':
+        return type;
+    case 'X':
+        return doubles ? type : type == YKI_BF16 ? YKI_F32 : YKI_BF16;
+    case 'h':
+        return doubles ? type : YKI_BF16;
+    case 'f':
+    case 'p':
+        return doubles ? type : YKI_F32;
+    default:
+        return YKI_I32;
+    }
+}
+
+static size_t element_bytes(yki_dtype type)
+{
+    return type == YKI_REFERENCE_F64 ? 8 : yki_dtype_bytes(type);
+}
+
+/* A pixel of window `at` of a pool, at random. */
+static int64_t pool_pixel(const shape_letters *shape, uint64_t seed, int64_t at)
+{
+    int64_t in_plane = at % (shape->of['y'] * shape->of['z']);
+    int64_t r = in_plane / shape->of['z'], c = in_plane % shape->of['z'], k = shape->of['k'];
+    int64_t pick = (int64_t)yki_rng_below(seed, (uint64_t)at, (uint64_t)(k * k));
+    return (r * shape->of['s'] + pick / k) * shape->of['w'] + c * shape->of['s'] + pick % k;
+}
+
+static double random_value(char role, const shape_letters *shape, uint64_t seed, int64_t i)
+{
+    double u = case_random(seed, (uint64_t)i);
+    switch (role) {
+    case 'p':
+        return 0.6 + 0.5 * u;
+    case 'i':
+    case 't':
+        return floor((u + 1.0) / 2.0 * (double)(shape->of['V'] + 2)) - 1.0 + (double)shape->of['@'];
+    case 'a':
+        return (double)pool_pixel(shape, seed, i);
+    case 'j':
+        return 0;
+    default:
+        return 2.0 * u + case_random(seed ^ 77, (uint64_t)i);
+    }
+}
+
+static void *aligned_block(size_t bytes)
+{
+    void *data = NULL;
+    if (posix_memalign(&data, 64, bytes + (bytes == 0)) != 0) abort();
+    return data;
+}
+
+static void add_view(kernel_case *c, const char *word, const shape_letters *shape, yki_dtype type,
+                     uint64_t seed)
+{
+    int index = c->launch.nviews++;
+    yki_view *view = &c->launch.views[index];
+    char role = c->roles[index] = *word++;
+    view->dtype = type_of(role, type);
+    for (; *word != '\0'; word++) view->dims[view->ndim++] = shape->of[(int)*word];
+    int64_t elems = yki_view_elems(view);
+    c->bytes[index] = (size_t)elems * element_bytes(view->dtype);
+    view->data = aligned_block(c->bytes[index]);
+    seed = yki_rng_bits(seed, (uint64_t)index);
+    for (int64_t i = 0; i < elems; i++) yki_set(view, i, random_value(role, shape, seed, i));
+}
+
+void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dtype type, uint64_t seed)
+{
+    memset(c, 0, sizeof *c);
+    shape_letters shape = read_shape(shape_text);
+    const int64_t *of = shape.of;
+    c->attr = (yki_attr){.eps = 1e-5,
+                         .p = 0.3,
+                         .key = 1234567,
+                         .kernel = of['k'],
+                         .stride = of['s'],
+                         .padding = of['q'],
+                         .causal = of['c'] != 0,
+                         .offset = of['@'],
+                         .global = of['g'],
+                         .outer = of['o'],
+                         .local = of['l'],
+                         .inner = of['i'],
+                         .activation = (yoke_activation)of['A']};
+    c->update = (yki_update){.lr = 0.01,
+                             .grad_scale = 0.5,
+                             .weight_decay = 0.1,
+                             .beta1 = 0.9,
+                             .beta2 = 0.999,
+                             .eps = 1e-8,
+                             .bias1 = 1 - 0.9 * 0.9,
+                             .bias2 = 1 - 0.999 * 0.999,
+                             .momentum = 0.9};
+    c->launch =
+        (yki_launch){.kernel = kernel, .training = true, .scale = 0.125f, .step = 3, .sample_offset = 2};
+    char words[128];
+    snprintf(words, sizeof words, "%s", operands[kernel]);
+    for (char *rest = words, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
+        if (*word == '>')
+            c->ninputs = c->launch.nviews;
+        else
+            add_view(c, word, &shape, type, seed);
+    }
+}
+
+void case_copy(kernel_case *copy, const kernel_case *c)
+{
+    *copy = *c;
+    for (int i = 0; i < c->launch.nviews; i++) {
+        if (c->launch.views[i].data == NULL) continue;
+        copy->launch.views[i].data = aligned_block(c->bytes[i]);
+        memcpy(copy->launch.views[i].data, c->launch.views[i].data, c->bytes[i]);
+    }
+}
+
+void case_release(kernel_case *c)
+{
+    for (int i = 0; i < c->launch.nviews; i++) free(c->launch.views[i].data);
+}
+
+void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
+{
+    yki_launch launch = c->launch;
+    launch.attr = &c->attr;
+    launch.update = &c->update;
+    launch.loss = &c->loss;
+    launch.workspace_bytes = kernel->workspace_bytes != NULL ? kernel->workspace_bytes(&launch, threads) : 0;
+    size_t rounded = (launch.workspace_bytes + 63) / 64 * 64;
+    launch.workspace = rounded > 0 ? aligned_alloc(64, rounded) : NULL;
+    void *state = NULL;
+    if (kernel->prepare != NULL && kernel->prepare(&launch, threads, &state) != YOKE_OK) {
+        fprintf(stderr, "%s: %s\n", yki_kernel_name(launch.kernel), yoke_error_get()->message);
+        abort();
+    }
+    kernel->run(&launch, state, threads);
+    if (kernel->discard != NULL) kernel->discard(state);
+    free(launch.workspace);
+}

@@ -1,0 +1,291 @@
+/* Every implementation of every kernel against the reference: types, shapes from nothing to large, teams, in
+ * place. `test_kernels --bench NAME [THREADS]` measures instead; NAME may be `all`. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/bench_kernels.h"
+#include "backend/cases.h"
+#include "backend/cpu/fused/fused.h"
+#include "backend/cpu/reference/reference.h"
+
+typedef struct family {
+    yki_kernel kernels[8]; /* ends with YKI_KERNEL_COUNT, or full */
+    const char *shapes[8]; /* ends with NULL, or full */
+} family;
+
+#define END YKI_KERNEL_COUNT
+static const family families[] = {
+    {{YKI_KERNEL_LINEAR, YKI_KERNEL_LINEAR_DX, YKI_KERNEL_LINEAR_DW, YKI_KERNEL_BIAS_GRAD, END},
+     {"R0 K3 N2", "R1 K1 N1", "R5 K0 N3", "R7 K13 N5", "R67 K33 N70", "R130 K100 N96"}},
+    {{YKI_KERNEL_BIAS_GRAD, END}, {"R4 N0", "R1 N1", "R65 N1030", "R300 N515"}},
+    {{YKI_KERNEL_CONV2D, YKI_KERNEL_CONV2D_DX, YKI_KERNEL_CONV2D_DW, YKI_KERNEL_CONV2D_BIAS_GRAD, END},
+     {"n0 C2 h5 w5 O3 k3 s1 q1", "n1 C1 h1 w1 O1 k1 s1", "n2 C3 h7 w6 O5 k3 s2 q1",
+      "n3 C4 h9 w9 O17 k3 s1 q1", "n2 C3 h8 w11 O4 k5 s3 q2", "n5 C8 h14 w14 O16 k3 s1 q1"}},
+    {{YKI_KERNEL_CONV2D_BIAS_GRAD, END}, {"n4 O9 h40 w41 k1 s1"}},
+    {{YKI_KERNEL_MAXPOOL2D, YKI_KERNEL_MAXPOOL2D_GRAD, YKI_KERNEL_AVGPOOL2D, YKI_KERNEL_AVGPOOL2D_GRAD, END},
+     {"n0 C2 h4 w4 k2 s2", "n1 C1 h1 w1 k1 s1", "n2 C3 h7 w5 k2 s2", "n2 C3 h9 w8 k3 s2", "n1 C2 h9 w9 k2 s3",
+      "n8 C16 h28 w28 k2 s2", "n3 C5 h13 w13 k3 s1"}},
+    {{YKI_KERNEL_EMBED, YKI_KERNEL_EMBED_GRAD, END},
+     {"R0 V5 D3", "R1 V1 D1", "R9 V5 D3", "R300 V50 D37 @50", "R150 V3 D70", "R40 V3000 D24"}},
+    {{YKI_KERNEL_POSITION, YKI_KERNEL_POSITION_GRAD, END},
+     {"n0 T3 D5 P4", "n1 T1 D1 P1", "n3 T5 D7 P9 @2", "n2 T64 D200 P64", "n70 T3 D31 P3"}},
+    {{YKI_KERNEL_LAYERNORM, YKI_KERNEL_LAYERNORM_DX, YKI_KERNEL_LAYERNORM_DW, YKI_KERNEL_SOFTMAX,
+      YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_RMSNORM, YKI_KERNEL_RMSNORM_DX, YKI_KERNEL_RMSNORM_DW},
+     {"R0 D5", "R1 D1", "R3 D7", "R4 D33", "R130 D768", "R65 D1000"}},
+    {{YKI_KERNEL_ACTIVATE, YKI_KERNEL_ACTIVATE_GRAD, END},
+     {"E0 A0", "E1 A1", "E100003 A0", "E100003 A1", "E100003 A2", "E100003 A3", "E100003 A4", "E100003 A5"}},
+    {{YKI_KERNEL_DROPOUT, YKI_KERNEL_COPY_SLICE, END},
+     {"n0 o2 g4 l2 i3", "n1 o1 g1 l1 i1", "n2 o3 g7 l3 i5 @2", "n3 o1 g5 l0 i2", "n4 o64 g768 l384 i1 @384",
+      "n2 o3 g9 l3 i700 @6"}},
+    {{YKI_KERNEL_ADD, YKI_KERNEL_CAST, YKI_KERNEL_MSE_LOSS, YKI_KERNEL_MSE_GRAD, YKI_KERNEL_ZERO,
+      YKI_KERNEL_SUM_SQUARES, YKI_KERNEL_ADAM, YKI_KERNEL_SGD},
+     {"E0", "E1", "E15", "E64", "E1001", "E200003"}},
+    {{YKI_KERNEL_XENT_MAX, YKI_KERNEL_XENT_SUM, YKI_KERNEL_XENT_LOSS, YKI_KERNEL_XENT_GRAD, END},
+     {"R0 V5", "R1 V1", "R5 V3 @3", "R7 V129", "R9 V5000", "R64 V1003 @1003"}},
+    {{YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, END},
+     {"n0 T3 H2 d4 g2", "n1 T1 H1 d1 g1", "n2 T5 H3 d7 g6 @3 c1", "n1 T33 H2 d16 g2 c1", "n1 T20 H2 d8 g2",
+      "n2 T70 H2 d64 g2 c1"}},
+};
+
+/* What in-place launches are promised: the output may be input 0. */
+static bool may_be_in_place(yki_kernel kernel)
+{
+    static const yki_kernel list[] = {YKI_KERNEL_POSITION, YKI_KERNEL_ACTIVATE,     YKI_KERNEL_ACTIVATE_GRAD,
+                                      YKI_KERNEL_SOFTMAX,  YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,
+                                      YKI_KERNEL_ADD,      YKI_KERNEL_XENT_GRAD,    YKI_KERNEL_MSE_GRAD};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (list[i] == kernel) return true;
+    return false;
+}
+
+/* How many terms an output element sums: the error of f32 sums grows with the root of it. */
+static double terms_of(const kernel_case *c)
+{
+    double in = 1, out = 1;
+    for (int i = 0; i < c->ninputs; i++) in = fmax(in, (double)yki_view_elems(&c->launch.views[i]));
+    for (int i = c->ninputs; i < c->launch.nviews; i++) {
+        double elems = (double)yki_view_elems(&c->launch.views[i]);
+        out = i == c->ninputs ? fmax(1, elems) : fmin(out, fmax(1, elems));
+    }
+    switch (c->launch.kernel) {
+    case YKI_KERNEL_SOFTMAX_GRAD:
+    case YKI_KERNEL_LAYERNORM_DX:
+    case YKI_KERNEL_RMSNORM_DX:
+    case YKI_KERNEL_LINEAR:
+    case YKI_KERNEL_LINEAR_DX:
+        return (double)c->launch.views[0].dims[1];
+    case YKI_KERNEL_LINEAR_DW:
+        return (double)c->launch.views[0].dims[0];
+    case YKI_KERNEL_CONV2D:
+    case YKI_KERNEL_CONV2D_DX:
+        return (double)(c->launch.views[1].dims[0] * c->launch.views[1].dims[1] * 25);
+    case YKI_KERNEL_ATTENTION:
+    case YKI_KERNEL_ATTENTION_GRAD:
+        return 4.0 * (double)c->launch.views[1].dims[1];
+    default:
+        return fmax(1, in / out);
+    }
+}
+
+/* The size of a term: operands lie within 3, and gradients of norms and of softmax multiply three of them. */
+static double term_size(yki_kernel kernel)
+{
+    bool triple = kernel == YKI_KERNEL_SOFTMAX_GRAD || kernel == YKI_KERNEL_LAYERNORM_DX ||
+                  kernel == YKI_KERNEL_RMSNORM_DX;
+    return triple ? 27 : 3;
+}
+
+/* The relative error allowed of a stored value. Storing rounds to half a unit, and an implementation may land
+ * on the neighbour of the reference. */
+static double unit_of(yki_dtype stored, yki_dtype activations, yki_kernel kernel)
+{
+    bool exponentials =
+        kernel == YKI_KERNEL_XENT_SUM || kernel == YKI_KERNEL_XENT_GRAD || kernel == YKI_KERNEL_SOFTMAX;
+    if (stored == YKI_BF16) return 0x1p-7;
+    if (exponentials && activations == YKI_BF16) return 0x1p-16; /* rough exponentials */
+    return exponentials ? 0x1p-20
+                        : 0x1p-22; /* the rounding of an exponent near 8 is one of the value by 2^-21 */
+}
+
+/* Where derivatives cross 0, what is left of rough functions in bf16. */
+static double crossing_error(const kernel_case *c)
+{
+    return c->launch.kernel == YKI_KERNEL_ACTIVATE_GRAD && c->launch.views[0].dtype == YKI_BF16 ? 0x1p-13 : 0;
+}
+
+static void compare(const kernel_case *got, const kernel_case *want, const char *shape, const char *source,
+                    int threads)
+{
+    double terms = terms_of(want),
+           sum_error = 0x1p-23 * 4 * sqrt(terms) * term_size(want->launch.kernel) + crossing_error(want);
+    for (int v = 0; v < want->launch.nviews; v++) {
+        const yki_view *a = &got->launch.views[v], *b = &want->launch.views[v];
+        for (int64_t i = 0; a->data != NULL && i < yki_view_elems(a); i++) {
+            double x = yki_get(a, i), y = yki_get(b, i);
+            double allowed = v < want->ninputs ? 0
+                                               : sum_error + unit_of(a->dtype, want->launch.views[0].dtype,
+                                                                     want->launch.kernel) *
+                                                                 fabs(y);
+            if (x == y || fabs(x - y) <= allowed || (isnan(x) && isnan(y))) continue;
+            fail_msg(
+                "%s by %s, %d threads, \"%s\", operand %d, element %lld: %.9g, reference %.9g, allowed %.2g",
+                yki_kernel_name(want->launch.kernel), source, threads, shape, v, (long long)i, x, y, allowed);
+        }
+    }
+    if (fabs(got->loss - want->loss) > 1e-6 * fabs(want->loss))
+        fail_msg("%s by %s, %d threads, \"%s\": loss %.17g, reference %.17g",
+                 yki_kernel_name(want->launch.kernel), source, threads, shape, got->loss, want->loss);
+}
+
+static void expect_same_bits(const kernel_case *a, const kernel_case *b, int view_a, int view_b,
+                             const char *what)
+{
+    const void *x = a->launch.views[view_a].data, *y = b->launch.views[view_b].data;
+    if (x != NULL && memcmp(x, y, a->bytes[view_a]) != 0)
+        fail_msg("%s: %s", yki_kernel_name(a->launch.kernel), what);
+}
+
+/* One implementation on one launch with several teams. */
+static void check_implementation(const kernel_case *start, const kernel_case *want,
+                                 const yki_cpu_kernel *kernel, const char *shape)
+{
+    for (int threads = 1; threads <= 3; threads += 2) {
+        kernel_case got, again;
+        case_copy(&got, start), case_copy(&again, start);
+        case_run(&got, kernel, threads), case_run(&again, kernel, threads);
+        compare(&got, want, shape, kernel->source, threads);
+        for (int v = 0; v < got.launch.nviews; v++) expect_same_bits(&got, &again, v, v, "two runs differ");
+        assert_true(memcmp(&got.loss, &again.loss, sizeof got.loss) == 0);
+        case_release(&again);
+        if (may_be_in_place(start->launch.kernel)) {
+            int out = start->ninputs;
+            case_copy(&again, start);
+            void *spare = again.launch.views[out].data;
+            again.launch.views[out].data = again.launch.views[0].data;
+            case_run(&again, kernel, threads);
+            expect_same_bits(&got, &again, out, out, "in place differs");
+            again.launch.views[out].data = spare;
+            case_release(&again);
+        }
+        case_release(&got);
+    }
+}
+
+/* All implementations in a table that take a launch. Returns how many beside the reference there were. */
+static int check_table(const yki_cpu_table *table, const kernel_case *start, const char *shape)
+{
+    int checked = 0;
+    yki_kernel k = start->launch.kernel;
+    kernel_case want;
+    case_copy(&want, start);
+    case_run(&want, &yki_cpu_reference()->kernel[k][0], 1);
+    for (int i = 1; i < table->count[k]; i++) {
+        const yki_cpu_kernel *kernel = &table->kernel[k][i];
+        yki_launch shapes = start->launch;
+        shapes.attr = &start->attr;
+        if (kernel->accepts != NULL && !kernel->accepts(&shapes, 1)) continue;
+        check_implementation(start, &want, kernel, shape);
+        checked++;
+    }
+    case_release(&want);
+    return checked;
+}
+
+/* Variants of a launch that one more flag makes. */
+static int check_variants(const yki_cpu_table *table, yki_kernel k, const char *shape, yki_dtype type)
+{
+    int checked = 0;
+    for (int variant = 0; variant < 4; variant++) {
+        kernel_case c;
+        case_make(&c, k, shape, type, 5 + (uint64_t)variant);
+        c.launch.accumulate = variant & 1;
+        c.launch.training = !(variant & 2);
+        c.update.decoupled = variant & 1;
+        c.update.nesterov = variant & 1;
+        bool loses_bias = (k == YKI_KERNEL_LINEAR || k == YKI_KERNEL_CONV2D) && (variant & 1);
+        bool loses_copy = (k == YKI_KERNEL_ADAM || k == YKI_KERNEL_SGD) && (variant & 2);
+        int lost = loses_bias ? 2 : loses_copy ? c.launch.nviews - 1 : -1;
+        if (lost >= 0) {
+            free(c.launch.views[lost].data);
+            c.launch.views[lost] = (yki_view){0};
+            c.bytes[lost] = 0;
+        }
+        checked += check_table(table, &c, shape);
+        case_release(&c);
+    }
+    return checked;
+}
+
+static int check_family(const yki_cpu_table *table, const family *f)
+{
+    int checked = 0;
+    for (int k = 0; k < 8 && f->kernels[k] != END; k++)
+        for (int s = 0; s < 8 && f->shapes[s] != NULL; s++)
+            for (int type = 0; type < 2; type++)
+                checked += check_variants(table, f->kernels[k], f->shapes[s], type == 0 ? YKI_F32 : YKI_BF16);
+    return checked;
+}
+
+static void fused_kernels_agree_with_the_reference(void **state)
+{
+    (void)state;
+    for (int variant = 0; yki_fused_variant(variant) != NULL; variant++) {
+        yki_cpu_table table = {0};
+        yki_cpu_register_reference(&table);
+        yki_fused_register(&table, yki_fused_variant(variant));
+        int checked = 0;
+        for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
+            checked += check_family(&table, &families[f]);
+        assert_true(checked > 1000); /* else nothing was taken, and nothing was tested */
+    }
+}
+
+static void the_best_table_agrees_with_the_reference(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
+        check_family(yki_cpu_best(), &families[f]);
+}
+
+static void the_reference_is_complete(void **state)
+{
+    (void)state;
+    for (int k = 0; k < YKI_KERNEL_COUNT; k++) {
+        if (yki_cpu_reference()->count[k] != 1)
+            fail_msg("%s has no reference", yki_kernel_name((yki_kernel)k));
+        const yki_cpu_kernel *kernel = &yki_cpu_reference()->kernel[k][0];
+        assert_non_null(kernel->run);
+        assert_null(kernel->accepts);
+        assert_string_equal(kernel->source, "reference");
+        assert_ptr_equal(yki_cpu_best()->kernel[k][0].run, kernel->run);
+    }
+}
+
+static void every_kernel_is_in_a_family(void **state)
+{
+    (void)state;
+    for (int k = 0; k < YKI_KERNEL_COUNT; k++) {
+        bool found = false;
+        for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
+            for (int i = 0; i < 8 && families[f].kernels[i] != END; i++)
+                found |= families[f].kernels[i] == (yki_kernel)k;
+        if (!found) fail_msg("%s is in no family of this test", yki_kernel_name((yki_kernel)k));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 3 && strcmp(argv[1], "--bench") == 0)
+        return bench_kernels(argv[2], argc > 3 ? atoi(argv[3]) : 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_reference_is_complete),
+        cmocka_unit_test(every_kernel_is_in_a_family),
+        cmocka_unit_test(fused_kernels_agree_with_the_reference),
+        cmocka_unit_test(the_best_table_agrees_with_the_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
