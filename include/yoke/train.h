@@ -85,7 +85,7 @@ YOKE_API void yoke_trainer_stop(yoke_trainer *trainer);
 YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs,
                                           float *outputs);
 /* Mean loss and, for classes, accuracy (else NaN) over the samples held out, or over `data`'s where not NULL.
- * YOKE_INVALID where there are none. */
+ * Any of the outputs may be NULL. YOKE_INVALID where there are none. */
 YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out,
                                        double *accuracy_out, int64_t *samples_out);
 
