@@ -112,10 +112,11 @@ yoke_status yki_rank_open(yki_rank *rank)
     const yki_plan_options *options = &rank->plan->options;
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
     rank->segments = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->segments);
+    rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
     rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->written || !rank->ran) return yki_fail_memory("a rank");
+    if (!rank->segments || !rank->written || !rank->ran || !rank->requests) return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->run->nranks > 1)
         YKI_TRY(rank->backend->device_bind(rank->device, rank->rank, rank->run->nranks));
@@ -142,6 +143,7 @@ void yki_rank_close(yki_rank *rank)
     }
     free(rank->channels);
     free(rank->sends);
+    free(rank->requests);
     free(rank->handed);
     free(rank->segments);
     free(rank->written);

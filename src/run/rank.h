@@ -27,12 +27,12 @@ typedef struct yki_rank {
     uint64_t tie_stages[YKI_TIE_GROUPS];
     yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;     /* under way, by the same index */
+    yki_request *requests;  /* other movements under way in the body that runs */
     const void **handed;    /* between two parts of this rank, by the same index */
     yki_variant variants[YKI_MAX_VARIANTS];
     int nvariants;
     bool *written;         /* by local parameter: its gradient has a value in this step */
     yki_segment *segments; /* all gradients */
-    yki_request reduce;
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;
