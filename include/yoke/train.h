@@ -72,6 +72,10 @@ YOKE_API yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_
 YOKE_API yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job);
 YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 
+/* The schedule that a job would run: compiled, but nothing is allocated on a device and no data are read.
+ * Owns: the caller; yoke_schedule_destroy. */
+YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);
+
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
  * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;
  * nothing was updated. */

@@ -33,7 +33,7 @@ static bool place_parameters(yki_builder *b)
     for (int i = 0; i < model->nparameters; i++) {
         const yki_param_place *place = &plan->param_places[i];
         local_of[i] = -1;
-        if (!(place->stages >> (program->stage < 63 ? program->stage : 63) & 1)) continue;
+        if (!place->held[program->stage]) continue;
         local_of[i] = program->nparameters;
         yki_local_parameter *local = &program->parameters[program->nparameters++];
         const yki_value *value = &model->values[model->parameters[i].value];

@@ -85,8 +85,9 @@ typedef struct yki_edge {
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
-    uint64_t stages; /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
-    int first_stage, last_stage;
+    bool *held; /* by stage */
+    int nheld, first_stage;
+    int tie; /* which set of several stages shares it; -1: one stage has it alone */
 } yki_param_place;
 
 /* --- programs --- */
@@ -209,6 +210,8 @@ typedef struct yki_plan {
     int microbatches;
     int64_t largest; /* samples of the largest micro-batch */
     yki_param_place *param_places;
+    int nties;
+    const bool **ties;   /* each a different set of stages that share parameters */
     yki_placed **placed; /* [tp rank][part] */
     int nedges, cedges;
     yki_edge *edges;       /* placed values differ between tp ranks in size alone */

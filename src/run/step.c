@@ -45,13 +45,13 @@ static yoke_status all_reduce(yki_rank *rank, yki_comm *comm, int count)
 static yoke_status reduce_gradients(yki_rank *rank)
 {
     const yki_program *program = rank->program;
-    for (int t = 0; t < rank->nties; t++) {
+    for (int t = 0; t < rank->plan->nties; t++) {
         int count = 0;
-        for (int i = 0; i < program->nparameters && rank->tie[t]; i++)
-            if (rank->plan->param_places[program->parameters[i].parameter].stages == rank->tie_stages[t])
+        for (int i = 0; i < program->nparameters && rank->ties[t]; i++)
+            if (rank->plan->param_places[program->parameters[i].parameter].tie == t)
                 rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient,
                                                         program->parameters[i].elems};
-        if (count > 0) YKI_TRY(all_reduce(rank, rank->tie[t], count));
+        if (count > 0) YKI_TRY(all_reduce(rank, rank->ties[t], count));
     }
     if (rank->plan->mesh.degree[YKI_AXIS_DP] == 1) return YOKE_OK;
     for (int i = 0; i < program->nparameters; i++)
