@@ -232,15 +232,15 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
     double done = (double)(s + 1);
-    return (yki_update){.lr = (float)rate_at(t, trainer->steps, s),
-                        .weight_decay = (float)t->weight_decay,
-                        .beta1 = (float)t->beta1,
-                        .beta2 = (float)t->beta2,
-                        .eps = (float)t->eps,
-                        .bias1 = (float)(1 - pow(t->beta1, done)),
-                        .bias2 = (float)(1 - pow(t->beta2, done)),
+    return (yki_update){.lr = rate_at(t, trainer->steps, s),
+                        .weight_decay = t->weight_decay,
+                        .beta1 = t->beta1,
+                        .beta2 = t->beta2,
+                        .eps = t->eps,
+                        .bias1 = 1 - pow(t->beta1, done),
+                        .bias2 = 1 - pow(t->beta2, done),
                         .decoupled = t->optimizer == YOKE_ADAMW,
-                        .momentum = (float)t->momentum,
+                        .momentum = t->momentum,
                         .nesterov = t->nesterov};
 }
 
