@@ -86,11 +86,9 @@ static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_
                  "one device with %d thread%s: nothing moves; the arithmetic of one device is the limit",
                  row->threads, row->threads == 1 ? "" : "s");
     else if (report->moved_pp > 0 && report->simulated_idle_fraction > 0.2) {
-        snprintf(
-            row->limit, sizeof row->limit,
-            "devices idle %d %% of the step, %d %% by the schedule alone (its bubble)%s; more micro-batches "
-            "would fill it",
-            idle, simulated, idle > simulated + 15 ? wait : "");
+        snprintf(row->limit, sizeof row->limit,
+                 "devices idle %d %% of the step, %d %% by the schedule alone (its bubble)%s", idle,
+                 simulated, idle > simulated + 15 ? wait : "; more micro-batches would fill it");
         snprintf(row->more, sizeof row->more, "yoke schedule %.200s --stages %d --microbatches %d", job->path,
                  row->layout.pp, row->layout.microbatches);
         if (has_devices(job) && !strcmp(row->strategy, "model"))
