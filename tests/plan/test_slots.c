@@ -39,7 +39,8 @@ static void order_init(order *o, const yki_plan *plan)
             while (plan->stage_of[part] != s || plan->chunk_of[part] != actions[i].chunk) part++;
             int at = part * M + actions[i].microbatch;
             if (actions[i].kind == YOKE_ACTION_F) o->forward[at] = o->first[s] + i;
-            if (actions[i].kind == YOKE_ACTION_B || actions[i].kind == YOKE_ACTION_BW) o->input[at] = o->first[s] + i;
+            if (actions[i].kind == YOKE_ACTION_B || actions[i].kind == YOKE_ACTION_BW)
+                o->input[at] = o->first[s] + i;
             if (i > 0) o->before[(size_t)(o->first[s] + i - 1) * n + (size_t)(o->first[s] + i)] = 1;
         }
     }
@@ -50,7 +51,8 @@ static void order_init(order *o, const yki_plan *plan)
         }
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j < n && o->before[i * n + k]; j++) o->before[i * n + j] |= o->before[k * n + j];
+            for (size_t j = 0; j < n && o->before[i * n + k]; j++)
+                o->before[i * n + j] |= o->before[k * n + j];
     for (size_t i = 0; i < n; i++) assert_false(o->before[i * n + i]);
 }
 
@@ -68,10 +70,12 @@ static bool is_before(const order *o, int a, int b)
 }
 
 /* Two micro-batches share a slot: one's is done with before the other's begins. */
-static void check_shared(const order *o, const char *what, int part, int a, int b, int a_start, int a_done, int b_start, int b_done)
+static void check_shared(const order *o, const char *what, int part, int a, int b, int a_start, int a_done,
+                         int b_start, int b_done)
 {
     if (!is_before(o, a_done, b_start) && !is_before(o, b_done, a_start))
-        fail_msg("%s of part %d: micro-batches %d and %d share a buffer, and no message keeps them apart", what, part, a, b);
+        fail_msg("%s of part %d: micro-batches %d and %d share a buffer, and no message keeps them apart",
+                 what, part, a, b);
 }
 
 static void check_plan(const yki_plan *plan, int *shared)
@@ -94,9 +98,9 @@ static void check_plan(const yki_plan *plan, int *shared)
         for (int e = 0; e < plan->nedges; e++) {
             const yki_edge *edge = &plan->edges[e];
             int *from = o.input + edge->from * M, *to = o.input + edge->to * M;
-            /* a forward value lies in the sender's slot till its backward action: its reader is done by then */
-            for (int m = 0; m < M; m++)
-                assert_true(is_before(&o, o.forward[edge->to * M + m], from[m]));
+            /* a forward value lies in the sender's slot till its backward action: its reader is done by then
+             */
+            for (int m = 0; m < M; m++) assert_true(is_before(&o, o.forward[edge->to * M + m], from[m]));
             if (program->send_offset[e] < 0) continue;
             for (int a = 0; a < M; a++)
                 for (int b = a + 1; b < M; b++) {
@@ -131,13 +135,17 @@ static void test_named_schedules(void **state)
             for (int m = 1; m <= 12; m += s == 2 ? pp : 3)
                 for (int chunks = 1; chunks <= 2; chunks++) {
                     char overrides[256];
-                    snprintf(overrides, sizeof overrides, "train.batch=12; layout.schedule=%s; layout.pp=%d; layout.microbatches=%d; layout.chunks=%d", names[s], pp, m, chunks);
+                    snprintf(overrides, sizeof overrides,
+                             "train.batch=12; layout.schedule=%s; layout.pp=%d; layout.microbatches=%d; "
+                             "layout.chunks=%d",
+                             names[s], pp, m, chunks);
                     check_job("mlp", overrides, &shared, &refused);
                     tried++;
                 }
     for (int m = 1; m <= 12; m++) {
         char overrides[64];
-        snprintf(overrides, sizeof overrides, "layout.microbatches=%d; layout.schedule=%s", m, m % 2 ? "1f1b" : "gpipe");
+        snprintf(overrides, sizeof overrides, "layout.microbatches=%d; layout.schedule=%s", m,
+                 m % 2 ? "1f1b" : "gpipe");
         check_job("devices", overrides, &shared, &refused);
         tried++;
     }
@@ -148,11 +156,12 @@ static void test_named_schedules(void **state)
 static void test_random_schedules(void **state)
 {
     (void)state;
-    static const char *const layouts[][2] = {{"mlp", "train.batch=24; layout.pp=4; layout.microbatches=8"},
-                                             {"mlp", "train.batch=24; layout.pp=3; layout.chunks=3; layout.microbatches=6"},
-                                             {"gpt2", "train.batch=24; layout.pp=5; layout.microbatches=8"},
-                                             {"regress", "train.batch=24; layout.pp=2; layout.chunks=3; layout.microbatches=8"},
-                                             {"devices", "train.batch=24; layout.microbatches=8"}};
+    static const char *const layouts[][2] = {
+        {"mlp", "train.batch=24; layout.pp=4; layout.microbatches=8"},
+        {"mlp", "train.batch=24; layout.pp=3; layout.chunks=3; layout.microbatches=6"},
+        {"gpt2", "train.batch=24; layout.pp=5; layout.microbatches=8"},
+        {"regress", "train.batch=24; layout.pp=2; layout.chunks=3; layout.microbatches=8"},
+        {"devices", "train.batch=24; layout.microbatches=8"}};
     uint64_t seed = 5;
     int shared = 0, refused = 0;
     char path[] = "/tmp/yoke-test-slots-XXXXXX.txt";
@@ -166,7 +175,8 @@ static void test_random_schedules(void **state)
         const yoke_schedule *schedule = yoke_trainer_schedule(trainer);
         for (int i = 0; i < 25; i++) {
             char overrides[256];
-            char *text = random_schedule(yoke_schedule_parts(schedule), yoke_schedule_microbatches(schedule), (int)(draw(&seed) % 101), (int)(draw(&seed) % 101), &seed);
+            char *text = random_schedule(yoke_schedule_parts(schedule), yoke_schedule_microbatches(schedule),
+                                         (int)(draw(&seed) % 101), (int)(draw(&seed) % 101), &seed);
             FILE *file = fopen(path, "w");
             fputs(text, file);
             fclose(file);
@@ -227,10 +237,12 @@ static void test_pack(void **state)
         int64_t region = yki_pack(v, count);
         assert_true(region >= 0 && region % YKI_ALIGN == 0);
         for (int i = 0; i < count; i++) {
-            assert_true(v[i].offset >= 0 && v[i].offset % YKI_ALIGN == 0 && v[i].offset + v[i].bytes <= region);
+            assert_true(v[i].offset >= 0 && v[i].offset % YKI_ALIGN == 0 &&
+                        v[i].offset + v[i].bytes <= region);
             for (int k = 0; k < i; k++)
                 if (v[i].bytes && v[k].bytes && v[i].start <= v[k].end && v[k].start <= v[i].end)
-                    assert_true(v[i].offset + v[i].bytes <= v[k].offset || v[k].offset + v[k].bytes <= v[i].offset);
+                    assert_true(v[i].offset + v[i].bytes <= v[k].offset ||
+                                v[k].offset + v[k].bytes <= v[i].offset);
         }
     }
 }

@@ -54,8 +54,9 @@ static bool can_run(const row *r)
     const char *model = factors[MODEL].values[r->value[MODEL]],
                *schedule = factors[SCHEDULE].values[r->value[SCHEDULE]];
     int batch = atoi(factors[BATCH].values[r->value[BATCH]]);
-    bool placed = !strcmp(model, "devices"),
-         looped = !strcmp(schedule, "interleaved") || !strcmp(schedule, "1f1b.2") || !strcmp(schedule, "zb-v");
+    bool placed = !strcmp(model, "devices"), looped = !strcmp(schedule, "interleaved") ||
+                                                      !strcmp(schedule, "1f1b.2") ||
+                                                      !strcmp(schedule, "zb-v");
     if (batch < dp * m) return false;
     if (placed && (tp > 1 || pp > 1 || dp > 2)) return false;
     if (placed && strcmp(schedule, "1f1b") && strcmp(schedule, "gpipe")) return false;
@@ -93,7 +94,8 @@ static yoke_trainer *start(const char *model, const char *overrides, yoke_job **
 {
     *job_out = open_job(model, overrides);
     yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer) fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
+    if (!trainer)
+        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
     return trainer;
 }
 
@@ -231,8 +233,8 @@ static void test_pairs(void **state)
                     mark(&r);
                     check_row(&r, &seen);
                 }
-    print_message("%d rows for all pairs (%d can never meet): losses %.2g, gradients %.2g\n", seen.rows, never,
-                  seen.loss, seen.gradient);
+    print_message("%d rows for all pairs (%d can never meet): losses %.2g, gradients %.2g\n", seen.rows,
+                  never, seen.loss, seen.gradient);
     assert_in_range(never, 0, 80); /* more would mean that the generator, not the layouts, is at fault */
 }
 

@@ -50,8 +50,8 @@ static void test_written(void **state)
         {"layout.pp=2; layout.microbatches=2", "F0 F1 B1 W1 B0 W0\nF0 F1 B1 B0 W0 W1\n"},
         {"layout.pp=2; layout.microbatches=3", "# stage by stage\nF0 F1 F2 B2 B1 B0 W0 W1 W2\n\nF2\n"},
         {"layout.pp=2; layout.microbatches=3", "F2 F1 F0 BW1 B0 W0 BW2\nF2 F1 B1 F0 BW0 W1 B2 W2 # end\n"},
-        {"layout.pp=3; layout.microbatches=4",
-         "F3 F1 F2 F0 B2 B0 B3 W0 W2 B1 W3 W1\nF3 F1 F2 B2 F0 B0 W2 B3 W3 W0 BW1\nF3 F1 F2 BW2 F0 B0 B3 W3 W0 BW1\n"},
+        {"layout.pp=3; layout.microbatches=4", "F3 F1 F2 F0 B2 B0 B3 W0 W2 B1 W3 W1\nF3 F1 F2 B2 F0 B0 W2 B3 "
+                                               "W3 W0 BW1\nF3 F1 F2 BW2 F0 B0 B3 W3 W0 BW1\n"},
         {"layout.pp=2; layout.chunks=2; layout.microbatches=2",
          "F0 F1 F1.1 F0.1 B0.1 B1.1 W0.1 BW1 W1.1 BW0\nF1 F0 F1.1 F0.1 BW0.1 B1.1 BW1 W1.1 BW0\n"},
         {"layout.pp=1; layout.microbatches=3", "F0 F1 B1 F2 W1 BW0 B2 W2\n"},
@@ -79,7 +79,8 @@ static void test_actions_run(void **state)
     const char *text = "F0 F1 B1 W1 BW0\nF0 F1 BW1 B0 W0\n";
     char overrides[160];
     write_schedule(text);
-    snprintf(overrides, sizeof overrides, "train.steps=2; layout.pp=2; layout.microbatches=2; layout.schedule=%s", written);
+    snprintf(overrides, sizeof overrides,
+             "train.steps=2; layout.pp=2; layout.microbatches=2; layout.schedule=%s", written);
     yoke_job *job = open_job("mlp", overrides);
     yoke_trainer *trainer = make_trainer(job);
     assert_non_null(trainer);
@@ -115,10 +116,13 @@ static void random_case(const char *model, const char *layout, int orders, int r
         must_run(model, "train.steps=6; train.batch=13", &one);
     for (int k = 0; k < orders; k++) {
         int split = (int)(draw(seed) % 5) * 25, haste = (int)(draw(seed) % 4) * 30;
-        char *text = random_schedule(yoke_schedule_parts(named), yoke_schedule_microbatches(named), split, haste, seed);
+        char *text = random_schedule(yoke_schedule_parts(named), yoke_schedule_microbatches(named), split,
+                                     haste, seed);
         yoke_schedule *checked;
         write_schedule(text);
-        assert_int_equal(yoke_schedule_read(&checked, written, yoke_schedule_parts(named), yoke_schedule_microbatches(named)), YOKE_OK);
+        assert_int_equal(yoke_schedule_read(&checked, written, yoke_schedule_parts(named),
+                                            yoke_schedule_microbatches(named)),
+                         YOKE_OK);
         if (yoke_schedule_check(checked) != YOKE_OK) fail_msg("%s\n%s", yoke_error_get()->message, text);
         yoke_schedule_destroy(checked);
         snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", layout, written);
