@@ -29,7 +29,7 @@ static void write_inspection(json *j, const yoke_inspection *found)
     if (found->is_step) {
         put_integer(j, "step", found->step);
         put_integer(j, "batch", found->batch);
-        put_integer(j, "seed", (int64_t)found->seed);
+        put_unsigned(j, "seed", found->seed);
         put_number(j, "loss", found->loss);
         put_string(j, "layout", found->layout);
         put_string(j, "optimizer", found->optimizer);

@@ -236,18 +236,18 @@ static int simulate(cli *run, const yoke_schedule *schedule, yoke_times times)
     return code;
 }
 
-/* The schedule that a job's trainer would run. */
+/* The schedule that a job would run. */
 static int run_job(cli *run, const yoke_times *times)
 {
-    yoke_trainer *trainer = NULL;
+    yoke_schedule *schedule = NULL;
     int code = override_layout(run);
     yoke_job *job = code < 0 ? cli_load_job(run, &code) : NULL;
     if (!job) return code;
-    if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
+    if (yoke_job_schedule(job, &schedule) != YOKE_OK)
         code = cli_fail_library(run);
     else
-        code = simulate(run, yoke_trainer_schedule(trainer), *times);
-    yoke_trainer_destroy(trainer);
+        code = simulate(run, schedule, *times);
+    yoke_schedule_destroy(schedule);
     yoke_job_destroy(job);
     return code;
 }

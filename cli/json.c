@@ -131,6 +131,11 @@ void put_integer(json *document, const char *key, int64_t number)
     fprintf(value(document, key), "%lld", (long long)number);
 }
 
+void put_unsigned(json *document, const char *key, uint64_t number)
+{
+    fprintf(value(document, key), "%llu", (unsigned long long)number);
+}
+
 void put_number(json *document, const char *key, double number)
 {
     char digits[40];

@@ -20,6 +20,7 @@ void put_end_array(json *document);
 /* NULL text is null; bytes that are no UTF-8 are escaped as \xNN. */
 void put_string(json *document, const char *key, const char *text);
 void put_integer(json *document, const char *key, int64_t value);
+void put_unsigned(json *document, const char *key, uint64_t value);
 void put_number(json *document, const char *key, double value);
 void put_boolean(json *document, const char *key, bool value);
 void put_null(json *document, const char *key);

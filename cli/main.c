@@ -1,7 +1,9 @@
 /* The program yoke: finds the command, and leaves the rest to it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "commands.h"
@@ -46,9 +48,19 @@ static int dispatch(cli *run, int argc, char **argv)
     return code >= 0 ? code : run->command->run(run);
 }
 
+/* A standard stream that the caller closed must not become a file that yoke opens: writing to it fails
+ * instead. */
+static void hold_standard_streams(void)
+{
+    int file;
+    while ((file = open("/dev/null", O_RDONLY)) >= 0 && file <= STDERR_FILENO) continue;
+    if (file >= 0) close(file);
+}
+
 int main(int argc, char **argv)
 {
     cli run;
+    hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not cost a run its checkpoint */
     int code = cli_open(&run, argc, argv);
     return cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv));

@@ -15,7 +15,7 @@ static void check(yoke_status status)
     exit(yoke_status_exit_code(status));
 }
 
-/* Trains and prints how much the devices waited, or why the model is refused. */
+/* Trains and prints how much the devices waited. */
 static void train(const yoke_model *model, int batch, int microbatches)
 {
     yoke_row row = {YOKE_F32, 1, {WIDTH}};
@@ -30,11 +30,7 @@ static void train(const yoke_model *model, int batch, int microbatches)
     yoke_layout layout = YOKE_LAYOUT_DEFAULT;
     layout.microbatches = microbatches;
     layout.threads = 1;
-    if (yoke_trainer_create(&trainer, model, data, &options, &layout) != YOKE_OK) {
-        printf("refused before it runs: %s\n", yoke_error_get()->message);
-        yoke_data_destroy(data);
-        return;
-    }
+    check(yoke_trainer_create(&trainer, model, data, &options, &layout));
     check(yoke_trainer_run(trainer, 0, NULL, NULL));
     check(yoke_trainer_report(trainer, &report));
     printf("%3d samples as %2d micro-batch%s  devices idle: simulated %4.1f %%, measured %4.1f %%\n", batch,

@@ -72,6 +72,10 @@ YOKE_API yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_
 YOKE_API yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job);
 YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 
+/* The schedule that a job would run: compiled, but nothing is allocated on a device and no data are read.
+ * Owns: the caller; yoke_schedule_destroy. */
+YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);
+
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
  * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;
  * nothing was updated. */
@@ -85,7 +89,7 @@ YOKE_API void yoke_trainer_stop(yoke_trainer *trainer);
 YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs,
                                           float *outputs);
 /* Mean loss and, for classes, accuracy (else NaN) over the samples held out, or over `data`'s where not NULL.
- * YOKE_INVALID where there are none. */
+ * Any of the outputs may be NULL. YOKE_INVALID where there are none. */
 YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out,
                                        double *accuracy_out, int64_t *samples_out);
 

@@ -60,7 +60,7 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
     node->op = op;
     if (attr) node->attr = *attr;
     node->nin = nin;
-    memcpy(node->in, in, (size_t)nin * sizeof *in);
+    for (int i = 0; i < nin; i++) node->in[i] = in[i];
     node->layer = model->nlayers - 1;
     node->sections = sections;
     node->unit = unit;

@@ -4,19 +4,9 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "plan/slots.h"
-#include "plan/storage.h"
+#include "plan/builder.h"
 
-typedef struct builder {
-    yki_plan *plan;
-    yki_program *program;
-    const yki_action_times *times;
-    int64_t at;                /* the arena's end so far */
-    int64_t own;               /* bytes of tensors so far: the rest is alignment */
-    yki_part_storage *storage; /* [chunk] */
-} builder;
-
-static int64_t take(builder *b, int64_t bytes)
+static int64_t take(yki_builder *b, int64_t bytes)
 {
     int64_t at = b->at;
     b->at += yki_align(bytes);
@@ -30,7 +20,7 @@ static int optimizer_moments(const yki_plan_options *options)
 }
 
 /* Weights, gradients and optimizer state of the parameters that this stage holds. */
-static bool place_parameters(builder *b)
+static bool place_parameters(yki_builder *b)
 {
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
@@ -43,7 +33,7 @@ static bool place_parameters(builder *b)
     for (int i = 0; i < model->nparameters; i++) {
         const yki_param_place *place = &plan->param_places[i];
         local_of[i] = -1;
-        if (!(place->stages >> (program->stage < 63 ? program->stage : 63) & 1)) continue;
+        if (!place->held[program->stage]) continue;
         local_of[i] = program->nparameters;
         yki_local_parameter *local = &program->parameters[program->nparameters++];
         const yki_value *value = &model->values[model->parameters[i].value];
@@ -82,7 +72,7 @@ static bool place_parameters(builder *b)
     return true;
 }
 
-static bool place_slots(builder *b, yki_part_program *part, yki_part_storage *storage)
+static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage *storage)
 {
     yki_plan *plan = b->plan;
     const yki_action_times *t = b->times;
@@ -111,7 +101,7 @@ static bool place_slots(builder *b, yki_part_program *part, yki_part_storage *st
 }
 
 /* Areas of gradients on their way from this stage's parts. */
-static yoke_status place_sends(builder *b)
+static yoke_status place_sends(yki_builder *b)
 {
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
@@ -144,142 +134,7 @@ static yoke_status place_sends(builder *b)
     return YOKE_OK;
 }
 
-/* How a kernel is to see a value. */
-static yki_operand operand_of(builder *b, const yki_placed *placed, const yki_placed_node *node, int index,
-                              yki_body body, const yki_part_storage *storage)
-{
-    const yki_placed_value *value = &placed->values[index];
-    yki_rank_view form = yki_op(node->op)->view;
-    yki_operand operand = {.dtype = yki_placed_dtype(b->plan, value),
-                           .per_sample = value->per_sample,
-                           .ndim = value->ndim,
-                           .form = value->per_row && form == YKI_VIEW_ROWS ? YKI_VIEW_FLAT : form};
-    memcpy(operand.dims, value->dims, sizeof operand.dims);
-    if (value->parameter >= 0) {
-        const yki_local_parameter *local = &b->program->parameters[b->program->local_of[value->parameter]];
-        operand.space = value->is_gradient ? YKI_SPACE_GRADIENT : YKI_SPACE_WEIGHT;
-        operand.offset = value->is_gradient ? local->gradient : local->weight;
-        return operand;
-    }
-    const yki_storage *it = &storage->storages[value->storage];
-    operand.space = it->space;
-    operand.index = it->edge;
-    operand.offset = it->space == YKI_SPACE_TEMP ? it->offset[body] : it->offset[0];
-    return operand;
-}
-
-/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d]; a slice is [n*outer, size, inner] */
-static void reshape_operands(const yki_placed *placed, const yki_placed_node *node, yki_instruction *in)
-{
-    if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_ATTENTION_GRAD) {
-        bool gradient = node->op == YKI_KERNEL_ATTENTION_GRAD;
-        const yki_placed_value *lse = &placed->values[gradient ? node->in[3] : node->out[1]];
-        int64_t heads = lse->dims[0];
-        for (int i = 0; i < in->noperands; i++) {
-            yki_operand *o = &in->operands[i];
-            int value = i < node->nin ? node->in[i] : node->out[i - node->nin];
-            const yki_placed_value *v = &placed->values[value];
-            bool qkv = gradient ? i == 1 || i == 4 : i == 0;
-            if (v->role == YKI_ROLE_STATISTIC) continue;
-            int64_t d = v->dims[1] / heads / (qkv ? 3 : 1);
-            o->ndim = qkv ? 4 : 3;
-            int64_t dims[4] = {v->dims[0], qkv ? 3 : heads, qkv ? heads : d, d};
-            memcpy(o->dims, dims, sizeof dims);
-        }
-    }
-    if (node->op == YKI_KERNEL_COPY_SLICE)
-        for (int i = 0; i < 2; i++) {
-            yki_operand *o = &in->operands[i];
-            o->form = YKI_VIEW_WHOLE;
-            o->ndim = 2;
-            o->dims[0] = i == 0 ? node->attr.global : node->attr.local;
-            o->dims[1] = node->attr.inner;
-        }
-}
-
-static void make_instruction(builder *b, const yki_placed *placed, const yki_placed_node *node, yki_body body,
-                             const yki_part_storage *storage, yki_instruction *in)
-{
-    const yki_op_info *info = yki_op(node->op);
-    yki_attr *attr = yki_arena_alloc(&b->plan->arena, sizeof *attr);
-    if (!attr) return;
-    *attr = node->attr;
-    *in = (yki_instruction){.op = node->op,
-                            .layer = node->layer,
-                            .attr = attr,
-                            .gradient = {-1, -1},
-                            .edge = node->edge,
-                            .sends = node->sends,
-                            .gradient_copy = node->gradient_copy,
-                            .counts_loss = node->counts_loss,
-                            .axis = YKI_AXIS_TP,
-                            .cut = node->cut,
-                            .reduction = node->reduction,
-                            .number = -1};
-    int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;
-    for (int i = 0; i < kernel_inputs; i++) {
-        bool absent = node->in[i] < 0 || (node->skip_bias && i == 2);
-        in->operands[in->noperands++] =
-            absent ? (yki_operand){0} : operand_of(b, placed, node, node->in[i], body, storage);
-    }
-    in->ninputs = in->noperands;
-    for (int i = 0; i < node->nout; i++) {
-        const yki_placed_value *value = &placed->values[node->out[i]];
-        if (value->is_gradient && i < 2) in->gradient[i] = value->parameter;
-        in->operands[in->noperands++] = operand_of(b, placed, node, node->out[i], body, storage);
-    }
-    reshape_operands(placed, node, in);
-    if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
-}
-
-/* Nodes that compute nothing and move nothing: their output is their input. */
-static bool is_nothing(const yki_placed_node *node)
-{
-    return node->op == YKI_OP_RESHAPE || node->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
-}
-
-static bool make_bodies(builder *b, yki_part_program *part, const yki_part_storage *storage)
-{
-    const yki_placed *placed = &b->plan->placed[b->program->tp_rank][part->part];
-    int count;
-    const yoke_action *actions = yoke_schedule_actions(b->plan->schedule, b->program->stage, &count);
-    for (int i = 0; i < count; i++)
-        if (actions[i].chunk == b->plan->chunk_of[part->part]) {
-            const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
-                                       [YOKE_ACTION_B] = YKI_BODY_B,
-                                       [YOKE_ACTION_W] = YKI_BODY_W,
-                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
-            part->present[bodies[actions[i].kind]] = true;
-        }
-    for (int body = 0; body < YKI_BODY_COUNT; body++) {
-        if (!part->present[body]) continue;
-        yki_code *code = &part->body[body];
-        code->instructions =
-            yki_arena_alloc(&b->plan->arena, sizeof *code->instructions * (size_t)(storage->count[body] + 1));
-        if (!code->instructions) return false;
-        for (int i = 0; i < storage->count[body]; i++) {
-            const yki_placed_node *node = &placed->nodes[storage->order[body][i]];
-            if (!is_nothing(node))
-                make_instruction(b, placed, node, (yki_body)body, storage,
-                                 &code->instructions[code->count++]);
-        }
-    }
-    return !b->plan->arena.failed;
-}
-
-yki_view yki_operand_view(const yki_operand *operand, int64_t n)
-{
-    if (operand->space == YKI_SPACE_NONE) return (yki_view){0};
-    return yki_view_of(operand->form, operand->dtype, operand->per_sample, n, operand->ndim, operand->dims);
-}
-
-void yki_instruction_shapes(const yki_instruction *in, int64_t n, yki_launch *launch)
-{
-    *launch = (yki_launch){.kernel = (yki_kernel)in->op, .attr = in->attr, .nviews = in->noperands};
-    for (int i = 0; i < in->noperands; i++) launch->views[i] = yki_operand_view(&in->operands[i], n);
-}
-
-static void find_output(builder *b)
+static void find_output(yki_builder *b)
 {
     b->program->output_chunk = -1;
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
@@ -287,13 +142,14 @@ static void find_output(builder *b)
         if (placed->output < 0) continue;
         yki_placed_node whole = {.op = YKI_OP_RESHAPE};
         b->program->output_chunk = chunk;
-        b->program->output = operand_of(b, placed, &whole, placed->output, YKI_BODY_F, &b->storage[chunk]);
+        b->program->output =
+            yki_make_operand(b, placed, &whole, placed->output, YKI_BODY_F, &b->storage[chunk]);
         b->program->output_spec = placed->output_spec;
     }
 }
 
 /* Scratch memory of the hungriest kernel, and the work of each part. */
-static bool measure(builder *b)
+static bool measure(yki_builder *b)
 {
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
@@ -329,7 +185,7 @@ static bool measure(builder *b)
     return true;
 }
 
-static yoke_status build(builder *b)
+static yoke_status build(yki_builder *b)
 {
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
@@ -358,7 +214,7 @@ static yoke_status build(builder *b)
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
     for (int chunk = 0; chunk < program->nparts; chunk++)
-        if (!make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
+        if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     find_output(b);
     if (!measure(b)) return yki_fail_memory("a plan");
     program->workspace_offset = b->at;
@@ -376,7 +232,7 @@ yoke_status yki_plan_memory(yki_plan *plan)
     if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
         plan->programs[i] = (yki_program){.stage = i / tp, .tp_rank = i % tp};
-        builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};
+        yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};
         YKI_TRY(build(&b));
     }
     return plan->arena.failed ? yki_fail_memory("a plan") : YOKE_OK;

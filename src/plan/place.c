@@ -229,10 +229,9 @@ static form *present(placer *p, int part, int logical)
 static void hold_parameter(yki_plan *plan, int parameter, int stage)
 {
     yki_param_place *place = &plan->param_places[parameter];
-    if (place->stages == 0) place->first_stage = stage;
-    place->last_stage = stage > place->last_stage ? stage : place->last_stage;
-    place->first_stage = stage < place->first_stage ? stage : place->first_stage;
-    place->stages |= UINT64_C(1) << (stage < 63 ? stage : 63);
+    if (place->held[stage]) return;
+    place->held[stage] = true;
+    if (place->nheld++ == 0 || stage < place->first_stage) place->first_stage = stage;
 }
 
 /* Asks the operator, and puts every input into the state it wants. */
@@ -421,6 +420,24 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     return YOKE_OK;
 }
 
+/* The sets of stages that share parameters. */
+static yoke_status find_ties(yki_plan *plan)
+{
+    int n = plan->options.model->nparameters;
+    plan->ties = yki_arena_alloc(&plan->arena, sizeof *plan->ties * (size_t)(n + 1));
+    if (!plan->ties) return yki_fail_memory("a plan");
+    for (int i = 0; i < n; i++) {
+        yki_param_place *place = &plan->param_places[i];
+        place->tie = -1;
+        if (place->nheld < 2) continue;
+        int t = 0;
+        while (t < plan->nties && memcmp(plan->ties[t], place->held, (size_t)plan->parts.nstages) != 0) t++;
+        if (t == plan->nties) plan->ties[plan->nties++] = place->held;
+        place->tie = t;
+    }
+    return YOKE_OK;
+}
+
 yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
@@ -430,7 +447,11 @@ yoke_status yki_plan_place(yki_plan *plan)
     plan->placed = yki_arena_alloc(&plan->arena, sizeof *plan->placed * (size_t)tp);
     plan->edge_bytes = yki_arena_alloc(&plan->arena, sizeof *plan->edge_bytes * (size_t)tp);
     if (plan->arena.failed) return yki_fail_memory("a plan");
-    for (int i = 0; i < model->nparameters; i++) plan->param_places[i].spec = YKI_SPEC_REPLICATED;
+    for (int i = 0; i < model->nparameters; i++) {
+        plan->param_places[i].spec = YKI_SPEC_REPLICATED;
+        plan->param_places[i].held = yki_arena_alloc(&plan->arena, (size_t)plan->parts.nstages);
+        if (!plan->param_places[i].held) return yki_fail_memory("a plan");
+    }
     for (int rank = 0; rank < tp; rank++) YKI_TRY(place_for(plan, rank));
-    return YOKE_OK;
+    return find_ties(plan);
 }

@@ -85,8 +85,9 @@ typedef struct yki_edge {
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
-    uint64_t stages; /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
-    int first_stage, last_stage;
+    bool *held; /* by stage */
+    int nheld, first_stage;
+    int tie; /* which set of several stages shares it; -1: one stage has it alone */
 } yki_param_place;
 
 /* --- programs --- */
@@ -115,8 +116,13 @@ typedef struct yki_operand {
     int64_t dims[YOKE_MAX_DIMS];
 } yki_operand;
 
+/* A movement is two instructions: its start, and a wait before what needs it; between them others compute. */
+typedef enum yki_phase { YKI_PHASE_WHOLE, YKI_PHASE_START, YKI_PHASE_WAIT } yki_phase;
+
 typedef struct yki_instruction {
     int op, layer;
+    yki_phase phase;
+    int request; /* which of the body's movements under way; -1 */
     const yki_attr *attr;
     int noperands;
     yki_operand operands[YKI_MAX_VIEWS];
@@ -164,6 +170,7 @@ typedef struct yki_program {
     yki_local_parameter *parameters;
     const int *local_of; /* by parameter: its place in `parameters`, or -1 */
     int nkernels;        /* kernel instructions, for prepared kernels */
+    int nrequests;       /* movements of one body, at most */
     int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
     yoke_bytes bytes;
     double *part_flops[2], *part_bytes[2]; /* by chunk: forward and backward, of one sample */
@@ -203,6 +210,8 @@ typedef struct yki_plan {
     int microbatches;
     int64_t largest; /* samples of the largest micro-batch */
     yki_param_place *param_places;
+    int nties;
+    const bool **ties;   /* each a different set of stages that share parameters */
     yki_placed **placed; /* [tp rank][part] */
     int nedges, cedges;
     yki_edge *edges;       /* placed values differ between tp ranks in size alone */

@@ -13,7 +13,8 @@ typedef struct planner {
     yki_part_storage *out;
     int part;
     int *position;  /* of each node in the sequence */
-    int *last_use;  /* of each value: position; -1 */
+    int *last_read; /* of each value: position of the last node that reads it; -1 */
+    int *last_use;  /* the same, or the end of a movement of it that is under way */
     bool *exported; /* of each value: another part reads it */
 } planner;
 
@@ -91,6 +92,26 @@ static bool order_bodies(planner *p)
     return true;
 }
 
+/* Whether a node's input is read until its output is first used: a movement that is under way. */
+static bool is_under_way(const yki_placed_node *node)
+{
+    return node->op >= YKI_OP_MOVE && node->edge < 0 && node->nin > 0 && node->nout > 0 &&
+           node->op != YKI_OP_MOVE + YKI_MOVE_BROADCAST;
+}
+
+/* The first node after order[at] of the body that reads the output of order[at]; the body's last if none
+ * does. */
+static int first_reader(const planner *p, yki_body body, int at)
+{
+    int out = p->placed->nodes[p->out->order[body][at]].out[0];
+    for (int i = at + 1; i < p->out->count[body]; i++) {
+        const yki_placed_node *node = &p->placed->nodes[p->out->order[body][i]];
+        for (int k = 0; k < node->nin; k++)
+            if (node->in[k] == out) return i;
+    }
+    return p->out->count[body] - 1;
+}
+
 static void find_uses(planner *p)
 {
     for (int i = 0; i < p->placed->nvalues; i++) p->last_use[i] = -1;
@@ -100,6 +121,16 @@ static void find_uses(planner *p)
             if (node->in[k] >= 0 && p->position[i] > p->last_use[node->in[k]])
                 p->last_use[node->in[k]] = p->position[i];
     }
+    for (int i = 0; i < p->placed->nvalues; i++) p->last_read[i] = p->last_use[i];
+    for (int body = 0; body < YKI_BODY_COUNT; body++)
+        for (int i = 0; i < p->out->count[body] &&
+                        (p->out->split ? body != YKI_BODY_BW : body == YKI_BODY_F || body == YKI_BODY_BW);
+             i++) {
+            const yki_placed_node *node = &p->placed->nodes[p->out->order[body][i]];
+            if (!is_under_way(node)) continue;
+            int until = p->position[p->out->order[body][first_reader(p, (yki_body)body, i)]];
+            if (until > p->last_use[node->in[0]]) p->last_use[node->in[0]] = until;
+        }
     for (int e = 0; e < p->plan->nedges; e++)
         if (p->plan->edges[e].from == p->part && p->plan->edges[e].value >= 0)
             p->exported[p->plan->edges[e].value] = true;
@@ -123,7 +154,8 @@ static bool may_share(const planner *p, int node)
     bool reduces = n->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE && n->edge < 0;
     if (!(yki_op(n->op)->in_place || reduces) || value_bytes(p, n->in[0]) != value_bytes(p, n->out[0]))
         return false;
-    if (storage->last > p->position[node]) return false;
+    /* a reduction in place is under way in the memory that it reads: that is no other use */
+    if ((reduces ? storage->last_read : storage->last) > p->position[node]) return false;
     for (int k = 1; k < n->nin;
          k++) /* x + x: the second operand is read while the first is written, at the same place */
         if (n->in[k] >= 0 && p->placed->values[n->in[k]].storage == p->placed->values[n->in[0]].storage &&
@@ -137,6 +169,7 @@ static void extend(planner *p, int storage, int value, int node)
     yki_storage *s = &p->out->storages[storage];
     int last = p->last_use[value] > p->position[node] ? p->last_use[value] : p->position[node];
     s->last = last > s->last ? last : s->last;
+    if (p->last_read[value] > s->last_read) s->last_read = p->last_read[value];
     s->kept |= p->placed->values[value].kept;
     s->moved |= p->placed->values[value].moved;
     p->placed->values[value].storage = storage;
@@ -264,8 +297,9 @@ static bool pack_body(planner *p, yki_body body)
             int value = k < node->nin ? node->in[k] : node->out[k - node->nin];
             int s = value >= 0 ? p->placed->values[value].storage : -1;
             if (s < 0 || p->out->storages[s].space != YKI_SPACE_TEMP) continue;
+            int until = k == 0 && is_under_way(node) ? first_reader(p, body, i) : i;
             first[s] = first[s] < 0 ? i : first[s];
-            last[s] = i;
+            last[s] = until > last[s] ? until : last[s];
         }
     }
     for (int s = 0; s < n && done; s++)
@@ -290,6 +324,7 @@ yoke_status yki_storage_plan(yki_plan *plan, int tp_rank, int part, bool split, 
     size_t nnodes = (size_t)p.placed->nnodes + 1, nvalues = (size_t)p.placed->nvalues + 1;
     p.position = yki_arena_alloc(&plan->arena, sizeof(int) * nnodes);
     p.last_use = yki_arena_alloc(&plan->arena, sizeof(int) * nvalues);
+    p.last_read = yki_arena_alloc(&plan->arena, sizeof(int) * nvalues);
     p.exported = yki_arena_alloc(&plan->arena, nvalues);
     if (plan->arena.failed || !order_bodies(&p)) return yki_fail_memory("a plan");
     find_uses(&p);

@@ -11,7 +11,8 @@ typedef struct yki_storage {
     bool moved, kept;
     int edge; /* SPACE_SEND: the edge; else -1 */
     yki_body first_body, last_body;
-    int first, last;                /* positions in the sequence: forward, then backward */
+    int last_read;   /* position of the last node that reads it; `last` counts movements under way too */
+    int first, last; /* positions in the sequence: forward, then backward */
     int64_t offset[YKI_BODY_COUNT]; /* TEMP: in each body where it lives; others: [0] */
 } yki_storage;
 

@@ -103,32 +103,32 @@ static void load(const frame *f, const yki_instruction *in)
     f->rank->backend->launch(f->rank->device, NULL, &cast);
 }
 
-/* A copy between parts: over a channel, or within this rank by handing over the pointer. */
-static yoke_status copy(const frame *f, const yki_instruction *in)
+/* Starts a copy between parts: over a channel, or within this rank by handing over the pointer. */
+static yoke_status start_copy(const frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
     size_t index = yki_channel_index(rank->plan, in->edge, in->gradient_copy, f->microbatch);
     yki_channel *channel = rank->channels[index];
-    void *data = in->noperands > 0 ? address(f, &in->operands[0]) : NULL;
     yki_view view = in->noperands > 0 ? yki_operand_view(&in->operands[0], f->samples) : (yki_view){0};
-    int64_t elems = in->noperands > 0 ? yki_view_elems(&view) : 0;
-    if (!channel) {
-        if (in->sends)
-            rank->handed[index] = data;
-        else if (elems > 0)
-            memcpy(data, rank->handed[index], (size_t)elems * yki_dtype_bytes(view.dtype));
-        return YOKE_OK;
+    yki_move_launch move = {.channel = channel, .sends = in->sends, .dtype = view.dtype};
+    if (in->noperands > 0) {
+        move.in = move.out = address(f, &in->operands[0]);
+        move.elems = yki_view_elems(&view);
     }
-    yki_request local = {0}, *request = in->sends ? &rank->sends[index] : &local;
-    yki_move_launch move = {
-        .channel = channel, .sends = in->sends, .dtype = view.dtype, .elems = elems, .in = data, .out = data};
-    if (in->sends) YKI_TRY(yki_wait(request)); /* of the step before; long done */
-    YKI_TRY(yki_movements[YKI_MOVE_COPY].start(&move, request));
-    return in->sends ? YOKE_OK : yki_wait(&local);
+    if (channel) {
+        yki_request *request = in->sends ? &rank->sends[index] : &rank->requests[in->request];
+        if (in->sends) YKI_TRY(yki_wait(request)); /* of the step before; long done */
+        return yki_movements[YKI_MOVE_COPY].start(&move, request);
+    }
+    if (in->sends)
+        rank->handed[index] = move.in;
+    else if (move.elems > 0)
+        memcpy(move.out, rank->handed[index], (size_t)move.elems * yki_dtype_bytes(move.dtype));
+    return YOKE_OK;
 }
 
-/* A movement along an axis: start and wait. */
-static yoke_status move(const frame *f, const yki_instruction *in)
+/* Starts a movement along an axis. */
+static yoke_status start_move(const frame *f, const yki_instruction *in)
 {
     const yki_movement *movement = &yki_movements[in->op - YKI_OP_MOVE];
     yki_view to = yki_operand_view(&in->operands[1], f->samples);
@@ -140,25 +140,33 @@ static yoke_status move(const frame *f, const yki_instruction *in)
                               .in = address(f, &in->operands[0]),
                               .out = address(f, &in->operands[1])};
     launch.cut.outer *= f->samples;
-    yki_request request = {0};
-    YKI_TRY(movement->start(&launch, &request));
-    return yki_wait(&request);
+    return movement->start(&launch, &f->rank->requests[in->request]);
+}
+
+static yoke_status run_movement(const frame *f, const yki_instruction *in)
+{
+    YKI_TRY(f->rank->backend->synchronize(f->rank->device));
+    double start = yki_now_ns();
+    if (in->phase == YKI_PHASE_WAIT) {
+        YKI_TRY(yki_wait(&f->rank->requests[in->request]));
+    } else {
+        if (in->request >= 0) f->rank->requests[in->request] = (yki_request){0};
+        YKI_TRY(in->edge >= 0 ? start_copy(f, in) : start_move(f, in));
+    }
+    f->rank->moving_ns += yki_now_ns() - start;
+    return YOKE_OK;
 }
 
 static yoke_status run_body(frame *f, const yki_code *code)
 {
     for (int i = 0; i < code->count; i++) {
         const yki_instruction *in = &code->instructions[i];
-        if (in->op < YKI_KERNEL_COUNT) {
+        if (in->op < YKI_KERNEL_COUNT)
             launch(f, in);
-        } else if (in->op < YKI_OP_MOVE) {
+        else if (in->op < YKI_OP_MOVE)
             load(f, in);
-        } else {
-            YKI_TRY(f->rank->backend->synchronize(f->rank->device));
-            double start = yki_now_ns();
-            YKI_TRY(in->edge >= 0 ? copy(f, in) : move(f, in));
-            f->rank->moving_ns += yki_now_ns() - start;
-        }
+        else
+            YKI_TRY(run_movement(f, in));
     }
     return f->rank->backend->synchronize(f->rank->device);
 }

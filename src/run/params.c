@@ -197,9 +197,6 @@ yoke_status yki_run_init_weights(yki_run *run, uint64_t seed)
         uint64_t key = yki_rng_key(seed, p->name, 0);
         for (int64_t first = 0; first < elems; first += BLOCK) {
             int64_t count = elems - first < BLOCK ? elems - first : BLOCK;
-#ifdef YOKE_HAVE_OPENMP
-#pragma omp parallel for schedule(static) if (count > 4096)
-#endif
             for (int64_t e = 0; e < count; e++) block[e] = first_value(p, key, first + e);
             yki_run_write(run, YKI_TENSOR_WEIGHT, i, first, count, block);
         }

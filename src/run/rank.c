@@ -18,24 +18,14 @@ static yoke_status open_groups(yki_rank *rank)
         YKI_TRY(
             yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
     }
-    const yoke_model *model = rank->plan->options.model;
-    for (int i = 0; i < model->nparameters; i++) {
-        const yki_param_place *place = &rank->plan->param_places[i];
-        uint64_t stages = place->stages;
-        bool known = (stages & (stages - 1)) == 0;
-        for (int t = 0; t < rank->nties; t++) known |= rank->tie_stages[t] == stages;
-        if (known) continue;
-        if (rank->nties == YKI_TIE_GROUPS)
-            return yki_fail(YOKE_INVALID, "weights are shared by more than %d different sets of stages",
-                            YKI_TIE_GROUPS);
-        int at[YKI_AXIS_COUNT];
+    rank->ties = calloc((size_t)rank->plan->nties + 1, sizeof *rank->ties);
+    if (!rank->ties) return yki_fail_memory("groups");
+    for (int t = 0; t < rank->plan->nties; t++) {
+        int at[YKI_AXIS_COUNT], here = rank->place[YKI_AXIS_PP];
         memcpy(at, rank->place, sizeof at);
         at[YKI_AXIS_PP] = 0;
-        bool member = stages >> rank->place[YKI_AXIS_PP] & 1;
-        rank->tie_stages[rank->nties] = stages;
-        YKI_TRY(yki_comm_split(rank->world, member ? yki_mesh_rank(mesh, at) : -1, rank->place[YKI_AXIS_PP],
-                               &rank->tie[rank->nties]));
-        rank->nties++;
+        int colour = rank->plan->ties[t][here] ? yki_mesh_rank(mesh, at) : -1;
+        YKI_TRY(yki_comm_split(rank->world, colour, here, &rank->ties[t]));
     }
     return YOKE_OK;
 }
@@ -112,10 +102,11 @@ yoke_status yki_rank_open(yki_rank *rank)
     const yki_plan_options *options = &rank->plan->options;
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
     rank->segments = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->segments);
+    rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
     rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->written || !rank->ran) return yki_fail_memory("a rank");
+    if (!rank->segments || !rank->written || !rank->ran || !rank->requests) return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->run->nranks > 1)
         YKI_TRY(rank->backend->device_bind(rank->device, rank->rank, rank->run->nranks));
@@ -133,7 +124,8 @@ void yki_rank_close(yki_rank *rank)
     size_t count = rank->channels ? yki_channel_index(rank->plan, rank->plan->nedges, false, 0) : 0;
     for (size_t i = 0; i < count; i++) yki_channel_close(rank->channels[i]);
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) yki_comm_destroy(rank->axis[axis]);
-    for (int t = 0; t < rank->nties; t++) yki_comm_destroy(rank->tie[t]);
+    for (int t = 0; t < rank->plan->nties && rank->ties; t++) yki_comm_destroy(rank->ties[t]);
+    free(rank->ties);
     yki_comm_destroy(rank->world);
     for (int i = 0; i < rank->nvariants; i++) free(rank->variants[i].prepared);
     if (rank->device) {
@@ -142,6 +134,7 @@ void yki_rank_close(yki_rank *rank)
     }
     free(rank->channels);
     free(rank->sends);
+    free(rank->requests);
     free(rank->handed);
     free(rank->segments);
     free(rank->written);

@@ -11,7 +11,7 @@ typedef struct yki_variant {
     yki_prepared **prepared; /* [nkernels] */
 } yki_variant;
 
-enum { YKI_MAX_VARIANTS = 16, YKI_TIE_GROUPS = 8 };
+enum { YKI_MAX_VARIANTS = 16 };
 
 typedef struct yki_rank {
     yki_run *run;
@@ -22,17 +22,15 @@ typedef struct yki_rank {
     yki_device *device;
     char *memory; /* the arena */
     yki_comm *world, *axis[YKI_AXIS_COUNT];
-    int nties;
-    yki_comm *tie[YKI_TIE_GROUPS]; /* stages that share a parameter */
-    uint64_t tie_stages[YKI_TIE_GROUPS];
+    yki_comm **ties;        /* with the other stages of each tie of the plan; NULL: not this rank's */
     yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;     /* under way, by the same index */
+    yki_request *requests;  /* other movements under way in the body that runs */
     const void **handed;    /* between two parts of this rank, by the same index */
     yki_variant variants[YKI_MAX_VARIANTS];
     int nvariants;
     bool *written;         /* by local parameter: its gradient has a value in this step */
     yki_segment *segments; /* all gradients */
-    yki_request reduce;
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;

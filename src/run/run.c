@@ -190,8 +190,8 @@ void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
         const yki_rank *rank = &run->ranks[i];
         for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
             moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
-        for (int t = 0; t < rank->nties; t++)
-            if (rank->tie[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->tie[t]);
+        for (int t = 0; t < rank->plan->nties && rank->ties; t++)
+            if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
         moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
     }
 }

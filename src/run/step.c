@@ -45,13 +45,13 @@ static yoke_status all_reduce(yki_rank *rank, yki_comm *comm, int count)
 static yoke_status reduce_gradients(yki_rank *rank)
 {
     const yki_program *program = rank->program;
-    for (int t = 0; t < rank->nties; t++) {
+    for (int t = 0; t < rank->plan->nties; t++) {
         int count = 0;
-        for (int i = 0; i < program->nparameters && rank->tie[t]; i++)
-            if (rank->plan->param_places[program->parameters[i].parameter].stages == rank->tie_stages[t])
+        for (int i = 0; i < program->nparameters && rank->ties[t]; i++)
+            if (rank->plan->param_places[program->parameters[i].parameter].tie == t)
                 rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient,
                                                         program->parameters[i].elems};
-        if (count > 0) YKI_TRY(all_reduce(rank, rank->tie[t], count));
+        if (count > 0) YKI_TRY(all_reduce(rank, rank->ties[t], count));
     }
     if (rank->plan->mesh.degree[YKI_AXIS_DP] == 1) return YOKE_OK;
     for (int i = 0; i < program->nparameters; i++)
@@ -81,7 +81,7 @@ static void update(yki_rank *rank, double norm)
     for (int i = 0; i < rank->program->nparameters; i++) {
         const yki_local_parameter *p = &rank->program->parameters[i];
         yki_update rule = step->update;
-        rule.grad_scale = (float)(scale < 1 ? scale : 1);
+        rule.grad_scale = scale < 1 ? scale : 1;
         rule.weight_decay = p->decays ? rule.weight_decay : 0;
         yki_launch launch = {.kernel = sgd ? YKI_KERNEL_SGD : YKI_KERNEL_ADAM, .update = &rule};
         yki_view *v = launch.views;

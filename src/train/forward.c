@@ -80,6 +80,10 @@ yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *lo
     int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
     if (end <= start)
         return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
-    *samples_out = end - start;
-    return eval_range(trainer, data ? data : trainer->data, start, end, loss_out, accuracy_out);
+    double loss = NAN, accuracy = NAN;
+    YKI_TRY(eval_range(trainer, data ? data : trainer->data, start, end, &loss, &accuracy));
+    if (loss_out) *loss_out = loss;
+    if (accuracy_out) *accuracy_out = accuracy;
+    if (samples_out) *samples_out = end - start;
+    return YOKE_OK;
 }

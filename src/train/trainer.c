@@ -170,6 +170,26 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
     return yki_trainer_create(trainer_out, &options);
 }
 
+yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
+{
+    yki_trainer_options options = {.job = job};
+    yoke_trainer trainer = {.job = job};
+    YKI_TRY(model_of_job(&trainer, &options));
+    yki_plan_options po = plan_options(&trainer, &job->layout, &options);
+    po.backend = yki_backend_get("null");
+    po.device_memory_bytes = 0;
+    yoke_status status = yki_plan_create(&po, &trainer.plan);
+    if (status == YOKE_OK) {
+        *schedule_out = trainer.plan->schedule;
+        trainer.plan->schedule = NULL;
+    }
+    yoke_error error = *yoke_error_get();
+    yki_plan_destroy(trainer.plan);
+    yoke_model_destroy(trainer.own_model);
+    if (status != YOKE_OK) yki_error_set(&error);
+    return status;
+}
+
 void yoke_trainer_destroy(yoke_trainer *trainer)
 {
     if (!trainer) return;
@@ -212,15 +232,15 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
     double done = (double)(s + 1);
-    return (yki_update){.lr = (float)rate_at(t, trainer->steps, s),
-                        .weight_decay = (float)t->weight_decay,
-                        .beta1 = (float)t->beta1,
-                        .beta2 = (float)t->beta2,
-                        .eps = (float)t->eps,
-                        .bias1 = (float)(1 - pow(t->beta1, done)),
-                        .bias2 = (float)(1 - pow(t->beta2, done)),
+    return (yki_update){.lr = rate_at(t, trainer->steps, s),
+                        .weight_decay = t->weight_decay,
+                        .beta1 = t->beta1,
+                        .beta2 = t->beta2,
+                        .eps = t->eps,
+                        .bias1 = 1 - pow(t->beta1, done),
+                        .bias2 = 1 - pow(t->beta2, done),
                         .decoupled = t->optimizer == YOKE_ADAMW,
-                        .momentum = (float)t->momentum,
+                        .momentum = t->momentum,
                         .nesterov = t->nesterov};
 }
 

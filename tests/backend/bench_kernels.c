@@ -104,13 +104,17 @@ static void print_memory(int threads)
     double copy = 1e9, triad = 1e9;
     for (int run = 0; run < 10; run++) {
         double start = now_s();
+#ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
+#endif
         for (int part = 0; part < threads; part++) {
             size_t first = (size_t)ELEMS / (size_t)threads * (size_t)part;
             memcpy(b + first, a + first, (size_t)ELEMS / (size_t)threads * 4);
         }
         double middle = now_s();
+#ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
+#endif
         for (int i = 0; i < ELEMS; i++) c[i] = a[i] + 3.0f * b[i];
         double end = now_s();
         if (middle - start < copy) copy = middle - start;

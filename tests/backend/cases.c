@@ -227,3 +227,13 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
     if (kernel->discard != NULL) kernel->discard(state);
     free(launch.workspace);
 }
+
+void case_settle(kernel_case *c)
+{
+    if (c->launch.kernel != YKI_KERNEL_ATTENTION_GRAD) return;
+    kernel_case forward = *c; /* dy qkv y lse: all but the first are the forward pass's, in its order */
+    forward.launch.kernel = YKI_KERNEL_ATTENTION;
+    forward.launch.nviews = 3;
+    memmove(forward.launch.views, forward.launch.views + 1, 3 * sizeof(yki_view));
+    case_run(&forward, &yki_cpu_reference()->kernel[YKI_KERNEL_ATTENTION][0], 1);
+}

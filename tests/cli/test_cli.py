@@ -194,6 +194,12 @@ class WrongUse(Case):
                 self.assertEqual(p.returncode, 1, arguments)
                 self.assertIn(b"cannot write", p.stderr)
 
+    def test_standard_output_that_is_closed(self):
+        p = subprocess.run(f"'{YOKE}' devices --json out.json >&-", shell=True, cwd=self.dir, stderr=subprocess.PIPE)
+        self.assertEqual(p.returncode, 1)
+        with open(self.path("out.json")) as f:
+            self.assertTrue(json.load(f)["devices"])
+
 
 class Output(Case):
     def test_json_on_standard_output_is_alone(self):
