@@ -191,6 +191,7 @@ typedef struct yki_plan_options {
     bool momentum, decay_matrices;
     uint64_t seed;
     int64_t batch;  /* samples of a full step */
+    int64_t ragged; /* of an epoch's last step, where it has fewer; 0: none has */
     bool inference; /* forward only */
     bool no_loss;   /* inference without targets */
     bool one_part;  /* the layers' own devices are not looked at */

@@ -78,6 +78,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
         ragged = trainer->options.drop_last ? 0 : rest;
     }
     yki_plan_options po = plan_options(trainer, layout, options);
+    po.ragged = ragged;
     yoke_status status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
     YKI_TRY(status);
