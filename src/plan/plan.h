@@ -173,7 +173,7 @@ typedef struct yki_program {
     int nrequests;       /* movements of one body, at most */
     int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
     yoke_bytes bytes;
-    int output_chunk;                      /* the chunk that makes the model's output; -1: another stage's */
+    int output_chunk; /* the chunk that makes the model's output; -1: another stage's */
     yki_operand output;
     yki_spec output_spec;
     /* edges of this stage's parts: area of gradients on their way */
