@@ -388,7 +388,9 @@ static yoke_status build(builder *b)
     for (int chunk = 0; chunk < program->nparts; chunk++)
         if (!make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     find_output(b);
-    if (!measure(b)) return yki_fail_memory("a plan");
+    bool fits = plan->options.device_memory_bytes <= 0 || b->at <= plan->options.device_memory_bytes;
+    if (fits && !measure(b))
+        return yki_fail_memory("a plan"); /* else it is refused without its scratch memory */
     program->workspace_offset = b->at;
     program->total_bytes = b->at + yki_align(program->workspace_bytes);
     program->bytes.workspace = program->total_bytes - b->own;

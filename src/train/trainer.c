@@ -42,20 +42,6 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                                                          : backend->memory_bytes(0) / nranks};
 }
 
-/* Rows of the data against the model's. */
-static yoke_status check_data(yoke_trainer *trainer)
-{
-    const yoke_model *model = trainer->model;
-    const yki_value *values[2] = {&model->values[model->input], &model->values[model->target]};
-    yoke_row rows[2];
-    for (int i = 0; i < 2; i++) {
-        rows[i] = (yoke_row){.type = values[i]->role == YKI_ROLE_INDEX ? YOKE_I32 : YOKE_F32,
-                             .ndim = values[i]->ndim};
-        memcpy(rows[i].dims, values[i]->dims, sizeof rows[i].dims);
-    }
-    return yki_data_view(trainer->data, &rows[0], &rows[1]);
-}
-
 static yoke_status count_steps(yoke_trainer *trainer)
 {
     const yoke_train_options *t = &trainer->options;
@@ -72,11 +58,12 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
 {
     int64_t ragged = 0;
     if (trainer->data) {
-        YKI_TRY(check_data(trainer));
+        YKI_TRY(yki_trainer_check_data(trainer, trainer->data));
         if (!options->inference) YKI_TRY(count_steps(trainer));
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
         ragged = trainer->options.drop_last ? 0 : rest;
     }
+    YKI_TRY(yki_degrees_check(layout));
     yki_plan_options po = plan_options(trainer, layout, options);
     po.ragged = ragged;
     yoke_status status = yki_plan_create(&po, &trainer->plan);
@@ -107,8 +94,8 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     YKI_TRY(yoke_model_status(model));
     if (!model->finished)
         return yki_fail(YOKE_INVALID, "the model is not finished; call yoke_model_finish first");
-    if (options->batch < 1 || options->steps < 0 || !(options->lr >= 0) || !isfinite(options->lr))
-        return yki_fail(YOKE_INVALID, "batch must be at least 1, steps at least 0, lr finite and at least 0");
+    if (!data) return yki_fail(YOKE_INVALID, "a trainer needs data; NULL is given");
+    YKI_TRY(yki_options_check(options));
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return yki_fail_memory("a trainer");
     trainer->model = model;
