@@ -231,17 +231,20 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
     return YOKE_OK;
 }
 
-/* Room for one more step's figures; allocated for the whole run at its start, so that steps allocate nothing.
- */
+/* Room for the figures of a run of `steps` steps, for the next million of them at least: reserved when a run
+ * starts, so that steps allocate nothing but once in a million. */
 static yoke_status reserve(yoke_trainer *trainer, int64_t steps)
 {
-    if (trainer->capacity >= steps) return YOKE_OK;
-    double *losses = realloc(trainer->losses, sizeof(double) * (size_t)steps);
+    enum { AT_ONCE = 1 << 20 };
+    int64_t done = trainer->next_step - trainer->first_step;
+    int64_t capacity = steps - done < AT_ONCE ? steps : done + AT_ONCE;
+    if (trainer->capacity >= capacity) return YOKE_OK;
+    double *losses = realloc(trainer->losses, sizeof(double) * (size_t)capacity);
     if (losses) trainer->losses = losses;
-    double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)steps);
+    double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)capacity);
     if (seconds) trainer->step_seconds = seconds;
     if (!losses || !seconds) return yki_fail_memory("the losses of a run");
-    trainer->capacity = steps;
+    trainer->capacity = capacity;
     return YOKE_OK;
 }
 
@@ -282,7 +285,7 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
 {
     int64_t end = trainer->steps;
-    if (at_most > 0 && trainer->next_step + at_most < end) end = trainer->next_step + at_most;
+    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
     const yoke_checkpoint_spec *c =
         trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
@@ -291,6 +294,8 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     while (trainer->next_step < end) {
         if (atomic_exchange(&trainer->stop, 0))
             return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
+        if (trainer->next_step - trainer->first_step == trainer->capacity)
+            YKI_TRY(reserve(trainer, end - trainer->first_step));
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
         if (trainer->next_step - trainer->first_step == 2) yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {
