@@ -43,7 +43,7 @@ static bool place_parameters(builder *b)
     for (int i = 0; i < model->nparameters; i++) {
         const yki_param_place *place = &plan->param_places[i];
         local_of[i] = -1;
-        if (!(place->stages >> (program->stage < 63 ? program->stage : 63) & 1)) continue;
+        if (!yki_stages_has(&place->stages, program->stage)) continue;
         local_of[i] = program->nparameters;
         yki_local_parameter *local = &program->parameters[program->nparameters++];
         const yki_value *value = &model->values[model->parameters[i].value];

@@ -229,10 +229,10 @@ static form *present(placer *p, int part, int logical)
 static void hold_parameter(yki_plan *plan, int parameter, int stage)
 {
     yki_param_place *place = &plan->param_places[parameter];
-    if (place->stages == 0) place->first_stage = stage;
-    place->last_stage = stage > place->last_stage ? stage : place->last_stage;
-    place->first_stage = stage < place->first_stage ? stage : place->first_stage;
-    place->stages |= UINT64_C(1) << (stage < 63 ? stage : 63);
+    if (yki_stages_has(&place->stages, stage)) return;
+    if (place->stages.count == 0 || stage < place->first_stage) place->first_stage = stage;
+    place->stages.bits[stage / 64] |= UINT64_C(1) << stage % 64;
+    place->stages.count++;
 }
 
 /* Asks the operator, and puts every input into the state it wants. */

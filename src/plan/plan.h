@@ -9,6 +9,8 @@
 #ifndef YKI_PLAN_PLAN_H
 #define YKI_PLAN_PLAN_H
 
+#include <string.h>
+
 #include "backend/backend.h"
 #include "graph/ops.h"
 #include "yoke/job.h"
@@ -82,11 +84,27 @@ typedef struct yki_edge {
     bool pads;                            /* made for order only */
 } yki_edge;
 
+/* A set of stages. */
+typedef struct yki_stages {
+    uint64_t bits[YOKE_MAX_DEVICES / 64];
+    int count;
+} yki_stages;
+
+static inline bool yki_stages_has(const yki_stages *set, int stage)
+{
+    return set->bits[stage / 64] >> stage % 64 & 1;
+}
+
+static inline bool yki_stages_equal(const yki_stages *a, const yki_stages *b)
+{
+    return memcmp(a->bits, b->bits, sizeof a->bits) == 0;
+}
+
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
-    uint64_t stages; /* bit s: stage s holds it (up to 64 of them, then first_stage .. last_stage) */
-    int first_stage, last_stage;
+    yki_stages stages; /* that hold it: more than one where it is tied */
+    int first_stage;
 } yki_param_place;
 
 /* --- programs --- */

@@ -21,9 +21,8 @@ static yoke_status open_groups(yki_rank *rank)
     const yoke_model *model = rank->plan->options.model;
     for (int i = 0; i < model->nparameters; i++) {
         const yki_param_place *place = &rank->plan->param_places[i];
-        uint64_t stages = place->stages;
-        bool known = (stages & (stages - 1)) == 0;
-        for (int t = 0; t < rank->nties; t++) known |= rank->tie_stages[t] == stages;
+        bool known = place->stages.count < 2;
+        for (int t = 0; t < rank->nties; t++) known |= yki_stages_equal(rank->tie_stages[t], &place->stages);
         if (known) continue;
         if (rank->nties == YKI_TIE_GROUPS)
             return yki_fail(YOKE_INVALID, "weights are shared by more than %d different sets of stages",
@@ -31,8 +30,8 @@ static yoke_status open_groups(yki_rank *rank)
         int at[YKI_AXIS_COUNT];
         memcpy(at, rank->place, sizeof at);
         at[YKI_AXIS_PP] = 0;
-        bool member = stages >> rank->place[YKI_AXIS_PP] & 1;
-        rank->tie_stages[rank->nties] = stages;
+        bool member = yki_stages_has(&place->stages, rank->place[YKI_AXIS_PP]);
+        rank->tie_stages[rank->nties] = &place->stages;
         YKI_TRY(yki_comm_split(rank->world, member ? yki_mesh_rank(mesh, at) : -1, rank->place[YKI_AXIS_PP],
                                &rank->tie[rank->nties]));
         rank->nties++;

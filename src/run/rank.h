@@ -27,7 +27,7 @@ typedef struct yki_rank {
     yki_comm *world, *axis[YKI_AXIS_COUNT];
     int nties;
     yki_comm *tie[YKI_TIE_GROUPS]; /* stages that share a parameter */
-    uint64_t tie_stages[YKI_TIE_GROUPS];
+    const yki_stages *tie_stages[YKI_TIE_GROUPS];
     yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;     /* under way, by the same index */
     const void **handed;    /* between two parts of this rank, by the same index */

@@ -48,7 +48,8 @@ static yoke_status reduce_gradients(yki_rank *rank)
     for (int t = 0; t < rank->nties; t++) {
         int count = 0;
         for (int i = 0; i < program->nparameters && rank->tie[t]; i++)
-            if (rank->plan->param_places[program->parameters[i].parameter].stages == rank->tie_stages[t])
+            if (yki_stages_equal(&rank->plan->param_places[program->parameters[i].parameter].stages,
+                                 rank->tie_stages[t]))
                 rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient,
                                                         program->parameters[i].elems};
         if (count > 0) YKI_TRY(all_reduce(rank, rank->tie[t], count));
