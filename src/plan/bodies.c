@@ -105,6 +105,7 @@ typedef struct flights {
         int in, out; /* storages; -1 */
         int at;      /* the instruction that started it */
         int request; /* its number in the body */
+        bool copies; /* from another part */
     } * list;
     int count, requests;
 } flights;
@@ -127,7 +128,8 @@ static void wait_for(yki_code *code, flights *f, int i)
 static void wait_before(yki_code *code, const yki_placed *placed, const yki_placed_node *node, flights *f)
 {
     for (int i = 0; i < f->count;) {
-        bool touched = !node;
+        /* What a body sends tells the others that it has taken what it received (slots.c). */
+        bool touched = !node || (node->sends && f->list[i].copies);
         for (int k = 0; node && k < node->nin + node->nout; k++) {
             int storage = storage_of(placed, k < node->nin ? node->in[k] : node->out[k - node->nin]);
             touched |=
@@ -168,7 +170,7 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
         in->request = f.requests;
         f.list[f.count++] = (struct flight){node->nin > 0 ? storage_of(placed, node->in[0]) : -1,
                                             node->nout > 0 ? storage_of(placed, node->out[0]) : -1,
-                                            code->count - 1, f.requests++};
+                                            code->count - 1, f.requests++, node->edge >= 0};
     }
     wait_before(code, placed, NULL, &f);
     if (f.requests > b->program->nrequests) b->program->nrequests = f.requests;
