@@ -1,5 +1,6 @@
 /* Bodies: the instructions of each part and action kind, their operands, and where movements are waited for:
- * as late as what needs them allows, so that others compute meanwhile. */
+ * along an axis as late as what needs them allows, so that others compute meanwhile; copies before all else.
+ */
 #include <string.h>
 
 #include "plan/builder.h"
@@ -124,12 +125,20 @@ static void wait_for(yki_code *code, flights *f, int i)
     for (; i < f->count; i++) f->list[i] = f->list[i + 1];
 }
 
+/* A movement that others may compute beside: not a send (its wait is the next use of its channel). */
+static bool flies(const yki_placed_node *node)
+{
+    return node->op >= YKI_OP_MOVE && !node->sends;
+}
+
 /* Waits, in the order of the starts, for every movement that a node must not get ahead of; NULL: for all. */
 static void wait_before(yki_code *code, const yki_placed *placed, const yki_placed_node *node, flights *f)
 {
     for (int i = 0; i < f->count;) {
-        /* What a body sends tells the others that it has taken what it received (slots.c). */
-        bool touched = !node || (node->sends && f->list[i].copies);
+        /* All copies are received before the first instruction that is none: that a message came is what
+           proves the buffers free that the body writes, and the ones it took from others (slots.c). */
+        bool receives = node && flies(node) && node->edge >= 0;
+        bool touched = !node || (f->list[i].copies && !receives);
         for (int k = 0; node && k < node->nin + node->nout; k++) {
             int storage = storage_of(placed, k < node->nin ? node->in[k] : node->out[k - node->nin]);
             touched |=
@@ -140,12 +149,6 @@ static void wait_before(yki_code *code, const yki_placed *placed, const yki_plac
         else
             i++;
     }
-}
-
-/* A movement that others may compute beside: not a send (its wait is the next use of its channel). */
-static bool flies(const yki_placed_node *node)
-{
-    return node->op >= YKI_OP_MOVE && !node->sends;
 }
 
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
