@@ -44,6 +44,13 @@ typedef struct yoke_gpt2_options {
     double norm_eps; /* 0: 1e-5 */
 } yoke_gpt2_options;
 
+/* How rotary positions are stretched past the context that a model was first trained on, after Llama 3.1:
+ * turns longer than context / low tokens get `factor` times as long, turns shorter than context / high stay,
+ * and between the two the change is gradual. factor 0: not at all. */
+typedef struct yoke_rope_scaling {
+    double factor, low, high, context;
+} yoke_rope_scaling;
+
 /* Creates an empty model. Owns: the caller, who destroys it with yoke_model_destroy. */
 YOKE_API yoke_status yoke_model_create(yoke_model **model_out);
 YOKE_API void yoke_model_destroy(yoke_model *model);
