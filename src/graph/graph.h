@@ -20,7 +20,7 @@ enum {
     YKI_OP_COUNT = YKI_OP_MOVE + YKI_MOVE_COUNT,
 };
 
-enum { YKI_MAX_INPUTS = 5, YKI_MAX_OUTPUTS = 3 };
+enum { YKI_MAX_INPUTS = 6, YKI_MAX_OUTPUTS = 3 };
 
 typedef enum yki_role {
     YKI_ROLE_ACTIVATION, /* in the precision of the run */
@@ -63,6 +63,8 @@ typedef struct yki_node {
     /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole
      * heads). EMBED: sections 0 where the table is cut by rows. */
     int64_t sections, unit;
+    bool even; /* LINEAR: not cut at all where the units do not divide into equal shares (heads of k and v):
+                  every rank makes them all, for work that is divided */
 } yki_node;
 
 /* A layer: what a person wrote down, and where a pipeline may cut before. */

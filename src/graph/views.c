@@ -5,7 +5,7 @@
 
 bool yki_spec_equal(yki_spec a, yki_spec b)
 {
-    if (a.state != b.state) return false;
+    if (a.state != b.state || a.divided != b.divided) return false;
     return a.state != YKI_SHARDED || (a.dim == b.dim && a.sections == b.sections && a.unit == b.unit);
 }
 

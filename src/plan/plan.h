@@ -85,6 +85,8 @@ typedef struct yki_edge {
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
+    bool divided; /* replicated over tp, but used by work that is divided: each rank's gradient is a part of a
+                     sum, which is taken when the step ends */
     bool *held; /* by stage */
     int nheld, first_stage;
     int tie; /* which set of several stages shares it; -1: one stage has it alone */
