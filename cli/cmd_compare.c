@@ -146,12 +146,13 @@ static void print_comparison(const cli *run, const yoke_comparison *c)
     static const char *const titles[] = {"<strategy", "step ms", "samples/s", "speed-up",  "predicted",
                                          "measured",  "moved",   "idle",      "loss diff", NULL};
     table *t = table_create(titles);
-    fprintf(run->out,
-            "%d device%s of %d thread%s each, %d core%s; %lld steps after %lld to warm up; whole: one device "
-            "with "
-            "all cores\n\n",
-            c->devices, c->devices == 1 ? "" : "s", c->threads, c->threads == 1 ? "" : "s", c->cores,
-            c->cores == 1 ? "" : "s", (long long)c->steps, (long long)c->warmup);
+    fprintf(
+        run->out,
+        "%d device%s of %d thread%s each, %d core%s; %lld steps, the first %lld not timed; whole: one device "
+        "with "
+        "all cores\n\n",
+        c->devices, c->devices == 1 ? "" : "s", c->threads, c->threads == 1 ? "" : "s", c->cores,
+        c->cores == 1 ? "" : "s", (long long)c->steps, (long long)c->warmup);
     for (int i = 0; i < c->nrows; i++) {
         const yoke_compare_row *row = &c->rows[i];
         char name[32];

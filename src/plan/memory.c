@@ -148,41 +148,53 @@ static void find_output(yki_builder *b)
     }
 }
 
-/* Scratch memory of the hungriest kernel, and the work of each part. */
-static bool measure(yki_builder *b)
+enum { MOST_SIZES = 96 };
+
+static int add_size(int64_t *sizes, int count, int64_t size)
+{
+    for (int i = 0; i < count; i++)
+        if (sizes[i] == size) return count;
+    if (count == MOST_SIZES) return count;
+    sizes[count] = size;
+    return count + 1;
+}
+
+/* Sizes of micro-batches that scratch memory is measured for: all of full and ragged steps, and powers of two
+ * for evaluations. Fewer samples may need more: another kernel serves them. */
+static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
+{
+    int count = add_size(sizes, 0, plan->largest);
+    const int64_t steps[] = {plan->options.inference ? 0 : plan->options.batch, plan->options.ragged};
+    for (int k = 0; k < 2; k++) /* shares differ by one at most, along each axis: the ends show all of them */
+        for (int d = 0; d < plan->options.layout.dp && steps[k] > 0; d++)
+            for (int m = 0; m < 2; m++) {
+                int64_t first;
+                int at = m == 0 ? 0 : plan->microbatches - 1;
+                count = add_size(sizes, count, yki_plan_samples(plan, steps[k], d, at, &first));
+            }
+    for (int64_t size = 1; size < plan->largest; size *= 2) count = add_size(sizes, count, size);
+    return count;
+}
+
+/* Scratch memory of the hungriest kernel. */
+static void measure_workspace(yki_builder *b)
 {
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
-    for (int k = 0; k < 2; k++) {
-        program->part_flops[k] = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)program->nparts);
-        program->part_bytes[k] = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)program->nparts);
-    }
-    if (plan->arena.failed) return false;
+    int64_t sizes[MOST_SIZES];
+    int nsizes = sizes_of(plan, sizes);
     for (int c = 0; c < program->nparts; c++)
-        for (int body = 0; body < YKI_BODY_COUNT; body++) {
-            const yki_code *code = &program->parts[c].body[body];
-            for (int i = 0; i < code->count; i++) {
-                if (code->instructions[i].number < 0) continue;
-                yki_launch launch;
-                int64_t sizes[] = {plan->largest, plan->largest - 1};
-                for (int k = 0; k < 2; k++) {
-                    if (sizes[k] < 1) continue;
-                    yki_instruction_shapes(&code->instructions[i], sizes[k], &launch);
+        for (int body = 0; body < YKI_BODY_COUNT; body++)
+            for (int i = 0; i < program->parts[c].body[body].count; i++) {
+                const yki_instruction *in = &program->parts[c].body[body].instructions[i];
+                for (int k = 0; k < nsizes && in->number >= 0; k++) {
+                    yki_launch launch;
+                    yki_instruction_shapes(in, sizes[k], &launch);
                     int64_t bytes =
                         (int64_t)plan->options.backend->workspace_bytes(&launch, plan->options.threads);
-                    program->workspace_bytes =
-                        bytes > program->workspace_bytes ? bytes : program->workspace_bytes;
-                }
-                yki_instruction_shapes(&code->instructions[i], plan->largest, &launch);
-                if (body != YKI_BODY_BW || !program->parts[c].present[YKI_BODY_B]) {
-                    program->part_flops[body != YKI_BODY_F][c] +=
-                        yki_launch_flops(&launch) / (double)plan->largest;
-                    program->part_bytes[body != YKI_BODY_F][c] +=
-                        yki_launch_bytes(&launch) / (double)plan->largest;
+                    if (bytes > program->workspace_bytes) program->workspace_bytes = bytes;
                 }
             }
-        }
-    return true;
 }
 
 static yoke_status build(yki_builder *b)
@@ -216,7 +228,7 @@ static yoke_status build(yki_builder *b)
     for (int chunk = 0; chunk < program->nparts; chunk++)
         if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     find_output(b);
-    if (!measure(b)) return yki_fail_memory("a plan");
+    measure_workspace(b);
     program->workspace_offset = b->at;
     program->total_bytes = b->at + yki_align(program->workspace_bytes);
     program->bytes.workspace = program->total_bytes - b->own;

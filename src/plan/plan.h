@@ -175,8 +175,7 @@ typedef struct yki_program {
     int nrequests;       /* movements of one body, at most */
     int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
     yoke_bytes bytes;
-    double *part_flops[2], *part_bytes[2]; /* by chunk: forward and backward, of one sample */
-    int output_chunk;                      /* the chunk that makes the model's output; -1: another stage's */
+    int output_chunk; /* the chunk that makes the model's output; -1: another stage's */
     yki_operand output;
     yki_spec output_spec;
     /* edges of this stage's parts: area of gradients on their way */
@@ -193,6 +192,7 @@ typedef struct yki_plan_options {
     bool momentum, decay_matrices;
     uint64_t seed;
     int64_t batch;  /* samples of a full step */
+    int64_t ragged; /* of an epoch's last step, where it has fewer; 0: none has */
     bool inference; /* forward only */
     bool no_loss;   /* inference without targets */
     bool one_part;  /* the layers' own devices are not looked at */

@@ -69,8 +69,8 @@ static void launch(const frame *f, const yki_instruction *in)
     launch.step = (uint64_t)step->step;
     launch.sample_offset = f->first;
     launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
-    launch.workspace = rank->memory + rank->program->workspace_offset;
-    launch.workspace_bytes = (size_t)rank->program->workspace_bytes;
+    launch.workspace = rank->workspace;
+    launch.workspace_bytes = (size_t)rank->workspace_bytes;
     if (in->gradient[0] >= 0) {
         bool *written = &rank->written[rank->program->local_of[in->gradient[0]]];
         launch.accumulate = *written;

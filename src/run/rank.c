@@ -57,6 +57,20 @@ static yoke_status open_channels(yki_rank *rank)
     return YOKE_OK;
 }
 
+/* The plan reserves what steps need; only a forward pass may find less, which then gets a block of its own.
+ */
+static yoke_status grow_workspace(yki_rank *rank, int64_t bytes)
+{
+    if (bytes <= rank->workspace_bytes) return YOKE_OK;
+    void *memory;
+    YKI_TRY(rank->backend->alloc(rank->device, (size_t)bytes, &memory));
+    if (rank->workspace != rank->memory + rank->program->workspace_offset)
+        rank->backend->free(rank->device, rank->workspace);
+    rank->workspace = memory;
+    rank->workspace_bytes = bytes;
+    return YOKE_OK;
+}
+
 yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out)
 {
     for (int i = 0; i < rank->nvariants; i++)
@@ -80,6 +94,8 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
                 if (in->number < 0) continue;
                 yki_launch shapes;
                 yki_instruction_shapes(in, samples, &shapes);
+                YKI_TRY(grow_workspace(
+                    rank, (int64_t)rank->backend->workspace_bytes(&shapes, rank->plan->options.threads)));
                 YKI_TRY(rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->number]));
             }
     *variant_out = variant;
@@ -113,6 +129,8 @@ yoke_status yki_rank_open(yki_rank *rank)
     void *memory;
     YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->program->total_bytes, &memory));
     rank->memory = memory;
+    rank->workspace = rank->memory + rank->program->workspace_offset;
+    rank->workspace_bytes = rank->program->workspace_bytes;
     YKI_TRY(open_groups(rank));
     YKI_TRY(open_channels(rank));
     YKI_TRY(prepare_step(rank, options->batch));
@@ -129,6 +147,8 @@ void yki_rank_close(yki_rank *rank)
     yki_comm_destroy(rank->world);
     for (int i = 0; i < rank->nvariants; i++) free(rank->variants[i].prepared);
     if (rank->device) {
+        if (rank->workspace_bytes > rank->program->workspace_bytes)
+            rank->backend->free(rank->device, rank->workspace);
         rank->backend->free(rank->device, rank->memory);
         rank->backend->device_destroy(rank->device);
     }

@@ -20,7 +20,10 @@ typedef struct yki_rank {
     const yki_backend_ops *backend;
     int rank, place[YKI_AXIS_COUNT];
     yki_device *device;
-    char *memory; /* the arena */
+    char *memory;    /* the arena */
+    char *workspace; /* kernels' scratch memory: the arena's, or a block of its own where a forward pass of an
+                        odd size needs more than steps do */
+    int64_t workspace_bytes;
     yki_comm *world, *axis[YKI_AXIS_COUNT];
     yki_comm **ties;        /* with the other stages of each tie of the plan; NULL: not this rank's */
     yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */

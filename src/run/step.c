@@ -94,7 +94,7 @@ static void update(yki_rank *rank, double norm)
     for (int i = 0; i < rank->program->nparameters; i++) {
         const yki_local_parameter *p = &rank->program->parameters[i];
         yki_update rule = step->update;
-        rule.grad_scale = (float)(scale < 1 ? scale : 1);
+        rule.grad_scale = scale < 1 ? scale : 1;
         rule.weight_decay = p->decays ? rule.weight_decay : 0;
         yki_launch launch = {.kernel = sgd ? YKI_KERNEL_SGD : YKI_KERNEL_ADAM, .update = &rule};
         yki_view *v = launch.views;

@@ -66,37 +66,41 @@ static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_
     yki_size_print(moved, (double)report->moved_bytes_per_step);
     int n = report->ndevices, idle = (int)lround(100 * report->idle_fraction),
         simulated = (int)lround(100 * report->simulated_idle_fraction);
-    double mbps =
+    double rate =
         report->step_ms_median > 0 ? (double)report->moved_bytes_per_step / report->step_ms_median / 1e6 : 0;
+    /* what a device computes between two waits */
+    double us = report->step_ms_median * 1e3 * (1 - report->idle_fraction) / (2 * row->layout.microbatches);
+    char wait[120];
+    snprintf(wait, sizeof wait, ", waiting for each other%s",
+             us < 200 ? ": there is too little to compute between two messages" : "");
     char layout[180];
     yoke_layout plain = row->layout;
-    plain.threads = 0;
     plain.device_memory_bytes = 0;
-    yoke_layout_flags(&plain, layout, sizeof layout);
-    snprintf(row->more, sizeof row->more, "yoke train %.200s %s", job->path, layout);
+    if (row->threads == c->threads) plain.threads = 0;
+    if (has_devices(job) && !strcmp(row->strategy, "model")) plain.pp = 1; /* the layers say where */
+    yoke_layout_print(&plain, layout, sizeof layout);
+    snprintf(row->more, sizeof row->more, "yoke train %.180s --layout %s", job->path,
+             layout[0] ? layout : "dp=1");
     if (n == 1)
         snprintf(row->limit, sizeof row->limit,
                  "one device with %d thread%s: nothing moves; the arithmetic of one device is the limit",
                  row->threads, row->threads == 1 ? "" : "s");
     else if (report->moved_pp > 0 && report->simulated_idle_fraction > 0.2) {
         snprintf(row->limit, sizeof row->limit,
-                 "devices wait for each other %d %% of the step: the schedule alone makes them idle %d %% "
-                 "(its bubble); more micro-batches would fill it",
-                 idle, simulated);
-        snprintf(row->more, sizeof row->more,
-                 "yoke schedule %.200s --set layout.pp=%d --set layout.microbatches=%d", job->path,
+                 "devices idle %d %% of the step, %d %% by the schedule alone (its bubble)%s", idle,
+                 simulated, idle > simulated + 15 ? wait : "; more micro-batches would fill it");
+        snprintf(row->more, sizeof row->more, "yoke schedule %.200s --stages %d --microbatches %d", job->path,
                  row->layout.pp, row->layout.microbatches);
         if (has_devices(job) && !strcmp(row->strategy, "model"))
             snprintf(row->more, sizeof row->more, "yoke schedule %.200s", job->path);
     } else if (report->idle_fraction > 0.1)
         snprintf(row->limit, sizeof row->limit,
-                 "devices idle %d %% of the step, moving %s (%.2f GB/s over all) and waiting for the slowest",
-                 idle, moved, mbps);
+                 "devices idle %d %% of the step%s, and %s move (%.2f GB/s over all)", idle, wait, moved,
+                 rate);
     else
         snprintf(row->limit, sizeof row->limit,
-                 "devices are busy %d %% of the step: arithmetic is the limit, and %s moved costs little",
+                 "devices are busy %d %% of the step: arithmetic is the limit; moving %s costs little",
                  100 - idle, moved);
-    (void)c;
 }
 
 /* Largest relative difference of a row's losses from the first row's. */

@@ -78,20 +78,25 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
     return status;
 }
 
-yoke_status yki_trainer_load_optimizer(yoke_trainer *trainer, const char *folder)
+/* Weights and optimizer state of a step's folder: both are checked before the first tensor is taken, so that
+ * a refusal leaves the trainer as it was. */
+static yoke_status load_step(yoke_trainer *trainer, const char *folder)
 {
-    bool sgd = trainer->options.optimizer == YOKE_SGD;
-    if (sgd && trainer->options.momentum == 0) return YOKE_OK;
+    bool sgd = trainer->options.optimizer == YOKE_SGD, moments = !sgd || trainer->options.momentum != 0;
+    const char *first = sgd ? ".momentum_buffer" : ".exp_avg";
     char path[1300];
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
-    yki_safetensors *file;
-    YKI_TRY(yki_safetensors_open(path, &file));
-    const char *first = sgd ? ".momentum_buffer" : ".exp_avg";
-    yoke_status status = check_all(trainer, file, path, first);
-    if (status == YOKE_OK && !sgd) status = check_all(trainer, file, path, ".exp_avg_sq");
-    if (status == YOKE_OK) status = take_all(trainer, file, YKI_TENSOR_MOMENT1, first);
-    if (status == YOKE_OK && !sgd) status = take_all(trainer, file, YKI_TENSOR_MOMENT2, ".exp_avg_sq");
-    yki_safetensors_close(file);
+    yki_safetensors *weights, *state = NULL;
+    YKI_TRY(yki_safetensors_open(folder, &weights));
+    yoke_status status = check_all(trainer, weights, folder, "");
+    if (status == YOKE_OK && moments) status = yki_safetensors_open(path, &state);
+    if (status == YOKE_OK && moments) status = check_all(trainer, state, path, first);
+    if (status == YOKE_OK && !sgd) status = check_all(trainer, state, path, ".exp_avg_sq");
+    if (status == YOKE_OK) status = take_all(trainer, weights, YKI_TENSOR_WEIGHT, "");
+    if (status == YOKE_OK && moments) status = take_all(trainer, state, YKI_TENSOR_MOMENT1, first);
+    if (status == YOKE_OK && !sgd) status = take_all(trainer, state, YKI_TENSOR_MOMENT2, ".exp_avg_sq");
+    yki_safetensors_close(weights);
+    if (state) yki_safetensors_close(state);
     return status;
 }
 
@@ -111,8 +116,7 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
                         "%s was saved in a run with batch %lld, and this job's is %lld: its place in the "
                         "data would be another",
                         folder, (long long)state.batch, (long long)trainer->options.batch);
-    YKI_TRY(yki_trainer_load_weights(trainer, folder));
-    YKI_TRY(yki_trainer_load_optimizer(trainer, folder));
+    YKI_TRY(load_step(trainer, folder));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;
     return YOKE_OK;

@@ -6,6 +6,7 @@
 
 #include "backend/cpu/machine.h"
 #include "base/fail.h"
+#include "predict/predict.h"
 #include "train/trainer.h"
 
 static int by_value(const void *a, const void *b)
@@ -27,34 +28,6 @@ static double median_seconds(const yoke_trainer *trainer)
     double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
     free(sorted);
     return median;
-}
-
-/* The idle share of the schedule, each part as long as its work: arithmetic at 60 GFLOP/s or bytes at 10
- * GB/s, whichever is slower, which only weighs parts against each other. */
-static double simulate_idle(const yoke_trainer *trainer)
-{
-    const yki_plan *plan = trainer->plan;
-    yoke_times *times = calloc((size_t)plan->nparts, sizeof *times);
-    if (!times) return NAN;
-    for (int part = 0; part < plan->nparts; part++) {
-        const yki_program *program = &plan->programs[plan->stage_of[part] * plan->mesh.degree[YKI_AXIS_TP]];
-        int chunk = plan->chunk_of[part];
-        double cost[2];
-        for (int k = 0; k < 2; k++)
-            cost[k] = (double)plan->largest *
-                      fmax(program->part_flops[k][chunk] / 60e9, program->part_bytes[k][chunk] / 10e9);
-        times[part] = (yoke_times){cost[0], cost[1] / 2, cost[1] / 2, 0};
-    }
-    for (int e = 0; e < plan->nedges; e++)
-        times[plan->edges[e].from].transfer += (double)plan->edge_bytes[0][e] * (double)plan->largest / 5e9;
-    yoke_timeline timeline;
-    double idle = NAN;
-    if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
-        idle = timeline.idle_share;
-        yoke_timeline_release(&timeline);
-    }
-    free(times);
-    return idle;
 }
 
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
@@ -88,7 +61,7 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         .samples_per_s = samples,
         .tokens_per_s = trainer->model->is_sequence ? samples * (double)trainer->input_bytes / 4 : 0,
         .idle_fraction = idle,
-        .simulated_idle_fraction = simulate_idle(trainer),
+        .simulated_idle_fraction = yki_predict_idle(trainer->plan),
         .moved_dp = moved[YKI_AXIS_DP],
         .moved_tp = moved[YKI_AXIS_TP],
         .moved_pp = moved[YKI_AXIS_PP],

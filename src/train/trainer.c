@@ -78,6 +78,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
         ragged = trainer->options.drop_last ? 0 : rest;
     }
     yki_plan_options po = plan_options(trainer, layout, options);
+    po.ragged = ragged;
     yoke_status status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
     YKI_TRY(status);
@@ -232,15 +233,15 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
     double done = (double)(s + 1);
-    return (yki_update){.lr = (float)rate_at(t, trainer->steps, s),
-                        .weight_decay = (float)t->weight_decay,
-                        .beta1 = (float)t->beta1,
-                        .beta2 = (float)t->beta2,
-                        .eps = (float)t->eps,
-                        .bias1 = (float)(1 - pow(t->beta1, done)),
-                        .bias2 = (float)(1 - pow(t->beta2, done)),
+    return (yki_update){.lr = rate_at(t, trainer->steps, s),
+                        .weight_decay = t->weight_decay,
+                        .beta1 = t->beta1,
+                        .beta2 = t->beta2,
+                        .eps = t->eps,
+                        .bias1 = 1 - pow(t->beta1, done),
+                        .bias2 = 1 - pow(t->beta2, done),
                         .decoupled = t->optimizer == YOKE_ADAMW,
-                        .momentum = (float)t->momentum,
+                        .momentum = t->momentum,
                         .nesterov = t->nesterov};
 }
 

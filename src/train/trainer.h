@@ -61,9 +61,8 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
 
-/* load.c: weights of a folder or file by name; optimizer state of a step's folder. */
+/* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
-yoke_status yki_trainer_load_optimizer(yoke_trainer *trainer, const char *folder);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
 

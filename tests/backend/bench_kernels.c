@@ -60,6 +60,13 @@ static const bench_row rows[] = {
     {YKI_KERNEL_AVGPOOL2D_GRAD, POOL_SHAPE},
     {YKI_KERNEL_ATTENTION, "n4 T256 H12 d64 g12 c1"},
     {YKI_KERNEL_ATTENTION_GRAD, "n4 T256 H12 d64 g12 c1"},
+    {YKI_KERNEL_GQA, "n4 T256 H12 G12 d64 g12 u1 c1"},
+    {YKI_KERNEL_GQA, "n4 T256 H12 G4 d64 g12 u3 c1"},
+    {YKI_KERNEL_GQA_GRAD, "n4 T256 H12 G12 d64 g12 u1 c1"},
+    {YKI_KERNEL_GQA_GRAD, "n4 T256 H12 G4 d64 g12 u3 c1"},
+    {YKI_KERNEL_ROPE, "n4 T1024 H12 d64"},
+    {YKI_KERNEL_GATE, "E12582912"},
+    {YKI_KERNEL_GATE_GRAD, "E12582912"},
 };
 
 static double now_s(void)
@@ -104,13 +111,17 @@ static void print_memory(int threads)
     double copy = 1e9, triad = 1e9;
     for (int run = 0; run < 10; run++) {
         double start = now_s();
+#ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
+#endif
         for (int part = 0; part < threads; part++) {
             size_t first = (size_t)ELEMS / (size_t)threads * (size_t)part;
             memcpy(b + first, a + first, (size_t)ELEMS / (size_t)threads * 4);
         }
         double middle = now_s();
+#ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static)
+#endif
         for (int i = 0; i < ELEMS; i++) c[i] = a[i] + 3.0f * b[i];
         double end = now_s();
         if (middle - start < copy) copy = middle - start;

@@ -238,3 +238,14 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
     if (kernel->discard != NULL) kernel->discard(state);
     free(launch.workspace);
 }
+
+void case_settle(kernel_case *c)
+{
+    bool grouped = c->launch.kernel == YKI_KERNEL_GQA_GRAD;
+    if (!grouped && c->launch.kernel != YKI_KERNEL_ATTENTION_GRAD) return;
+    kernel_case forward = *c; /* dy, then qkv or q k v, y lse: the forward pass's operands, in its order */
+    forward.launch.kernel = grouped ? YKI_KERNEL_GQA : YKI_KERNEL_ATTENTION;
+    forward.launch.nviews = grouped ? 5 : 3;
+    memmove(forward.launch.views, forward.launch.views + 1, (size_t)forward.launch.nviews * sizeof(yki_view));
+    case_run(&forward, &yki_cpu_reference()->kernel[forward.launch.kernel][0], 1);
+}

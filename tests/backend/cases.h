@@ -26,6 +26,10 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape, yki_dtype t
 void case_copy(kernel_case *copy, const kernel_case *c);
 void case_release(kernel_case *c);
 
+/* Makes what a gradient gets from its forward pass fit together: attention's result and sums, which random
+ * numbers would turn into weights in the thousands. Call it when flags and attributes are set. */
+void case_settle(kernel_case *c);
+
 /* Runs it, workspace and prepared state included. */
 void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads);
 

@@ -170,6 +170,7 @@ static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_lau
 {
     assert(!prepared || prepared->shapes.kernel == launch->kernel);
     const yki_cpu_kernel *kernel = prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
+    assert(prepared || kernel->prepare == NULL);
     kernel->run(launch, prepared ? prepared->state : NULL, device->threads);
 }
 

@@ -5,7 +5,7 @@
 
 #include "backend/backend.h"
 
-/* The backend "cpu". A launch needs what prepare gave for its shapes; prepare never gives NULL. */
+/* The backend "cpu". prepare never gives NULL; a launch without it serves kernels that prepare nothing. */
 extern const yki_backend_ops yki_backend_cpu;
 
 typedef struct yki_cpu_kernel {

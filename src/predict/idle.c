@@ -1,0 +1,79 @@
+/* The idle share of a plan: its own action lists as events, each part as long as its work. A kernel takes as
+ * long as its arithmetic or its memory traffic, whichever is slower, on a nominal core; parts differ by what
+ * they hold. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "predict/predict.h"
+
+/* A nominal core: FLOP/s of a product, bytes/s of memory, bytes/s between ranks. Ratios as on the CPUs of
+ * docs/performance.md; only they matter. */
+static const double core_flops = 60e9, core_bytes = 10e9, link_bytes = 5e9;
+
+static double kernel_seconds(const yki_instruction *in, int64_t samples)
+{
+    yki_launch launch;
+    yki_instruction_shapes(in, samples, &launch);
+    return fmax(yki_launch_flops(&launch) / core_flops, yki_launch_bytes(&launch) / core_bytes);
+}
+
+static double body_seconds(const yki_part_program *part, yki_body body, int64_t samples)
+{
+    double seconds = 0;
+    for (int i = 0; i < part->body[body].count; i++)
+        if (part->body[body].instructions[i].number >= 0)
+            seconds += kernel_seconds(&part->body[body].instructions[i], samples);
+    return seconds;
+}
+
+void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
+{
+    int tp = plan->mesh.degree[YKI_AXIS_TP];
+    for (int part = 0; part < plan->nparts; part++) {
+        const yki_part_program *program =
+            &plan->programs[plan->stage_of[part] * tp].parts[plan->chunk_of[part]];
+        yoke_times *t = &times_out[part];
+        *t = (yoke_times){.forward = body_seconds(program, YKI_BODY_F, plan->largest)};
+        if (program->present[YKI_BODY_B]) {
+            t->input_gradient = body_seconds(program, YKI_BODY_B, plan->largest);
+            t->weight_gradient = body_seconds(program, YKI_BODY_W, plan->largest);
+        } else {
+            t->input_gradient = t->weight_gradient = body_seconds(program, YKI_BODY_BW, plan->largest) / 2;
+        }
+    }
+    for (int e = 0; e < plan->nedges; e++)
+        times_out[plan->edges[e].from].transfer +=
+            (double)plan->edge_bytes[0][e] * (double)plan->largest / link_bytes;
+}
+
+/* Norm and update of a stage's parameters: gradients read twice, weights and moments read and written. */
+static double update_seconds(const yki_program *program)
+{
+    double bytes = 0;
+    for (int i = 0; i < program->nparameters; i++) {
+        const yki_local_parameter *p = &program->parameters[i];
+        bytes += (double)p->elems * (16 + 8 * ((p->moment1 >= 0) + (p->moment2 >= 0)));
+    }
+    return bytes / core_bytes;
+}
+
+double yki_predict_idle(const yki_plan *plan)
+{
+    yoke_times *times = calloc((size_t)plan->nparts, sizeof *times);
+    if (!times) return NAN;
+    yki_predict_times(plan, times);
+    yoke_timeline timeline;
+    double idle = NAN;
+    if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
+        double busy = timeline.makespan * plan->parts.nstages * (1 - timeline.idle_share), longest = 0;
+        for (int stage = 0; stage < plan->parts.nstages; stage++) {
+            double update = update_seconds(&plan->programs[stage * plan->mesh.degree[YKI_AXIS_TP]]);
+            longest = fmax(longest, update);
+            busy += update;
+        }
+        idle = 1 - busy / ((timeline.makespan + longest) * plan->parts.nstages);
+        yoke_timeline_release(&timeline);
+    }
+    free(times);
+    return idle;
+}

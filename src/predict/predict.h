@@ -1,0 +1,16 @@
+/* predict: what a plan will do, on paper. So far the idle share of its schedule; machines and times come with
+ * `plan` and `simulate`. */
+#ifndef YKI_PREDICT_PREDICT_H
+#define YKI_PREDICT_PREDICT_H
+
+#include "plan/plan.h"
+
+/* Durations of each part's actions for the largest micro-batch, in seconds of a nominal core: times_out has
+ * an entry a part. They weigh parts against each other; absolute values mean nothing. */
+void yki_predict_times(const yki_plan *plan, yoke_times *times_out);
+
+/* The share of a step that devices idle by the schedule alone, simulated with those times; NaN when memory is
+ * out. */
+double yki_predict_idle(const yki_plan *plan);
+
+#endif
