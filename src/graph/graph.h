@@ -63,8 +63,8 @@ typedef struct yki_node {
     /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole
      * heads). EMBED: sections 0 where the table is cut by rows. */
     int64_t sections, unit;
-    bool even; /* LINEAR: not cut at all where the units do not divide into equal shares (heads of k and v):
-                  every rank makes them all, for work that is divided */
+    bool even; /* LINEAR: cut into equal shares alone (heads of k and v). Where the units divide the ranks
+                  instead, several ranks make the same share; else every rank makes them all */
 } yki_node;
 
 /* A layer: what a person wrote down, and where a pipeline may cut before. */

@@ -5,12 +5,14 @@
 #include "graph/graph.h"
 
 /* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in
- * units. A replicated value that is `divided` is what work reads of which each rank does a share: its
- * gradient is partial, where that of any other replicated value is replicated. */
+ * units; where there are fewer units than ranks to cut evenly, `copies` ranks in a row share each share, for
+ * divided work like that on a replicated value. A replicated value that is `divided` is what work reads of
+ * which each rank does a share: its gradient is partial, where that of any other replicated value is
+ * replicated. */
 typedef struct yki_spec {
     yki_state state;
     bool divided;
-    int dim;
+    int dim, copies; /* copies 0: as 1 */
     int64_t sections, unit;
     yki_reduction reduction; /* partial: what is still to be taken */
 } yki_spec;
@@ -22,6 +24,11 @@ typedef struct yki_spec {
 static inline yki_spec yki_spec_sharded(int dim, int64_t sections, int64_t unit)
 {
     return (yki_spec){.state = YKI_SHARDED, .dim = dim, .sections = sections, .unit = unit};
+}
+
+static inline int yki_spec_copies(yki_spec spec)
+{
+    return spec.state == YKI_SHARDED && spec.copies > 1 ? spec.copies : 1;
 }
 
 bool yki_spec_equal(yki_spec a, yki_spec b);

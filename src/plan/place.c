@@ -131,7 +131,8 @@ static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec
 static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
 {
     if (yki_spec_equal(f->spec, spec)) return f;
-    assert(!f->spec.divided);           /* its other uses would each need a part of their gradient */
+    /* other uses would each need a part of their gradient */
+    assert(!f->spec.divided && yki_spec_copies(f->spec) == 1 && yki_spec_copies(spec) == 1);
     if (f->spec.state == YKI_PARTIAL) { /* everybody from here on sees the sum */
         form *whole = move(p, part, f, YKI_MOVE_ALL_REDUCE, YKI_SPEC_REPLICATED, layer);
         if (!whole) return NULL;
@@ -233,15 +234,15 @@ static yoke_status place_parameter(placer *p, const yki_node *node, int paramete
                                    bool divided)
 {
     yki_param_place *place = &p->plan->param_places[parameter];
-    divided &= spec.state == YKI_REPLICATED;
-    if (place->placed && place->divided != divided)
+    int parts = !divided ? 1 : spec.state == YKI_REPLICATED ? p->tp : yki_spec_copies(spec);
+    if (place->placed && place->gradient_parts != parts)
         return yki_fail(YOKE_INVALID,
                         "layer '%s' shares '%s', of which it needs the gradient in another way than the "
                         "layer before it: tensor parallelism cannot add the two up",
                         p->model->layers[node->layer].name, p->model->parameters[parameter].name);
     if (!place->placed) {
         place->spec = spec;
-        place->divided = divided;
+        place->gradient_parts = parts;
         place->placed = true;
     }
     return YOKE_OK;
@@ -325,9 +326,9 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
         break;
     case YKI_KERNEL_GQA: {
-        int64_t heads = values[p->root[node->in[1]]].dims[1] / attr->width;
+        int64_t first = yki_spec_start(query->in[1], values[p->root[node->in[1]]].dims[1], p->tp, p->tp_rank);
         attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
-        if (query->in[1].state == YKI_SHARDED) attr->first_group = yki_share_start(heads, p->tp, p->tp_rank);
+        attr->first_group = first / attr->width;
         break;
     }
     case YKI_KERNEL_XENT_SUM:
@@ -451,6 +452,20 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     return YOKE_OK;
 }
 
+/* How many ranks sum gradients along tp: each number once. */
+static yoke_status find_sums(yki_plan *plan)
+{
+    int n = plan->options.model->nparameters;
+    plan->sums = yki_arena_alloc(&plan->arena, sizeof *plan->sums * (size_t)(n + 1));
+    if (!plan->sums) return yki_fail_memory("a plan");
+    for (int i = 0; i < n; i++) {
+        int k = 0, parts = plan->param_places[i].gradient_parts;
+        while (k < plan->nsums && plan->sums[k] != parts) k++;
+        if (k == plan->nsums && parts > 1) plan->sums[plan->nsums++] = parts;
+    }
+    return YOKE_OK;
+}
+
 /* The sets of stages that share parameters. */
 static yoke_status find_ties(yki_plan *plan)
 {
@@ -484,5 +499,6 @@ yoke_status yki_plan_place(yki_plan *plan)
         if (!plan->param_places[i].held) return yki_fail_memory("a plan");
     }
     for (int rank = 0; rank < tp; rank++) YKI_TRY(place_for(plan, rank));
+    YKI_TRY(find_sums(plan));
     return find_ties(plan);
 }
