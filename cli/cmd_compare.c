@@ -112,12 +112,16 @@ static void print_ok(table *t, const yoke_compare_row *row)
     char size[32];
     table_cell(t, "%.4g", row->step_ms);
     table_cell(t, "%s", text_count(size, row->samples_per_s));
-    table_cell(t, "%.2fx", row->speedup);
+    table_cell(t, isfinite(row->speedup) ? "%.2fx" : "-", row->speedup);
     table_cell(t, "%s", text_size(size, (double)row->predicted_peak_bytes));
     table_cell(t, "%s", text_size(size, (double)row->measured_peak_bytes));
     table_cell(t, "%s", row->moved_bytes_per_step ? text_size(size, (double)row->moved_bytes_per_step) : "-");
     table_cell(t, isfinite(row->idle_fraction) ? "%.0f %%" : "-", 100 * row->idle_fraction);
-    table_cell(t, row->max_loss_rel_diff > 0 ? "%.1e" : "%.0f", row->max_loss_rel_diff);
+    table_cell(t,
+               !isfinite(row->max_loss_rel_diff) ? "-"
+               : row->max_loss_rel_diff > 0      ? "%.1e"
+                                                 : "%.0f",
+               row->max_loss_rel_diff);
 }
 
 /* Notes stand under their row: why it did not run, or what limits it, and the command that shows more. */
@@ -218,8 +222,9 @@ const command command_compare = {
              "differ. A strategy "
              "that cannot run has a row that says why. No checkpoint is written.",
     .groups = (const option_group *const[]){&group_compare, &options_job, &options_general, NULL},
-    .examples = "yoke compare gpt.yaml\n"
-                "yoke compare gpt.yaml --devices 4 --layouts 'dp=2,tp=2; dp=4,zero=3' --json table.json",
+    .examples =
+        "yoke compare gpt.yaml\n"
+        "yoke compare gpt.yaml --devices 4 --layouts 'dp=2,tp=2; pp=2,microbatches=4' --json table.json",
     .codes = "0   compared, rows that could not run included\n"
              "1   the system refused\n"
              "2   bad usage, job file or data",

@@ -27,8 +27,24 @@ void yki_graph_fail(yoke_model *model, const char *format, ...)
     model->error = *yoke_error_get();
 }
 
+/* Shapes that can be counted: every product of dims, samples and bytes that is formed later fits 64 bits. */
+static bool is_countable(int ndim, const int64_t *dims)
+{
+    int64_t elems = 1;
+    for (int i = 0; i < ndim; i++)
+        if (dims[i] < 1 || __builtin_mul_overflow(elems, dims[i], &elems) || elems > YKI_MOST_ELEMS)
+            return false;
+    return true;
+}
+
 int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim, const int64_t *dims)
 {
+    if (!is_countable(ndim, dims)) {
+        const char *layer = model->nlayers > 0 ? model->layers[model->nlayers - 1].name : "the input";
+        yki_graph_fail(model, "layer '%s': a tensor of it would have no elements or more than %lld", layer,
+                       (long long)YKI_MOST_ELEMS);
+        return -1;
+    }
     yki_value *value = YKI_APPEND(&model->arena, model, values);
     if (!value) {
         yki_graph_fail(model, "out of memory for a model of %d tensors", model->nvalues);
@@ -77,6 +93,12 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
                         yki_init init, double init_scale)
 {
     if (model->error.status != YOKE_OK) return -1;
+    for (int i = 0; i < model->nparameters; i++)
+        if (!strcmp(model->parameters[i].name, name)) {
+            yki_graph_fail(model, "two layers have a parameter named '%s'; give layers different names",
+                           name);
+            return -1;
+        }
     yki_parameter *parameter = YKI_APPEND(&model->arena, model, parameters);
     int64_t kept[YOKE_MAX_DIMS];
     for (int i = 0; i < ndim; i++) kept[i] = dims[transposed ? ndim - 1 - i : i];

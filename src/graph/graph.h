@@ -22,6 +22,9 @@ enum {
 
 enum { YKI_MAX_INPUTS = 6, YKI_MAX_OUTPUTS = 3 };
 
+/* Of one tensor, and of one sample's part of a tensor. */
+#define YKI_MOST_ELEMS (INT64_C(1) << 40)
+
 typedef enum yki_role {
     YKI_ROLE_ACTIVATION, /* in the precision of the run */
     YKI_ROLE_STATISTIC,  /* always f32 */

@@ -54,7 +54,7 @@ static yoke_tensor tensor(int value)
 
 /* Whether a layer may take x: it is a tensor of this model, on the current part. kind names the layer in the
  * sentence. */
-static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
+static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
 {
     if (model->error.status != YOKE_OK) return false;
     if (x.index < 0 || x.index >= model->nvalues) {
@@ -84,13 +84,35 @@ static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_
     return true;
 }
 
-/* Refuses a count below `least`. */
+/* The same, and x is numbers, not token ids. */
+static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
+{
+    if (!takes_any(model, x, kind, least_ndim, shape)) return false;
+    if (model->values[x.index].role != YKI_ROLE_INDEX) return true;
+    yki_graph_fail(model, "%s '%s%d' is given token ids, not numbers; an embedding makes numbers of them",
+                   kind, model->prefix, model->number);
+    return false;
+}
+
+static bool counts_to(yoke_model *model, const char *kind, const char *what, int64_t count, int64_t least,
+                      int64_t most)
+{
+    if (count >= least && count <= most) return true;
+    yki_graph_fail(model, "%s '%s%d': %s is %lld, and must be %lld to %lld", kind, model->prefix,
+                   model->number, what, (long long)count, (long long)least, (long long)most);
+    return false;
+}
+
+/* Refuses a count below `least`, and one that no tensor can have. */
 static bool counts(yoke_model *model, const char *kind, const char *what, int64_t count, int64_t least)
 {
-    if (count >= least && count <= (INT64_C(1) << 40)) return true;
-    yki_graph_fail(model, "%s '%s%d': %s is %lld, and must be at least %lld", kind, model->prefix,
-                   model->number, what, (long long)count, (long long)least);
-    return false;
+    return counts_to(model, kind, what, count, least, YKI_MOST_ELEMS);
+}
+
+/* The same for windows over images: libraries count these in 32 bits. */
+static bool counts_window(yoke_model *model, const char *kind, const char *what, int64_t count, int64_t least)
+{
+    return counts_to(model, kind, what, count, least, 1 << 20);
 }
 
 static int source(yoke_model *model, int op, yki_role role, int ndim, const int64_t *dims)
@@ -153,8 +175,9 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
 {
     const char *kind = "conv2d layer";
     if (!takes(model, x, kind, 3, "[channels, height, width]") || !counts(model, kind, "out", out, 1) ||
-        !counts(model, kind, "kernel", kernel, 1) || !counts(model, kind, "stride", stride, 1) ||
-        !counts(model, kind, "padding", padding, 0))
+        !counts_window(model, kind, "kernel", kernel, 1) ||
+        !counts_window(model, kind, "stride", stride, 1) ||
+        !counts_window(model, kind, "padding", padding, 0))
         return tensor(-1);
     const yki_value *value = &model->values[x.index];
     for (int i = 1; i < 3; i++)
@@ -176,8 +199,8 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
 static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride, int op,
                         const char *kind)
 {
-    if (!takes(model, x, kind, 3, "[channels, height, width]") || !counts(model, kind, "kernel", kernel, 1) ||
-        !counts(model, kind, "stride", stride, 1))
+    if (!takes(model, x, kind, 3, "[channels, height, width]") ||
+        !counts_window(model, kind, "kernel", kernel, 1) || !counts_window(model, kind, "stride", stride, 1))
         return tensor(-1);
     const yki_value *value = &model->values[x.index];
     if (value->dims[1] < kernel || value->dims[2] < kernel)
@@ -208,7 +231,7 @@ yoke_tensor yoke_flatten(yoke_model *model, yoke_tensor x)
 
 yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t rows, int64_t out)
 {
-    if (!takes(model, ids, "embedding", 1, "[tokens]") || !counts(model, "embedding", "rows", rows, 1) ||
+    if (!takes_any(model, ids, "embedding", 1, "[tokens]") || !counts(model, "embedding", "rows", rows, 1) ||
         !counts(model, "embedding", "out", out, 1))
         return tensor(-1);
     if (model->values[ids.index].role != YKI_ROLE_INDEX) {
@@ -248,6 +271,11 @@ yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
 yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind)
 {
     if (!takes(model, x, "activation", 1, "[...]")) return tensor(-1);
+    if ((unsigned)kind > YOKE_SILU) {
+        yki_graph_fail(model, "activation '%s%d': %d is no kind of activation", model->prefix, model->number,
+                       (int)kind);
+        return tensor(-1);
+    }
     yki_attr attr = {.activation = kind};
     yki_graph_layer(model, true);
     return tensor(yki_graph_node(model, YKI_KERNEL_ACTIVATE, &attr, 1, &x.index));
@@ -309,6 +337,8 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
     if (output.index < 0 || output.index >= model->nvalues || model->values[output.index].producer < 0)
         return yki_fail(YOKE_INVALID, "the model's output is no layer's");
     if (model->input < 0) return yki_fail(YOKE_INVALID, "the model has no input");
+    if (loss != YOKE_CROSS_ENTROPY && loss != YOKE_MSE)
+        return yki_fail(YOKE_INVALID, "%d is no kind of loss", (int)loss);
     yki_value y = model->values[output.index];
     if (y.device != YKI_ANY_DEVICE) model->device = y.device;
     model->output = output.index;

@@ -69,7 +69,7 @@ static bool cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *
 static yoke_status split_by_cost(yki_plan *plan, int nparts)
 {
     const yoke_model *model = plan->options.model;
-    int nunits = 0;
+    int nunits = 0, pp = plan->options.layout.pp;
     double *layer = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)model->nlayers);
     double *cost = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)model->nlayers);
     int *unit = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nlayers);
@@ -83,9 +83,10 @@ static yoke_status split_by_cost(yki_plan *plan, int nparts)
     }
     if (nparts > nunits)
         return yki_fail(YOKE_INVALID,
-                        "pp %d needs %d stages of at least one layer each, and the model has %d layers to "
+                        "pp %d%s needs %d parts of at least one layer each, and the model has %d layers to "
                         "cut between; choose a pp of at most %d",
-                        plan->options.layout.pp, nparts, nunits, nunits);
+                        pp, nparts > pp ? ", of more than one part a stage," : "", nparts, nunits,
+                        nunits / (nparts / pp) > 0 ? nunits / (nparts / pp) : 1);
     if (!cut_evenly(&plan->arena, cost, nunits, nparts, run)) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nlayers; i++) plan->part_of_layer[i] = run[unit[i]];
     return YOKE_OK;
@@ -132,10 +133,11 @@ yoke_status yki_plan_parts(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
     yoke_layout *layout = &plan->options.layout;
-    size_t most =
-        (size_t)(model->nlayers > layout->pp * layout->chunks * 2 ? model->nlayers
-                                                                  : layout->pp * layout->chunks * 2) +
-        1;
+    int64_t asked = 2 * (int64_t)layout->pp * layout->chunks;
+    if (asked > INT32_MAX / 2)
+        return yki_fail(YOKE_INVALID, "pp %d x chunks %d is more parts than any model has layers", layout->pp,
+                        layout->chunks);
+    size_t most = (size_t)(model->nlayers > asked ? model->nlayers : asked) + 1;
     plan->stage_of = yki_arena_alloc(&plan->arena, sizeof(int) * most);
     plan->chunk_of = yki_arena_alloc(&plan->arena, sizeof(int) * most);
     plan->part_of_layer = yki_arena_alloc(&plan->arena, sizeof(int) * most);

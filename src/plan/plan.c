@@ -6,16 +6,53 @@
 
 #include "base/fail.h"
 
-static yoke_status check_options(const yki_plan_options *options)
+/* Bytes that can be counted: all samples of a batch, of each tensor. */
+static yoke_status check_sizes(const yki_plan_options *options)
 {
-    const yoke_layout *l = &options->layout;
+    const int64_t most = INT64_C(1) << 46;
+    const yoke_model *model = options->model;
+    for (int i = 0; i < model->nvalues; i++) {
+        int64_t elems = yki_value_elems(&model->values[i]);
+        if (model->values[i].per_sample && elems > most / options->batch)
+            return yki_fail(YOKE_INVALID,
+                            "a batch of %lld samples with a tensor of %lld elements each is more than "
+                            "can be counted",
+                            (long long)options->batch, (long long)elems);
+    }
+    return YOKE_OK;
+}
+
+/* Devices that a layout names: as many as it needs, and such as there can be. */
+static yoke_status check_devices(yki_plan *plan)
+{
+    const yoke_layout *l = &plan->options.layout;
+    if (l->ndevices == 0 || plan->options.inference) return YOKE_OK;
+    if (l->ndevices != plan->mesh.nranks)
+        return yki_fail(YOKE_INVALID, "%d device%s named, and the layout needs %d", l->ndevices,
+                        l->ndevices == 1 ? " is" : "s are", plan->mesh.nranks);
+    for (int i = 0; i < l->ndevices; i++)
+        if (l->devices[i] < 0) return yki_fail(YOKE_INVALID, "device %d is none", l->devices[i]);
+    return YOKE_OK;
+}
+
+yoke_status yki_degrees_check(const yoke_layout *l)
+{
     if (l->dp < 1 || l->tp < 1 || l->pp < 1 || l->cp < 1 || l->microbatches < 1 || l->chunks < 1)
         return yki_fail(YOKE_INVALID,
                         "dp %d, tp %d, pp %d, cp %d, microbatches %d, chunks %d: each must be at least 1",
                         l->dp, l->tp, l->pp, l->cp, l->microbatches, l->chunks);
-    if ((int64_t)l->dp * l->tp * l->pp * l->cp > YOKE_MAX_DEVICES)
+    int64_t replica = (int64_t)l->tp * l->pp; /* of two ints: cannot overflow */
+    if (l->cp > YOKE_MAX_DEVICES || l->dp > YOKE_MAX_DEVICES || replica > YOKE_MAX_DEVICES ||
+        replica * l->dp * l->cp > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "dp %d x tp %d x pp %d x cp %d is more than %d devices", l->dp, l->tp,
                         l->pp, l->cp, YOKE_MAX_DEVICES);
+    return YOKE_OK;
+}
+
+static yoke_status check_options(const yki_plan_options *options)
+{
+    const yoke_layout *l = &options->layout;
+    YKI_TRY(yki_degrees_check(l));
     if (l->cp > 1)
         return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
                         l->cp);
@@ -26,6 +63,17 @@ static yoke_status check_options(const yki_plan_options *options)
                         "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
     if (l->recompute != YOKE_RECOMPUTE_NONE)
         return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
+    enum { MOST_MICROBATCHES = 1 << 16 };
+    if (l->microbatches > MOST_MICROBATCHES)
+        return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
+    if (l->threads < 0 || l->device_memory_bytes < 0)
+        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld: neither may be below 0", l->threads,
+                        (long long)l->device_memory_bytes);
+    if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
+        return yki_fail(YOKE_INVALID,
+                        "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
+                        (int)l->recompute);
+    YKI_TRY(check_sizes(options));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)
         return yki_fail(YOKE_INVALID,
@@ -44,8 +92,9 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t share = yki_share(options->batch, options->layout.dp, 0);
     plan->largest = yki_share(share, plan->microbatches, 0);
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,    yki_plan_place,  yki_plan_grad,
-                                                        yki_plan_schedule, yki_plan_memory, yki_plan_check};
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts, check_devices,     yki_plan_place,
+                                                        yki_plan_grad,  yki_plan_schedule, yki_plan_memory,
+                                                        yki_plan_check};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
     if (status != YOKE_OK) {

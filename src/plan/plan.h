@@ -9,6 +9,8 @@
 #ifndef YKI_PLAN_PLAN_H
 #define YKI_PLAN_PLAN_H
 
+#include <string.h>
+
 #include "backend/backend.h"
 #include "graph/ops.h"
 #include "yoke/job.h"
@@ -82,6 +84,7 @@ typedef struct yki_edge {
     bool pads;                            /* made for order only */
 } yki_edge;
 
+/* Where a parameter lies. */
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
@@ -226,6 +229,9 @@ typedef struct yki_plan {
  * a copy of the options and borrows the model. */
 yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out);
 void yki_plan_destroy(yki_plan *plan);
+/* Degrees, micro-batches and chunks of at least 1, and no more devices than there can be: what yki_mesh_of
+ * needs. YOKE_INVALID. */
+yoke_status yki_degrees_check(const yoke_layout *layout);
 const yki_program *yki_plan_program(const yki_plan *plan, int rank);
 /* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the
  * batch. */

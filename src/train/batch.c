@@ -12,6 +12,13 @@ static yoke_row row_of(const yki_value *value)
     return row;
 }
 
+yoke_status yki_trainer_check_data(const yoke_trainer *trainer, yoke_data *data)
+{
+    const yoke_model *model = trainer->model;
+    yoke_row input = row_of(&model->values[model->input]), target = row_of(&model->values[model->target]);
+    return yki_data_view(data, &input, &target);
+}
+
 /* Ids that an embedding of the model takes: the least number of rows. */
 static int64_t token_limit(const yoke_model *model)
 {
@@ -88,6 +95,18 @@ static yoke_status check_ids(const char *what, const void *row, size_t bytes, in
         if (ids[i] < 0 || ids[i] >= limit)
             return yki_fail(YOKE_INVALID, "sample %lld has %s %d, and the model knows 0 .. %lld",
                             (long long)index, what, ids[i], (long long)limit - 1);
+    return YOKE_OK;
+}
+
+yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *inputs, int64_t first,
+                                     int64_t count)
+{
+    const yoke_model *model = trainer->model;
+    if (model->values[model->input].role != YKI_ROLE_INDEX) return YOKE_OK;
+    int64_t limit = token_limit(model);
+    for (int64_t i = 0; i < count; i++)
+        YKI_TRY(check_ids("token", (const char *)inputs + (size_t)i * trainer->input_bytes,
+                          trainer->input_bytes, limit, first + i));
     return YOKE_OK;
 }
 

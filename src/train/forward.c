@@ -18,6 +18,7 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
                          .inputs = (const char *)inputs + (size_t)first * trainer->input_bytes,
                          .outputs = outputs + first * out};
         yki_step_result result;
+        YKI_TRY(yki_trainer_check_inputs(trainer, step.inputs, first, count));
         YKI_TRY(yki_run_step(trainer->run, &step, &result));
     }
     return YOKE_OK;
@@ -80,6 +81,7 @@ yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *lo
     int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
     if (end <= start)
         return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
+    if (data) YKI_TRY(yki_trainer_check_data(trainer, data));
     double loss = NAN, accuracy = NAN;
     YKI_TRY(eval_range(trainer, data ? data : trainer->data, start, end, &loss, &accuracy));
     if (loss_out) *loss_out = loss;

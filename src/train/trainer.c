@@ -42,20 +42,6 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                                                          : backend->memory_bytes(0) / nranks};
 }
 
-/* Rows of the data against the model's. */
-static yoke_status check_data(yoke_trainer *trainer)
-{
-    const yoke_model *model = trainer->model;
-    const yki_value *values[2] = {&model->values[model->input], &model->values[model->target]};
-    yoke_row rows[2];
-    for (int i = 0; i < 2; i++) {
-        rows[i] = (yoke_row){.type = values[i]->role == YKI_ROLE_INDEX ? YOKE_I32 : YOKE_F32,
-                             .ndim = values[i]->ndim};
-        memcpy(rows[i].dims, values[i]->dims, sizeof rows[i].dims);
-    }
-    return yki_data_view(trainer->data, &rows[0], &rows[1]);
-}
-
 static yoke_status count_steps(yoke_trainer *trainer)
 {
     const yoke_train_options *t = &trainer->options;
@@ -72,11 +58,12 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
 {
     int64_t ragged = 0;
     if (trainer->data) {
-        YKI_TRY(check_data(trainer));
+        YKI_TRY(yki_trainer_check_data(trainer, trainer->data));
         if (!options->inference) YKI_TRY(count_steps(trainer));
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
         ragged = trainer->options.drop_last ? 0 : rest;
     }
+    YKI_TRY(yki_degrees_check(layout));
     yki_plan_options po = plan_options(trainer, layout, options);
     po.ragged = ragged;
     yoke_status status = yki_plan_create(&po, &trainer->plan);
@@ -107,8 +94,8 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     YKI_TRY(yoke_model_status(model));
     if (!model->finished)
         return yki_fail(YOKE_INVALID, "the model is not finished; call yoke_model_finish first");
-    if (options->batch < 1 || options->steps < 0 || !(options->lr >= 0) || !isfinite(options->lr))
-        return yki_fail(YOKE_INVALID, "batch must be at least 1, steps at least 0, lr finite and at least 0");
+    if (!data) return yki_fail(YOKE_INVALID, "a trainer needs data; NULL is given");
+    YKI_TRY(yki_options_check(options));
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return yki_fail_memory("a trainer");
     trainer->model = model;
@@ -264,17 +251,20 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
     return YOKE_OK;
 }
 
-/* Room for one more step's figures; allocated for the whole run at its start, so that steps allocate nothing.
- */
+/* Room for the figures of a run of `steps` steps, for the next million of them at least: reserved when a run
+ * starts, so that steps allocate nothing but once in a million. */
 static yoke_status reserve(yoke_trainer *trainer, int64_t steps)
 {
-    if (trainer->capacity >= steps) return YOKE_OK;
-    double *losses = realloc(trainer->losses, sizeof(double) * (size_t)steps);
+    enum { AT_ONCE = 1 << 20 };
+    int64_t done = trainer->next_step - trainer->first_step;
+    int64_t capacity = steps - done < AT_ONCE ? steps : done + AT_ONCE;
+    if (trainer->capacity >= capacity) return YOKE_OK;
+    double *losses = realloc(trainer->losses, sizeof(double) * (size_t)capacity);
     if (losses) trainer->losses = losses;
-    double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)steps);
+    double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)capacity);
     if (seconds) trainer->step_seconds = seconds;
     if (!losses || !seconds) return yki_fail_memory("the losses of a run");
-    trainer->capacity = steps;
+    trainer->capacity = capacity;
     return YOKE_OK;
 }
 
@@ -315,7 +305,7 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
 {
     int64_t end = trainer->steps;
-    if (at_most > 0 && trainer->next_step + at_most < end) end = trainer->next_step + at_most;
+    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
     const yoke_checkpoint_spec *c =
         trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
@@ -324,6 +314,8 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     while (trainer->next_step < end) {
         if (atomic_exchange(&trainer->stop, 0))
             return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
+        if (trainer->next_step - trainer->first_step == trainer->capacity)
+            YKI_TRY(reserve(trainer, end - trainer->first_step));
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
         if (trainer->next_step - trainer->first_step == 2) yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {

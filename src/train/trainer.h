@@ -52,8 +52,17 @@ typedef struct yki_trainer_options {
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
 
+/* options.c: YOKE_INVALID names the first option that is out of range. */
+yoke_status yki_options_check(const yoke_train_options *options);
+
 /* batch.c: reads samples into the host buffers; targets are checked against the classes. */
+/* YOKE_INVALID: its rows are not the model's. */
+yoke_status yki_trainer_check_data(const yoke_trainer *trainer, yoke_data *data);
 yoke_status yki_trainer_buffers(yoke_trainer *trainer);
+/* YOKE_INVALID: inputs of `count` samples, the first of them number `first`, are token ids that the model has
+ * not. */
+yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *inputs, int64_t first,
+                                     int64_t count);
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count);
 yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec,
                               int64_t sequence, yoke_data **data_out);

@@ -266,6 +266,26 @@ static void test_gpt2_by_hand(void **state)
     }
 }
 
+/* More stages than a word has bits: each holds its own, and the first and the last the tied table. */
+static void test_many_stages(void **state)
+{
+    (void)state;
+    static outcome one, many;
+    const char *deep = "model.layers=70; model.width=12; model.heads=2; train.steps=3; train.batch=2; "
+                       "model.dropout=0; train.optimizer={name: adamw, lr: 1e-2}";
+    char overrides[256];
+    yoke_job *job;
+    snprintf(overrides, sizeof overrides, "%s; layout.pp=70", deep);
+    yoke_trainer *trainer = start("gpt2", overrides, &job);
+    int64_t elems = 0;
+    for (int r = 0; r < 70; r++) elems += held(trainer->plan, r);
+    assert_int_equal(elems, yoke_model_parameters(trainer->model) + 101 * 12);
+    finish(trainer, job);
+    assert_int_equal(run_job("gpt2", deep, &one), YOKE_OK);
+    assert_int_equal(run_job("gpt2", overrides, &many), YOKE_OK);
+    assert_true(worst_difference(&many, &one) <= 1e-5);
+}
+
 /* Each logical element counts once in the norm, and is held somewhere: over tp by shares without a gap. */
 static void test_counted_once(void **state)
 {
@@ -297,7 +317,7 @@ int main(void)
         cmocka_unit_test(test_replicas),     cmocka_unit_test(test_size_of_a_program),
         cmocka_unit_test(test_scratch),      cmocka_unit_test(test_scratch_of_evaluations),
         cmocka_unit_test(test_held_by_hand), cmocka_unit_test(test_gpt2_by_hand),
-        cmocka_unit_test(test_counted_once),
+        cmocka_unit_test(test_counted_once), cmocka_unit_test(test_many_stages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include "train/trainer.h"
 #include "yoke/yoke.h"
 
-enum { MOST_STEPS = 64, MOST_RANKS = 12 };
+enum { MOST_STEPS = 64, MOST_RANKS = 72 };
 
 typedef struct outcome {
     yoke_status status;

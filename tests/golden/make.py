@@ -1,0 +1,267 @@
+"""Makes the golden cases beside it: python3 make.py (needs PyTorch). Small models are trained for ten steps by PyTorch, in
+float64 from weights that float32 holds, and what yoke must reproduce is written down: the loss of every step, and the
+gradients of the first. Every file is made here, seeded, so that running it again gives the same numbers."""
+import gzip
+import json
+import math
+import os
+import struct
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STEPS = 10
+torch.set_default_dtype(torch.float64)
+
+
+def folder(name):
+    os.makedirs(os.path.join(HERE, name), exist_ok=True)
+    return lambda file: os.path.join(HERE, name, file)
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data if isinstance(data, bytes) else data.encode())
+
+
+def write_safetensors(path, tensors, metadata=None):
+    header, at, body = {"__metadata__": metadata} if metadata else {}, 0, b""
+    for name, t in tensors.items():
+        data = struct.pack(f"<{t.numel()}f", *t.detach().flatten().tolist())
+        header[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [at, at + len(data)]}
+        at, body = at + len(data), body + data
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write(path, struct.pack("<Q", len(text)) + text + body)
+
+
+def write_npy(path, tensor, code):
+    shape = "".join(f"{n}, " for n in tensor.shape)
+    text = f"{{'descr': '{code}', 'fortran_order': False, 'shape': ({shape}), }}"
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    letter = {"<f4": "f", "<i8": "q"}[code]
+    values = tensor.flatten().tolist()
+    write(path, b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + struct.pack(f"<{len(values)}{letter}", *values))
+
+
+def to_f32(model):
+    """Rounds the weights to what float32 holds."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(p.float().double())
+
+
+def batches(samples, batch):
+    """Samples of each step, in order, a ragged last batch and the next epoch after it."""
+    starts = range(0, samples, batch)
+    for step in range(STEPS):
+        start = starts[step % len(starts)]
+        yield slice(start, min(start + batch, samples))
+
+
+def train(path, model, loss_of, samples, batch, optimizer, rate=None, clip=None):
+    losses = []
+    for step, rows in enumerate(batches(samples, batch)):
+        if rate:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step)
+        optimizer.zero_grad()
+        loss = loss_of(rows)
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            write_safetensors(path("gradients.safetensors"), {n: p.grad for n, p in model.named_parameters()}, {"loss": repr(loss.item())})
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+    write(path("expected.json"), json.dumps({"losses": losses}) + "\n")
+
+
+def start(name, model):
+    path = folder(name)
+    to_f32(model)
+    write_safetensors(path("model.safetensors"), dict(model.named_parameters()))
+    return path
+
+
+def mlp():
+    """Classes; three activations and a norm; AdamW on all, with a warm-up; 50 samples in batches of 8: ragged."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 9), nn.GELU(), nn.LayerNorm(9), nn.Linear(9, 7, bias=False), nn.Tanh(), nn.Linear(7, 3))
+    path = start("mlp", model)
+    x, y = torch.randn(50, 6).float().double(), torch.randint(0, 3, (50,))
+    write_npy(path("x.npy"), x, "<f4")
+    write_npy(path("y.npy"), y, "<i8")
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [6]
+  from: model.safetensors
+  layers:
+    - {type: linear, out: 16}
+    - {type: relu}
+    - {type: linear, out: 9}
+    - {type: gelu}
+    - {type: layernorm}
+    - {type: linear, out: 7, bias: false}
+    - {type: tanh}
+    - {type: linear, out: 3}
+data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false}
+train:
+  steps: 10
+  batch: 8
+  loss: cross_entropy
+  optimizer: {name: adamw, lr: 1e-2, betas: [0.9, 0.98], eps: 1e-8, weight_decay: 0.05}
+  schedule: {name: linear, warmup: 3, final_lr: 1e-3}
+""")
+    rate = lambda s: 1e-2 * (s + 1) / 3 if s < 3 else 1e-2 + (1e-3 - 1e-2) * (s - 3) / (STEPS - 3)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), eps=1e-8, weight_decay=0.05)
+    train(path, model, lambda rows: F.cross_entropy(model(x[rows]), y[rows]), 50, 8, optimizer, rate)
+
+
+def conv():
+    """IDX images, one file compressed; both pools, a stride, padding, a convolution without bias."""
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2, stride=2, padding=1, bias=False), nn.SiLU(),
+                          nn.AvgPool2d(2, stride=1), nn.Flatten(), nn.Linear(24, 5))
+    path = start("conv", model)
+    images, labels = torch.randint(0, 256, (36, 8, 9)), torch.randint(0, 5, (36,))
+    with open(path("images.gz"), "wb") as f:
+        with gzip.GzipFile("", "wb", 9, f, 0) as z:
+            z.write(struct.pack(">IIII", 0x803, 36, 8, 9) + bytes(images.flatten().tolist()))
+    write(path("labels"), struct.pack(">II", 0x801, 36) + bytes(labels.tolist()))
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [1, 8, 9]
+  from: model.safetensors
+  layers:
+    - {type: conv2d, out: 4, kernel: 3, padding: 1}
+    - {type: relu}
+    - {type: maxpool2d, kernel: 2}
+    - {type: conv2d, out: 6, kernel: 2, stride: 2, padding: 1, bias: false}
+    - {type: silu}
+    - {type: avgpool2d, kernel: 2, stride: 1}
+    - {type: flatten}
+    - {type: linear, out: 5}
+data: {format: idx, inputs: images.gz, targets: labels, shuffle: false}
+train:
+  steps: 10
+  batch: 10
+  loss: cross_entropy
+  optimizer: {name: adamw, lr: 5e-3, weight_decay: 0.1}
+""")
+    x = images.float().div(255).double().unsqueeze(1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.1)
+    train(path, model, lambda rows: F.cross_entropy(model(x[rows]), labels[rows]), 36, 10, optimizer)
+
+
+class Residual(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+def tokens():
+    """Ids through an embedding, a residual, norms and a softmax to squared errors; SGD with momentum."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Embedding(20, 8), nn.LayerNorm(8), Residual(nn.Linear(8, 8), nn.GELU(approximate="tanh"), nn.Linear(8, 8)),
+                          nn.RMSNorm(8, eps=1e-6), nn.Sigmoid(), nn.Linear(8, 5), nn.Softmax(dim=-1))
+    path = start("tokens", model)
+    x, y = torch.randint(0, 20, (21, 6)), torch.rand(21, 6, 5).float().double()
+    write_npy(path("x.npy"), x, "<i8")
+    write_npy(path("y.npy"), y, "<f4")
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [6]
+  from: model.safetensors
+  layers:
+    - {type: embedding, rows: 20, out: 8}
+    - {type: layernorm}
+    - {type: residual, layers: [{type: linear, out: 8}, {type: gelu, approximate: tanh}, {type: linear, out: 8}]}
+    - {type: rmsnorm}
+    - {type: sigmoid}
+    - {type: linear, out: 5}
+    - {type: softmax}
+data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false}
+train:
+  steps: 10
+  batch: 8
+  loss: mse
+  optimizer: {name: sgd, lr: 0.5, momentum: 0.9, nesterov: true, weight_decay: 0.01}
+""")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, nesterov=True, weight_decay=0.01)
+    train(path, model, lambda rows: F.mse_loss(model(x[rows]), y[rows]), 21, 8, optimizer)
+
+
+class GPT2(nn.Module):
+    """Names and shapes of Hugging Face's GPT-2: products are [in, out]."""
+
+    def __init__(self, layers, heads, width, context, vocab):
+        super().__init__()
+        self.sizes = layers, heads, width
+        shapes = {"wte.weight": (vocab, width), "wpe.weight": (context, width)}
+        for i in range(layers):
+            for name, shape in (("ln_1.weight", (width,)), ("ln_1.bias", (width,)), ("attn.c_attn.weight", (width, 3 * width)), ("attn.c_attn.bias", (3 * width,)),
+                                ("attn.c_proj.weight", (width, width)), ("attn.c_proj.bias", (width,)), ("ln_2.weight", (width,)), ("ln_2.bias", (width,)),
+                                ("mlp.c_fc.weight", (width, 4 * width)), ("mlp.c_fc.bias", (4 * width,)), ("mlp.c_proj.weight", (4 * width, width)), ("mlp.c_proj.bias", (width,))):
+                shapes[f"h.{i}.{name}"] = shape
+        shapes["ln_f.weight"] = shapes["ln_f.bias"] = (width,)
+        self.named = {n: nn.Parameter(0.1 * torch.randn(s) + (1.0 if ".ln_" in "." + n and n.endswith("weight") else 0)) for n, s in shapes.items()}
+
+    def named_parameters(self, *_, **__):
+        return self.named.items()
+
+    def parameters(self, *_, **__):
+        return self.named.values()
+
+    def forward(self, ids):
+        layers, heads, width = self.sizes
+        p, T = self.named, ids.shape[1]
+        norm = lambda x, n: F.layer_norm(x, (width,), p[n + ".weight"], p[n + ".bias"])
+        product = lambda x, n: x @ p[n + ".weight"] + p[n + ".bias"]
+        x = p["wte.weight"][ids] + p["wpe.weight"][:T]
+        for i in range(layers):
+            h = f"h.{i}."
+            q, k, v = (t.view(-1, T, heads, width // heads).transpose(1, 2) for t in product(norm(x, h + "ln_1"), h + "attn.c_attn").split(width, 2))
+            scores = (q @ k.transpose(-1, -2)) / math.sqrt(width // heads)
+            scores = scores.masked_fill(torch.ones(T, T).triu(1).bool(), float("-inf"))
+            x = x + product((scores.softmax(-1) @ v).transpose(1, 2).reshape(-1, T, width), h + "attn.c_proj")
+            x = x + product(F.gelu(product(norm(x, h + "ln_2"), h + "mlp.c_fc"), approximate="tanh"), h + "mlp.c_proj")
+        return norm(x, "ln_f") @ p["wte.weight"].T
+
+
+def gpt2():
+    """Two blocks, llm.c's token file, clipping, a cosine, decay of matrices only."""
+    torch.manual_seed(4)
+    width, vocab, context, T, samples = 20, 61, 12, 9, 26
+    model = GPT2(2, 4, width, context, vocab)
+    path = start("gpt2", model)
+    ids = torch.randint(0, vocab, (samples * T + 1,))
+    write(path("tokens.bin"), struct.pack("<256i", 20240520, 1, len(ids), *[0] * 253) + struct.pack(f"<{len(ids)}H", *ids.tolist()))
+    write(path("config.json"), json.dumps({"model_type": "gpt2", "n_layer": 2, "n_head": 4, "n_embd": width, "n_positions": context, "n_ctx": context, "vocab_size": vocab,
+                                           "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}, indent=1) + "\n")
+    write(path("job.yaml"), """model: {family: gpt2, from: .}
+data: {format: tokens, path: tokens.bin, shuffle: false}
+train:
+  steps: 10
+  batch: 6
+  sequence: 9
+  loss: cross_entropy
+  optimizer: {name: adamw, lr: 5e-3, betas: [0.9, 0.95], eps: 1e-8, weight_decay: 0.1, decay: matrices}
+  schedule: {name: cosine, warmup: 2, final_lr: 5e-4}
+  clip: 1.0
+""")
+    x, y = ids[:-1].view(samples, T), ids[1:].view(samples, T)
+    rate = lambda s: 5e-3 * (s + 1) / 2 if s < 2 else 5e-4 + (5e-3 - 5e-4) * (1 + math.cos(math.pi * (s - 2) / (STEPS - 2))) / 2
+    groups = [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": 0.1}, {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
+    train(path, model, lambda rows: F.cross_entropy(model(x[rows]).flatten(0, 1), y[rows].flatten()), samples, 6, optimizer, rate, clip=1.0)
+
+
+if __name__ == "__main__":
+    for case in (mlp, conv, tokens, gpt2):
+        case()

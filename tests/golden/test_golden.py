@@ -1,0 +1,80 @@
+"""Held against PyTorch: test_golden.py YOKE FOLDER. Losses of ten steps, gradients of the first, whatever the layout.
+Standard library only; the cases are made by make.py."""
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+YOKE, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+LAYOUTS = ([], ["--dp", 2], ["--dp", 3, "--microbatches", 2], ["--tp", 2], ["--tp", 4], ["--pp", 2, "--microbatches", 3], ["--dp", 2, "--tp", 2],
+           ["--pp", 3, "--microbatches", 2, "--schedule", "zb-h1"], ["--pp", 2, "--tp", 2, "--microbatches", 2, "--schedule", "gpipe"])
+
+
+def yoke(*arguments):
+    p = subprocess.run([YOKE, *map(str, arguments), "--json", "-"], capture_output=True, timeout=120)
+    if p.returncode:
+        raise AssertionError(f"{arguments}: exit {p.returncode}: {p.stderr.decode()}")
+    return json.loads(p.stdout)
+
+
+def safetensors(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    (size,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    out = {}
+    for name, t in header.items():
+        start, end = t["data_offsets"]
+        out[name] = (t["shape"], struct.unpack(f"<{(end - start) // 4}f", data[8 + size + start:8 + size + end]))
+    return out
+
+
+def norm(values):
+    return math.sqrt(math.fsum(v * v for v in values))
+
+
+class Golden(unittest.TestCase):
+    def check(self, case):
+        job = os.path.join(FOLDER, case, "job.yaml")
+        reference = os.path.join(FOLDER, case, "gradients.safetensors")
+        with open(os.path.join(FOLDER, case, "expected.json")) as f:
+            expected = json.load(f)["losses"]
+        self.assertLess(expected[-1], expected[0])
+        wanted = safetensors(reference)
+        whole = norm(x for _, values in wanted.values() for x in values)
+        with tempfile.TemporaryDirectory() as folder:
+            for layout in LAYOUTS:
+                losses = [s["loss"] for s in yoke("train", job, *layout)["steps"]]
+                self.assertEqual(len(losses), len(expected))
+                worst = max(abs(a - b) / b for a, b in zip(losses, expected))
+                self.assertLessEqual(worst, 1e-5, f"{case} {layout}: losses")
+                made = os.path.join(folder, "g.safetensors")
+                said = yoke("verify", job, *layout, "--against", reference, "--write-gradients", made)
+                self.assertTrue(said["passed"] and said["max_rel_err"] <= 1e-4, f"{case} {layout}: {said['tensors'][:3]}")
+                got = safetensors(made)
+                self.assertEqual(got.keys(), wanted.keys())
+                for name, (shape, values) in wanted.items():
+                    self.assertEqual(got[name][0], shape, name)
+                    error = norm(a - b for a, b in zip(got[name][1], values)) / max(norm(values), 1e-3 * whole)
+                    self.assertLessEqual(error, 1e-4, f"{case} {layout}: gradient of {name}")
+
+    def test_mlp(self):
+        self.check("mlp")
+
+    def test_conv(self):
+        self.check("conv")
+
+    def test_tokens(self):
+        self.check("tokens")
+
+    def test_gpt2(self):
+        self.check("gpt2")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=["test_golden.py", *sys.argv[3:]])
