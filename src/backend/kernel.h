@@ -1,12 +1,13 @@
-/* Kernels: what a backend can compute, by name, operand for operand. A backend knows no graph and no plan: it sees views
- * of memory, constants of the node, and what changes from launch to launch.
+/* Kernels: what a backend can compute, by name, operand for operand. A backend knows no graph and no plan: it
+ * sees views of memory, constants of the node, and what changes from launch to launch.
  *
- * Shapes use this legend: n samples of a micro-batch (0 is legal everywhere: nothing is read), R rows = all leading
- * dims together, T sequence, D width, K inputs and N outputs of a product, V classes, H heads, d width of a head.
- * "x" is the activation type (f32 or bf16); weights have it too. Statistics (mean, rstd, lse, ...), losses and gradients
- * of weights are f32. Views are contiguous and row-major. An absent optional operand has data NULL and ndim 0.
- * Gradients of weights are added to where launch->accumulate is set and overwritten (every element, n = 0 too) where
- * it is not. Sums run in a fixed order: the same launch gives the same bits whatever the timing. */
+ * Shapes use this legend: n samples of a micro-batch (0 is legal everywhere: nothing is read), R rows = all
+ * leading dims together, T sequence, D width, K inputs and N outputs of a product, V classes, H heads, d
+ * width of a head. "x" is the activation type (f32 or bf16); weights have it too. Statistics (mean, rstd,
+ * lse, ...), losses and gradients of weights are f32. Views are contiguous and row-major. An absent optional
+ * operand has data NULL and ndim 0. Gradients of weights are added to where launch->accumulate is set and
+ * overwritten (every element, n = 0 too) where it is not. Sums run in a fixed order: the same launch gives
+ * the same bits whatever the timing. */
 #ifndef YKI_BACKEND_KERNEL_H
 #define YKI_BACKEND_KERNEL_H
 
@@ -15,6 +16,9 @@
 #include <stdint.h>
 
 #include "yoke/model.h"
+
+/* Tables, a row each: wider than the rest of the house. */
+/* clang-format off */
 
 /* kernel, operands: inputs -> outputs */
 #define YKI_KERNEL_LIST(X)                                                                                                \
@@ -138,6 +142,8 @@ typedef struct yki_launch {
     void *workspace;           /* as many bytes as the backend asked for, 64-byte aligned */
     size_t workspace_bytes;
 } yki_launch;
+
+/* clang-format on */
 
 /* The name of a kernel, static. */
 const char *yki_kernel_name(yki_kernel kernel);

@@ -83,6 +83,7 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .gradient_copy = node->gradient_copy,
                             .counts_loss = node->counts_loss,
                             .axis = YKI_AXIS_TP,
+                            .request = -1,
                             .cut = node->cut,
                             .reduction = node->reduction,
                             .number = -1};
@@ -113,6 +114,7 @@ typedef struct flights {
     struct flight {
         int in, out; /* storages; -1 */
         int at;      /* the instruction that started it */
+        int request; /* its number in the body */
     } * list;
     int count, requests;
 } flights;
@@ -166,15 +168,17 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
         const yki_placed_node *node = &placed->nodes[storage->order[body][i]];
         if (is_nothing(node)) continue;
         wait_before(code, placed, node, &f);
-        if (flies(node) && f.count + 1 == YKI_COMM_OUTSTANDING) wait_for(code, &f, 0);
+        /* a comm holds the last few operations, counted from their starts */
+        while (flies(node) && f.count > 0 && f.requests - f.list[0].request >= YKI_COMM_OUTSTANDING - 1)
+            wait_for(code, &f, 0);
         yki_instruction *in = &code->instructions[code->count++];
         make_instruction(b, placed, node, body, storage, in);
         if (!flies(node)) continue;
         in->phase = YKI_PHASE_START;
-        in->request = f.requests++;
-        f.list[f.count++] =
-            (struct flight){node->nin > 0 ? storage_of(placed, node->in[0]) : -1,
-                            node->nout > 0 ? storage_of(placed, node->out[0]) : -1, code->count - 1};
+        in->request = f.requests;
+        f.list[f.count++] = (struct flight){node->nin > 0 ? storage_of(placed, node->in[0]) : -1,
+                                            node->nout > 0 ? storage_of(placed, node->out[0]) : -1,
+                                            code->count - 1, f.requests++};
     }
     wait_before(code, placed, NULL, &f);
     if (f.requests > b->program->nrequests) b->program->nrequests = f.requests;

@@ -230,8 +230,10 @@ static yoke_status build(yki_builder *b)
     for (int chunk = 0; chunk < program->nparts; chunk++)
         if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     find_output(b);
-    /* what does not fit anyway is refused without its scratch memory: finding that out may take memory itself */
-    if (plan->options.device_memory_bytes <= 0 || b->at <= plan->options.device_memory_bytes) measure_workspace(b);
+    /* what does not fit anyway is refused without its scratch memory: finding that out may take memory itself
+     */
+    if (plan->options.device_memory_bytes <= 0 || b->at <= plan->options.device_memory_bytes)
+        measure_workspace(b);
     program->workspace_offset = b->at;
     program->total_bytes = b->at + yki_align(program->workspace_bytes);
     program->bytes.workspace = program->total_bytes - b->own;

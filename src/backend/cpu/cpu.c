@@ -169,7 +169,8 @@ static yoke_status cpu_prepare(yki_device *device, const yki_launch *shapes, yki
 static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_launch *launch)
 {
     assert(!prepared || prepared->shapes.kernel == launch->kernel);
-    const yki_cpu_kernel *kernel = prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
+    const yki_cpu_kernel *kernel =
+        prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
     assert(prepared || kernel->prepare == NULL);
     kernel->run(launch, prepared ? prepared->state : NULL, device->threads);
 }

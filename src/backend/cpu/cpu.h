@@ -1,5 +1,6 @@
-/* Inside the CPU backend: a table of kernels, filled with the plain reference first and then overridden slot by slot by
- * what is faster on the CPU found at run time. The reference table is complete and stays the oracle. */
+/* Inside the CPU backend: a table of kernels, filled with the plain reference first and then overridden slot
+ * by slot by what is faster on the CPU found at run time. The reference table is complete and stays the
+ * oracle. */
 #ifndef YKI_BACKEND_CPU_CPU_H
 #define YKI_BACKEND_CPU_CPU_H
 
@@ -12,8 +13,9 @@ typedef struct yki_cpu_kernel {
     const char *source; /* "reference", "fused avx512", "onednn", ...: which implementation this is */
     /* Runs on the calling thread and its team of `threads`. state: what prepare made, or NULL. */
     void (*run)(const yki_launch *launch, void *state, int threads);
-    size_t (*workspace_bytes)(const yki_launch *shapes, int threads);                 /* NULL: none */
-    yoke_status (*prepare)(const yki_launch *shapes, int threads, void **state_out);  /* NULL: nothing to prepare */
+    size_t (*workspace_bytes)(const yki_launch *shapes, int threads); /* NULL: none */
+    yoke_status (*prepare)(const yki_launch *shapes, int threads,
+                           void **state_out); /* NULL: nothing to prepare */
     void (*discard)(void *state);
     /* Whether it takes these shapes and types; where not, the slot's earlier entry serves. NULL: always. */
     bool (*accepts)(const yki_launch *shapes, int threads);
@@ -44,8 +46,10 @@ const char *yki_isa_name(yki_isa isa);
 
 /* Fills of the table, in the order in which yki_cpu_best calls them. */
 void yki_cpu_register_reference(yki_cpu_table *table); /* every kernel, plain C, obvious loops, double sums */
-void yki_cpu_register_fused(yki_cpu_table *table, yki_isa isa); /* memory-bound kernels, vectorised, f32 and bf16 */
-void yki_cpu_register_products(yki_cpu_table *table, yki_isa isa); /* LINEAR*, CONV2D*, ATTENTION* on our own product */
+void yki_cpu_register_fused(yki_cpu_table *table,
+                            yki_isa isa); /* memory-bound kernels, vectorised, f32 and bf16 */
+void yki_cpu_register_products(yki_cpu_table *table,
+                               yki_isa isa);        /* LINEAR*, CONV2D*, ATTENTION* on our own product */
 void yki_cpu_register_onednn(yki_cpu_table *table); /* LINEAR*, CONV2D* by oneDNN where it is built in */
 
 #endif
