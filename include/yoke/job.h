@@ -54,7 +54,8 @@ typedef struct yoke_model_spec {
     /* gpt2, llama; 0 where absent: `from` gives them */
     int64_t depth, heads, kv_heads, width, hidden, context, vocab; /* kv_heads 0 without `from`: heads */
     double rope_theta, norm_eps, dropout;
-    int tied; /* llama: -1 absent */
+    yoke_rope_scaling rope_scaling; /* llama; of `from` alone */
+    int tied;                       /* llama: -1 absent */
 } yoke_model_spec;
 
 typedef enum yoke_data_format {

@@ -44,6 +44,26 @@ typedef struct yoke_gpt2_options {
     double norm_eps; /* 0: 1e-5 */
 } yoke_gpt2_options;
 
+/* How rotary positions are stretched past the context that a model was first trained on, after Llama 3.1:
+ * turns longer than context / low tokens get `factor` times as long, turns shorter than context / high stay,
+ * and between the two the change is gradual. factor 0: not at all. */
+typedef struct yoke_rope_scaling {
+    double factor, low, high, context;
+} yoke_rope_scaling;
+
+/* The shape of a Llama. Counts, and a probability in [0, 1) of dropping attention's weights. */
+typedef struct yoke_llama_options {
+    int64_t layers, heads, width, context, vocab;
+    int64_t kv_heads; /* heads of keys and values, a divisor of heads; 0: heads */
+    int64_t hidden;   /* between the products of a block's second half */
+    int64_t sequence; /* tokens per sample, at most context */
+    double dropout;
+    double norm_eps;   /* 0: 1e-6 */
+    double rope_theta; /* 0: 10000 */
+    yoke_rope_scaling rope_scaling;
+    bool tied; /* the head's weight is the embedding's */
+} yoke_llama_options;
+
 /* Creates an empty model. Owns: the caller, who destroys it with yoke_model_destroy. */
 YOKE_API yoke_status yoke_model_create(yoke_model **model_out);
 YOKE_API void yoke_model_destroy(yoke_model *model);
@@ -90,6 +110,10 @@ YOKE_API yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device);
 
 /* A whole GPT-2 from tokens to logits [T, vocab], with Hugging Face's tensor names and a tied head. */
 YOKE_API yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options);
+
+/* A whole Llama from tokens to logits [T, vocab], with Hugging Face's tensor names and its order of rows in q
+ * and k (positions turn element i of a head with element i + d/2). */
+YOKE_API yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options);
 
 /* Ends the model: `output` is what predictions return and what `loss` compares with the targets.
  * Cross-entropy: output [..., classes], targets int32 [...]; mean squared error: targets of the output's

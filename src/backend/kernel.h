@@ -54,6 +54,11 @@
     X(COPY_SLICE, "copy.slice")           /* x[n*outer, global, inner] -> y[n*outer, local, inner] at attr.offset of dim `global` */ \
     X(ATTENTION, "attention")             /* qkv[n,T,3,H,d] -> y[n,T,H,d] lse[n,H,T] f32: causal where attr.causal, scale 1/sqrt(d) */ \
     X(ATTENTION_GRAD, "attention.grad")   /* dy qkv y lse -> dqkv[n,T,3,H,d] */                                           \
+    X(ROPE, "rope")                       /* x[n,T,H,d], d even -> y: each head turned by its position (backend/rope.h), back where attr.inverse; may be in place */ \
+    X(GATE, "gate")                       /* a b -> y = silu(a) b; may be in place of a */                                \
+    X(GATE_GRAD, "gate.grad")             /* dy a b -> da db; da may be in place of dy */                                 \
+    X(GQA, "gqa")                         /* q[n,T,H,d] k[n,T,G,d] v[n,T,G,d] -> y[n,T,H,d] lse[n,H,T] f32: as ATTENTION; query head h reads head (offset + h) / group - first_group of k and v */ \
+    X(GQA_GRAD, "gqa.grad")               /* dy q k v y lse -> dq dk dv; a head of k that no query head here reads gets zeros */ \
     X(XENT_MAX, "xent.max")               /* logits[R,V] -> max[R] f32 */                                                 \
     X(XENT_SUM, "xent.sum")               /* logits[R,V] targets[R] i32 max[R] -> stats[R,2] f32: sum of exp(l - max), and l - max at the target (0 if not here) */ \
     X(XENT_LOSS, "xent.loss")             /* max[R] stats[R,2] -> lse[R] f32; *launch->loss += sum over rows of lse - l[target] */ \
@@ -94,15 +99,20 @@ static inline int64_t yki_view_elems(const yki_view *view)
 typedef struct yki_attr {
     yoke_activation activation;       /* ACTIVATE* */
     double eps;                       /* norms */
-    double p;                         /* DROPOUT, ATTENTION*: probability of dropping */
+    double p;                         /* DROPOUT, ATTENTION*, GQA*: probability of dropping */
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */
     int64_t kernel, stride, padding;  /* CONV2D*, pools */
-    bool causal;                      /* ATTENTION* */
-    int64_t offset;                   /* first global row (EMBED*, POSITION*), class (XENT_*), head (ATTENTION*) or element of `global` here */
-    int64_t global;                   /* heads (ATTENTION*) over all shards; DROPOUT, COPY_SLICE: see below */
+    bool causal;                      /* ATTENTION*, GQA* */
+    bool inverse;                     /* ROPE: turns back */
+    double theta;                     /* ROPE: the base of its frequencies */
+    yoke_rope_scaling scaling;        /* ROPE */
+    int64_t width;                    /* ROPE, GQA*: of a head */
+    int64_t group, first_group;       /* GQA*: query heads to a head of k and v; the first global head of k and v here */
+    int64_t offset;                   /* first global row (EMBED*, POSITION*, ROPE), class (XENT_*), head (ATTENTION*, GQA*) or element of `global` here */
+    int64_t global;                   /* heads (ATTENTION*, GQA*) over all shards; DROPOUT, COPY_SLICE: see below */
     int64_t outer, local, inner;      /* DROPOUT: element (s, o, l, i) of [n, outer, local, inner] is global element
                                          ((s + launch->sample_offset) * outer + o) * global * inner + (offset + l) * inner + i.
-                                         ATTENTION* drops the weight of u for t in head h of sample s, which is global element
+                                         ATTENTION* and GQA* drop the weight of u for t in head h of sample s, which is global element
                                          (((s + launch->sample_offset) * global + offset + h) * T + t) * T + u */
 } yki_attr;
 
@@ -116,7 +126,7 @@ typedef struct yki_update {
 } yki_update;
 
 /* One launch: views in the order of the list above, inputs then outputs. */
-#define YKI_MAX_VIEWS 8
+#define YKI_MAX_VIEWS 9
 typedef struct yki_launch {
     yki_kernel kernel;
     const yki_attr *attr;

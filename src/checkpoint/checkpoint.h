@@ -72,7 +72,7 @@ char *yki_config_print(const yoke_model_spec *model, const char *job_text);
  * eps, ...): fields that the job file gave (not 0; tied: not -1) must agree, and stand where config.json says
  * nothing. Older and newer spellings are read. dropout is the job's alone: 0 there means none. YOKE_INVALID
  * names file and key, both values where two disagree, and what yoke does not compute (another activation,
- * scaled rope, ...). On failure `model` is as it was. */
+ * rope scaled in another way than Llama 3.1's, ...). On failure `model` is as it was. */
 yoke_status yki_config_read(const char *folder, yoke_model_spec *model);
 /* model_type of FOLDER/config.json, cut to the buffer: "gpt2", "llama", "yoke-layers", or another tool's. */
 yoke_status yki_config_type(const char *folder, char type_out[64]);

@@ -199,8 +199,41 @@ static yoke_status read_gpt2(const char *path, json_t *config, yoke_model_spec *
     return YOKE_OK;
 }
 
-/* Older files: rope_theta and rope_scaling; newer: both in rope_parameters. Only the plain rotation is
- * computed. */
+/* Llama 3.1's stretched positions; every number must be there. */
+static yoke_status read_llama3_rope(const char *path, const char *home_key, json_t *home,
+                                    yoke_rope_scaling *scaling)
+{
+    static const char *const keys[] = {"factor", "low_freq_factor", "high_freq_factor",
+                                       "original_max_position_embeddings"};
+    yoke_rope_scaling read = {0};
+    double *const fields[] = {&read.factor, &read.low, &read.high, &read.context};
+    char key[80], shown[YKI_QUOTE_BYTES];
+    for (int i = 0; i < 4; i++) {
+        snprintf(key, sizeof key, "%s.%s", home_key, keys[i]);
+        json_t *value = json_object_get(home, keys[i]);
+        if (!value || json_is_null(value))
+            return yki_fail_at(YOKE_INVALID, path, 0, key, "is missing; rope of type 'llama3' needs it");
+        YKI_TRY(merge_real(path, key, value, 0, 1e12, "", fields[i]));
+    }
+    if (read.factor < 1 || read.context < 1)
+        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
+                           "has a factor of %g for a context of %g; each must be at least 1", read.factor,
+                           read.context);
+    if (read.high <= read.low)
+        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
+                           "has a high_freq_factor of %s, which must be above low_freq_factor, %g",
+                           print_value(shown, json_object_get(home, keys[2])), read.low);
+    bool given = scaling->factor != 0;
+    if (given && (scaling->factor != read.factor || scaling->low != read.low || scaling->high != read.high ||
+                  scaling->context != read.context))
+        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
+                           "differs from rope_scaling, which means the same");
+    *scaling = read;
+    return YOKE_OK;
+}
+
+/* Older files: rope_theta and rope_scaling; newer: both in rope_parameters. Computed are the plain rotation
+ * and Llama 3.1's. */
 static yoke_status read_rope(const char *path, json_t *config, yoke_model_spec *model)
 {
     static const char *const homes[] = {"rope_scaling", "rope_parameters"};
@@ -210,11 +243,13 @@ static yoke_status read_rope(const char *path, json_t *config, yoke_model_spec *
         if (!home || json_is_null(home)) continue;
         json_t *type = json_object_get(home, "rope_type");
         if (!type) type = json_object_get(home, "type");
-        if (!json_is_object(home) || (type && !is_value(type, "default")) ||
+        bool llama3 = type && is_value(type, "llama3");
+        if (!json_is_object(home) || (type && !llama3 && !is_value(type, "default")) ||
             (!type && json_object_get(home, "factor")))
             return yki_fail_at(YOKE_INVALID, path, 0, homes[i],
-                               "is %s, which yoke does not compute; it computes 'default'",
+                               "is %s, which yoke does not compute; it computes 'default' and 'llama3'",
                                print_value(shown, type ? type : home));
+        if (llama3) YKI_TRY(read_llama3_rope(path, homes[i], home, &model->rope_scaling));
         YKI_TRY(merge_real(path, "rope_parameters.rope_theta", json_object_get(home, "rope_theta"), 0, 1e12,
                            "model.rope_theta", &model->rope_theta));
     }
@@ -343,29 +378,49 @@ static void print_gpt2(yki_text *text, const yoke_model_spec *model)
         (long long)model->context, dropout, (long long)model->vocab);
 }
 
+static void print_rope_scaling(yki_text *text, const yoke_rope_scaling *scaling)
+{
+    char factor[32], low[32], high[32];
+    if (scaling->factor == 0) {
+        yki_text_append(text, "  \"rope_scaling\": null,\n");
+        return;
+    }
+    yki_text_append(text,
+                    "  \"rope_scaling\": {\n    \"factor\": %s,\n    \"high_freq_factor\": %s,\n"
+                    "    \"low_freq_factor\": %s,\n    \"original_max_position_embeddings\": %lld,\n"
+                    "    \"rope_type\": \"llama3\"\n  },\n",
+                    yki_json_real(factor, scaling->factor), yki_json_real(high, scaling->high),
+                    yki_json_real(low, scaling->low), (long long)scaling->context);
+}
+
 static void print_llama(yki_text *text, const yoke_model_spec *model)
 {
-    char eps[32], theta[32];
+    char eps[32], theta[32], dropout[32];
+    yki_json_real(dropout, model->dropout);
     yki_json_real(eps, model->norm_eps != 0 ? model->norm_eps : 1e-6);
     yki_json_real(theta, model->rope_theta != 0 ? model->rope_theta : 10000);
     yki_text_append(
         text,
         "{\n  \"architectures\": [\n    \"LlamaForCausalLM\"\n  ],\n  \"attention_bias\": false,\n"
-        "  \"attention_dropout\": 0.0,\n  \"bos_token_id\": null,\n  \"eos_token_id\": null,\n"
+        "  \"attention_dropout\": %s,\n  \"bos_token_id\": null,\n  \"eos_token_id\": null,\n"
         "  \"head_dim\": %lld,\n  \"hidden_act\": \"silu\",\n  \"hidden_size\": %lld,\n"
         "  \"initializer_range\": 0.02,\n  \"intermediate_size\": %lld,\n"
         "  \"max_position_embeddings\": %lld,\n  \"mlp_bias\": false,\n  \"model_type\": \"llama\",\n",
-        (long long)(model->heads > 0 ? model->width / model->heads : 0), (long long)model->width,
+        dropout, (long long)(model->heads > 0 ? model->width / model->heads : 0), (long long)model->width,
         (long long)model->hidden, (long long)model->context);
     yki_text_append(
         text,
         "  \"num_attention_heads\": %lld,\n  \"num_hidden_layers\": %lld,\n  \"num_key_value_heads\": %lld,\n"
-        "  \"rms_norm_eps\": %s,\n  \"rope_scaling\": null,\n  \"rope_theta\": %s,\n"
+        "  \"rms_norm_eps\": %s,\n",
+        (long long)model->heads, (long long)model->depth,
+        (long long)(model->kv_heads ? model->kv_heads : model->heads), eps);
+    print_rope_scaling(text, &model->rope_scaling);
+    yki_text_append(
+        text,
+        "  \"rope_theta\": %s,\n"
         "  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"float32\",\n  \"use_cache\": true,\n"
         "  \"vocab_size\": %lld\n}\n",
-        (long long)model->heads, (long long)model->depth,
-        (long long)(model->kv_heads ? model->kv_heads : model->heads), eps, theta,
-        model->tied > 0 ? "true" : "false", (long long)model->vocab);
+        theta, model->tied > 0 ? "true" : "false", (long long)model->vocab);
 }
 
 /* The job's text with whatever is not UTF-8 (paths can be) replaced: JSON can hold nothing else. */

@@ -29,9 +29,24 @@ static void replicate(yki_cut_query *query)
     for (int i = 0; i < query->node->nout; i++) query->out[i] = YKI_SPEC_REPLICATED;
 }
 
+/* Units that do not divide into equal shares: several ranks make each, or every rank all of them. */
+static yoke_status cut_fewer(yki_cut_query *query)
+{
+    const yki_node *node = query->node;
+    int64_t units = input(query, 1)->dims[0] / node->unit;
+    replicate(query);
+    query->out[0] = YKI_SPEC_DIVIDED;
+    if (query->ranks % units) return YOKE_OK;
+    query->out[0] = yki_spec_sharded(input(query, 0)->ndim - 1, 1, node->unit);
+    query->in[1] = query->in[2] = yki_spec_sharded(0, 1, node->unit);
+    query->out[0].copies = query->in[1].copies = query->in[2].copies = (int)(query->ranks / units);
+    return YOKE_OK;
+}
+
 yoke_status yki_cut_linear(yki_cut_query *query)
 {
     const yki_node *node = query->node;
+    if (node->even && input(query, 1)->dims[0] / node->unit % query->ranks) return cut_fewer(query);
     int last = input(query, 0)->ndim - 1;
     bool row = sharded_last(query, 0) && query->in[0].sections == 1 &&
                (query->free[1] || (query->in[1].state == YKI_SHARDED && query->in[1].dim == 1 &&
@@ -109,19 +124,60 @@ yoke_status yki_cut_add(yki_cut_query *query)
     return YOKE_OK;
 }
 
-yoke_status yki_cut_attention(yki_cut_query *query)
+static yoke_status check_heads(const yki_cut_query *query)
 {
-    int64_t heads = query->node->attr.global, width = input(query, 0)->dims[1] / 3 / heads;
+    int64_t heads = query->node->attr.global;
     if (heads % query->ranks)
         return yki_fail(YOKE_INVALID,
                         "layer '%s' has %lld attention heads, which tensor parallelism over %d devices "
                         "cannot divide; choose a tp that divides the heads",
                         layer_name(query), (long long)heads, query->ranks);
+    return YOKE_OK;
+}
+
+yoke_status yki_cut_attention(yki_cut_query *query)
+{
+    int64_t width = input(query, 0)->dims[1] / 3 / query->node->attr.global;
+    YKI_TRY(check_heads(query));
     if (!sharded_last(query, 0) || query->in[0].sections != 3 || query->in[0].unit != width) {
         replicate(query);
         return YOKE_OK;
     }
     query->out[0] = yki_spec_sharded(1, 1, width);
+    query->out[1] = yki_spec_sharded(0, 1, 1);
+    return YOKE_OK;
+}
+
+/* Whether input i is cut between heads, and not inside one. */
+static bool whole_heads(const yki_cut_query *query, int i)
+{
+    return sharded_last(query, i) && query->in[i].sections == 1 &&
+           query->in[i].unit % query->node->attr.width == 0;
+}
+
+/* Heads are turned one by one, whoever has them. */
+yoke_status yki_cut_rope(yki_cut_query *query)
+{
+    if (!whole_heads(query, 0) && !query->in[0].divided) query->in[0] = YKI_SPEC_REPLICATED;
+    query->out[0] = query->in[0];
+    return YOKE_OK;
+}
+
+/* Query heads are divided; k and v are where their heads divide too, or are where they are read, and else
+ * read whole. */
+yoke_status yki_cut_gqa(yki_cut_query *query)
+{
+    int64_t width = query->node->attr.width;
+    YKI_TRY(check_heads(query));
+    if (!whole_heads(query, 0)) {
+        replicate(query);
+        return YOKE_OK;
+    }
+    int64_t shares = query->ranks / yki_spec_copies(query->in[1]);
+    bool cut = whole_heads(query, 1) && yki_spec_equal(query->in[1], query->in[2]) &&
+               input(query, 1)->dims[1] / width % shares == 0;
+    query->in[0] = query->out[0] = yki_spec_sharded(1, 1, width);
+    if (!cut) query->in[1] = query->in[2] = YKI_SPEC_REPLICATED;
     query->out[1] = yki_spec_sharded(0, 1, 1);
     return YOKE_OK;
 }

@@ -95,6 +95,27 @@ void yki_gradient_attention(yki_grad_context *c)
     c->give(c, 0, emit(c, YKI_KERNEL_ATTENTION_GRAD, 4, in, c->in(c, 0)));
 }
 
+void yki_gradient_rope(yki_grad_context *c)
+{
+    yki_attr back = *c->attr;
+    back.inverse = !back.inverse;
+    c->give(c, 0, c->emit(c, YKI_KERNEL_ROPE, &back, 1, (int[]){c->dout(c, 0)}, c->in(c, 0)));
+}
+
+void yki_gradient_gate(yki_grad_context *c)
+{
+    int in[3] = {c->dout(c, 0), c->in(c, 0), c->in(c, 1)}, out[2];
+    c->emit_several(c, YKI_KERNEL_GATE_GRAD, c->attr, 3, in, 2, in + 1, out);
+    for (int i = 0; i < 2; i++) c->give(c, i, out[i]);
+}
+
+void yki_gradient_gqa(yki_grad_context *c)
+{
+    int in[6] = {c->dout(c, 0), c->in(c, 0), c->in(c, 1), c->in(c, 2), c->out(c, 0), c->out(c, 1)}, out[3];
+    c->emit_several(c, YKI_KERNEL_GQA_GRAD, c->attr, 6, in, 3, in + 1, out);
+    for (int i = 0; i < 3; i++) c->give(c, i, out[i]);
+}
+
 void yki_gradient_xent_loss(yki_grad_context *c)
 {
     int in[3] = {c->in(c, 2), c->in(c, 3), c->out(c, 0)};

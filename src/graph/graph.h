@@ -20,7 +20,7 @@ enum {
     YKI_OP_COUNT = YKI_OP_MOVE + YKI_MOVE_COUNT,
 };
 
-enum { YKI_MAX_INPUTS = 5, YKI_MAX_OUTPUTS = 3 };
+enum { YKI_MAX_INPUTS = 6, YKI_MAX_OUTPUTS = 3 };
 
 /* Of one tensor, and of one sample's part of a tensor. */
 #define YKI_MOST_ELEMS (INT64_C(1) << 40)
@@ -66,6 +66,8 @@ typedef struct yki_node {
     /* LINEAR: how its outputs may be cut: `sections` blocks of units of `unit` elements (q, k, v of whole
      * heads). EMBED: sections 0 where the table is cut by rows. */
     int64_t sections, unit;
+    bool even; /* LINEAR: cut into equal shares alone (heads of k and v). Where the units divide the ranks
+                  instead, several ranks make the same share; else every rank makes them all */
 } yki_node;
 
 /* A layer: what a person wrote down, and where a pipeline may cut before. */

@@ -28,6 +28,15 @@ static double attention_flops(const yki_launch *launch)
     return (gradient ? 5.0 : 2.0) * 2.0 * n * T * T * width * (launch->attr->causal ? 0.5 : 1.0);
 }
 
+/* the same for each query head, in whatever form the views are */
+static double gqa_flops(const yki_launch *launch)
+{
+    bool gradient = launch->kernel == YKI_KERNEL_GQA_GRAD;
+    const yki_view *q = &launch->views[gradient ? 1 : 0];
+    return (gradient ? 5.0 : 2.0) * 2.0 * (double)q->dims[1] * (double)yki_view_elems(q) *
+           (launch->attr->causal ? 0.5 : 1.0);
+}
+
 #define ROWS  .view = YKI_VIEW_ROWS
 #define WHOLE .view = YKI_VIEW_WHOLE
 #define FLAT  .view = YKI_VIEW_FLAT
@@ -73,6 +82,11 @@ static const yki_op_info ops[YKI_OP_COUNT] = {
     [YKI_KERNEL_ATTENTION] = {"attention", yki_infer_attention, yki_cut_attention, yki_gradient_attention,
                               attention_flops, WHOLE},
     [YKI_KERNEL_ATTENTION_GRAD] = {"attention.grad", .flops = attention_flops, WHOLE},
+    [YKI_KERNEL_ROPE] = {"rope", yki_infer_same, yki_cut_rope, yki_gradient_rope, WHOLE, .in_place = true},
+    [YKI_KERNEL_GATE] = {"gate", yki_infer_same, yki_cut_add, yki_gradient_gate, FLAT, .in_place = true},
+    [YKI_KERNEL_GATE_GRAD] = {"gate.grad", FLAT, .in_place = true},
+    [YKI_KERNEL_GQA] = {"grouped_attention", yki_infer_gqa, yki_cut_gqa, yki_gradient_gqa, gqa_flops, WHOLE},
+    [YKI_KERNEL_GQA_GRAD] = {"grouped_attention.grad", .flops = gqa_flops, WHOLE},
     [YKI_KERNEL_XENT_MAX] = {"cross_entropy.max", yki_infer_row_statistic, yki_cut_xent_max, ROWS},
     [YKI_KERNEL_XENT_SUM] = {"cross_entropy.sum", yki_infer_xent_sum, yki_cut_xent_sum, ROWS},
     [YKI_KERNEL_XENT_LOSS] = {"cross_entropy", yki_infer_xent_loss, yki_cut_xent_loss, yki_gradient_xent_loss,

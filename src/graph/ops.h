@@ -5,20 +5,30 @@
 #include "graph/graph.h"
 
 /* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in
- * units. */
+ * units; where there are fewer units than ranks to cut evenly, `copies` ranks in a row share each share, for
+ * divided work like that on a replicated value. A replicated value that is `divided` is what work reads of
+ * which each rank does a share: its gradient is partial, where that of any other replicated value is
+ * replicated. */
 typedef struct yki_spec {
     yki_state state;
-    int dim;
+    bool divided;
+    int dim, copies; /* copies 0: as 1 */
     int64_t sections, unit;
     yki_reduction reduction; /* partial: what is still to be taken */
 } yki_spec;
 
 #define YKI_SPEC_REPLICATED ((yki_spec){.state = YKI_REPLICATED})
+#define YKI_SPEC_DIVIDED    ((yki_spec){.state = YKI_REPLICATED, .divided = true})
 #define YKI_SPEC_PARTIAL    ((yki_spec){.state = YKI_PARTIAL, .reduction = YKI_SUM})
 
 static inline yki_spec yki_spec_sharded(int dim, int64_t sections, int64_t unit)
 {
     return (yki_spec){.state = YKI_SHARDED, .dim = dim, .sections = sections, .unit = unit};
+}
+
+static inline int yki_spec_copies(yki_spec spec)
+{
+    return spec.state == YKI_SHARDED && spec.copies > 1 ? spec.copies : 1;
 }
 
 bool yki_spec_equal(yki_spec a, yki_spec b);
@@ -39,7 +49,9 @@ int64_t yki_spec_share(yki_spec spec, int64_t size, int k, int i);
 int64_t yki_spec_start(yki_spec spec, int64_t size, int k, int i);
 
 /* A question to an operator's rule: given the states of its inputs along an axis of `ranks`, which states
- * does it want (rewritten in place), and which do its outputs have? Parameters not placed yet are `free`. */
+ * does it want (rewritten in place), and which do its outputs have? Parameters not placed yet are `free`.
+ * Where an output is sharded, partial or divided, the node is divided work: who asked makes activations that
+ * it wants replicated divided ones. */
 typedef struct yki_cut_query {
     const yoke_model *model;
     const yki_node *node;
@@ -60,6 +72,9 @@ struct yki_grad_context {
     const yki_attr *attr;
     /* Emits a node: op over inputs; the new value has the shape and role of value `like`. */
     int (*emit)(yki_grad_context *context, int op, const yki_attr *attr, int nin, const int *in, int like);
+    /* The same with an output for each of `like`; -1 in out[0] where memory is out. */
+    void (*emit_several)(yki_grad_context *context, int op, const yki_attr *attr, int nin, const int *in,
+                         int nout, const int *like, int *out);
     /* Emits a node whose outputs are gradients of the parameters at inputs a and b (-1: none) of the node. */
     void (*emit_parameter)(yki_grad_context *context, int op, int nin, const int *in, int a, int b);
     /* Says that `value` is (part of) the gradient of input i. */

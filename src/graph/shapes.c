@@ -118,6 +118,15 @@ void yki_infer_attention(yoke_model *model, yki_node *node)
     give(model, node, YKI_ROLE_STATISTIC, 2, statistic);
 }
 
+/* q [T, H d], k and v [T, G d] -> y [T, H d], lse [H, T] */
+void yki_infer_gqa(yoke_model *model, yki_node *node)
+{
+    yki_value q = *input(model, node, 0);
+    int64_t statistic[2] = {node->attr.global, q.dims[0]};
+    give(model, node, YKI_ROLE_ACTIVATION, 2, q.dims);
+    give(model, node, YKI_ROLE_STATISTIC, 2, statistic);
+}
+
 void yki_infer_row_statistic(yoke_model *model, yki_node *node)
 {
     yki_value x = *input(model, node, 0);

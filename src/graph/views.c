@@ -5,20 +5,23 @@
 
 bool yki_spec_equal(yki_spec a, yki_spec b)
 {
-    if (a.state != b.state) return false;
-    return a.state != YKI_SHARDED || (a.dim == b.dim && a.sections == b.sections && a.unit == b.unit);
+    if (a.state != b.state || a.divided != b.divided) return false;
+    return a.state != YKI_SHARDED || (a.dim == b.dim && a.sections == b.sections && a.unit == b.unit &&
+                                      yki_spec_copies(a) == yki_spec_copies(b));
 }
 
 int64_t yki_spec_share(yki_spec spec, int64_t size, int k, int i)
 {
     if (spec.state != YKI_SHARDED) return size;
-    return yki_share(size / spec.sections / spec.unit, k, i) * spec.unit * spec.sections;
+    int copies = yki_spec_copies(spec);
+    return yki_share(size / spec.sections / spec.unit, k / copies, i / copies) * spec.unit * spec.sections;
 }
 
 int64_t yki_spec_start(yki_spec spec, int64_t size, int k, int i)
 {
     if (spec.state != YKI_SHARDED) return 0;
-    return yki_share_start(size / spec.sections / spec.unit, k, i) * spec.unit;
+    int copies = yki_spec_copies(spec);
+    return yki_share_start(size / spec.sections / spec.unit, k / copies, i / copies) * spec.unit;
 }
 
 yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim,

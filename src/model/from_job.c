@@ -1,4 +1,5 @@
-/* The model of a job file: family `layers` layer by layer, with moves where `device:` changes, or gpt2. */
+/* The model of a job file: family `layers` layer by layer, with moves where `device:` changes, or a
+ * transformer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -117,7 +118,20 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
                                      .norm_eps = spec->norm_eps};
         output = yoke_gpt2(model, &options);
     } else {
-        yki_graph_fail(model, "family llama is not built by this version; gpt2 and layers are");
+        yoke_llama_options options = {.layers = spec->depth,
+                                      .heads = spec->heads,
+                                      .kv_heads = spec->kv_heads,
+                                      .width = spec->width,
+                                      .hidden = spec->hidden,
+                                      .context = spec->context,
+                                      .vocab = spec->vocab,
+                                      .sequence = job->train.sequence,
+                                      .dropout = spec->dropout,
+                                      .norm_eps = spec->norm_eps,
+                                      .rope_theta = spec->rope_theta,
+                                      .rope_scaling = spec->rope_scaling,
+                                      .tied = spec->tied > 0};
+        output = yoke_llama(model, &options);
     }
     yoke_status status = yoke_model_status(model);
     if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);

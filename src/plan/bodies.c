@@ -29,7 +29,8 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki
     return operand;
 }
 
-/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d]; a slice is [n*outer, size, inner] */
+/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d], grouped attention and rope heads as [n,T,H,d]; a
+ * slice is [n*outer, size, inner] */
 static void reshape_operands(const yki_placed *placed, const yki_placed_node *node, yki_instruction *in)
 {
     if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_ATTENTION_GRAD) {
@@ -47,6 +48,15 @@ static void reshape_operands(const yki_placed *placed, const yki_placed_node *no
             int64_t dims[4] = {v->dims[0], qkv ? 3 : heads, qkv ? heads : d, d};
             memcpy(o->dims, dims, sizeof dims);
         }
+    }
+    bool heads = node->op == YKI_KERNEL_ROPE || node->op == YKI_KERNEL_GQA || node->op == YKI_KERNEL_GQA_GRAD;
+    for (int i = 0; i < in->noperands && heads; i++) {
+        int value = i < node->nin ? node->in[i] : node->out[i - node->nin];
+        yki_operand *o = &in->operands[i];
+        if (placed->values[value].role == YKI_ROLE_STATISTIC) continue;
+        o->ndim = 3;
+        o->dims[2] = node->attr.width;
+        o->dims[1] = placed->values[value].dims[1] / node->attr.width;
     }
     if (node->op == YKI_KERNEL_COPY_SLICE)
         for (int i = 0; i < 2; i++) {

@@ -47,19 +47,28 @@ static int new_value(part_grad *g, int like)
     return yki_placed_value_add(g->plan, g->placed, &value);
 }
 
-static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int like)
+static void emit_several(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int nout,
+                         const int *like, int *out)
 {
     part_grad *g = self(c);
-    int value = new_value(g, like);
-    yki_placed_node *node =
-        value >= 0 ? yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer) : NULL;
-    if (!node) return -1;
+    for (int i = 0; i < nout; i++) out[i] = -1;
+    yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer);
+    if (!node) return;
     node->attr = *attr;
     node->nin = nin;
     memcpy(node->in, in, sizeof(int) * (size_t)nin);
-    node->nout = 1;
-    node->out[0] = value;
-    g->placed->values[value].producer = g->placed->nnodes - 1;
+    for (int i = 0; i < nout; i++) {
+        int value = new_value(g, like[i]);
+        if (value < 0) return;
+        g->placed->values[value].producer = g->placed->nnodes - 1;
+        node->out[node->nout++] = out[i] = value;
+    }
+}
+
+static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int like)
+{
+    int value;
+    emit_several(c, op, attr, nin, in, 1, &like, &value);
     return value;
 }
 
@@ -245,6 +254,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .dout = node_dout,
                                            .wanted = wanted,
                                            .emit = emit,
+                                           .emit_several = emit_several,
                                            .emit_parameter = emit_parameter,
                                            .give = give};
             int nforward = placed->nnodes;

@@ -47,8 +47,10 @@ static bool place_parameters(yki_builder *b)
             local->elems *= local->dims[d];
         }
         local->decays = !plan->options.decay_matrices || value->ndim >= 2;
-        local->counts = program->stage == place->first_stage &&
-                        (place->spec.state == YKI_SHARDED || program->tp_rank == 0);
+        local->counts =
+            program->stage == place->first_stage &&
+            (place->spec.state == YKI_SHARDED ? program->tp_rank % yki_spec_copies(place->spec) == 0
+                                              : program->tp_rank == 0);
     }
     for (int kind = 0; kind < 5; kind++)
         for (int i = 0; i < program->nparameters; i++) {

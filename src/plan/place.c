@@ -2,7 +2,9 @@
  * a value has another, a movement is inserted, once for all who want it. Values that another part needs
  * become edges between parts. Along dp samples are sharded and parameters replicated: the broadcast of each
  * parameter moves nothing forward, and its adjoint, an all-reduce, commutes with the sum over micro-batches
- * and is done once, when the step ends (run/step.c). */
+ * and is done once, when the step ends (run/step.c). So it is along tp for a parameter that every rank has
+ * whole and work uses that is divided. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -45,8 +47,7 @@ yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op,
 typedef struct form {
     int logical, value;
     yki_spec spec;
-    bool primary;   /* what operators are asked about */
-    bool broadcast; /* for partial gradients: behind a `broadcast` */
+    bool primary; /* what operators are asked about */
     struct form *next;
 } form;
 
@@ -72,7 +73,7 @@ static form *add_form(placer *p, int part, int logical, int value, yki_spec spec
 {
     form *f = yki_arena_alloc(&p->plan->arena, sizeof *f);
     if (!f) return NULL;
-    *f = (form){logical, value, spec, primary, false, p->forms[part]};
+    *f = (form){logical, value, spec, primary, p->forms[part]};
     p->forms[part] = f;
     return f;
 }
@@ -130,6 +131,8 @@ static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec
 static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
 {
     if (yki_spec_equal(f->spec, spec)) return f;
+    /* other uses would each need a part of their gradient */
+    assert(!f->spec.divided && yki_spec_copies(f->spec) == 1 && yki_spec_copies(spec) == 1);
     if (f->spec.state == YKI_PARTIAL) { /* everybody from here on sees the sum */
         form *whole = move(p, part, f, YKI_MOVE_ALL_REDUCE, YKI_SPEC_REPLICATED, layer);
         if (!whole) return NULL;
@@ -138,23 +141,14 @@ static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
         return convert(p, part, whole, spec, layer);
     }
     for (form *other = p->forms[part]; other; other = other->next)
-        if (other->logical == f->logical && !other->broadcast && yki_spec_equal(other->spec, spec))
-            return other;
+        if (other->logical == f->logical && yki_spec_equal(other->spec, spec)) return other;
+    if (spec.divided && f->spec.state == YKI_SHARDED) f = convert(p, part, f, YKI_SPEC_REPLICATED, layer);
+    if (!f) return NULL;
     if (f->spec.state == YKI_SHARDED) {
         form *whole = move(p, part, f, YKI_MOVE_ALL_GATHER, YKI_SPEC_REPLICATED, layer);
         return whole ? convert(p, part, whole, spec, layer) : NULL;
     }
-    return move(p, part, f, YKI_MOVE_SHARD, spec, layer);
-}
-
-/* f behind a `broadcast`: for operators that each rank does a share of, so that its gradient is partial. */
-static form *broadcast(placer *p, int part, form *f, int layer)
-{
-    for (form *other = p->forms[part]; other; other = other->next)
-        if (other->logical == f->logical && other->broadcast) return other;
-    form *made = move(p, part, f, YKI_MOVE_BROADCAST, YKI_SPEC_REPLICATED, layer);
-    if (made) made->broadcast = true;
-    return made;
+    return move(p, part, f, spec.divided ? YKI_MOVE_BROADCAST : YKI_MOVE_SHARD, spec, layer);
 }
 
 /* A source (samples, targets) is loaded by every part that uses it. */
@@ -234,6 +228,36 @@ static void hold_parameter(yki_plan *plan, int parameter, int stage)
     if (place->nheld++ == 0 || stage < place->first_stage) place->first_stage = stage;
 }
 
+/* A parameter's state, from the first operator that uses it; and whether its gradient is partial, in which
+ * all must agree. */
+static yoke_status place_parameter(placer *p, const yki_node *node, int parameter, yki_spec spec,
+                                   bool divided)
+{
+    yki_param_place *place = &p->plan->param_places[parameter];
+    int parts = !divided ? 1 : spec.state == YKI_REPLICATED ? p->tp : yki_spec_copies(spec);
+    if (place->placed && place->gradient_parts != parts)
+        return yki_fail(YOKE_INVALID,
+                        "layer '%s' shares '%s', of which it needs the gradient in another way than the "
+                        "layer before it: tensor parallelism cannot add the two up",
+                        p->model->layers[node->layer].name, p->model->parameters[parameter].name);
+    if (!place->placed) {
+        place->spec = spec;
+        place->gradient_parts = parts;
+        place->placed = true;
+    }
+    return YOKE_OK;
+}
+
+/* What an operator's gradient makes of the parameters that it reads whole: each rank its part of a sum, if
+ * the gradient that comes back is of a share or is a part itself. (What a partial output's gradient is, every
+ * rank knows.) */
+static bool parts_gradients(const yki_cut_query *query)
+{
+    for (int i = 0; i < query->node->nout; i++)
+        if (query->out[i].state == YKI_SHARDED || query->out[i].divided) return true;
+    return false;
+}
+
 /* Asks the operator, and puts every input into the state it wants. */
 static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_cut_query *query,
                                 int in[YKI_MAX_INPUTS])
@@ -259,20 +283,22 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
         YKI_TRY(info->cut(query));
     else
         for (int i = 0; i < node->nin; i++) query->in[i] = YKI_SPEC_REPLICATED;
-    bool divided = false;
-    for (int i = 0; i < node->nout; i++) divided |= query->out[i].state != YKI_REPLICATED;
+    bool divided = parts_gradients(query);
+    for (int i = 0; i < node->nout; i++) divided |= query->out[i].state == YKI_PARTIAL;
     for (int i = 0; i < node->nin; i++) {
         if (node->in[i] < 0) continue;
         int logical = p->root[node->in[i]], parameter = p->model->values[logical].parameter;
-        if (parameter >= 0 && !places[parameter].placed) {
-            places[parameter].spec = query->in[i];
-            places[parameter].placed = true;
-        }
+        if (parameter >= 0)
+            YKI_TRY(place_parameter(p, node, parameter, query->in[i], parts_gradients(query)));
         form *f = present(p, part, logical);
-        if (f && parameter < 0) f = convert(p, part, f, query->in[i], node->layer);
-        if (f && parameter < 0 && divided && query->in[i].state == YKI_REPLICATED &&
-            p->parts[part].values[f->value].wants && p->model->values[logical].role == YKI_ROLE_ACTIVATION)
-            f = broadcast(p, part, f, node->layer);
+        if (f && parameter < 0) {
+            yki_spec want = query->in[i];
+            if (divided && want.state == YKI_REPLICATED &&
+                p->model->values[logical].role == YKI_ROLE_ACTIVATION &&
+                (p->parts[part].values[f->value].wants || f->spec.divided))
+                want.divided = true;
+            f = convert(p, part, f, want, node->layer);
+        }
         if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
     }
@@ -299,6 +325,12 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
     case YKI_KERNEL_ATTENTION:
         attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
         break;
+    case YKI_KERNEL_GQA: {
+        int64_t first = yki_spec_start(query->in[1], values[p->root[node->in[1]]].dims[1], p->tp, p->tp_rank);
+        attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
+        attr->first_group = first / attr->width;
+        break;
+    }
     case YKI_KERNEL_XENT_SUM:
         attr->offset = yki_spec_start(query->in[0], x->dims[x->ndim - 1], p->tp, p->tp_rank);
         break;
@@ -420,6 +452,20 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     return YOKE_OK;
 }
 
+/* How many ranks sum gradients along tp: each number once. */
+static yoke_status find_sums(yki_plan *plan)
+{
+    int n = plan->options.model->nparameters;
+    plan->sums = yki_arena_alloc(&plan->arena, sizeof *plan->sums * (size_t)(n + 1));
+    if (!plan->sums) return yki_fail_memory("a plan");
+    for (int i = 0; i < n; i++) {
+        int k = 0, parts = plan->param_places[i].gradient_parts;
+        while (k < plan->nsums && plan->sums[k] != parts) k++;
+        if (k == plan->nsums && parts > 1) plan->sums[plan->nsums++] = parts;
+    }
+    return YOKE_OK;
+}
+
 /* The sets of stages that share parameters. */
 static yoke_status find_ties(yki_plan *plan)
 {
@@ -453,5 +499,6 @@ yoke_status yki_plan_place(yki_plan *plan)
         if (!plan->param_places[i].held) return yki_fail_memory("a plan");
     }
     for (int rank = 0; rank < tp; rank++) YKI_TRY(place_for(plan, rank));
+    YKI_TRY(find_sums(plan));
     return find_ties(plan);
 }

@@ -88,7 +88,9 @@ typedef struct yki_edge {
 typedef struct yki_param_place {
     yki_spec spec; /* over tp */
     bool placed;
-    bool *held; /* by stage */
+    int gradient_parts; /* 1; or how many ranks in a row along tp have the same of it, but use it for divided
+                           work: each one's gradient is a part of a sum, which is taken when the step ends */
+    bool *held;         /* by stage */
     int nheld, first_stage;
     int tie; /* which set of several stages shares it; -1: one stage has it alone */
 } yki_param_place;
@@ -213,6 +215,7 @@ typedef struct yki_plan {
     int microbatches;
     int64_t largest; /* samples of the largest micro-batch */
     yki_param_place *param_places;
+    int nsums, *sums; /* the values above 1 that gradient_parts has */
     int nties;
     const bool **ties;   /* each a different set of stages that share parameters */
     yki_placed **placed; /* [tp rank][part] */

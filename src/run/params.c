@@ -10,11 +10,11 @@
 /* Where the logical elements of a parameter lie: in which tp rank's memory, and where in it. */
 typedef struct map {
     bool transposed;
-    int64_t rows, columns;                /* transposed: logical [rows, columns] is kept [columns, rows] */
-    int64_t size, inner;                  /* else: [outer, size, inner], cut along size */
-    int cut;                              /* kept dim that is cut */
-    int *owner;                           /* by index along the cut dim: tp rank (0 where whole) */
-    int64_t *local;                       /* its index there */
+    int64_t rows, columns; /* transposed: logical [rows, columns] is kept [columns, rows] */
+    int64_t size, inner;   /* else: [outer, size, inner], cut along size */
+    int cut;               /* kept dim that is cut */
+    int *owner;            /* by index along the cut dim: tp rank (0 where whole), the last of several */
+    int64_t *local;        /* its index there */
     int64_t local_size[YOKE_MAX_DEVICES]; /* of the cut dim, by tp rank */
 } map;
 
@@ -140,7 +140,8 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
                    const float *values)
 {
     const yki_plan *plan = run->plan;
-    bool sharded = plan->param_places[parameter].spec.state == YKI_SHARDED;
+    yki_spec spec = plan->param_places[parameter].spec;
+    int copies = yki_spec_copies(spec);
     map m;
     if (!map_init(&m, plan, parameter)) {
         map_release(&m);
@@ -159,7 +160,7 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
             int64_t offset;
             run_length = map_find(&m, e, &owner, &offset);
             if (run_length > first + count - e) run_length = first + count - e;
-            if (sharded && owner != rank->place[YKI_AXIS_TP]) continue;
+            if (spec.state == YKI_SHARDED && owner / copies != rank->place[YKI_AXIS_TP] / copies) continue;
             if (f32)
                 memcpy((float *)(rank->memory + offset_bytes) + offset, values + (e - first),
                        sizeof(float) * (size_t)run_length);

@@ -18,6 +18,12 @@ static yoke_status open_groups(yki_rank *rank)
         YKI_TRY(
             yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
     }
+    rank->sums = calloc((size_t)rank->plan->nsums + 1, sizeof *rank->sums);
+    if (!rank->sums) return yki_fail_memory("groups");
+    for (int k = 0; k < rank->plan->nsums; k++) {
+        int here = rank->place[YKI_AXIS_TP];
+        YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_TP], here / rank->plan->sums[k], here, &rank->sums[k]));
+    }
     rank->ties = calloc((size_t)rank->plan->nties + 1, sizeof *rank->ties);
     if (!rank->ties) return yki_fail_memory("groups");
     for (int t = 0; t < rank->plan->nties; t++) {
@@ -141,6 +147,8 @@ void yki_rank_close(yki_rank *rank)
 {
     size_t count = rank->channels ? yki_channel_index(rank->plan, rank->plan->nedges, false, 0) : 0;
     for (size_t i = 0; i < count; i++) yki_channel_close(rank->channels[i]);
+    for (int k = 0; k < rank->plan->nsums && rank->sums; k++) yki_comm_destroy(rank->sums[k]);
+    free(rank->sums);
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) yki_comm_destroy(rank->axis[axis]);
     for (int t = 0; t < rank->plan->nties && rank->ties; t++) yki_comm_destroy(rank->ties[t]);
     free(rank->ties);

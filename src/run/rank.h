@@ -25,6 +25,7 @@ typedef struct yki_rank {
                         odd size needs more than steps do */
     int64_t workspace_bytes;
     yki_comm *world, *axis[YKI_AXIS_COUNT];
+    yki_comm **sums;        /* along tp, of as many ranks in a row as the plan's sums say */
     yki_comm **ties;        /* with the other stages of each tie of the plan; NULL: not this rank's */
     yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;     /* under way, by the same index */

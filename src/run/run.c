@@ -190,6 +190,8 @@ void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
         const yki_rank *rank = &run->ranks[i];
         for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
             moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
+        for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
+            moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
         for (int t = 0; t < rank->plan->nties && rank->ties; t++)
             if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
         moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */

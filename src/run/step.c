@@ -41,10 +41,27 @@ static yoke_status all_reduce(yki_rank *rank, yki_comm *comm, int count)
     return yki_wait(&request);
 }
 
-/* The adjoints of the parameters' broadcasts: over stages that share a tied one, then over dp. */
+/* Along tp, of parameters that several ranks have and use for divided work. */
+static yoke_status reduce_parts(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    for (int k = 0; k < rank->plan->nsums; k++) {
+        int count = 0;
+        for (int i = 0; i < program->nparameters; i++)
+            if (rank->plan->param_places[program->parameters[i].parameter].gradient_parts ==
+                rank->plan->sums[k])
+                rank->segments[count++] = (yki_segment){rank->memory + program->parameters[i].gradient,
+                                                        program->parameters[i].elems};
+        if (count > 0) YKI_TRY(all_reduce(rank, rank->sums[k], count));
+    }
+    return YOKE_OK;
+}
+
+/* The adjoints of the parameters' broadcasts: over tp, over stages that share a tied one, then over dp. */
 static yoke_status reduce_gradients(yki_rank *rank)
 {
     const yki_program *program = rank->program;
+    YKI_TRY(reduce_parts(rank));
     for (int t = 0; t < rank->plan->nties; t++) {
         int count = 0;
         for (int i = 0; i < program->nparameters && rank->ties[t]; i++)

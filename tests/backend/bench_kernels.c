@@ -60,6 +60,13 @@ static const bench_row rows[] = {
     {YKI_KERNEL_AVGPOOL2D_GRAD, POOL_SHAPE},
     {YKI_KERNEL_ATTENTION, "n4 T256 H12 d64 g12 c1"},
     {YKI_KERNEL_ATTENTION_GRAD, "n4 T256 H12 d64 g12 c1"},
+    {YKI_KERNEL_GQA, "n4 T256 H12 G12 d64 g12 u1 c1"},
+    {YKI_KERNEL_GQA, "n4 T256 H12 G4 d64 g12 u3 c1"},
+    {YKI_KERNEL_GQA_GRAD, "n4 T256 H12 G12 d64 g12 u1 c1"},
+    {YKI_KERNEL_GQA_GRAD, "n4 T256 H12 G4 d64 g12 u3 c1"},
+    {YKI_KERNEL_ROPE, "n4 T1024 H12 d64"},
+    {YKI_KERNEL_GATE, "E12582912"},
+    {YKI_KERNEL_GATE_GRAD, "E12582912"},
 };
 
 static double now_s(void)

@@ -46,6 +46,11 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_COPY_SLICE] = "xnogi > xnoli",
     [YKI_KERNEL_ATTENTION] = "xnT3Hd > xnTHd fnHT",
     [YKI_KERNEL_ATTENTION_GRAD] = "xnTHd xnT3Hd xnTHd fnHT > xnT3Hd",
+    [YKI_KERNEL_ROPE] = "xnTHd > xnTHd",
+    [YKI_KERNEL_GATE] = "xE xE > xE",
+    [YKI_KERNEL_GATE_GRAD] = "xE xE xE > xE xE",
+    [YKI_KERNEL_GQA] = "xnTHd xnTGd xnTGd > xnTHd fnHT",
+    [YKI_KERNEL_GQA_GRAD] = "xnTHd xnTHd xnTGd xnTGd xnTHd fnHT > xnTHd xnTGd xnTGd",
     [YKI_KERNEL_XENT_MAX] = "xRV > fR",
     [YKI_KERNEL_XENT_SUM] = "xRV tR fR > fR2",
     [YKI_KERNEL_XENT_LOSS] = "fR pR2 > fR",
@@ -172,6 +177,12 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
                          .outer = of['o'],
                          .local = of['l'],
                          .inner = of['i'],
+                         .inverse = of['I'] != 0,
+                         .theta = 100,
+                         .scaling = {(double)of['f'], 1, 4, 64},
+                         .width = of['d'],
+                         .group = of['u'],
+                         .first_group = of['e'],
                          .activation = (yoke_activation)of['A']};
     c->update = (yki_update){.lr = 0.01,
                              .grad_scale = 0.5,
@@ -230,10 +241,11 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
 
 void case_settle(kernel_case *c)
 {
-    if (c->launch.kernel != YKI_KERNEL_ATTENTION_GRAD) return;
-    kernel_case forward = *c; /* dy qkv y lse: all but the first are the forward pass's, in its order */
-    forward.launch.kernel = YKI_KERNEL_ATTENTION;
-    forward.launch.nviews = 3;
-    memmove(forward.launch.views, forward.launch.views + 1, 3 * sizeof(yki_view));
-    case_run(&forward, &yki_cpu_reference()->kernel[YKI_KERNEL_ATTENTION][0], 1);
+    bool grouped = c->launch.kernel == YKI_KERNEL_GQA_GRAD;
+    if (!grouped && c->launch.kernel != YKI_KERNEL_ATTENTION_GRAD) return;
+    kernel_case forward = *c; /* dy, then qkv or q k v, y lse: the forward pass's operands, in its order */
+    forward.launch.kernel = grouped ? YKI_KERNEL_GQA : YKI_KERNEL_ATTENTION;
+    forward.launch.nviews = grouped ? 5 : 3;
+    memmove(forward.launch.views, forward.launch.views + 1, (size_t)forward.launch.nviews * sizeof(yki_view));
+    case_run(&forward, &yki_cpu_reference()->kernel[forward.launch.kernel][0], 1);
 }

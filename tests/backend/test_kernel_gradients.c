@@ -45,6 +45,10 @@ static const rule rules[] = {
     {YKI_KERNEL_DROPOUT, YKI_KERNEL_DROPOUT, "d+", "0", "n2 o2 g5 l3 i2 @1"},
     {YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, "d012+", "0", "n2 T4 H2 d3 g4 @1 c1"},
     {YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, "d012+", "0", "n1 T3 H1 d2 g1"},
+    {YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, "d01234+++", "012", "n2 T4 H4 G2 d3 g8 u2 @4 e2 c1"},
+    {YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, "d01234+++", "012", "n1 T3 H3 G3 d2 g6 u2 @3"},
+    {YKI_KERNEL_ROPE, YKI_KERNEL_ROPE, "d+", "0", "n2 T3 H2 d6 @5 f8"},
+    {YKI_KERNEL_GATE, YKI_KERNEL_GATE_GRAD, "d01++", "01", "E20"},
 };
 
 static const yki_cpu_kernel *reference_of(yki_kernel kernel)
@@ -100,6 +104,7 @@ static void check_rule(const rule *r)
         }
     }
     assert_non_null(dy);
+    backward.attr.inverse = r->backward == YKI_KERNEL_ROPE; /* its gradient turns back */
     case_run(&backward, reference_of(r->backward), 1);
     for (int i = 0; r->of[i] != '\0'; i++)
         expect_gradient(&forward, r->of[i] - '0', dy, &backward.launch.views[backward.ninputs + i], r);

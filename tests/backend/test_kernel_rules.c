@@ -11,6 +11,7 @@
 #include "backend/cases.h"
 #include "backend/cpu/fused/fused.h"
 #include "backend/cpu/reference/reference.h"
+#include "backend/rope.h"
 
 enum { TABLES_MAX = 8 };
 static yki_cpu_table tables[TABLES_MAX];
@@ -294,6 +295,57 @@ static void bf16_rounds_to_nearest_even(void **state)
     }
 }
 
+/* Frequencies from transformers' formula of rope type llama3, evaluated elsewhere: base 500000, heads of 64,
+ * factor 8, turns 1 and 4, context 8192. */
+static void rope_scales_as_llama_3_1(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t pair;
+        double frequency;
+    } want[] = {{0, 1},
+                {10, 0.0165604400809944},
+                {15, 0.00137189356776114},
+                {17, 0.000178507812767996},
+                {18, 7.78465527393245e-05},
+                {19, 5.16590687481896e-05},
+                {31, 3.76732269017396e-07}};
+    yki_attr attr = {.theta = 500000, .scaling = {8, 1, 4, 8192}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        assert_true(fabs(yki_rope_frequency(&attr, want[i].pair, 64) / want[i].frequency - 1) < 1e-13);
+    attr.scaling.factor = 0;
+    assert_true(fabs(yki_rope_frequency(&attr, 16, 64) / sqrt(1.0 / 500000) - 1) < 1e-13);
+}
+
+/* A head of 4 turns its elements 0 and 2, and 1 and 3; there and back it is what it was; far out it is still
+ * exact. */
+static void rope_turns_halves_against_each_other(void **state)
+{
+    (void)state;
+    for (int table = 0; table < ntables; table++) {
+        kernel_case c;
+        case_make(&c, YKI_KERNEL_ROPE, "n1 T2 H1 d4 @100000", YKI_F32, 1);
+        float *x = c.launch.views[0].data, *y = c.launch.views[1].data;
+        const float rows[8] = {1, 0, 0, 0, 0, 2, 0, 1};
+        memcpy(x, rows, sizeof rows);
+        run_on(table, &c, 1);
+        const double want[8] = {cos(100000.0),
+                                0,
+                                sin(100000.0),
+                                0,
+                                0,
+                                2 * cos(10000.1) - sin(10000.1),
+                                0,
+                                cos(10000.1) + 2 * sin(10000.1)};
+        for (int i = 0; i < 8; i++) assert_true(fabs(y[i] - want[i]) < 3e-7); /* base 100: 1 and 1/10 */
+        memcpy(x, y, sizeof rows);
+        c.attr.inverse = true;
+        run_on(table, &c, 1);
+        for (int i = 0; i < 8; i++) assert_true(fabs(y[i] - rows[i]) < 3e-7);
+        case_release(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +356,8 @@ int main(void)
         cmocka_unit_test(exponentials_are_within_two_units),
         cmocka_unit_test(a_sum_of_squares_tells_what_is_not_finite),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(rope_scales_as_llama_3_1),
+        cmocka_unit_test(rope_turns_halves_against_each_other),
     };
     return cmocka_run_group_tests(tests, make_tables, NULL);
 }

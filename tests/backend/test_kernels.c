@@ -47,6 +47,14 @@ static const family families[] = {
      {"E0", "E1", "E15", "E64", "E1001", "E200003"}},
     {{YKI_KERNEL_XENT_MAX, YKI_KERNEL_XENT_SUM, YKI_KERNEL_XENT_LOSS, YKI_KERNEL_XENT_GRAD, END},
      {"R0 V5", "R2 V0", "R1 V1", "R5 V3 @3", "R7 V129", "R9 V5000", "R64 V1003 @1003"}},
+    {{YKI_KERNEL_ROPE, END},
+     {"n0 T3 H2 d4", "n1 T1 H1 d2", "n2 T5 H3 d6 @7", "n1 T70 H2 d64 I1", "n3 T33 H1 d18 f8 @40",
+      "n1 T129 H2 d300 f8 I1", "n4 T200 H4 d64", "n2 T0 H2 d4"}},
+    {{YKI_KERNEL_GATE, YKI_KERNEL_GATE_GRAD, END}, {"E0", "E1", "E15", "E1001", "E100003"}},
+    {{YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, END},
+     {"n0 T3 H4 G2 d4 g4 u2", "n1 T1 H1 G1 d1 g1 u1", "n2 T5 H4 G2 d7 g8 u2 @4 e2 c1",
+      "n1 T33 H3 G3 d16 g12 u4 @3 c1", "n1 T20 H6 G1 d8 g6 u6", "n2 T70 H4 G2 d32 g4 u2 c1",
+      "n1 T9 H2 G4 d5 g8 u2 @6 c1"}},
     {{YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, END},
      {"n0 T3 H2 d4 g2", "n1 T1 H1 d1 g1", "n2 T5 H3 d7 g6 @3 c1", "n1 T33 H2 d16 g2 c1", "n1 T20 H2 d8 g2",
       "n2 T70 H2 d64 g2 c1"}},
@@ -57,6 +65,7 @@ static bool may_be_in_place(yki_kernel kernel)
 {
     static const yki_kernel list[] = {YKI_KERNEL_POSITION, YKI_KERNEL_ACTIVATE,     YKI_KERNEL_ACTIVATE_GRAD,
                                       YKI_KERNEL_SOFTMAX,  YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,
+                                      YKI_KERNEL_ROPE,     YKI_KERNEL_GATE,         YKI_KERNEL_GATE_GRAD,
                                       YKI_KERNEL_ADD,      YKI_KERNEL_XENT_GRAD,    YKI_KERNEL_MSE_GRAD};
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (list[i] == kernel) return true;
@@ -92,6 +101,11 @@ static double terms_of(const kernel_case *c)
     case YKI_KERNEL_ATTENTION:
     case YKI_KERNEL_ATTENTION_GRAD:
         return 4.0 * (double)c->launch.views[1].dims[1];
+    case YKI_KERNEL_GQA:
+    case YKI_KERNEL_GQA_GRAD:
+        return 4.0 * (double)(c->launch.views[1].dims[1] * c->attr.group);
+    case YKI_KERNEL_ROPE:
+        return 2;
     default:
         return fmax(1, in / out);
     }
@@ -106,6 +120,8 @@ static double term_size(yki_kernel kernel)
     case YKI_KERNEL_LAYERNORM_DX:
     case YKI_KERNEL_RMSNORM_DX:
     case YKI_KERNEL_ATTENTION_GRAD:
+    case YKI_KERNEL_GQA_GRAD:
+    case YKI_KERNEL_GATE_GRAD:
         return 27;
     case YKI_KERNEL_LINEAR:
     case YKI_KERNEL_LINEAR_DX:
@@ -113,6 +129,7 @@ static double term_size(yki_kernel kernel)
     case YKI_KERNEL_CONV2D:
     case YKI_KERNEL_CONV2D_DX:
     case YKI_KERNEL_CONV2D_DW:
+    case YKI_KERNEL_GATE:
         return 9;
     default:
         return 3;

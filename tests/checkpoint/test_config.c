@@ -77,6 +77,23 @@ static void llama_is_read_older_and_newer(void **state)
                   &model),
         YOKE_OK);
     assert_true(model.rope_theta == 20000);
+    static const char *const homes[] = {"rope_scaling", "rope_parameters"};
+    for (int i = 0; i < 2; i++) { /* Llama 3.1's, where older and newer files say so */
+        char text[1024];
+        snprintf(text, sizeof text,
+                 LLAMA ",\"%s\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+                       "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}}",
+                 homes[i]);
+        model = absent(YOKE_FAMILY_LLAMA);
+        assert_int_equal(read_text(text, &model), YOKE_OK);
+        const yoke_rope_scaling *s = &model.rope_scaling;
+        assert_true(s->factor == 8 && s->low == 1 && s->high == 4 && s->context == 8192);
+        char *again = yki_config_print(&model, NULL);
+        yoke_model_spec read = absent(YOKE_FAMILY_LLAMA);
+        assert_int_equal(read_text(again, &read), YOKE_OK);
+        assert_memory_equal(&read.rope_scaling, s, sizeof *s);
+        free(again);
+    }
 }
 
 static void the_job_and_the_file_must_agree(void **state)
@@ -164,8 +181,18 @@ static const struct {
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", "rope_scaling",
      "is 'linear'"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"factor\":2.0}}", "rope_scaling", "is an object"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0}}",
+     "rope_parameters", "is 'yarn', which yoke does not compute; it computes 'default' and 'llama3'"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5}}",
-     "rope_parameters", "is 'llama3', which yoke does not compute"},
+     "rope_parameters.factor", "is missing; rope of type 'llama3' needs it"},
+    {YOKE_FAMILY_LLAMA,
+     LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
+           "\"high_freq_factor\":4,\"original_max_position_embeddings\":64}}",
+     "rope_scaling", "has a high_freq_factor of 4, which must be above low_freq_factor, 4"},
+    {YOKE_FAMILY_LLAMA,
+     LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":0.5,\"low_freq_factor\":1,"
+           "\"high_freq_factor\":4,\"original_max_position_embeddings\":64}}",
+     "rope_scaling", "has a factor of 0.5"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":7}", "rope_parameters", "is 7"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"tie_word_embeddings\":2}", "tie_word_embeddings", "is 2"},
 };

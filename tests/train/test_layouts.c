@@ -17,7 +17,7 @@ typedef struct factor {
 enum { MODEL, MESH, PARTS, SCHEDULE, BATCH, ORDER, OPTIMIZER, CLIP, THREADS };
 
 static const factor factors[NFACTORS] = {
-    {"model", 6, {"mlp", "regress", "conv", "tokens", "gpt2", "devices"}},
+    {"model", 8, {"mlp", "regress", "conv", "tokens", "gpt2", "devices", "llama", "llama_tied"}},
     /* dp tp pp */
     {"mesh",
      19,
@@ -36,7 +36,7 @@ static const factor factors[NFACTORS] = {
     {"threads", 2, {"1", "2"}},
 };
 
-static const int units[] = {10, 7, 11, 5, 5, 9}; /* layers that a pipeline may cut between, by model */
+static const int units[] = {10, 7, 11, 5, 5, 9, 5, 4}; /* layers that a pipeline may cut between, by model */
 
 typedef struct row {
     int value[NFACTORS];

@@ -209,6 +209,27 @@ static void test_moved_over_tp(void **state)
                 2 * (int64_t)(2 * ROWS * W * (4 * L + 2) + 4 * ROWS * 3), 0);
 }
 
+/* llama.yaml: as gpt2.yaml, but wider; and where a head of k and v (4 of 12 x 48 a head) is on several
+ * devices, they sum its gradients, once a step. Under tp 2 and 4 all three heads are on all, under tp 3 each
+ * on one, under tp 6 each on two, under tp 12 each on four. */
+static void test_moved_for_grouped_heads(void **state)
+{
+    (void)state;
+    enum { ROWS = 12 * 7, W = 48, L = 3, HEAD = 2 * 4 * W * L };
+    static const int degrees[] = {2, 3, 4, 6, 12}, holders[] = {2, 1, 4, 2, 4}, groups[] = {1, 3, 1, 3, 3},
+                     heads[] = {3, 1, 3, 1, 1};
+    for (int i = 0; i < 5; i++)
+        for (int m = 1; m <= 3; m += 2) {
+            char overrides[160];
+            int64_t n = degrees[i];
+            snprintf(overrides, sizeof overrides, "layout.tp=%d; layout.microbatches=%d", degrees[i], m);
+            check_moved("llama", overrides, 0,
+                        2 * (n - 1) * 4 * (ROWS * W * (4 * L + 2) + ROWS * 3) +
+                            2 * (holders[i] - 1) * (int64_t)4 * heads[i] * HEAD * groups[i],
+                        0);
+        }
+}
+
 /* pp: what crosses a boundary goes there and its gradient comes back, each sample once whatever the
  * micro-batches; the tied table's two gradients are summed over two stages. */
 static void test_moved_over_pp(void **state)
@@ -253,9 +274,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_touched_pages), /* first: while the heap is small */
-        cmocka_unit_test(test_steps_allocate_nothing), cmocka_unit_test(test_resident_memory_stays),
-        cmocka_unit_test(test_moved_over_dp),          cmocka_unit_test(test_moved_over_tp),
-        cmocka_unit_test(test_moved_over_pp),          cmocka_unit_test(test_moved_over_products),
+        cmocka_unit_test(test_steps_allocate_nothing),  cmocka_unit_test(test_resident_memory_stays),
+        cmocka_unit_test(test_moved_over_dp),           cmocka_unit_test(test_moved_over_tp),
+        cmocka_unit_test(test_moved_for_grouped_heads), cmocka_unit_test(test_moved_over_pp),
+        cmocka_unit_test(test_moved_over_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

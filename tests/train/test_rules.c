@@ -100,6 +100,9 @@ static void test_slopes(void **state)
         {"tokens", "train.batch=4; train.loss=mse; model.layers.4.out=3", 2e-3},
         {"gpt2", "train.batch=4", 2e-3},
         {"gpt2", "train.batch=6; layout.pp=2; layout.tp=2; layout.microbatches=3", 2e-3},
+        {"llama", "train.batch=4", 2e-3},
+        {"llama", "train.batch=4; layout.tp=4; layout.dp=2", 2e-3},
+        {"llama_tied", "train.batch=6; layout.pp=2; layout.tp=2; layout.microbatches=3", 2e-3},
         {"mlp", "train.batch=5; model.layers.1.type=silu", 2e-3},
         {"mlp", "train.batch=5", 6e-2},
         {"conv", "train.batch=5", 6e-2},
@@ -273,7 +276,8 @@ static void test_clip(void **state)
 static void test_bf16(void **state)
 {
     (void)state;
-    static const char *const models[] = {"mlp", "regress", "conv", "tokens", "gpt2", "devices"};
+    static const char *const models[] = {"mlp",  "regress", "conv",  "tokens",
+                                         "gpt2", "devices", "llama", "llama_tied"};
     static const char *const layouts[] = {"",
                                           "layout.dp=2",
                                           "layout.dp=3; layout.microbatches=2",
@@ -285,7 +289,7 @@ static void test_bf16(void **state)
                                           "layout.tp=2; layout.pp=2; layout.microbatches=2"};
     static outcome f32, bf16;
     double worst = 0;
-    for (int m = 0; m < 6; m++) {
+    for (int m = 0; m < 8; m++) {
         assert_int_equal(run_job(models[m], "", &f32), YOKE_OK);
         for (int l = 0; l < 9; l++) {
             char overrides[256];
@@ -307,7 +311,7 @@ static void test_bf16(void **state)
 static void test_ragged(void **state)
 {
     (void)state;
-    static const char *const models[] = {"mlp", "regress", "conv", "tokens", "gpt2"};
+    static const char *const models[] = {"mlp", "regress", "conv", "tokens", "gpt2", "llama"};
     static const char *const layouts[] = {
         "layout.dp=3; layout.microbatches=4",
         "layout.dp=4; layout.microbatches=3",
@@ -317,7 +321,7 @@ static void test_ragged(void **state)
         "layout.microbatches=12"};
     static outcome one, many;
     for (int samples = 13; samples <= 23; samples += 5) /* 1, 6 and 11 in the last batch of 12 */
-        for (int m = 0; m < 5; m++)
+        for (int m = 0; m < 6; m++)
             for (int bf16 = 0; bf16 < 2; bf16++) {
                 char alone[160], overrides[320];
                 /* a small rate: a run that swings amplifies rounding */

@@ -1,13 +1,14 @@
-/* ATTENTION on our own product, included by each isa_*.c; attention_grad.c shares the helpers.
+/* ATTENTION and GQA on our own product, included by each isa_*.c; attention_grad.c shares the helpers.
  *
- * One thread works on one head of one sample at a time. Its q, k and v are copied to f32 panels [T, D], D the
- * width of a head rounded up to whole vectors and padded with zeros. Queries are taken BQ at a time, and
- * their scores stored transposed, keys x queries: a vector holds one key's scores for VL queries, so that the
- * softmax needs no sums across a vector, and both products read the scores where they lie. q is scaled by
- * log2(e) / sqrt(d), so that exp(score - max) is exp2 of a difference. Causal: a block's keys end at its last
- * query, and the square on the diagonal is done in strips of VL keys, each for the queries from its first key
- * on. What lies above the diagonal is never computed, but for corners of VL x VL. Source of the gradient's
- * recomputation: Dao et al., "FlashAttention", 2022, appendix B.2. */
+ * The two differ in where heads lie and in which of k and v a query head reads, no more. One thread works on
+ * one head of one sample at a time. Its q, k and v are copied to f32 panels [T, D], D the width of a head
+ * rounded up to whole vectors and padded with zeros. Queries are taken BQ at a time, and their scores stored
+ * transposed, keys x queries: a vector holds one key's scores for VL queries, so that the softmax needs no
+ * sums across a vector, and both products read the scores where they lie. q is scaled by log2(e) / sqrt(d),
+ * so that exp(score - max) is exp2 of a difference. Causal: a block's keys end at its last query, and the
+ * square on the diagonal is done in strips of VL keys, each for the queries from its first key on. What lies
+ * above the diagonal is never computed, but for corners of VL x VL. Source of the gradient's recomputation:
+ * Dao et al., "FlashAttention", 2022, appendix B.2. */
 #include <math.h>
 
 #include "base/rng.h"
@@ -17,8 +18,17 @@ enum { AHEAD = 16 }; /* rows of a head fetched ahead */
 #define LOG2_E 1.44269504088896340736
 #define LN_2   0.69314718055994530942
 
+/* Heads of one operand: [n, T] rows of `step` elements, in which the first head begins at element `first`. */
+typedef struct head_rows {
+    void *data;
+    int64_t step, first;
+} head_rows;
+
 typedef struct attention {
     int64_t n, T, H, d, D;
+    int64_t G, group, shift; /* heads of k and v; query head h reads (h + shift) / group of them */
+    head_rows q, k, v, y;    /* y: and its gradient, but for the data */
+    float *lse;              /* [n,H,T] */
     bool causal;
     yki_dtype type;
     int parts;
@@ -35,16 +45,41 @@ typedef struct query_block {
     int64_t first_element;         /* dropout: global index of (query 0, key 0) of this head */
 } query_block;
 
+static bool attention_is_packed(const yki_launch *launch)
+{
+    return launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_ATTENTION_GRAD;
+}
+
+/* Where the heads of q, k and v lie, from views[0]: qkv, or each by itself. */
+static void attention_rows(const yki_view *views, bool packed, const attention *s, head_rows *q, head_rows *k,
+                           head_rows *v)
+{
+    int64_t width = s->H * s->d, other = s->G * s->d;
+    *q = (head_rows){views[0].data, packed ? 3 * width : width, 0};
+    *k = packed ? (head_rows){views[0].data, 3 * width, width} : (head_rows){views[1].data, other, 0};
+    *v = packed ? (head_rows){views[0].data, 3 * width, 2 * width} : (head_rows){views[2].data, other, 0};
+}
+
 static attention attention_shape(const yki_launch *launch, int threads)
 {
-    const yki_view *qkv = &launch->views[launch->kernel == YKI_KERNEL_ATTENTION ? 0 : 1];
+    bool packed = attention_is_packed(launch);
+    bool forward = launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_GQA;
+    const yki_view *views = &launch->views[forward ? 0 : 1], *q = &views[0];
     const yki_attr *attr = launch->attr;
-    attention s = {
-        .n = qkv->dims[0], .T = qkv->dims[1], .H = qkv->dims[3], .d = qkv->dims[4], .type = qkv->dtype};
+    attention s = {.n = q->dims[0], .T = q->dims[1], .type = q->dtype};
+    s.H = q->dims[q->ndim - 2], s.d = q->dims[q->ndim - 1];
+    s.G = packed ? s.H : views[1].dims[2];
+    s.group = packed ? 1 : attr->group;
+    s.shift = packed ? 0 : attr->offset - attr->first_group * attr->group;
+    attention_rows(views, packed, &s, &s.q, &s.k, &s.v);
+    const yki_view *y = &views[packed ? 1 : 3];
+    s.y = (head_rows){y->data, s.H * s.d, 0};
+    s.lse = y[1].data;
     s.D = (s.d + VL - 1) / VL * VL;
     s.causal = attr->causal;
     s.scale = s.d > 0 ? (float)(1 / sqrt((double)s.d)) : 0;
-    s.parts = s.n * s.H < threads ? (int)(s.n * s.H) : threads;
+    int64_t items = s.n * (forward ? s.H : s.G);
+    s.parts = items < threads ? (int)items : threads;
     if (s.parts < 1) s.parts = 1;
     s.drop = launch->training && attr->p > 0;
     s.key = yki_rng_bits(attr->key, launch->step);
@@ -53,12 +88,13 @@ static attention attention_shape(const yki_launch *launch, int threads)
     return s;
 }
 
-/* Rows of a head between [n, T, rows, d] storage (`row` of `rows`) and a panel [count, D], times `scale`. */
-static void head_read(const attention *s, const void *data, int64_t sample, int64_t rows, int64_t row,
-                      int64_t first, int64_t count, float scale, float *panel)
+/* Rows first..first+count-1 of a head into a panel [count, D], times `scale`. */
+static void head_read(const attention *s, head_rows from, int64_t sample, int64_t head, int64_t first,
+                      int64_t count, float scale, float *panel)
 {
-    const int64_t bytes = (int64_t)yki_dtype_bytes(s->type), step = rows * s->d;
-    int64_t at = ((sample * s->T + first) * rows + row) * s->d;
+    const void *data = from.data;
+    const int64_t bytes = (int64_t)yki_dtype_bytes(s->type), step = from.step;
+    int64_t at = (sample * s->T + first) * step + from.first + head * s->d;
     for (int64_t t = 0; t < count; t++, at += step, panel += s->D) {
         /* The rows of a head lie pages apart, where no prefetcher of the CPU's follows. */
         const char *ahead = (const char *)data + (at + AHEAD * step) * bytes;
@@ -68,12 +104,12 @@ static void head_read(const attention *s, const void *data, int64_t sample, int6
     }
 }
 
-static void head_write(const attention *s, void *data, int64_t sample, int64_t rows, int64_t row,
-                       int64_t first, int64_t count, float scale, const float *panel)
+static void head_write(const attention *s, head_rows to, int64_t sample, int64_t head, int64_t first,
+                       int64_t count, float scale, const float *panel)
 {
     for (int64_t t = 0; t < count; t++) {
-        int64_t at = ((sample * s->T + first + t) * rows + row) * s->d;
-        vf_copy(data, s->type, at, panel + t * s->D, YKI_F32, 0, s->d, scale);
+        int64_t at = (sample * s->T + first + t) * to.step + to.first + head * s->d;
+        vf_copy(to.data, s->type, at, panel + t * s->D, YKI_F32, 0, s->d, scale);
     }
 }
 
@@ -231,9 +267,10 @@ static size_t attention_workspace_bytes(const yki_launch *shapes, int threads)
     return attention_floats(&s) * sizeof(float) * (size_t)s.parts;
 }
 
-static void attention_block(const attention *s, const query_block *b, const attention_space *w, void *y,
-                            float *lse, int64_t sample, int64_t head)
+static void attention_block(const attention *s, const query_block *b, const attention_space *w,
+                            int64_t sample, int64_t head)
 {
+    float *lse = s->lse + (sample * s->H + head) * s->T;
     float max[BQ], sum[BQ], kept[BQ];
     int64_t keys = s->causal ? b->first + b->count : s->T;
     strips_score(s, b, 0, keys, w->K, w->Q, w->scores);
@@ -251,7 +288,7 @@ static void attention_block(const attention *s, const query_block *b, const atte
     memset(w->Y, 0, (size_t)(b->count * s->D) * sizeof(float));
     strips_to_queries(s, b, 0, keys, w->scores, w->V, w->Y);
     for (int64_t i = 0; i < b->count; i++) {
-        head_write(s, y, sample, s->H, head, b->first + i, 1, 1 / sum[i], w->Y + i * s->D);
+        head_write(s, s->y, sample, head, b->first + i, 1, 1 / sum[i], w->Y + i * s->D);
         lse[b->first + i] = max[i] * (float)LN_2 + logf(sum[i]);
     }
 }
@@ -267,21 +304,28 @@ static query_block attention_queries(const attention *s, const yki_launch *launc
     return b;
 }
 
-static void attention_head(const attention *s, const yki_launch *launch, int64_t index, float *space)
+/* Query heads begin..end-1 of all samples, end to end. Those that share a head of k and v follow each other.
+ */
+static void attention_heads(const attention *s, const yki_launch *launch, int64_t begin, int64_t end,
+                            float *space)
 {
-    const void *qkv = launch->views[0].data;
-    int64_t sample = index / s->H, head = index % s->H, size = s->T * s->D;
+    int64_t size = s->T * s->D, loaded = -1;
     attention_space w = {.K = space, .V = space + size, .scores = space + 2 * size};
     w.Q = w.scores + s->T * BQ;
     w.Y = w.Q + BQ * s->D;
-    head_read(s, qkv, sample, 3 * s->H, s->H + head, 0, s->T, 1, w.K);
-    head_read(s, qkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.V);
-    for (int64_t first = 0; first < s->T; first += BQ) {
-        query_block b = attention_queries(s, launch, sample, head, first);
-        memset(w.Q + b.count * s->D, 0, (size_t)((b.columns - b.count) * s->D) * sizeof(float));
-        head_read(s, qkv, sample, 3 * s->H, head, first, b.count, s->scale * (float)LOG2_E, w.Q);
-        attention_block(s, &b, &w, launch->views[1].data, (float *)launch->views[2].data + index * s->T,
-                        sample, head);
+    for (int64_t index = begin; index < end; index++) {
+        int64_t sample = index / s->H, head = index % s->H, other = (head + s->shift) / s->group;
+        if (loaded != sample * s->G + other) {
+            loaded = sample * s->G + other;
+            head_read(s, s->k, sample, other, 0, s->T, 1, w.K);
+            head_read(s, s->v, sample, other, 0, s->T, 1, w.V);
+        }
+        for (int64_t first = 0; first < s->T; first += BQ) {
+            query_block b = attention_queries(s, launch, sample, head, first);
+            memset(w.Q + b.count * s->D, 0, (size_t)((b.columns - b.count) * s->D) * sizeof(float));
+            head_read(s, s->q, sample, head, first, b.count, s->scale * (float)LOG2_E, w.Q);
+            attention_block(s, &b, &w, sample, head);
+        }
     }
 }
 
@@ -291,13 +335,13 @@ static void attention_run(const yki_launch *launch, void *state, int threads)
     attention s = attention_shape(launch, threads);
     int64_t heads = s.n * s.H;
     if (s.parts == 1) {
-        for (int64_t i = 0; i < heads; i++) attention_head(&s, launch, i, launch->workspace);
+        attention_heads(&s, launch, 0, heads, launch->workspace);
         return;
     }
 #ifdef YOKE_HAVE_OPENMP
 #pragma omp parallel for schedule(static, 1) num_threads(s.parts)
 #endif
     for (int part = 0; part < s.parts; part++)
-        for (int64_t i = heads * part / s.parts; i < heads * (part + 1) / s.parts; i++)
-            attention_head(&s, launch, i, (float *)launch->workspace + attention_floats(&s) * (size_t)part);
+        attention_heads(&s, launch, heads * part / s.parts, heads * (part + 1) / s.parts,
+                        (float *)launch->workspace + attention_floats(&s) * (size_t)part);
 }

@@ -1,9 +1,9 @@
-/* ATTENTION_GRAD, included by each isa_*.c after attention.c, whose layout it shares.
+/* ATTENTION_GRAD and GQA_GRAD, included by each isa_*.c after attention.c, whose layout it shares.
  *
  * With P = exp(scores - lse) recomputed, and for each query D = sum over the head's width of dy y:
  * dV = P^T dy, dP = dy V^T, dS = P (dP - D), dQ = dS K / sqrt(d), dK = dS^T Q / sqrt(d); dropout multiplies P
  * in dV and dP in dS. Keys are taken GRAD_KEYS at a time, so that scores and their gradients stay in the
- * second-level cache. */
+ * second-level cache. One thread works on one head of k and v at a time, for all query heads that read it. */
 enum { GRAD_KEYS = 4 * BQ }; /* a multiple of BQ: a diagonal's square lies in one block of keys */
 
 typedef struct grad_space {
@@ -78,15 +78,14 @@ static void grad_keys_block(const attention *s, const query_block *b, int64_t fi
 }
 
 /* Loads q, dy and the statistics of a block of queries. */
-static void grad_load(const attention *s, const query_block *b, const yki_launch *launch, int64_t index,
+static void grad_load(const attention *s, const query_block *b, head_rows dy, int64_t sample, int64_t head,
                       grad_space *w)
 {
-    const void *dy = launch->views[0].data, *qkv = launch->views[1].data, *y = launch->views[2].data;
-    const float *lse = (const float *)launch->views[3].data + index * s->T + b->first;
-    int64_t sample = index / s->H, head = index % s->H, pad = b->columns - b->count;
-    head_read(s, qkv, sample, 3 * s->H, head, b->first, b->count, s->scale * (float)LOG2_E, w->Q);
-    head_read(s, dy, sample, s->H, head, b->first, b->count, 1, w->dY);
-    head_read(s, y, sample, s->H, head, b->first, b->count, 1, w->dQ);
+    const float *lse = s->lse + (sample * s->H + head) * s->T + b->first;
+    int64_t pad = b->columns - b->count;
+    head_read(s, s->q, sample, head, b->first, b->count, s->scale * (float)LOG2_E, w->Q);
+    head_read(s, dy, sample, head, b->first, b->count, 1, w->dY);
+    head_read(s, s->y, sample, head, b->first, b->count, 1, w->dQ);
     for (int64_t i = 0; i < b->count; i++) {
         vf sum = vf_set(0);
         for (int64_t j = 0; j < s->D; j += VL)
@@ -100,39 +99,62 @@ static void grad_load(const attention *s, const query_block *b, const yki_launch
     memset(w->dQ, 0, (size_t)(b->columns * s->D) * sizeof(float));
 }
 
-static void attention_grad_head(const attention *s, const yki_launch *launch, int64_t index, float *space)
+/* Where gradients come from and go to. */
+typedef struct grad_rows {
+    head_rows dy, dq, dk, dv;
+} grad_rows;
+
+static grad_rows grad_operands(const attention *s, const yki_launch *launch)
 {
-    const void *qkv = launch->views[1].data;
-    void *dqkv = launch->views[4].data;
-    int64_t sample = index / s->H, head = index % s->H, size = s->T * s->D;
+    bool packed = attention_is_packed(launch);
+    grad_rows r = {.dy = s->y};
+    r.dy.data = launch->views[0].data;
+    attention_rows(&launch->views[packed ? 4 : 6], packed, s, &r.dq, &r.dk, &r.dv);
+    return r;
+}
+
+static void grad_head(const attention *s, const grad_rows *r, const yki_launch *launch, int64_t sample,
+                      int64_t head, grad_space *w)
+{
+    for (int64_t query = 0; query < s->T; query += BQ) {
+        query_block b = attention_queries(s, launch, sample, head, query);
+        grad_load(s, &b, r->dy, sample, head, w);
+        int64_t keys = s->causal ? b.first + b.count : s->T;
+        for (int64_t first = 0; first < keys; first += GRAD_KEYS)
+            grad_keys_block(s, &b, first, first + GRAD_KEYS < keys ? first + GRAD_KEYS : keys, w);
+        head_write(s, r->dq, sample, head, query, b.count, s->scale, w->dQ);
+    }
+}
+
+/* Head number `index` of k and v, over all samples. */
+static void attention_grad_head(const attention *s, const grad_rows *r, const yki_launch *launch,
+                                int64_t index, float *space)
+{
+    int64_t sample = index / s->G, other = index % s->G, size = s->T * s->D;
     grad_space w = {.K = space, .V = space + size, .dK = space + 2 * size, .dV = space + 3 * size};
     w.Q = w.dV + size;
     w.dY = w.Q + BQ * s->D;
     w.dQ = w.dY + BQ * s->D;
     w.P = w.dQ + BQ * s->D;
     w.dP = w.P + grad_keys(s) * BQ;
-    head_read(s, qkv, sample, 3 * s->H, s->H + head, 0, s->T, 1, w.K);
-    head_read(s, qkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.V);
+    head_read(s, s->k, sample, other, 0, s->T, 1, w.K);
+    head_read(s, s->v, sample, other, 0, s->T, 1, w.V);
     memset(w.dK, 0, (size_t)(2 * size) * sizeof(float));
-    for (int64_t query = 0; query < s->T; query += BQ) {
-        query_block b = attention_queries(s, launch, sample, head, query);
-        grad_load(s, &b, launch, index, &w);
-        int64_t keys = s->causal ? b.first + b.count : s->T;
-        for (int64_t first = 0; first < keys; first += GRAD_KEYS)
-            grad_keys_block(s, &b, first, first + GRAD_KEYS < keys ? first + GRAD_KEYS : keys, &w);
-        head_write(s, dqkv, sample, 3 * s->H, head, query, b.count, s->scale, w.dQ);
-    }
-    head_write(s, dqkv, sample, 3 * s->H, s->H + head, 0, s->T, (float)LN_2, w.dK);
-    head_write(s, dqkv, sample, 3 * s->H, 2 * s->H + head, 0, s->T, 1, w.dV);
+    int64_t begin = other * s->group - s->shift, end = begin + s->group;
+    for (int64_t head = begin > 0 ? begin : 0; head < end && head < s->H; head++)
+        grad_head(s, r, launch, sample, head, &w);
+    head_write(s, r->dk, sample, other, 0, s->T, (float)LN_2, w.dK);
+    head_write(s, r->dv, sample, other, 0, s->T, 1, w.dV);
 }
 
 static void attention_grad_run(const yki_launch *launch, void *state, int threads)
 {
     (void)state;
     attention s = attention_shape(launch, threads);
-    int64_t heads = s.n * s.H;
+    grad_rows r = grad_operands(&s, launch);
+    int64_t heads = s.n * s.G;
     if (s.parts == 1) {
-        for (int64_t i = 0; i < heads; i++) attention_grad_head(&s, launch, i, launch->workspace);
+        for (int64_t i = 0; i < heads; i++) attention_grad_head(&s, &r, launch, i, launch->workspace);
         return;
     }
 #ifdef YOKE_HAVE_OPENMP
@@ -140,5 +162,6 @@ static void attention_grad_run(const yki_launch *launch, void *state, int thread
 #endif
     for (int part = 0; part < s.parts; part++)
         for (int64_t i = heads * part / s.parts; i < heads * (part + 1) / s.parts; i++)
-            attention_grad_head(&s, launch, i, (float *)launch->workspace + grad_floats(&s) * (size_t)part);
+            attention_grad_head(&s, &r, launch, i,
+                                (float *)launch->workspace + grad_floats(&s) * (size_t)part);
 }

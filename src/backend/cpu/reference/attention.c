@@ -1,37 +1,60 @@
 /* Attention (Vaswani et al. 2017): y = dropout(softmax(q k^T / sqrt(d))) v per head, with one row, or for
- * gradients one head, of weights in the workspace as doubles. */
+ * gradients one head, of weights in the workspace as doubles. Grouped (Ainslie et al. 2023): several query
+ * heads read one head of k and v. */
 #include <math.h>
 
 #include "backend/cpu/reference/reference.h"
 #include "base/rng.h"
 
+/* Heads of one operand, in [n, T, ...] rows of `step` elements: the first lies at element `first` of a row.
+ */
+typedef struct operand {
+    const yki_view *view;
+    int64_t step, first;
+} operand;
+
 typedef struct heads {
     const yki_launch *launch;
-    const yki_view *qkv;
-    int64_t n, T, H, d;
+    operand q, k, v, y; /* y: its gradient too */
+    int64_t n, T, H, G, d;
     uint64_t key;
 } heads;
 
-static heads read_heads(const yki_launch *launch, const yki_view *qkv)
+/* The operands from views[at]: qkv, or q, k and v; then the output. */
+static heads read_heads(const yki_launch *launch, int at)
 {
-    return (heads){.launch = launch,
-                   .qkv = qkv,
-                   .n = qkv->dims[0],
-                   .T = qkv->dims[1],
-                   .H = qkv->dims[3],
-                   .d = qkv->dims[4],
-                   .key = yki_rng_bits(launch->attr->key, launch->step)};
+    const yki_view *q = &launch->views[at];
+    heads g = {.launch = launch, .n = q->dims[0], .T = q->dims[1]};
+    g.key = yki_rng_bits(launch->attr->key, launch->step);
+    if (launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_ATTENTION_GRAD) {
+        g.H = g.G = q->dims[3], g.d = q->dims[4];
+        int64_t width = g.H * g.d;
+        g.q = (operand){q, 3 * width, 0}, g.k = (operand){q, 3 * width, width};
+        g.v = (operand){q, 3 * width, 2 * width}, g.y = (operand){q + 1, width, 0};
+        return g;
+    }
+    g.H = q->dims[2], g.d = q->dims[3], g.G = q[1].dims[2];
+    g.q = (operand){q, g.H * g.d, 0}, g.k = (operand){q + 1, g.G * g.d, 0};
+    g.v = (operand){q + 2, g.G * g.d, 0}, g.y = (operand){q + 3, g.H * g.d, 0};
+    return g;
 }
 
-/* Element 0 of q (which = 0), k (1) or v (2) of a head at a time step; and of y. */
-static int64_t qkv_at(const heads *g, int64_t s, int64_t t, int which, int64_t h)
+/* Element i of a head at a time step. */
+static int64_t place(const heads *g, operand o, int64_t s, int64_t t, int64_t h, int64_t i)
 {
-    return (((s * g->T + t) * 3 + which) * g->H + h) * g->d;
+    return (s * g->T + t) * o.step + o.first + h * g->d + i;
 }
 
-static int64_t y_at(const heads *g, int64_t s, int64_t t, int64_t h)
+static double get(const heads *g, operand o, int64_t s, int64_t t, int64_t h, int64_t i)
 {
-    return ((s * g->T + t) * g->H + h) * g->d;
+    return yki_get(o.view, place(g, o, s, t, h, i));
+}
+
+/* The head of k and v that query head h reads. */
+static int64_t read_by(const heads *g, int64_t h)
+{
+    const yki_attr *attr = g->launch->attr;
+    return attr->group > 0 ? (attr->offset + h) / attr->group - attr->first_group : h;
 }
 
 /* How many steps t sees. */
@@ -43,8 +66,7 @@ static int64_t seen(const heads *g, int64_t t)
 static double score(const heads *g, int64_t s, int64_t h, int64_t t, int64_t u)
 {
     double dot = 0;
-    for (int64_t i = 0; i < g->d; i++)
-        dot += yki_get(g->qkv, qkv_at(g, s, t, 0, h) + i) * yki_get(g->qkv, qkv_at(g, s, u, 1, h) + i);
+    for (int64_t i = 0; i < g->d; i++) dot += get(g, g->q, s, t, h, i) * get(g, g->k, s, u, read_by(g, h), i);
     return dot / sqrt((double)g->d);
 }
 
@@ -75,8 +97,8 @@ static double attend_row(const heads *g, double *weights, int64_t s, int64_t h, 
 static void attention(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
-    heads g = read_heads(launch, &launch->views[0]);
-    const yki_view *y = &launch->views[1], *lse = &launch->views[2];
+    heads g = read_heads(launch, 0);
+    const yki_view *lse = g.y.view + 1;
     double *weights = launch->workspace;
     for (int64_t s = 0; s < g.n; s++)
         for (int64_t h = 0; h < g.H; h++)
@@ -85,8 +107,8 @@ static void attention(const yki_launch *launch, void *state, int threads)
                 for (int64_t i = 0; i < g.d; i++) {
                     double sum = 0;
                     for (int64_t u = 0; u < seen(&g, t); u++)
-                        sum += weights[u] * yki_get(g.qkv, qkv_at(&g, s, u, 2, h) + i);
-                    yki_set(y, y_at(&g, s, t, h) + i, sum);
+                        sum += weights[u] * get(&g, g.v, s, u, read_by(&g, h), i);
+                    yki_set(g.y.view, place(&g, g.y, s, t, h, i), sum);
                 }
             }
 }
@@ -100,43 +122,65 @@ static size_t attention_bytes(const yki_launch *shapes, int threads)
 /* Fills, for one head, the dropped weights and the gradients of the scaled scores, both [T,T]. */
 static void score_gradients(const heads *g, double *weights, double *dscores, int64_t s, int64_t h)
 {
-    const yki_view *dy = &g->launch->views[0], *y = &g->launch->views[2], *lse = &g->launch->views[3];
+    const yki_view *lse = g->y.view + 1;
+    operand dy = {&g->launch->views[0], g->y.step, 0};
     for (int64_t t = 0; t < g->T; t++) {
         double dot = 0;
-        for (int64_t i = 0; i < g->d; i++)
-            dot += yki_get(dy, y_at(g, s, t, h) + i) * yki_get(y, y_at(g, s, t, h) + i);
+        for (int64_t i = 0; i < g->d; i++) dot += get(g, dy, s, t, h, i) * get(g, g->y, s, t, h, i);
         for (int64_t u = 0; u < seen(g, t); u++) {
             double p = exp(score(g, s, h, t, u) - yki_get(lse, (s * g->H + h) * g->T + t)), dp = 0,
                    keep = kept(g, s, h, t, u);
             for (int64_t i = 0; i < g->d; i++)
-                dp += yki_get(dy, y_at(g, s, t, h) + i) * yki_get(g->qkv, qkv_at(g, s, u, 2, h) + i);
+                dp += get(g, dy, s, t, h, i) * get(g, g->v, s, u, read_by(g, h), i);
             weights[t * g->T + u] = p * keep;
             dscores[t * g->T + u] = p * (dp * keep - dot) / sqrt((double)g->d);
         }
     }
 }
 
+/* What a gradient works in, as doubles: [T,T] [T,T] [T,d] [T,d]. */
+typedef struct scratch {
+    double *weights, *dscores, *dk, *dv;
+} scratch;
+
+/* Writes one query head's dq, and adds to dk and dv. */
+static void head_gradients(const heads *g, scratch w, int64_t s, int64_t h, operand dq)
+{
+    operand dy = {&g->launch->views[0], g->y.step, 0};
+    int64_t other = read_by(g, h);
+    score_gradients(g, w.weights, w.dscores, s, h);
+    for (int64_t t = 0; t < g->T; t++)
+        for (int64_t i = 0; i < g->d; i++) {
+            double sum = 0;
+            for (int64_t u = 0; u < seen(g, t); u++)
+                sum += w.dscores[t * g->T + u] * get(g, g->k, s, u, other, i);
+            yki_set(dq.view, place(g, dq, s, t, h, i), sum);
+            for (int64_t u = g->launch->attr->causal ? t : 0; u < g->T; u++) { /* the steps that see t */
+                w.dk[t * g->d + i] += w.dscores[u * g->T + t] * get(g, g->q, s, u, h, i);
+                w.dv[t * g->d + i] += w.weights[u * g->T + t] * get(g, dy, s, u, h, i);
+            }
+        }
+}
+
 static void attention_grad(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
-    heads g = read_heads(launch, &launch->views[1]);
-    const yki_view *dy = &launch->views[0], *dqkv = &launch->views[4];
-    double *weights = launch->workspace, *dscores = weights + g.T * g.T;
+    heads g = read_heads(launch, 1);
+    bool packed = launch->kernel == YKI_KERNEL_ATTENTION_GRAD;
+    const yki_view *out = g.y.view + 2;
+    operand dq = g.q, dk = g.k, dv = g.v;
+    dq.view = out, dk.view = packed ? out : out + 1, dv.view = packed ? out : out + 2;
+    scratch w = {.weights = launch->workspace};
+    w.dscores = w.weights + g.T * g.T, w.dk = w.dscores + g.T * g.T, w.dv = w.dk + g.T * g.d;
     for (int64_t s = 0; s < g.n; s++)
-        for (int64_t h = 0; h < g.H; h++) {
-            score_gradients(&g, weights, dscores, s, h);
+        for (int64_t other = 0; other < g.G; other++) {
+            for (int64_t i = 0; i < 2 * g.T * g.d; i++) w.dk[i] = 0;
+            for (int64_t h = 0; h < g.H; h++)
+                if (read_by(&g, h) == other) head_gradients(&g, w, s, h, dq);
             for (int64_t t = 0; t < g.T; t++)
                 for (int64_t i = 0; i < g.d; i++) {
-                    double dq = 0, dk = 0, dv = 0;
-                    for (int64_t u = 0; u < seen(&g, t); u++)
-                        dq += dscores[t * g.T + u] * yki_get(g.qkv, qkv_at(&g, s, u, 1, h) + i);
-                    for (int64_t u = launch->attr->causal ? t : 0; u < g.T; u++) { /* the steps that see t */
-                        dk += dscores[u * g.T + t] * yki_get(g.qkv, qkv_at(&g, s, u, 0, h) + i);
-                        dv += weights[u * g.T + t] * yki_get(dy, y_at(&g, s, u, h) + i);
-                    }
-                    yki_set(dqkv, qkv_at(&g, s, t, 0, h) + i, dq);
-                    yki_set(dqkv, qkv_at(&g, s, t, 1, h) + i, dk);
-                    yki_set(dqkv, qkv_at(&g, s, t, 2, h) + i, dv);
+                    yki_set(dk.view, place(&g, dk, s, t, other, i), w.dk[t * g.d + i]);
+                    yki_set(dv.view, place(&g, dv, s, t, other, i), w.dv[t * g.d + i]);
                 }
         }
 }
@@ -144,17 +188,18 @@ static void attention_grad(const yki_launch *launch, void *state, int threads)
 static size_t attention_grad_bytes(const yki_launch *shapes, int threads)
 {
     (void)threads;
-    int64_t T = shapes->views[1].dims[1];
-    return (size_t)(2 * T * T) * sizeof(double);
+    const yki_view *q = &shapes->views[1];
+    int64_t T = q->dims[1], d = q->dims[q->ndim - 1];
+    return (size_t)(2 * T * T + 2 * T * d) * sizeof(double);
 }
 
 void yki_reference_register_attention(yki_cpu_table *table)
 {
-    yki_cpu_register(
-        table, YKI_KERNEL_ATTENTION,
-        (yki_cpu_kernel){.source = "reference", .run = attention, .workspace_bytes = attention_bytes});
-    yki_cpu_register(table, YKI_KERNEL_ATTENTION_GRAD,
-                     (yki_cpu_kernel){.source = "reference",
-                                      .run = attention_grad,
-                                      .workspace_bytes = attention_grad_bytes});
+    yki_cpu_kernel forward = {.source = "reference", .run = attention, .workspace_bytes = attention_bytes};
+    yki_cpu_kernel backward = {
+        .source = "reference", .run = attention_grad, .workspace_bytes = attention_grad_bytes};
+    yki_cpu_register(table, YKI_KERNEL_ATTENTION, forward);
+    yki_cpu_register(table, YKI_KERNEL_GQA, forward);
+    yki_cpu_register(table, YKI_KERNEL_ATTENTION_GRAD, backward);
+    yki_cpu_register(table, YKI_KERNEL_GQA_GRAD, backward);
 }

@@ -74,6 +74,28 @@ static void activate_grad(const yki_launch *launch, void *state, int threads)
         yki_set(dx, i, yki_get(dy, i) * derivative(launch->attr->activation, yki_get(saved, i)));
 }
 
+/* Shazeer 2020: the gate of a gated linear unit. */
+static void gate(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *a = &launch->views[0], *b = &launch->views[1], *y = &launch->views[2];
+    int64_t elems = yki_view_elems(y);
+    for (int64_t i = 0; i < elems; i++) yki_set(y, i, activation(YOKE_SILU, yki_get(a, i)) * yki_get(b, i));
+}
+
+static void gate_grad(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *dy = &launch->views[0], *a = &launch->views[1], *b = &launch->views[2];
+    const yki_view *da = &launch->views[3], *db = &launch->views[4];
+    int64_t elems = yki_view_elems(dy);
+    for (int64_t i = 0; i < elems; i++) {
+        double g = yki_get(dy, i), x = yki_get(a, i);
+        yki_set(da, i, g * yki_get(b, i) * derivative(YOKE_SILU, x));
+        yki_set(db, i, g * activation(YOKE_SILU, x));
+    }
+}
+
 static void softmax(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
@@ -157,6 +179,8 @@ void yki_reference_register_pointwise(yki_cpu_table *table)
 {
     yki_reference_add(table, YKI_KERNEL_ACTIVATE, activate);
     yki_reference_add(table, YKI_KERNEL_ACTIVATE_GRAD, activate_grad);
+    yki_reference_add(table, YKI_KERNEL_GATE, gate);
+    yki_reference_add(table, YKI_KERNEL_GATE_GRAD, gate_grad);
     yki_reference_add(table, YKI_KERNEL_SOFTMAX, softmax);
     yki_reference_add(table, YKI_KERNEL_SOFTMAX_GRAD, softmax_grad);
     yki_reference_add(table, YKI_KERNEL_DROPOUT, dropout);

@@ -9,6 +9,7 @@ void yki_cpu_register_reference(yki_cpu_table *table)
     yki_reference_register_embeddings(table);
     yki_reference_register_norms(table);
     yki_reference_register_pointwise(table);
+    yki_reference_register_rope(table);
     yki_reference_register_attention(table);
     yki_reference_register_losses(table);
     yki_reference_register_optimizers(table);
