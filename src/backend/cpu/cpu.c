@@ -122,8 +122,8 @@ static bool same_attr(const yki_attr *a, const yki_attr *b)
            a->scaling.factor == b->scaling.factor && a->scaling.low == b->scaling.low &&
            a->scaling.high == b->scaling.high && a->scaling.context == b->scaling.context &&
            a->width == b->width && a->group == b->group && a->first_group == b->first_group &&
-           a->offset == b->offset && a->global == b->global &&
-           a->outer == b->outer && a->local == b->local && a->inner == b->inner;
+           a->offset == b->offset && a->global == b->global && a->outer == b->outer && a->local == b->local &&
+           a->inner == b->inner;
 }
 
 static bool same_shapes(const yki_prepared *prepared, const yki_launch *shapes)
