@@ -53,6 +53,7 @@ typedef struct yoke_model_spec {
     yoke_layer *layers;
     /* gpt2, llama; 0 where absent: `from` gives them */
     int64_t depth, heads, kv_heads, width, hidden, context, vocab; /* kv_heads 0 without `from`: heads */
+    /* vocab 0 also with data.tokenizer: its size */
     double rope_theta, norm_eps, dropout;
     yoke_rope_scaling rope_scaling; /* llama; of `from` alone */
     int tied;                       /* llama: -1 absent */
@@ -70,7 +71,9 @@ typedef enum yoke_data_format {
 typedef struct yoke_data_spec {
     yoke_data_format format;
     char path[1024], inputs[1024], targets[1024]; /* absolute */
-    int ntarget_columns;                          /* csv */
+    char tokenizer[1024]; /* text, tokens: a tokenizer.json, absolute; "": that of model.from, or text is
+                             bytes */
+    int ntarget_columns;  /* csv */
     char **target_columns;
     int64_t samples; /* random; default 1024 */
     bool shuffle, drop_last;

@@ -10,6 +10,7 @@
 #include "yoke/model.h"
 #include "yoke/schedule.h"
 #include "yoke/status.h"
+#include "yoke/tokenizer.h"
 #include "yoke/train.h"
 
 #endif

@@ -138,7 +138,8 @@ void yoke_data_destroy(yoke_data *data)
 
 static yoke_status open_text(yoke_data **out, const yki_data_spec *spec)
 {
-    return yoke_data_from_text(out, spec->path, spec->sequence);
+    return spec->tokenizer ? yoke_data_from_tokenized(out, spec->path, spec->sequence, spec->tokenizer)
+                           : yoke_data_from_text(out, spec->path, spec->sequence);
 }
 
 static yoke_status open_tokens(yoke_data **out, const yki_data_spec *spec)

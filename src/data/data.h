@@ -46,16 +46,17 @@ char *yki_row_print(char buffer[192], const yoke_row *row);
 
 /* The data of a job: which fields count depends on the format. Everything is borrowed for the call. */
 typedef struct yki_data_spec {
-    const char *format;         /* data.format */
-    const char *path;           /* data.path: text, tokens, csv */
-    const char *inputs;         /* data.inputs: npy, idx */
-    const char *targets;        /* data.targets: npy, idx */
-    int ncolumns;               /* csv: */
-    const char *const *columns; /*   data.targets, the names of the target columns */
-    int64_t sequence;           /* text, tokens: tokens per sample */
-    int64_t vocab;              /* tokens: ids are below it */
-    int64_t samples;            /* random: */
-    yoke_row input, target;     /*   what fits the model */
+    const char *format;              /* data.format */
+    const char *path;                /* data.path: text, tokens, csv */
+    const char *inputs;              /* data.inputs: npy, idx */
+    const char *targets;             /* data.targets: npy, idx */
+    int ncolumns;                    /* csv: */
+    const char *const *columns;      /*   data.targets, the names of the target columns */
+    int64_t sequence;                /* text, tokens: tokens per sample */
+    const yoke_tokenizer *tokenizer; /* text: NULL: its bytes are the tokens */
+    int64_t vocab;                   /* tokens: ids are below it */
+    int64_t samples;                 /* random: */
+    yoke_row input, target;          /*   what fits the model */
     int64_t input_limit, target_limit;
     uint64_t seed;
 } yki_data_spec;

@@ -35,11 +35,12 @@ static yoke_status check_transformer(const yki_reader *reader)
         return yki_reader_fail(reader, yki_yaml_find(reader->root, "model.kv_heads"), "model.kv_heads",
                                "%lld heads cannot be divided among %lld kv_heads", (long long)model->heads,
                                (long long)model->kv_heads);
-    if (!model->vocab && !model->from[0]) {
+    if (!model->vocab && !model->from[0] && !reader->job->data.tokenizer[0]) {
         if (reader->job->data.format != YOKE_DATA_TEXT)
             return fail_key(
                 reader, "model.vocab",
-                "'vocab' is missing: only text data has one of its own, 256, and model.from is not given");
+                "'vocab' is missing: only text data has one of its own, 256, and neither model.from nor "
+                "data.tokenizer is given");
         model->vocab = 256;
     }
     return YOKE_OK;

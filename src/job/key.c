@@ -59,6 +59,7 @@ const yki_key yki_job_keys[] = {
 
     {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u, .always = true},
     {"data.path", YKI_KEY_PATH, FIELD(data.path), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
+    {"data.tokenizer", YKI_KEY_PATH, FIELD(data.tokenizer), .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS)},
     {"data.inputs", YKI_KEY_PATH, FIELD(data.inputs), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_PATH, FIELD(data.targets), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_COLUMNS, FIELD(data.target_columns), .by = YKI_BY_FORMAT, .of = CSV, .need = CSV},

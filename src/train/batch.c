@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "data/tokenizer/tokenizer.h"
 #include "train/trainer.h"
 
 static yoke_row row_of(const yki_value *value)
@@ -33,7 +34,25 @@ static int64_t token_limit(const yoke_model *model)
     return limit;
 }
 
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec,
+/* The model must know every token that text can become, as input and as class. */
+static yoke_status check_vocab(const yoke_job *job, const yoke_tokenizer *tokenizer, int64_t inputs,
+                               int64_t classes)
+{
+    bool text = job->data.format == YOKE_DATA_TEXT;
+    int64_t tokens = tokenizer ? yoke_tokenizer_size(tokenizer) : text ? 256 : 0;
+    int64_t knows = tokenizer && classes < inputs ? classes : inputs;
+    const char *key = job->model.family == YOKE_FAMILY_LAYERS ? "model.layers" : "model.vocab";
+    if (knows >= tokens) return YOKE_OK;
+    if (!tokenizer)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, key,
+                           "is %lld, but bytes of text are 256 different tokens; set it to 256",
+                           (long long)knows);
+    return yki_fail_at(YOKE_INVALID, job->path, 0, key,
+                       "the model knows %lld tokens, and %s has %lld; it needs at least as many",
+                       (long long)knows, tokenizer->path, (long long)tokens);
+}
+
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
                               int64_t sequence, yoke_data **data_out)
 {
     static const char *const formats[] = {
@@ -43,7 +62,6 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
     const yki_value *input = &model->values[model->input], *target = &model->values[model->target];
     const yki_value *output = &model->values[model->output];
     int64_t limit = token_limit(model);
-    (void)spec;
     yki_data_spec source = {.format = formats[d->format],
                             .path = d->path,
                             .inputs = d->inputs,
@@ -52,16 +70,14 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
                             .columns = (const char *const *)d->target_columns,
                             .sequence = sequence > 0 ? sequence : input->dims[0],
                             .vocab = limit,
+                            .tokenizer = tokenizer,
                             .samples = d->samples,
                             .input = row_of(input),
                             .target = row_of(target),
                             .input_limit = limit,
                             .target_limit = output->dims[output->ndim - 1],
                             .seed = job->train.seed};
-    if (d->format == YOKE_DATA_TEXT && limit < 256)
-        return yki_fail_at(YOKE_INVALID, job->path, 0, "model.vocab",
-                           "is %lld, but bytes of text are 256 different tokens; set it to 256",
-                           (long long)limit);
+    YKI_TRY(check_vocab(job, tokenizer, limit, source.target_limit));
     YKI_TRY(yki_data_open(data_out, &source));
     yoke_status status = yki_data_view(*data_out, &source.input, &source.target);
     if (status != YOKE_OK) {

@@ -34,7 +34,30 @@ static yoke_status job_of_folder(const char *folder, yoke_job **job_out)
     return YOKE_OK;
 }
 
-/* The prompt as tokens: bytes, or numbers where the model's tokens are no bytes. */
+/* The prompt through a tokenizer. An empty one is the token that texts begin with, where there is one. */
+static yoke_status encode_prompt(const yoke_tokenizer *tokenizer, const char *prompt, int32_t **tokens_out,
+                                 int *count_out)
+{
+    static const char *const starts[] = {"<|begin_of_text|>", "<|endoftext|>", "<s>", "<|startoftext|>"};
+    int64_t count = 0;
+    YKI_TRY(yoke_tokenizer_encode(tokenizer, *prompt ? prompt : "\n", strlen(*prompt ? prompt : "\n"),
+                                  tokens_out, &count));
+    for (int i = 0; i < 4 && !*prompt; i++) {
+        int32_t id = yoke_tokenizer_added(tokenizer, starts[i]);
+        if (id < 0) continue;
+        (*tokens_out)[0] = id;
+        count = 1;
+        break;
+    }
+    if (count > INT32_MAX / 8) {
+        free(*tokens_out);
+        return yki_fail(YOKE_INVALID, "the prompt has %lld tokens: too many", (long long)count);
+    }
+    *count_out = (int)count;
+    return YOKE_OK;
+}
+
+/* The prompt as tokens without a tokenizer: bytes, or numbers where the model's tokens are no bytes. */
 static yoke_status read_prompt(const char *prompt, int64_t vocab, int32_t **tokens_out, int *count_out)
 {
     size_t length = strlen(prompt);
@@ -48,10 +71,11 @@ static yoke_status read_prompt(const char *prompt, int64_t vocab, int32_t **toke
         while (*end == ' ') end++;
         if (end == at || id < 0 || id >= vocab) {
             free(tokens);
-            return yki_fail(YOKE_INVALID,
-                            "the model's %lld tokens are no bytes, so the prompt must be token numbers below "
-                            "that with spaces between; '%.20s' is none",
-                            (long long)vocab, at);
+            return yki_fail(
+                YOKE_INVALID,
+                "the model's %lld tokens are no bytes and it has no tokenizer.json, so the prompt "
+                "must be token numbers below that with spaces between; '%.20s' is none",
+                (long long)vocab, at);
         }
         tokens[count++] = (int32_t)id;
         at = end;
@@ -93,8 +117,9 @@ static int draw(const float *logits, int vocab, double temperature, int top_k, d
     return best;
 }
 
-static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, int count, double temperature,
-                          int top_k, uint64_t seed)
+/* Draws `count` tokens below `limit`. */
+static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, int count, int64_t limit,
+                          double temperature, int top_k, uint64_t seed)
 {
     const yoke_model *model = trainer->model;
     const yki_value *output = &model->values[model->output];
@@ -109,7 +134,7 @@ static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, in
         memset(window, 0, sizeof(int32_t) * (size_t)T);
         memcpy(window, tokens + start, sizeof(int32_t) * (size_t)used);
         status = yoke_trainer_predict(trainer, 1, window, logits);
-        tokens[at] = status == YOKE_OK ? draw(logits + (int64_t)(used - 1) * vocab, (int)vocab, temperature,
+        tokens[at] = status == YOKE_OK ? draw(logits + (int64_t)(used - 1) * vocab, (int)limit, temperature,
                                               top_k, yki_rng_uniform(key, (uint64_t)(at - prompt)), scratch)
                                        : 0;
     }
@@ -119,8 +144,19 @@ static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, in
     return status;
 }
 
-static yoke_status generate(const yoke_job *job, const char *folder, const char *prompt, int count,
-                            double temperature, int top_k, uint64_t seed, yoke_generation *g)
+/* The text of what was generated: "" where tokens are neither bytes nor a tokenizer's. */
+static yoke_status print_text(yoke_generation *g, const yoke_tokenizer *tokenizer, int64_t vocab)
+{
+    if (tokenizer) return yoke_tokenizer_decode(tokenizer, g->tokens, g->ntokens, &g->text, NULL);
+    g->text = calloc((size_t)g->ntokens + 1, 1);
+    if (!g->text) return yki_fail_memory("a generation");
+    for (int i = 0; i < g->ntokens && vocab == 256; i++) g->text[i] = (char)g->tokens[i];
+    return YOKE_OK;
+}
+
+static yoke_status generate(const yoke_job *job, const char *folder, const yoke_tokenizer *tokenizer,
+                            const char *prompt, int count, double temperature, int top_k, uint64_t seed,
+                            yoke_generation *g)
 {
     yoke_model_spec spec = job->model;
     if (spec.family == YOKE_FAMILY_LAYERS)
@@ -128,7 +164,12 @@ static yoke_status generate(const yoke_job *job, const char *folder, const char 
     YKI_TRY(yki_config_read(folder, &spec));
     int32_t *tokens = NULL;
     int used = 0;
-    YKI_TRY(read_prompt(prompt, spec.vocab, &tokens, &used));
+    int64_t limit = tokenizer ? yoke_tokenizer_size(tokenizer) : spec.vocab;
+    if (limit > spec.vocab)
+        return yki_fail(YOKE_INVALID, "the model of %s knows %lld tokens, and its tokenizer has %lld", folder,
+                        (long long)spec.vocab, (long long)limit);
+    YKI_TRY(tokenizer ? encode_prompt(tokenizer, prompt, &tokens, &used)
+                      : read_prompt(prompt, spec.vocab, &tokens, &used));
     int32_t *grown = realloc(tokens, sizeof *tokens * (size_t)(used + count + 1));
     if (!grown) {
         free(tokens);
@@ -147,15 +188,14 @@ static yoke_status generate(const yoke_job *job, const char *folder, const char 
                                    .weights = folder};
     yoke_trainer *trainer = NULL;
     yoke_status status = yki_trainer_create(&trainer, &options);
-    if (status == YOKE_OK) status = sample(trainer, tokens, used, count, temperature, top_k, seed);
+    if (status == YOKE_OK) status = sample(trainer, tokens, used, count, limit, temperature, top_k, seed);
     yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
     g->tokens = tokens;
     g->ntokens = count;
     memmove(tokens, tokens + used, sizeof *tokens * (size_t)count);
-    g->text = calloc((size_t)count + 1, 1);
-    for (int i = 0; i < count && g->text && spec.vocab == 256; i++) g->text[i] = (char)tokens[i];
-    if (status != YOKE_OK) yki_error_set(&error);
+    if (status == YOKE_OK) return print_text(g, tokenizer, spec.vocab);
+    yki_error_set(&error);
     return status;
 }
 
@@ -169,10 +209,13 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
     YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, NULL));
     yoke_job *job;
     YKI_TRY(job_of_folder(folder, &job));
+    yoke_tokenizer *tokenizer = NULL;
     yoke_generation *g = calloc(1, sizeof *g);
-    yoke_status status = g ? generate(job, folder, prompt, tokens, temperature, top_k, seed, g)
-                           : yki_fail_memory("a generation");
+    yoke_status status = g ? yki_tokenizer_open(job, folder, &tokenizer) : yki_fail_memory("a generation");
+    if (status == YOKE_OK)
+        status = generate(job, folder, tokenizer, prompt, tokens, temperature, top_k, seed, g);
     yoke_error error = *yoke_error_get();
+    yoke_tokenizer_destroy(tokenizer);
     yoke_job_destroy(job);
     if (status != YOKE_OK) {
         yoke_generation_destroy(g);

@@ -80,6 +80,7 @@ static yoke_status write_texts(yoke_trainer *trainer, const yki_save *save)
     if (status == YOKE_OK && job) status = yki_save_text(save, "job.yaml", job);
     free(job);
     free(config);
+    if (status == YOKE_OK) status = yki_tokenizer_save(trainer, save);
     return status == YOKE_OK ? yki_save_state(save, &state) : status;
 }
 

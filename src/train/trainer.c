@@ -113,6 +113,11 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     yoke_job job = *options->job; /* shallow: only counts change */
     const char *config = options->weights ? options->weights : job.model.from;
     if (config[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(config, &job.model));
+    bool encodes = job.data.format == YOKE_DATA_TEXT || job.data.tokenizer[0];
+    if (encodes && !options->no_data)
+        YKI_TRY(yki_tokenizer_open(&job, options->weights, &trainer->tokenizer));
+    if (!job.model.vocab && trainer->tokenizer && job.model.family != YOKE_FAMILY_LAYERS)
+        job.model.vocab = yoke_tokenizer_size(trainer->tokenizer);
     if (options->sequence > 0)
         job.train.sequence = options->sequence;
     else if (job.train.sequence == 0)
@@ -134,7 +139,7 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     const yoke_job *job = options->job;
     YKI_TRY(model_of_job(trainer, options));
     if (!options->no_data) {
-        YKI_TRY(yki_data_from_job(job, trainer->model, &trainer->spec, trainer->options.sequence,
+        YKI_TRY(yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
                                   &trainer->own_data));
         trainer->data = trainer->own_data;
     }
@@ -160,13 +165,17 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
 
 yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
 {
-    yki_trainer_options options = {.job = job};
+    /* a tokenizer is read only where it says the vocabulary */
+    yki_trainer_options options = {.job = job, .no_data = job->model.vocab > 0 || job->model.from[0]};
     yoke_trainer trainer = {.job = job};
-    YKI_TRY(model_of_job(&trainer, &options));
-    yki_plan_options po = plan_options(&trainer, &job->layout, &options);
-    po.backend = yki_backend_get("null");
-    po.device_memory_bytes = 0;
-    yoke_status status = yki_plan_create(&po, &trainer.plan);
+    yoke_status status = model_of_job(&trainer, &options);
+    yki_plan_options po;
+    if (status == YOKE_OK) {
+        po = plan_options(&trainer, &job->layout, &options);
+        po.backend = yki_backend_get("null");
+        po.device_memory_bytes = 0;
+        status = yki_plan_create(&po, &trainer.plan);
+    }
     if (status == YOKE_OK) {
         *schedule_out = trainer.plan->schedule;
         trainer.plan->schedule = NULL;
@@ -174,6 +183,7 @@ yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
     yoke_error error = *yoke_error_get();
     yki_plan_destroy(trainer.plan);
     yoke_model_destroy(trainer.own_model);
+    yoke_tokenizer_destroy(trainer.tokenizer);
     if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
@@ -185,6 +195,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     yki_plan_destroy(trainer->plan);
     yoke_data_destroy(trainer->own_data);
     yoke_model_destroy(trainer->own_model);
+    yoke_tokenizer_destroy(trainer->tokenizer);
     free(trainer->losses);
     free(trainer->step_seconds);
     free(trainer->indices);

@@ -15,7 +15,8 @@ struct yoke_trainer {
     yoke_data *data;
     yoke_model *own_model; /* made from a job; NULL: the caller's */
     yoke_data *own_data;
-    const yoke_job *job;  /* NULL: none */
+    yoke_tokenizer *tokenizer; /* of a job's data; NULL: none was read */
+    const yoke_job *job;       /* NULL: none */
     yoke_model_spec spec; /* of a job's model, filled in from config.json; layers are borrowed from the job */
     yoke_train_options options;
     yki_plan *plan;
@@ -64,8 +65,15 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer);
 yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *inputs, int64_t first,
                                      int64_t count);
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count);
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_model_spec *spec,
+/* tokenizer: NULL where text is bytes. */
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
                               int64_t sequence, yoke_data **data_out);
+
+/* tokenizer.c: of the folder `weights` (NULL: none), else the job's data.tokenizer, else of the job's
+ * model.from; *tokenizer_out is NULL where none of them has one. Owns: the caller. */
+yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, yoke_tokenizer **tokenizer_out);
+/* Puts the run's tokenizer.json into a step's folder, where it has one. */
+yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save);
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);

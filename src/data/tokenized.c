@@ -1,0 +1,61 @@
+/* Text as a tokenizer's tokens: encoded as a whole when it is opened, so that a token never ends where a
+ * sample does, and kept as i32, four bytes a token. */
+#include <stdlib.h>
+
+#include "data/data.h"
+#include "data/file.h"
+
+typedef struct tokenized_data {
+    yoke_data base;
+    int32_t *ids;
+    int64_t count, sequence;
+} tokenized_data;
+
+static yoke_status tokenized_read(yoke_data *base, int64_t index, void *input, void *target)
+{
+    tokenized_data *data = (tokenized_data *)base;
+    const int32_t *from = data->ids + index * data->sequence;
+    int32_t *ids = input, *next = target;
+    for (int64_t t = 0; t < data->sequence; t++) {
+        ids[t] = from[t];
+        next[t] = from[t + 1];
+    }
+    return YOKE_OK;
+}
+
+static void tokenized_release(yoke_data *base)
+{
+    free(((tokenized_data *)base)->ids);
+}
+
+static const yki_data_ops tokenized_ops = {.read = tokenized_read, .release = tokenized_release};
+
+static yoke_status encode_file(tokenized_data *data, const yki_map *map, const yoke_tokenizer *tokenizer)
+{
+    YKI_TRY(yoke_tokenizer_encode(tokenizer, (const char *)map->bytes, (size_t)map->size, &data->ids,
+                                  &data->count));
+    if (data->sequence < data->count) return YOKE_OK;
+    return yki_map_fail(map, "has %lld tokens; one sample of %lld tokens needs one more than its length",
+                        (long long)data->count, (long long)data->sequence);
+}
+
+yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int64_t sequence,
+                                     const yoke_tokenizer *tokenizer)
+{
+    if (sequence <= 0)
+        return yki_fail(YOKE_INVALID, "a sample of text has %lld tokens; it needs at least 1",
+                        (long long)sequence);
+    tokenized_data *data;
+    YKI_TRY(yki_data_create(&data, sizeof *data, &tokenized_ops));
+    data->sequence = sequence;
+    yki_map map = {0};
+    yoke_status status = yki_map_open(&map, path);
+    if (status == YOKE_OK) status = encode_file(data, &map, tokenizer);
+    yki_map_release(&map);
+    if (status != YOKE_OK) {
+        yoke_data_destroy(&data->base);
+        return status;
+    }
+    yoke_row row = {.type = YOKE_I32, .ndim = 1, .dims = {sequence}};
+    return yki_data_finish(&data->base, (data->count - 1) / sequence, &row, &row, data_out);
+}

@@ -1,0 +1,244 @@
+/* Jobs whose text goes through a tokenizer: what is trained on, what is saved beside the model, and prompts.
+ */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmocka_all.h"
+#include "text.h"
+#include "yoke/yoke.h"
+
+#define TOKENIZER YKI_TOKENIZERS "/mixed.json"
+enum { SIZE = 807 }; /* of its vocabulary */
+
+static char folder[64], text_path[128];
+static char *text;
+static size_t text_bytes;
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)kind, (void)where;
+    return remove(path);
+}
+
+static void write_file(const char *name, const char *bytes, size_t count)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/yoke-tokens-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    snprintf(text_path, sizeof text_path, "%s/input.txt", folder);
+    text = test_text(4, 3000, &text_bytes);
+    write_file("input.txt", text, text_bytes);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    free(text);
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static const char job_text[] =
+    "model: {family: gpt2, layers: 1, heads: 2, width: 16, context: 16}\n"
+    "data: {format: text, path: input.txt, tokenizer: " TOKENIZER "}\n"
+    "train: {steps: 2, batch: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1}}\n"
+    "checkpoint: {dir: run}\n";
+
+static yoke_job *load(int noverrides, const char *const *overrides)
+{
+    char path[256];
+    yoke_job *job = NULL;
+    write_file("job.yaml", job_text, strlen(job_text));
+    snprintf(path, sizeof path, "%s/job.yaml", folder);
+    if (yoke_job_load(path, noverrides, overrides, &job) != YOKE_OK)
+        fail_msg("%s: %s", yoke_error_get()->key, yoke_error_get()->message);
+    return job;
+}
+
+/* Makes a trainer that must be refused, and returns the record. */
+static const yoke_error *refused(int noverrides, const char *const *overrides)
+{
+    yoke_job *job = load(noverrides, overrides);
+    yoke_trainer *trainer = NULL;
+    assert_int_equal(yoke_trainer_create_from_job(&trainer, job), YOKE_INVALID);
+    assert_null(trainer);
+    yoke_job_destroy(job);
+    return yoke_error_get();
+}
+
+static void samples_are_the_tokens_of_the_whole_text(void **state)
+{
+    (void)state;
+    yoke_tokenizer *tokenizer = NULL;
+    yoke_data *data = NULL;
+    int32_t *ids = NULL, input[7], target[7];
+    int64_t count;
+    yoke_row row;
+    assert_int_equal(yoke_tokenizer_create(&tokenizer, TOKENIZER), YOKE_OK);
+    assert_int_equal(yoke_tokenizer_encode(tokenizer, text, text_bytes, &ids, &count), YOKE_OK);
+    assert_int_equal(yoke_data_from_tokenized(&data, text_path, 7, tokenizer), YOKE_OK);
+    assert_int_equal(yoke_data_samples(data), (count - 1) / 7);
+    yoke_data_rows(data, &row, NULL);
+    assert_true(row.type == YOKE_I32 && row.ndim == 1 && row.dims[0] == 7);
+    for (int64_t i = 0; i < yoke_data_samples(data); i++) {
+        assert_int_equal(yoke_data_get(data, i, input, target), YOKE_OK);
+        assert_memory_equal(input, ids + 7 * i, sizeof input);
+        assert_memory_equal(target, ids + 7 * i + 1, sizeof target);
+    }
+    yoke_data_destroy(data);
+    data = NULL;
+    assert_int_equal(yoke_data_from_tokenized(&data, text_path, count - 1, tokenizer), YOKE_OK);
+    yoke_data_destroy(data);
+    data = NULL;
+    assert_int_equal(yoke_data_from_tokenized(&data, text_path, count, tokenizer), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "one more"));
+    assert_int_equal(yoke_data_from_tokenized(&data, text_path, 0, tokenizer), YOKE_INVALID);
+    assert_int_equal(yoke_data_from_tokenized(&data, "/nonexistent", 7, tokenizer), YOKE_INVALID);
+    assert_null(data);
+    free(ids);
+    yoke_tokenizer_destroy(tokenizer);
+}
+
+static void a_job_names_its_tokenizer(void **state)
+{
+    (void)state;
+    yoke_job *job = load(0, NULL);
+    assert_string_equal(job->data.tokenizer, TOKENIZER);
+    assert_int_equal(job->model.vocab, 0); /* the tokenizer's, once it is read */
+    char *printed = yoke_job_print(job);
+    assert_non_null(strstr(printed, "tokenizer: " TOKENIZER));
+    free(printed);
+    yoke_job_destroy(job);
+    static const char *const small[] = {"model.vocab=806"};
+    const yoke_error *error = refused(1, small);
+    assert_string_equal(error->key, "model.vocab");
+    assert_non_null(strstr(error->message, "806 tokens"));
+    assert_non_null(strstr(error->message, "mixed.json has 807"));
+    static const char *const absent[] = {"data.tokenizer=/nonexistent.json"};
+    assert_non_null(strstr(refused(1, absent)->file, "nonexistent"));
+    static const char *const layers[] = {"model={family: layers, input: [16], layers: [{type: embedding, "
+                                         "rows: 900, out: 4}, {type: linear, out: 806}]}"};
+    assert_string_equal(refused(1, layers)->key, "model.layers");
+}
+
+/* Trains, then speaks and evaluates from what was saved, with the tokenizer's own file gone. */
+static void a_trained_folder_holds_its_tokenizer(void **state)
+{
+    (void)state;
+    char dir[128], saved[256], copy[256];
+    snprintf(copy, sizeof copy, "data.tokenizer=%s/copy.json", folder);
+    snprintf(dir, sizeof dir, "%s/run", folder);
+    char *source = malloc(1 << 16), *again = malloc(1 << 16);
+    assert_true(source && again);
+    FILE *file = fopen(TOKENIZER, "rb");
+    assert_non_null(file);
+    size_t bytes = fread(source, 1, 1 << 16, file);
+    fclose(file);
+    write_file("copy.json", source, bytes);
+
+    const char *const overrides[] = {copy, "model.vocab=832"};
+    yoke_job *job = load(2, overrides);
+    yoke_trainer *trainer = NULL;
+    if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+    assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+    double loss, saved_loss;
+    int64_t samples, saved_samples;
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+    assert_int_equal(unlink(strchr(copy, '=') + 1), 0);
+
+    snprintf(saved, sizeof saved, "%s/step-00000002/tokenizer.json", dir);
+    file = fopen(saved, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(again, 1, 1 << 16, file), bytes);
+    fclose(file);
+    assert_memory_equal(again, source, bytes);
+
+    yoke_generation *g = NULL;
+    yoke_tokenizer *tokenizer = NULL;
+    assert_int_equal(yoke_tokenizer_create(&tokenizer, saved), YOKE_OK);
+    static const char *const prompts[] = {"", "the <|endoftext|>", "日本語"};
+    for (int i = 0; i < 3; i++) {
+        if (yoke_generate(dir, prompts[i], 40, 1, 0, 3, &g) != YOKE_OK)
+            fail_msg("%s", yoke_error_get()->message);
+        char *want = NULL;
+        size_t length;
+        assert_int_equal(g->ntokens, 40);
+        for (int t = 0; t < 40; t++) assert_true(g->tokens[t] < SIZE); /* of 832 that the model knows */
+        assert_int_equal(yoke_tokenizer_decode(tokenizer, g->tokens, 40, &want, &length), YOKE_OK);
+        assert_memory_equal(g->text, want, length);
+        free(want);
+        yoke_generation_destroy(g);
+    }
+    yoke_tokenizer_destroy(tokenizer);
+    if (yoke_eval(dir, 0, NULL, NULL, &saved_loss, NULL, &saved_samples) != YOKE_OK)
+        fail_msg("%s", yoke_error_get()->message);
+    assert_int_equal(chdir(folder), 0);
+    static const char *const from[] = {"data.tokenizer=null", "model.from=run/step-00000002"};
+    assert_int_equal(yoke_eval("job.yaml", 2, from, NULL, &loss, NULL, &samples), YOKE_OK);
+    assert_true(loss == saved_loss && loss > 1);
+    assert_int_equal(samples, saved_samples);
+    free(source);
+    free(again);
+}
+
+/* A model made elsewhere, trained on token files: its tokenizer.json goes along, read or not. */
+static void a_tokenizer_beside_the_first_weights_goes_along(void **state)
+{
+    (void)state;
+    char path[256], odd[] = "{\"model\":{\"type\":\"Unigram\"}}", found[64] = "";
+    uint16_t ids[200];
+    for (int i = 0; i < 200; i++) ids[i] = (uint16_t)(i * 31 % SIZE);
+    write_file("ids.bin", (const char *)ids, sizeof ids);
+    write_file("run/step-00000002/tokenizer.json", odd, strlen(odd));
+    assert_int_equal(chdir(folder), 0);
+    static const char *const text_too[] = {"data.tokenizer=null", "model.from=run/step-00000002"};
+    assert_non_null(strstr(refused(2, text_too)->message, "'Unigram'")); /* text would silently be bytes */
+    static const char *const overrides[] = {"data={format: tokens, path: ids.bin}",
+                                            "model.from=run/step-00000002", "checkpoint.dir=other"};
+    yoke_job *job = load(3, overrides);
+    yoke_trainer *trainer = NULL;
+    if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+    assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+    snprintf(path, sizeof path, "%s/other/step-00000002/tokenizer.json", folder);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(found, 1, sizeof found, file), strlen(odd));
+    fclose(file);
+    assert_string_equal(found, odd);
+    yoke_generation *g = NULL;
+    assert_int_equal(yoke_generate("other", "the", 2, 0, 0, 1, &g), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "'Unigram'"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink("run/step-00000002/tokenizer.json"), 0);
+    assert_int_equal(yoke_generate("other", "1 2", 2, 0, 0, 1, &g), YOKE_OK); /* numbers, without one */
+    assert_string_equal(g->text, "");
+    yoke_generation_destroy(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_are_the_tokens_of_the_whole_text),
+        cmocka_unit_test(a_job_names_its_tokenizer),
+        cmocka_unit_test(a_trained_folder_holds_its_tokenizer),
+        cmocka_unit_test(a_tokenizer_beside_the_first_weights_goes_along),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
