@@ -57,7 +57,8 @@ const command command_generate = {
     .most = 1,
     .about = "Goes on from a prompt with a saved model: a checkpoint (its newest step), one step's folder, "
              "or a folder as "
-             "Hugging Face lays it out. Prompt and text go through the folder's tokenizer.json. Models without one "
+             "Hugging Face lays it out. Prompt and text go through the folder's tokenizer.json. Models "
+             "without one "
              "know bytes, or else take and print the tokens' numbers.",
     .groups = (const option_group *const[]){&group_generate, &options_general, NULL},
     .examples = "yoke generate runs/gpt --prompt 'Once upon' --tokens 200\n"

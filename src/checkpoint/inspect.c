@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/disk.h"
 
 void yoke_inspection_destroy(yoke_inspection *inspection)
 {

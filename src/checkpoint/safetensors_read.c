@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
-#include "checkpoint/disk.h"
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 
 typedef struct part {
     char *path;

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
+#include "base/json_file.h"
 #include "base/text.h"
-#include "checkpoint/disk.h"
-#include "checkpoint/json_file.h"
 #include "checkpoint/safetensors.h"
 
 typedef struct entry {

@@ -19,9 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/disk.h"
 
 /* Whether the save that made this folder is under way: its process holds the lock; where the file system has
  * no locks, there is a process of the number in the name. */

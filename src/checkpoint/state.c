@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
+#include "base/json_file.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/disk.h"
-#include "checkpoint/json_file.h"
 
 enum { VERSION = 1 };
 

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
-#include "checkpoint/disk.h"
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/trainer.h"
 

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/disk.h"
 
 static char scratch[64];
 

@@ -3,7 +3,7 @@
  * and against PyTorch's in the golden cases.) */
 #include <unistd.h>
 
-#include "checkpoint/disk.h"
+#include "base/disk.h"
 #include "train/jobs.h"
 
 static char folder[64];

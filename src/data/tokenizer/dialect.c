@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/json_file.h"
 #include "base/text.h"
-#include "checkpoint/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 
 /* White space of Unicode, as in Oniguruma and Rust; each list ends in a range, so that a '-' after it is

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 
 yoke_status yki_tokenizer_fail(const yoke_tokenizer *tokenizer, const char *key, const char *format, ...)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum {

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
-#include "checkpoint/disk.h"
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 
 static yoke_status load_file(yoke_tokenizer *tokenizer, const char *path)

@@ -1,7 +1,7 @@
 /* Files and folders: reading whole, writing that survives a crash, and sentences for what the system refuses.
  * Every write of a checkpoint goes through here. Deliberately absent: buffering, locks. */
-#ifndef YKI_CHECKPOINT_DISK_H
-#define YKI_CHECKPOINT_DISK_H
+#ifndef YKI_BASE_DISK_H
+#define YKI_BASE_DISK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Files and folders, with sentences for what the system refuses. */
-#include "checkpoint/disk.h"
+#include "base/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,8 @@
  * Strict: UTF-8 throughout, no duplicate keys, no NaN, nothing after the value, nesting at most 2048 deep
  * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES. Deliberately absent: comments, relaxed numbers,
  * streaming. */
-#ifndef YKI_CHECKPOINT_JSON_FILE_H
-#define YKI_CHECKPOINT_JSON_FILE_H
+#ifndef YKI_BASE_JSON_FILE_H
+#define YKI_BASE_JSON_FILE_H
 
 #include <stddef.h>
 

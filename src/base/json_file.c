@@ -1,5 +1,5 @@
 /* Strict JSON from files, and text made safe to show. */
-#include "checkpoint/json_file.h"
+#include "base/json_file.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
-#include "checkpoint/disk.h"
 
 /* Length of the valid UTF-8 character at bytes[0..count), 0: none. Ranges by Unicode's table 3-7. */
 static size_t character(const unsigned char *bytes, size_t count)
