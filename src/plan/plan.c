@@ -119,7 +119,7 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
 {
     int place[YKI_AXIS_COUNT];
     yki_mesh_place(&plan->mesh, rank, place);
-    return &plan->programs[place[YKI_AXIS_PP] * plan->mesh.degree[YKI_AXIS_TP] + place[YKI_AXIS_TP]];
+    return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
 }
 
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out)
