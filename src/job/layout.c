@@ -107,6 +107,7 @@ void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
     if (layout->zero > 0) yki_text_append(&out, " --zero %d", layout->zero);
     if (layout->recompute != YOKE_RECOMPUTE_NONE)
         yki_text_append(&out, " --recompute %s", recomputes[layout->recompute]);
+    if (layout->cp_kind == YOKE_CP_ULYSSES) yki_text_append(&out, " --set layout.cp_kind=ulysses");
     if (layout->sp) yki_text_append(&out, " --set layout.sp=true");
     if (layout->threads) yki_text_append(&out, " --set layout.threads=%d", layout->threads);
     if (layout->device_memory_bytes)

@@ -9,7 +9,7 @@
 
 #include "base/fail.h"
 #include "base/rng.h"
-#include "plan/plan.h"
+#include "plan/context.h"
 
 int64_t yki_placed_elems(const yki_placed_value *value)
 {
@@ -55,6 +55,8 @@ typedef struct placer {
     yki_plan *plan;
     const yoke_model *model;
     int tp, tp_rank, lane;
+    int64_t tokens; /* of a sequence that this lane has; 0: all, whatever a sample is */
+    yki_positions positions;
     yki_placed *parts;
     form **forms; /* [part] */
     int *root;    /* of each logical value: the one it is a moved copy of */
@@ -78,6 +80,13 @@ static form *add_form(placer *p, int part, int logical, int value, yki_spec spec
     return f;
 }
 
+/* A dim of a value as the ranks of this lane's tp group hold it together. */
+static int64_t extent(const placer *p, int logical, int dim)
+{
+    const yki_value *value = &p->model->values[logical];
+    return p->tokens > 0 && value->per_sample && dim == 0 ? p->tokens : value->dims[dim];
+}
+
 /* The value of one sample (or the parameter) as this rank holds it under `spec`. */
 static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
 {
@@ -89,9 +98,9 @@ static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
                               .parameter = value->parameter,
                               .producer = -1,
                               .storage = -1};
-    memcpy(local.dims, value->dims, sizeof local.dims);
+    for (int i = 0; i < value->ndim; i++) local.dims[i] = extent(p, logical, i);
     if (spec.state == YKI_SHARDED)
-        local.dims[spec.dim] = yki_spec_share(spec, value->dims[spec.dim], p->tp, p->tp_rank);
+        local.dims[spec.dim] = yki_spec_share(spec, local.dims[spec.dim], p->tp, p->tp_rank);
     return local;
 }
 
@@ -100,9 +109,10 @@ static yki_cut cut_of(placer *p, int logical, yki_spec spec)
     const yki_value *value = &p->model->values[logical];
     yki_cut cut = {.outer = 1, .inner = 1};
     int64_t *share = yki_arena_alloc(&p->plan->arena, sizeof(int64_t) * (size_t)p->tp);
-    for (int i = 0; i < spec.dim; i++) cut.outer *= value->dims[i];
-    for (int i = spec.dim + 1; i < value->ndim; i++) cut.inner *= value->dims[i];
-    for (int i = 0; i < p->tp && share; i++) share[i] = yki_spec_share(spec, value->dims[spec.dim], p->tp, i);
+    for (int i = 0; i < spec.dim; i++) cut.outer *= extent(p, logical, i);
+    for (int i = spec.dim + 1; i < value->ndim; i++) cut.inner *= extent(p, logical, i);
+    for (int i = 0; i < p->tp && share; i++)
+        share[i] = yki_spec_share(spec, extent(p, logical, spec.dim), p->tp, i);
     cut.share = share;
     return cut;
 }
@@ -322,7 +332,12 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         if (query->in[1].state == YKI_SHARDED && query->in[1].dim == 0)
             attr->offset = yki_spec_start(query->in[1], values[node->in[1]].dims[0], p->tp, p->tp_rank);
         break;
+    case YKI_KERNEL_POSITION:
+    case YKI_KERNEL_ROPE:
+        attr->rows = p->positions;
+        break;
     case YKI_KERNEL_ATTENTION:
+        attr->width = x->dims[1] / 3 / attr->global;
         attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
         break;
     case YKI_KERNEL_GQA: {
@@ -344,9 +359,11 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         break;
     case YKI_KERNEL_DROPOUT: {
         yki_spec spec = query->in[0];
-        int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
+        int dim = spec.state == YKI_SHARDED ? spec.dim : p->tokens > 0 ? 1 : 0;
         attr->outer = attr->inner = 1;
-        for (int i = 0; i < dim; i++) attr->outer *= x->dims[i];
+        for (int i = 0; i < dim; i++) attr->outer *= extent(p, p->root[node->in[0]], i);
+        attr->length = p->tokens > 0 ? x->dims[0] : 0;
+        attr->rows = p->positions;
         for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
         attr->global = x->dims[dim];
         attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
@@ -358,6 +375,22 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
     }
 }
 
+/* Attention over tokens of which this lane has a share. */
+static yoke_status place_attention(placer *p, const yki_node *node, int part, const yki_cut_query *query,
+                                   const int in[YKI_MAX_INPUTS])
+{
+    yki_placed_node whole = {.op = node->op, .attr = node->attr, .nin = node->nin, .layer = node->layer};
+    int out[2];
+    memcpy(whole.in, in, sizeof whole.in);
+    localise(p, node, query, &whole);
+    YKI_TRY(yki_context_attend(p->plan, &p->parts[part], p->lane, &whole, &out[0], &out[1]));
+    for (int i = 0; i < 2; i++) {
+        if (!add_form(p, part, node->out[i], out[i], query->out[i], true)) return yki_fail_memory("a plan");
+        p->part_of[node->out[i]] = part;
+    }
+    return YOKE_OK;
+}
+
 static yoke_status place_node(placer *p, const yki_node *node)
 {
     int part = p->plan->part_of_layer[node->layer];
@@ -365,6 +398,8 @@ static yoke_status place_node(placer *p, const yki_node *node)
     yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp};
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
+    if (p->tokens > 0 && (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA))
+        return place_attention(p, node, part, &query, in);
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
     if (!added) return yki_fail_memory("a plan");
     int at = placed->nnodes - 1;
@@ -410,6 +445,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
     const yoke_model *model = plan->options.model;
     int tp = plan->mesh.degree[YKI_AXIS_TP];
     placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp};
+    if (plan->mesh.degree[YKI_AXIS_CP] > 1) p.positions = yki_context_positions(plan, lane / tp, &p.tokens);
     p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
@@ -487,6 +523,7 @@ static yoke_status find_ties(yki_plan *plan)
 yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
+    YKI_TRY(yki_context_check(plan));
     plan->nlanes = yki_mesh_lanes(&plan->mesh);
     plan->param_places =
         yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));

@@ -53,9 +53,6 @@ static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
     YKI_TRY(yki_degrees_check(l));
-    if (l->cp > 1)
-        return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
-                        l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
     if (l->zero > 1 && l->dp > 1)
@@ -69,10 +66,12 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->threads < 0 || l->device_memory_bytes < 0)
         return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld: neither may be below 0", l->threads,
                         (long long)l->device_memory_bytes);
-    if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
+    if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL ||
+        (unsigned)l->cp_kind > YOKE_CP_ULYSSES)
         return yki_fail(YOKE_INVALID,
-                        "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
-                        (int)l->recompute);
+                        "zero %d, recompute %d, cp_kind %d: zero is 0 to 3, recompute none, selective or "
+                        "full, cp_kind ring or ulysses",
+                        l->zero, (int)l->recompute, (int)l->cp_kind);
     YKI_TRY(check_sizes(options));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)

@@ -65,10 +65,13 @@ typedef struct yki_placed_node {
     double order;  /* in the body */
     int edge;      /* copy, its gradient */
     bool sends, gradient_copy;
-    bool skip_bias;   /* row-parallel: the first rank adds it */
-    bool counts_loss; /* this rank's loss is part of the global one */
-    yki_axis axis;    /* of a movement that is no copy */
-    yki_cut cut;      /* gathers and shards along it; shares in the arena */
+    bool skip_bias;        /* row-parallel: the first rank adds it */
+    bool counts_loss;      /* this rank's loss is part of the global one */
+    yki_axis axis;         /* of a movement that is no copy */
+    bool back;             /* a copy along it: to the member before */
+    bool divided;          /* a gather, for divided work: its gradient is partial */
+    yki_cut cut;           /* copies, gathers and shards along it; shares in the arena */
+    yki_exchange exchange; /* all_to_all */
     yki_reduction reduction;
 } yki_placed_node;
 
@@ -142,7 +145,9 @@ typedef struct yki_instruction {
     int edge;
     bool sends, gradient_copy, counts_loss;
     yki_axis axis;
+    bool back;
     yki_cut cut;
+    yki_exchange exchange;
     yki_reduction reduction;
     int number; /* among the program's kernel instructions: where its prepared kernel stands; -1 */
 } yki_instruction;
@@ -272,6 +277,8 @@ bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind);
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
+/* Which tokens of a sequence a rank of axis cp has; how many. */
+yki_positions yki_context_positions(const yki_plan *plan, int rank, int64_t *count_out);
 /* The view that a kernel is given of an operand, n samples of it; data NULL. */
 yki_view yki_operand_view(const yki_operand *operand, int64_t n);
 /* A launch's shapes for n samples. */

@@ -129,10 +129,20 @@ static yoke_status move_whole(yki_rank *rank, yki_move kind, yki_tensor_kind ten
     return yki_wait(&request);
 }
 
+/* Along cp: each rank has the part of its tokens. */
+static yoke_status reduce_context(yki_rank *rank)
+{
+    if (rank->plan->mesh.degree[YKI_AXIS_CP] == 1) return YOKE_OK;
+    for (int i = 0; i < rank->program->nparameters; i++)
+        add_segment(rank, yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, i));
+    return all_reduce(rank, rank->axis[YKI_AXIS_CP]);
+}
+
 yoke_status yki_rank_reduce(yki_rank *rank)
 {
     YKI_TRY(reduce_parts(rank));
     YKI_TRY(reduce_ties(rank));
+    YKI_TRY(reduce_context(rank));
     if (rank->plan->zero == 1) YKI_TRY(move_whole(rank, YKI_MOVE_REDUCE_SCATTER, YKI_TENSOR_GRADIENT));
     if (yki_comm_size(rank->replicas) == 1) return YOKE_OK;
     for (int i = 0; i < rank->program->nparameters; i++)
