@@ -55,7 +55,7 @@ typedef struct placer {
     yki_plan *plan;
     const yoke_model *model;
     int tp, tp_rank, lane;
-    int64_t tokens; /* of a sequence that this lane has; 0: all, whatever a sample is */
+    int64_t tokens; /* of a sequence that this lane has; -1: all, whatever a sample is */
     yki_positions positions;
     yki_placed *parts;
     form **forms; /* [part] */
@@ -84,7 +84,7 @@ static form *add_form(placer *p, int part, int logical, int value, yki_spec spec
 static int64_t extent(const placer *p, int logical, int dim)
 {
     const yki_value *value = &p->model->values[logical];
-    return p->tokens > 0 && value->per_sample && dim == 0 ? p->tokens : value->dims[dim];
+    return p->tokens >= 0 && value->per_sample && dim == 0 ? p->tokens : value->dims[dim];
 }
 
 /* The value of one sample (or the parameter) as this rank holds it under `spec`. */
@@ -359,10 +359,10 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         break;
     case YKI_KERNEL_DROPOUT: {
         yki_spec spec = query->in[0];
-        int dim = spec.state == YKI_SHARDED ? spec.dim : p->tokens > 0 ? 1 : 0;
+        int dim = spec.state == YKI_SHARDED ? spec.dim : p->tokens >= 0 ? 1 : 0;
         attr->outer = attr->inner = 1;
         for (int i = 0; i < dim; i++) attr->outer *= extent(p, p->root[node->in[0]], i);
-        attr->length = p->tokens > 0 ? x->dims[0] : 0;
+        attr->length = p->tokens >= 0 ? x->dims[0] : 0;
         attr->rows = p->positions;
         for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
         attr->global = x->dims[dim];
@@ -398,7 +398,7 @@ static yoke_status place_node(placer *p, const yki_node *node)
     yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp};
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
-    if (p->tokens > 0 && (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA))
+    if (p->tokens >= 0 && (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA))
         return place_attention(p, node, part, &query, in);
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
     if (!added) return yki_fail_memory("a plan");
@@ -444,7 +444,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
 {
     const yoke_model *model = plan->options.model;
     int tp = plan->mesh.degree[YKI_AXIS_TP];
-    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp};
+    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp, .tokens = -1};
     if (plan->mesh.degree[YKI_AXIS_CP] > 1) p.positions = yki_context_positions(plan, lane / tp, &p.tokens);
     p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
