@@ -87,6 +87,7 @@ static int add(builder *b, int op, int nin, const int *in, int like, yki_role ro
                               .ndim = 2,
                               .dims = {rows, width},
                               .parameter = -1,
+                              .gathered = -1,
                               .producer = b->placed->nnodes,
                               .wants = b->placed->values[like].wants};
     int made = yki_placed_value_add(b->plan, b->placed, &value);
@@ -171,6 +172,7 @@ static yoke_status ring(builder *b, int *y_out, int *lse_out)
             if (next < 0) return yki_fail_memory("a plan");
             last_node(b)->cut = turned_cut(b->plan, -j, kv_width);
             b->placed->values[next].wants = false;
+            b->placed->values[next].moved = true;
         }
         int in[] = {y, lse, q, kv, kv0};
         y = add(b, YKI_KERNEL_ATTEND, last ? 5 : 4, in, q, last ? YKI_ROLE_ACTIVATION : YKI_ROLE_STATISTIC,
@@ -195,6 +197,7 @@ static int hop_back(yki_plan *plan, yki_placed *placed, int rank, yki_grad_conte
     yki_placed_value *made = &placed->values[moved];
     yki_placed_node *node = &placed->nodes[placed->nnodes - 1];
     made->dims[0] = tokens(plan, (rank + turn) % cp);
+    made->moved = true;
     node->axis = YKI_AXIS_CP;
     node->back = true;
     node->cut = turned_cut(plan, turn - 1, made->dims[1]);
