@@ -21,7 +21,7 @@ int64_t yki_placed_elems(const yki_placed_value *value)
 yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value)
 {
     if (value->role == YKI_ROLE_INDEX) return YKI_I32;
-    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient) return YKI_F32;
+    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient || value->summed) return YKI_F32;
     return plan->options.precision == YOKE_PRECISION_BF16 ? YKI_BF16 : YKI_F32;
 }
 
@@ -327,6 +327,14 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
     return YOKE_OK;
 }
 
+/* Positions of a value's rows, of which this rank may have a share of the lane's. */
+static yki_positions positions_of(const placer *p, int value, yki_spec spec)
+{
+    bool cut = spec.state == YKI_SHARDED && spec.dim == 0;
+    int64_t start = cut ? yki_spec_start(spec, extent(p, p->root[value], 0), p->tp, p->tp_rank) : 0;
+    return yki_positions_from(p->positions, start);
+}
+
 /* Constants that depend on which share this rank has. */
 static void localise(const placer *p, const yki_node *node, const yki_cut_query *query,
                      yki_placed_node *placed)
@@ -346,7 +354,7 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         break;
     case YKI_KERNEL_POSITION:
     case YKI_KERNEL_ROPE:
-        attr->rows = p->positions;
+        attr->rows = positions_of(p, node->in[0], query->in[0]);
         break;
     case YKI_KERNEL_ATTENTION:
         attr->width = x->dims[1] / 3 / attr->global;
@@ -371,11 +379,17 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         break;
     case YKI_KERNEL_DROPOUT: {
         yki_spec spec = query->in[0];
-        int dim = spec.state == YKI_SHARDED ? spec.dim : p->tokens >= 0 ? 1 : 0;
+        int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
         attr->outer = attr->inner = 1;
-        for (int i = 0; i < dim; i++) attr->outer *= extent(p, p->root[node->in[0]], i);
-        attr->length = p->tokens >= 0 ? x->dims[0] : 0;
-        attr->rows = p->positions;
+        if (p->tokens >= 0) { /* [tokens, width] */
+            attr->length = x->dims[0];
+            attr->rows = positions_of(p, node->in[0], spec);
+            attr->outer = extent(p, p->root[node->in[0]], 0);
+            if (dim == 0) attr->outer = yki_spec_share(spec, attr->outer, p->tp, p->tp_rank);
+            if (dim == 0) spec = YKI_SPEC_REPLICATED;
+            dim = 1;
+        }
+        for (int i = 0; i < dim && p->tokens < 0; i++) attr->outer *= x->dims[i];
         for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
         attr->global = x->dims[dim];
         attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
