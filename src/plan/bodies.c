@@ -104,12 +104,6 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
     if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
 }
 
-/* Nodes that compute nothing and move nothing: their output is their input. */
-static bool is_nothing(const yki_placed_node *node)
-{
-    return node->op == YKI_OP_RESHAPE || node->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
-}
-
 /* Movements of the body that are under way. */
 typedef struct flights {
     struct flight {
@@ -171,7 +165,7 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
     if (!code->instructions || !f.list) return false;
     for (int i = 0; i < storage->count[body]; i++) {
         const yki_placed_node *node = &placed->nodes[storage->order[body][i]];
-        if (is_nothing(node)) continue;
+        if (yki_is_alias(node->op)) continue;
         wait_before(code, placed, node, &f);
         /* a comm holds the last few operations, counted from their starts */
         while (flies(node) && f.count > 0 && f.requests - f.list[0].request >= YKI_COMM_OUTSTANDING - 1)

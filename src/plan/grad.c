@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "plan/plan.h"
+#include "plan/recompute.h"
 
 typedef struct part_grad {
     yki_grad_context context; /* first: callbacks get its address */
     yki_plan *plan;
     yki_placed *placed;
-    int *gradient;           /* of each value of the forward pass; -1 */
+    int *gradient; /* of each value of the forward pass; -1 */
+    yki_recompute recompute;
     yki_placed_node current; /* a copy: the array of nodes may move */
 } part_grad;
 
@@ -47,16 +48,26 @@ static int new_value(part_grad *g, int like)
     return yki_placed_value_add(g->plan, g->placed, &value);
 }
 
+/* A node of the backward pass over these inputs, or what is made again of them. */
+static yki_placed_node *add_node(part_grad *g, int op, yki_body body, int nin, const int *in)
+{
+    int read[YKI_MAX_INPUTS];
+    for (int i = 0; i < nin; i++) read[i] = yki_recompute_value(g->plan, g->placed, &g->recompute, in[i]);
+    yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, body, g->current.layer);
+    if (!node) return NULL;
+    node->nin = nin;
+    memcpy(node->in, read, sizeof(int) * (size_t)nin);
+    return node;
+}
+
 static void emit_several(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int nout,
                          const int *like, int *out)
 {
     part_grad *g = self(c);
     for (int i = 0; i < nout; i++) out[i] = -1;
-    yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer);
+    yki_placed_node *node = add_node(g, op, YKI_BODY_B, nin, in);
     if (!node) return;
     node->attr = *attr;
-    node->nin = nin;
-    memcpy(node->in, in, sizeof(int) * (size_t)nin);
     for (int i = 0; i < nout; i++) {
         int value = new_value(g, like[i]);
         if (value < 0) return;
@@ -75,11 +86,9 @@ static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, cons
 static void emit_parameter(yki_grad_context *c, int op, int nin, const int *in, int a, int b)
 {
     part_grad *g = self(c);
-    yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_W, g->current.layer);
+    yki_placed_node *node = add_node(g, op, YKI_BODY_W, nin, in);
     if (!node) return;
     node->attr = g->current.attr;
-    node->nin = nin;
-    memcpy(node->in, in, sizeof(int) * (size_t)nin);
     int at = g->placed->nnodes - 1;
     for (int k = 0; k < 2; k++) {
         int input = k == 0 ? a : b;
@@ -258,6 +267,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .emit_parameter = emit_parameter,
                                            .give = give};
             int nforward = placed->nnodes;
+            YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));
             forward_copies(&g, part);
             g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
             if (plan->arena.failed) return yki_fail_memory("a plan");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "plan/recompute.h"
 
 /* Bytes that can be counted: all samples of a batch, of each tensor. */
 static yoke_status check_sizes(const yki_plan_options *options)
@@ -61,8 +62,6 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->zero > 0 && l->dp > 1)
         return yki_fail(YOKE_INVALID,
                         "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
-    if (l->recompute != YOKE_RECOMPUTE_NONE)
-        return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
@@ -92,9 +91,9 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t share = yki_share(options->batch, options->layout.dp, 0);
     plan->largest = yki_share(share, plan->microbatches, 0);
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts, check_devices,     yki_plan_place,
-                                                        yki_plan_grad,  yki_plan_schedule, yki_plan_memory,
-                                                        yki_plan_check};
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices, yki_recompute_check,
+                                                        yki_plan_place,  yki_plan_grad, yki_plan_schedule,
+                                                        yki_plan_memory, yki_plan_check};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
     if (status != YOKE_OK) {
