@@ -306,8 +306,9 @@ static yoke_status read_recompute(const place *at, void *field)
     if (node->kind == YKI_YAML_MAPPING || count < 1 || count > YOKE_MAX_DEVICES)
         return FAIL(at, "must be %s, or a list of them like [full, none], one for each stage", names);
     for (int i = 0; i < count; i++) {
-        size_t length = strcspn(rest, ",");
-        snprintf(word, sizeof word, "%.*s", (int)(length < 31 ? length : 31), rest);
+        size_t length = strcspn(rest, ","), end = length;
+        while (end > 0 && rest[end - 1] == ' ') end--;
+        snprintf(word, sizeof word, "%.*s", (int)(end < 31 ? end : 31), rest);
         rest += length + (rest[length] == ',');
         rest += strspn(rest, " ");
         if (node->kind == YKI_YAML_SEQUENCE) YKI_TRY(need_scalar(at, node->items[i], names));
