@@ -117,12 +117,29 @@ static void test_run_again(void **state)
         }
 }
 
+/* What is there anyway is not made again: another view of what the next group reads, and what went to another
+ * part. */
+static void test_not_run_again(void **state)
+{
+    (void)state;
+    static const char *const models[] = {
+        "model.layers=[{type: linear, out: 5}, {type: relu}, {type: flatten}, {type: linear, out: 3}]",
+        "model.layers=[{type: linear, out: 5}, {type: relu}, {type: linear, out: 3, device: 1}]"};
+    for (int m = 0; m < 2; m++) {
+        yoke_job *job;
+        yoke_trainer *trainer = start("mlp", models[m], "full", &job);
+        assert_int_equal(count(yki_plan_program(trainer->plan, 0), YKI_BODY_BW, YKI_KERNEL_LINEAR), 0);
+        finish(trainer, job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transformers),
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_run_again),
+        cmocka_unit_test(test_not_run_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
