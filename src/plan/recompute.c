@@ -139,7 +139,8 @@ static void keep_always(const yki_plan *plan, int part, const yki_placed *placed
     if (placed->output >= 0) again[placed->output] = false;
     for (int i = placed->nnodes - 1; i >= 0; i--) {
         const yki_placed_node *node = &placed->nodes[i];
-        bool stays = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET || yki_op(node->op)->once;
+        bool stays = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET || yki_op(node->op)->once ||
+                     node->shards; /* which has its own way: gather_again */
         for (int k = 0; k < node->nout && stays; k++) again[node->out[k]] = false;
         /* of one memory all stays */
         if (yki_is_alias(node->op) && !again[node->out[0]]) again[node->in[0]] = false;
@@ -150,12 +151,15 @@ static void keep_always(const yki_plan *plan, int part, const yki_placed *placed
 yoke_status yki_recompute_find(yki_plan *plan, int part, const yki_placed *placed, yki_recompute *out)
 {
     yoke_recompute kind = of_stage(&plan->options.layout, plan->stage_of[part]);
+    int nparameters = plan->options.model->nparameters;
     *out = (yki_recompute){.nvalues = placed->nvalues};
+    out->gathered = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
     out->again = yki_arena_alloc(&plan->arena, (size_t)placed->nvalues + 1);
     out->clone = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
     out->needed = yki_arena_alloc(&plan->arena, (size_t)placed->nnodes + 1);
     if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int i = 0; i < placed->nvalues; i++) out->clone[i] = -1;
+    for (int i = 0; i < nparameters; i++) out->gathered[i] = -1;
     if (kind == YOKE_RECOMPUTE_FULL) YKI_TRY(find_full(plan, placed, out->again));
     if (kind == YOKE_RECOMPUTE_SELECTIVE) YKI_TRY(find_selective(plan, placed, out->again));
     keep_always(plan, part, placed, out->again);
@@ -167,37 +171,50 @@ static bool is_missing(const yki_recompute *r, int value)
     return value >= 0 && value < r->nvalues && r->again[value] && r->clone[value] < 0;
 }
 
-static int present(const yki_recompute *r, int value)
+/* One gather for a body, a layer ahead of its first reader's (sharded.c). */
+static int gather_again(yki_plan *plan, yki_placed *placed, yki_recompute *r, int value, int layer)
 {
-    return value >= 0 && value < r->nvalues && r->again[value] ? r->clone[value] : value;
+    int *again = &r->gathered[placed->values[value].gathered];
+    if (*again < 0) {
+        const yki_placed_node *forward = &placed->nodes[placed->values[value].producer];
+        *again = yki_gather_parameter(plan, placed, forward->in[0], YKI_BODY_B, layer);
+    }
+    return *again;
+}
+
+/* What a node of the backward pass reads of what is not missing. */
+static int present(yki_plan *plan, yki_placed *placed, yki_recompute *r, int value, int layer)
+{
+    if (value < 0 || value >= r->nvalues) return value;
+    if (placed->values[value].gathered >= 0) return gather_again(plan, placed, r, value, layer);
+    return r->again[value] ? r->clone[value] : value;
 }
 
 /* A node once more, in B: same constants, so the same numbers, dropout's among them. */
 static bool clone_node(yki_plan *plan, yki_placed *placed, yki_recompute *r, int from)
 {
-    yki_placed_node *node = yki_placed_node_add(plan, placed, placed->nodes[from].op, YKI_BODY_B, -1);
+    yki_placed_node copy = placed->nodes[from];
+    for (int k = 0; k < copy.nin; k++) copy.in[k] = present(plan, placed, r, copy.in[k], copy.layer);
+    yki_placed_node *node = yki_placed_node_add(plan, placed, copy.op, YKI_BODY_B, copy.layer);
     if (!node) return false;
-    double order = node->order;
-    *node = placed->nodes[from];
-    node->body = YKI_BODY_B;
-    node->order = order;
+    copy.body = YKI_BODY_B;
+    copy.order = node->order;
+    *node = copy;
     int at = placed->nnodes - 1;
-    for (int k = 0; k < node->nin; k++) node->in[k] = present(r, node->in[k]);
-    for (int k = 0; k < node->nout; k++) {
-        int original = placed->nodes[at].out[k];
-        yki_placed_value value = placed->values[original];
+    for (int k = 0; k < copy.nout; k++) {
+        yki_placed_value value = placed->values[copy.out[k]];
         value.producer = at;
         value.kept = value.wants = false;
         int clone = yki_placed_value_add(plan, placed, &value);
         if (clone < 0) return false;
-        placed->nodes[at].out[k] = r->clone[original] = clone;
+        placed->nodes[at].out[k] = r->clone[copy.out[k]] = clone;
     }
     return true;
 }
 
-int yki_recompute_value(yki_plan *plan, yki_placed *placed, yki_recompute *r, int value)
+int yki_recompute_value(yki_plan *plan, yki_placed *placed, yki_recompute *r, int value, int layer)
 {
-    if (!is_missing(r, value)) return present(r, value);
+    if (!is_missing(r, value)) return present(plan, placed, r, value, layer);
     int last = placed->values[value].producer, first = last;
     r->needed[last] = true;
     for (int i = last; i >= first; i--)

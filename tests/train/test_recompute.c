@@ -121,7 +121,7 @@ static void test_products(void **state)
     for (int rows = 0; rows < SAMPLES;) {
         int m = (int)(draw(&seed) % 7), dp = 1 + (int)(draw(&seed) % 3), tp = 1 + (int)(draw(&seed) % 3),
             pp = 1 + (int)(draw(&seed) % 3), parts = 1 + (int)(draw(&seed) % 4), s = (int)(draw(&seed) % 6),
-            batch = (int[]){7, 12, 13, 5}[draw(&seed) % 4], zero = (int)(draw(&seed) % 2);
+            batch = (int[]){7, 12, 13, 5}[draw(&seed) % 4], zero = (int)(draw(&seed) % 4);
         bool looped = s == 2 || s == 5, bf16 = draw(&seed) % 3 == 0;
         if (dp * tp * pp > 8 || batch < dp * parts || (looped ? 2 * pp : pp) > units[m] ||
             (s == 2 && parts % pp))
