@@ -70,11 +70,11 @@ static void check(const char *model, const char *layout, const char *kind)
     snprintf(overrides, sizeof overrides, "train.steps=5; %s; layout.recompute=%s", layout, kind);
     run(model, overrides, &again);
     must_be_same(model, overrides, &plain, &again);
-    for (int i = 0; i < plain.run.ndevices; i++)
-        if (again.run.devices[i].bytes.weights != plain.run.devices[i].bytes.weights ||
-            again.run.report.moved_pp != plain.run.report.moved_pp ||
-            again.run.report.moved_dp != plain.run.report.moved_dp)
-            fail_msg("%s [%s]: weights or movement over dp and pp changed", model, overrides);
+    const yoke_run_report *a = &plain.run.report, *b = &again.run.report;
+    if (a->moved_pp != b->moved_pp) fail_msg("%s [%s]: copies between parts changed", model, overrides);
+    /* zero 3 gathers biases too, for the products that are run again */
+    if (strstr(layout, "zero=3") ? b->moved_dp < a->moved_dp : b->moved_dp != a->moved_dp)
+        fail_msg("%s [%s]: movement over dp changed", model, overrides);
     forget(&plain);
     forget(&again);
 }
