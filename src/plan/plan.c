@@ -70,16 +70,17 @@ static yoke_status check_options(const yki_plan_options *options)
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
-    if (l->threads < 0 || l->device_memory_bytes < 0)
-        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld: neither may be below 0", l->threads,
-                        (long long)l->device_memory_bytes);
+    if (l->threads < 0 || l->device_memory_bytes < 0 || l->bucket_bytes < 0)
+        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld, bucket %lld: none may be below 0",
+                        l->threads, (long long)l->device_memory_bytes, (long long)l->bucket_bytes);
     if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
         return yki_fail(YOKE_INVALID,
                         "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
                         (int)l->recompute);
     if (shards_of(l) == 0)
-        return yki_fail(YOKE_INVALID, "dp_shard %d x dp_replicate %d is not dp %d", l->dp_shard,
-                        l->dp_replicate, l->dp);
+        return yki_fail(YOKE_INVALID,
+                        "dp %d cannot be dp_shard %d x dp_replicate %d (0: what the other leaves)", l->dp,
+                        l->dp_shard, l->dp_replicate);
     if (l->zero == 0 && l->dp_shard > 1)
         return yki_fail(
             YOKE_INVALID,
