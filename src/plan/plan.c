@@ -67,8 +67,6 @@ static yoke_status check_options(const yki_plan_options *options)
                         l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->recompute != YOKE_RECOMPUTE_NONE)
-        return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
