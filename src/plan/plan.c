@@ -56,8 +56,11 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->cp > 1)
         return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
                         l->cp);
-    if (l->sp && l->tp > 1)
-        return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
+    if (l->sp && l->tp > 1 && !options->model->is_sequence)
+        return yki_fail(
+            YOKE_INVALID,
+            "sp: sequence parallelism cuts sequences of tokens, and this model's samples are none; "
+            "choose sp false");
     if (l->zero > 0 && l->dp > 1)
         return yki_fail(YOKE_INVALID,
                         "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);

@@ -62,8 +62,9 @@ typedef struct yki_placed_node {
     bool sends, gradient_copy;
     bool skip_bias;   /* row-parallel: the first rank adds it */
     bool counts_loss; /* this rank's loss is part of the global one */
-    yki_cut cut;      /* gathers and shards along tp; shares in the arena */
+    yki_cut cut;      /* gathers, scatters and shards along tp; shares in the arena */
     yki_reduction reduction;
+    yki_state gradient_state; /* movements along tp: that of the output's gradient */
 } yki_placed_node;
 
 typedef struct yki_placed {
