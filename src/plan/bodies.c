@@ -83,7 +83,7 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .sends = node->sends,
                             .gradient_copy = node->gradient_copy,
                             .counts_loss = node->counts_loss,
-                            .axis = YKI_AXIS_TP,
+                            .axis = node->axis,
                             .request = -1,
                             .cut = node->cut,
                             .reduction = node->reduction,
@@ -163,7 +163,7 @@ static void wait_before(yki_code *code, const yki_placed *placed, const yki_plac
 
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
 {
-    const yki_placed *placed = &b->plan->placed[b->program->tp_rank][part->part];
+    const yki_placed *placed = &b->plan->placed[b->program->lane][part->part];
     yki_code *code = &part->body[body];
     size_t most = 2 * (size_t)storage->count[body] + 1;
     flights f = {.list = yki_arena_alloc(&b->plan->arena, sizeof *f.list * most)};

@@ -124,7 +124,7 @@ static yoke_status place_sends(yki_builder *b)
         int count =
             yki_slots_assign(&plan->arena, b->times->input[edge->to], free_at, plan->microbatches, slot);
         if (count < 0) return yki_fail_memory("a plan");
-        int64_t bytes = plan->edge_bytes[program->tp_rank][e] * plan->largest;
+        int64_t bytes = plan->edge_bytes[program->lane][e] * plan->largest;
         slots[e] = slot;
         program->send_bytes[e] = yki_align(bytes);
         program->send_offset[e] = b->at;
@@ -140,7 +140,7 @@ static void find_output(yki_builder *b)
 {
     b->program->output_chunk = -1;
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
-        const yki_placed *placed = &b->plan->placed[b->program->tp_rank][b->program->parts[chunk].part];
+        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[chunk].part];
         if (placed->output < 0) continue;
         yki_placed_node whole = {.op = YKI_OP_RESHAPE};
         b->program->output_chunk = chunk;
@@ -213,7 +213,7 @@ static yoke_status build(yki_builder *b)
         if (plan->stage_of[part] != program->stage) continue;
         int chunk = plan->chunk_of[part];
         program->parts[chunk].part = part;
-        YKI_TRY(yki_storage_plan(plan, program->tp_rank, part, b->times->split[part], &b->storage[chunk]));
+        YKI_TRY(yki_storage_plan(plan, program->lane, part, b->times->split[part], &b->storage[chunk]));
         if (!place_slots(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
         if (b->storage[chunk].temp_bytes > temp) {
             temp = b->storage[chunk].temp_bytes;
@@ -244,11 +244,12 @@ yoke_status yki_plan_memory(yki_plan *plan)
 {
     yki_action_times times;
     YKI_TRY(yki_action_times_find(plan, &times));
-    int tp = plan->options.layout.tp, count = plan->parts.nstages * tp;
+    int lanes = plan->nlanes, count = plan->parts.nstages * lanes;
     plan->programs = yki_arena_alloc(&plan->arena, sizeof *plan->programs * (size_t)count);
     if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
-        plan->programs[i] = (yki_program){.stage = i / tp, .tp_rank = i % tp};
+        plan->programs[i] = (yki_program){
+            .stage = i / lanes, .lane = i % lanes, .tp_rank = i % lanes % plan->mesh.degree[YKI_AXIS_TP]};
         yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};
         YKI_TRY(build(&b));
     }

@@ -49,6 +49,12 @@ yoke_status yki_degrees_check(const yoke_layout *l)
     return YOKE_OK;
 }
 
+static bool has_sequences(const yoke_model *model)
+{
+    const yki_value *input = &model->values[model->input];
+    return input->role == YKI_ROLE_INDEX || input->ndim == 2;
+}
+
 static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
@@ -56,11 +62,10 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->cp > 1)
         return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
                         l->cp);
-    if (l->sp && l->tp > 1 && !options->model->is_sequence)
-        return yki_fail(
-            YOKE_INVALID,
-            "sp: sequence parallelism cuts sequences of tokens, and this model's samples are none; "
-            "choose sp false");
+    if (l->sp && l->tp > 1 && !has_sequences(options->model))
+        return yki_fail(YOKE_INVALID,
+                        "sp: sequence parallelism cuts samples of tokens or of rows, [positions, width], and "
+                        "this model's have neither; choose sp false");
     if (l->zero > 0 && l->dp > 1)
         return yki_fail(YOKE_INVALID,
                         "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
@@ -122,7 +127,7 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
 {
     int place[YKI_AXIS_COUNT];
     yki_mesh_place(&plan->mesh, rank, place);
-    return &plan->programs[place[YKI_AXIS_PP] * plan->mesh.degree[YKI_AXIS_TP] + place[YKI_AXIS_TP]];
+    return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
 }
 
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out)

@@ -32,7 +32,12 @@ yki_mesh yki_mesh_of(const yoke_layout *layout);
 void yki_mesh_place(const yki_mesh *mesh, int rank, int place[YKI_AXIS_COUNT]);
 int yki_mesh_rank(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT]);
 
-/* --- placed graphs: one a part, as one tensor-parallel rank sees it --- */
+/* Ranks that differ in tp or cp see other shares of the model and its samples: each such pair of places is a
+ * lane, tp fastest. What a lane runs is the same in every replica. */
+int yki_mesh_lanes(const yki_mesh *mesh);
+int yki_mesh_lane(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT]);
+
+/* --- placed graphs: one a part and lane --- */
 
 typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BODY_COUNT } yki_body;
 
@@ -62,9 +67,10 @@ typedef struct yki_placed_node {
     bool sends, gradient_copy;
     bool skip_bias;   /* row-parallel: the first rank adds it */
     bool counts_loss; /* this rank's loss is part of the global one */
-    yki_cut cut;      /* gathers, scatters and shards along tp; shares in the arena */
+    yki_axis axis;    /* of a movement that is no copy */
+    yki_cut cut;      /* gathers, scatters and shards along it; shares in the arena */
     yki_reduction reduction;
-    yki_state gradient_state; /* movements along tp: that of the output's gradient */
+    yki_state gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
 } yki_placed_node;
 
 typedef struct yki_placed {
@@ -165,9 +171,9 @@ typedef struct yki_local_parameter {
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
 
-/* One rank's program but for its place along dp: one for each stage and tp rank. */
+/* One rank's program but for its place along dp: one for each stage and lane. */
 typedef struct yki_program {
-    int stage, tp_rank;
+    int stage, lane, tp_rank;
     int nparts;
     yki_part_program *parts; /* by local chunk */
     int nactions;
@@ -218,12 +224,13 @@ typedef struct yki_plan {
     yki_param_place *param_places;
     int nsums, *sums; /* the values above 1 that gradient_parts has */
     int nties;
-    const bool **ties;   /* each a different set of stages that share parameters */
-    yki_placed **placed; /* [tp rank][part] */
+    const bool **ties; /* each a different set of stages that share parameters */
+    int nlanes;
+    yki_placed **placed; /* [lane][part] */
     int nedges, cedges;
-    yki_edge *edges;       /* placed values differ between tp ranks in size alone */
-    int64_t **edge_bytes;  /* [tp rank][edge], of one sample */
-    yki_program *programs; /* [stage * tp + tp rank] */
+    yki_edge *edges;       /* placed values differ between lanes in size alone */
+    int64_t **edge_bytes;  /* [lane][edge], of one sample */
+    yki_program *programs; /* [stage * lanes + lane] */
 } yki_plan;
 
 /* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds

@@ -28,10 +28,9 @@ static double body_seconds(const yki_part_program *part, yki_body body, int64_t 
 
 void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 {
-    int tp = plan->mesh.degree[YKI_AXIS_TP];
     for (int part = 0; part < plan->nparts; part++) {
         const yki_part_program *program =
-            &plan->programs[plan->stage_of[part] * tp].parts[plan->chunk_of[part]];
+            &plan->programs[plan->stage_of[part] * plan->nlanes].parts[plan->chunk_of[part]];
         yoke_times *t = &times_out[part];
         *t = (yoke_times){.forward = body_seconds(program, YKI_BODY_F, plan->largest)};
         if (program->present[YKI_BODY_B]) {
@@ -67,7 +66,7 @@ double yki_predict_idle(const yki_plan *plan)
     if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
         double busy = timeline.makespan * plan->parts.nstages * (1 - timeline.idle_share), longest = 0;
         for (int stage = 0; stage < plan->parts.nstages; stage++) {
-            double update = update_seconds(&plan->programs[stage * plan->mesh.degree[YKI_AXIS_TP]]);
+            double update = update_seconds(&plan->programs[stage * plan->nlanes]);
             longest = fmax(longest, update);
             busy += update;
         }
