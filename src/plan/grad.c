@@ -153,17 +153,13 @@ static void give(yki_grad_context *c, int i, int value)
     accumulate(self(c), self(c)->current.in[i], value);
 }
 
-/* The adjoint of a movement along tp, for the state that its output's gradient has: partial behind a
- * broadcast, otherwise that of the output itself. */
+/* The adjoint of a movement along tp, for the state that its output's gradient has. */
 static void adjoint(part_grad *g)
 {
     yki_move kind = (yki_move)(g->current.op - YKI_OP_MOVE);
     int dy = g->gradient[g->current.out[0]], x = g->current.in[0];
     if (dy < 0 || !g->placed->values[x].wants) return;
-    yki_state state = kind == YKI_MOVE_BROADCAST                              ? YKI_PARTIAL
-                      : kind == YKI_MOVE_SHARD || kind == YKI_MOVE_ALL_TO_ALL ? YKI_SHARDED
-                                                                              : YKI_REPLICATED;
-    yki_move back = yki_movements[kind].adjoint[state];
+    yki_move back = yki_movements[kind].adjoint[g->current.gradient_state];
     if (back == YKI_MOVE_NONE) {
         accumulate(g, x, dy);
         return;
