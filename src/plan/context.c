@@ -248,6 +248,7 @@ static bool exchange(builder *b, int64_t mid, int64_t units, int64_t inner, bool
     if (!share_b) return false;
     for (int r = 0; r < b->cp; r++) share_b[r] = yki_share(units, b->cp, r);
     yki_cut tokens_cut = turned_cut(b->plan, 0, 1);
+    last_node(b)->gradient_state = YKI_SHARDED;
     last_node(b)->exchange = (yki_exchange){1, mid, inner, tokens_cut.share, share_b, back};
     return tokens_cut.share != NULL;
 }
@@ -269,7 +270,7 @@ static int to_all(builder *b, int value)
                     length_of(b->plan), width);
     if (moved < 0) return -1;
     last_node(b)->cut = turned_cut(b->plan, 0, width);
-    last_node(b)->divided = true;
+    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank reads the heads of its queries */
     return moved;
 }
 
