@@ -109,6 +109,8 @@ typedef struct yki_op_info {
     int kernel_inputs; /* inputs that the kernel is given; the rest is for the gradient. 0: all */
     bool in_place;     /* the first output may take the first input's memory */
     bool root;         /* its gradient needs no gradient of its outputs */
+    bool once;         /* it does more than make its outputs: never run again for a micro-batch */
+    bool attends;      /* it is of attention's core, which recompute: selective makes again */
 } yki_op_info;
 
 /* FLOPs and bytes of a launch, by its shapes. */

@@ -75,8 +75,6 @@ static yoke_status check_options(const yki_plan_options *options)
         return yki_fail(YOKE_INVALID,
                         "sp: sequence parallelism cuts samples of tokens or of rows, [positions, width], and "
                         "this model's have neither; choose sp false");
-    if (l->recompute != YOKE_RECOMPUTE_NONE)
-        return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);

@@ -85,6 +85,12 @@ typedef struct yki_placed {
     yki_spec output_spec;
 } yki_placed;
 
+/* Nodes that compute nothing and move nothing: their output is their input. */
+static inline bool yki_is_alias(int op)
+{
+    return op == YKI_OP_RESHAPE || op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
+}
+
 /* A value that goes from one part to another, and its gradient back. */
 typedef struct yki_edge {
     int from, to;        /* parts */
