@@ -270,7 +270,7 @@ static int to_all(builder *b, int value)
                     length_of(b->plan), width);
     if (moved < 0) return -1;
     last_node(b)->cut = turned_cut(b->plan, 0, width);
-    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank reads the heads of its queries */
+    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank uses its own heads of it */
     return moved;
 }
 
