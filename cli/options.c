@@ -49,7 +49,7 @@ const option_group options_layout = {
         OPTION("tp", "N", OPTION_KEY, "tensor parallelism: every layer is split over N devices",
                .key = "layout.tp"),
         OPTION("pp", "N", OPTION_KEY, "pipeline: the layers are dealt to N stages", .key = "layout.pp"),
-        OPTION("cp", "N", OPTION_KEY, "context parallelism: in a later version; 1 until then",
+        OPTION("cp", "N", OPTION_KEY, "context parallelism: N devices share each sequence",
                .key = "layout.cp"),
         OPTION("zero", "0..3", OPTION_KEY,
                "shard over replicas what they all hold: in a later version; 0 until then",
