@@ -46,12 +46,15 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 }
 
 /* Norm and update of a stage's parameters: gradients read twice, weights and moments read and written. */
-static double update_seconds(const yki_program *program)
+static double update_seconds(const yki_plan *plan, int stage)
 {
+    const yki_program *program = &plan->programs[stage * plan->nlanes];
+    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
     double bytes = 0;
     for (int i = 0; i < program->nparameters; i++) {
-        const yki_local_parameter *p = &program->parameters[i];
-        bytes += (double)p->elems * (16 + 8 * ((p->moment1 >= 0) + (p->moment2 >= 0)));
+        const yki_cut *cut = &program->parameters[i].cut;
+        double elems = (double)(cut->outer * cut->share[0] * cut->inner);
+        bytes += elems * (16 + 8 * ((kept[i].moment1 >= 0) + (kept[i].moment2 >= 0)));
     }
     return bytes / core_bytes;
 }
@@ -66,7 +69,7 @@ double yki_predict_idle(const yki_plan *plan)
     if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
         double busy = timeline.makespan * plan->parts.nstages * (1 - timeline.idle_share), longest = 0;
         for (int stage = 0; stage < plan->parts.nstages; stage++) {
-            double update = update_seconds(&plan->programs[stage * plan->nlanes]);
+            double update = update_seconds(plan, stage);
             longest = fmax(longest, update);
             busy += update;
         }
