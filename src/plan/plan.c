@@ -58,9 +58,6 @@ static yoke_status check_options(const yki_plan_options *options)
                         l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->zero > 1 && l->dp > 1)
-        return yki_fail(YOKE_INVALID,
-                        "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
     if (l->recompute != YOKE_RECOMPUTE_NONE)
         return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     enum { MOST_MICROBATCHES = 1 << 16 };

@@ -72,6 +72,7 @@ static void launch(const frame *f, const yki_instruction *in)
     launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
     launch.workspace = rank->workspace;
     launch.workspace_bytes = (size_t)rank->workspace_bytes;
+    launch.accumulate = in->adds;
     if (in->gradient[0] >= 0) {
         bool *written = &rank->written[rank->program->local_of[in->gradient[0]]];
         launch.accumulate = *written;
@@ -128,6 +129,27 @@ static yoke_status start_copy(const frame *f, const yki_instruction *in)
     return YOKE_OK;
 }
 
+/* Starts a gather of parameters, or a scatter of their gradients, over zero's shards. */
+static yoke_status start_shards(const frame *f, const yki_instruction *in)
+{
+    yki_rank *rank = f->rank;
+    yki_piece *pieces = &rank->pieces[in->first_piece];
+    for (int i = 0; i < in->npieces; i++) {
+        const yki_moved_piece *piece = &in->pieces[i];
+        pieces[i] = (yki_piece){address(f, &piece->mine), address(f, &piece->all), piece->cut, 0};
+        if (piece->mine.space != YKI_SPACE_GRADIENT) continue;
+        bool *written = &rank->written[piece->mine.index];
+        pieces[i].adds = *written;
+        *written = true;
+    }
+    yki_move_launch launch = {.comm = rank->shards,
+                              .dtype = in->pieces[0].mine.dtype,
+                              .reduction = in->reduction,
+                              .pieces = pieces,
+                              .npieces = in->npieces};
+    return yki_movements[in->op - YKI_OP_MOVE].start(&launch, &rank->requests[in->request]);
+}
+
 /* Starts a movement along an axis. */
 static yoke_status start_move(const frame *f, const yki_instruction *in)
 {
@@ -152,7 +174,9 @@ static yoke_status run_movement(const frame *f, const yki_instruction *in)
         YKI_TRY(yki_wait(&f->rank->requests[in->request]));
     } else {
         if (in->request >= 0) f->rank->requests[in->request] = (yki_request){0};
-        YKI_TRY(in->edge >= 0 ? start_copy(f, in) : start_move(f, in));
+        YKI_TRY(in->edge >= 0     ? start_copy(f, in)
+                : in->npieces > 0 ? start_shards(f, in)
+                                  : start_move(f, in));
     }
     f->rank->moving_ns += yki_now_ns() - start;
     return YOKE_OK;

@@ -129,7 +129,8 @@ yoke_status yki_rank_open(yki_rank *rank)
     int64_t segments = 1;
     for (int i = 0; i < rank->program->nparameters; i++) segments += yki_rank_pieces(rank, i);
     rank->segments = calloc((size_t)segments, sizeof *rank->segments);
-    rank->pieces = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->pieces);
+    rank->pieces =
+        calloc((size_t)(rank->program->nparameters + rank->program->npieces) + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
     rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
     rank->ran =

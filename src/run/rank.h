@@ -38,7 +38,7 @@ typedef struct yki_rank {
     bool *written;         /* by local parameter: its gradient has a value in this step */
     yki_segment *segments; /* of gradients, and how many are gathered for a reduction */
     int nsegments;
-    yki_piece *pieces; /* of the step's end, then of each request of a body */
+    yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;
