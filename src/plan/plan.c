@@ -49,6 +49,15 @@ yoke_status yki_degrees_check(const yoke_layout *l)
     return YOKE_OK;
 }
 
+/* Over how many neighbours along dp zero deals states; 0: dp_shard and dp_replicate do not make dp. */
+static int shards_of(const yoke_layout *l)
+{
+    if (l->dp_shard < 0 || l->dp_replicate < 0) return 0;
+    int shards = l->dp_shard > 0 ? l->dp_shard : l->dp_replicate > 0 ? l->dp / l->dp_replicate : l->dp;
+    int replicas = l->dp_replicate > 0 ? l->dp_replicate : shards > 0 ? l->dp / shards : 0;
+    return (int64_t)shards * replicas == l->dp ? shards : 0;
+}
+
 static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
@@ -70,6 +79,15 @@ static yoke_status check_options(const yki_plan_options *options)
         return yki_fail(YOKE_INVALID,
                         "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
                         (int)l->recompute);
+    if (shards_of(l) == 0)
+        return yki_fail(YOKE_INVALID, "dp_shard %d x dp_replicate %d is not dp %d", l->dp_shard,
+                        l->dp_replicate, l->dp);
+    if (l->zero == 0 && l->dp_shard > 1)
+        return yki_fail(
+            YOKE_INVALID,
+            "dp_shard %d says over how many ranks zero deals states, but zero is 0; choose zero 1, "
+            "2 or 3",
+            l->dp_shard);
     YKI_TRY(check_sizes(options));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)
@@ -86,7 +104,7 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
-    plan->shards = options->layout.zero > 0 && !options->inference ? options->layout.dp : 1;
+    plan->shards = options->layout.zero > 0 && !options->inference ? shards_of(&options->layout) : 1;
     plan->zero = plan->shards > 1 ? options->layout.zero : 0;
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t share = yki_share(options->batch, options->layout.dp, 0);
