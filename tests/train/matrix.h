@@ -162,7 +162,7 @@ static const struct refusal {
     {"`tp` that does not divide the attention heads", heads_are_cut, "cannot divide", false},
     {"`cp_kind: ulysses` with a `cp` that does not divide a device's heads", heads_are_cut_by_ulysses,
      "cannot divide", true},
-    {"`dp_shard` × `dp_replicate` that is not `dp`", shards_are_not_dp, "is not dp", false},
+    {"`dp_shard` × `dp_replicate` that is not `dp`", shards_are_not_dp, "cannot be dp_shard", false},
     {"`dp_shard` without `zero`", shards_without_zero, "but zero is 0", false},
 };
 enum { NREFUSALS = sizeof refusals / sizeof *refusals };

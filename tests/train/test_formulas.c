@@ -197,14 +197,14 @@ static int64_t over_tp(const mesh *m, const family_facts *f, const yoke_trainer 
 }
 
 /* An activation from the stage before, its gradient from the one after; whole on every rank of tp. A table
- * that the first and the last stage share: the sum of its two gradients, of what the rank keeps of them. */
+ * that the first and the last stage share: the sum of its two gradients, of the rows that zero deals it. */
 static int64_t over_pp(const mesh *m, const family_facts *f, const yoke_device_report *d)
 {
     int64_t edge = (m->bf16 ? 2 : 4) * (int64_t)TOKENS / m->dp * f->width,
             rows = share(f->vocab, m->tp, d->tp);
     bool end = d->pp == 0 || d->pp == m->pp - 1;
     if (m->pp == 1) return 0;
-    if (m->zero >= 2) rows = share(rows, m->dp, d->dp);
+    if (m->zero >= 1) rows = share(rows, m->dp, d->dp);
     return edge * ((d->pp > 0) + (d->pp < m->pp - 1)) + end * f->tables * 4 * rows * f->width;
 }
 
