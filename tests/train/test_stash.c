@@ -2,46 +2,56 @@
  * docs/memory.md, which has Korthikanti et al.'s terms beside it. */
 #include "train/jobs.h"
 
-enum {
-    B = 8,
-    T = 32,
-    W = 48,
-    HEADS = 12,
-    KV = 3,
-    HIDDEN = 36
-}; /* B * T elements fill whole lines of 64 bytes */
+/* Every degree's share of B x T elements fills whole lines of 64 bytes. */
+enum { B = 8, T = 48, W = 48, HEADS = 12, KV = 3, HIDDEN = 36 };
 
-/* What is kept: elements a position, or statistics in f32; whole on every rank of tp, or cut over them. */
+/* What is kept: elements a position, or statistics in f32; cut over the ranks of tp, or with sp too, or whole
+ * on all; `core`: selective recomputation makes it again. */
 typedef struct term {
     const char *what;
     int elements, statistics;
-    bool cut;
+    enum { WHOLE, WITH_SP, CUT } over;
+    bool core;
 } term;
 
 static const term gpt2_terms[] = {
-    {"inputs of the two norms", 2 * W, 0, false},          {"their means and deviations", 0, 4, false},
-    {"inputs of the first products", 2 * W, 0, false},     {"queries, keys and values", 3 * W, 0, true},
-    {"logarithms of attention's sums", 0, HEADS, true},    {"attention's output", W, 0, true},
-    {"the activation's input and output", 8 * W, 0, true},
+    {"inputs of the two norms", 2 * W, 0, WITH_SP, false},
+    {"their means and deviations", 0, 4, WITH_SP, false},
+    {"inputs of the first products", 2 * W, 0, WHOLE, false},
+    {"queries, keys and values", 3 * W, 0, CUT, false},
+    {"logarithms of attention's sums", 0, HEADS, CUT, true},
+    {"attention's output", W, 0, CUT, true},
+    {"the activation's input and output", 8 * W, 0, CUT, false},
 };
 
 static const term llama_terms[] = {
-    {"inputs of the two norms", 2 * W, 0, false},
-    {"their roots of mean squares", 0, 2, false},
-    {"inputs of the first products", 2 * W, 0, false},
-    {"queries", W, 0, true},
-    {"keys and values", 2 * W / HEADS *KV, 0, true},
-    {"logarithms of attention's sums", 0, HEADS, true},
-    {"attention's output", W, 0, true},
-    {"gate, up, and their product", 3 * HIDDEN, 0, true},
+    {"inputs of the two norms", 2 * W, 0, WITH_SP, false},
+    {"their roots of mean squares", 0, 2, WITH_SP, false},
+    {"inputs of the first products", 2 * W, 0, WHOLE, false},
+    {"queries", W, 0, CUT, false},
+    {"keys and values", 2 * W / HEADS *KV, 0, CUT, false},
+    {"logarithms of attention's sums", 0, HEADS, CUT, true},
+    {"attention's output", W, 0, CUT, true},
+    {"gate, up, and their product", 3 * HIDDEN, 0, CUT, false},
 };
 
-static int64_t sum(const term *terms, int count, int tp, int element_bytes)
+typedef struct layout {
+    int tp;
+    bool sp, bf16;
+    yoke_recompute recompute;
+} layout;
+
+/* Full recomputation keeps a layer's input alone, which is the first norm's. */
+static int64_t sum(const term *terms, int count, layout l)
 {
-    int64_t bytes = 0;
-    for (int i = 0; i < count; i++)
-        bytes += (terms[i].elements * element_bytes + terms[i].statistics * 4) / (terms[i].cut ? tp : 1);
-    return bytes * B * T;
+    int64_t bytes = 0, size = l.bf16 ? 2 : 4;
+    if (l.recompute == YOKE_RECOMPUTE_FULL) return B * T * W * size / (l.sp ? l.tp : 1);
+    for (int i = 0; i < count; i++) {
+        bool cut = terms[i].over == CUT || (terms[i].over == WITH_SP && l.sp);
+        if (l.recompute == YOKE_RECOMPUTE_SELECTIVE && terms[i].core) continue;
+        bytes += B * T * (terms[i].elements * size + terms[i].statistics * 4) / (cut ? l.tp : 1);
+    }
+    return bytes;
 }
 
 /* Bytes that a layer more stashes; on each tp rank the same. */
@@ -66,41 +76,52 @@ static int64_t stash_of_a_layer(const char *model, const char *overrides)
     return bytes[1] - bytes[0];
 }
 
-static void check(const char *model, const term *terms, int count, int tp, bool bf16, const char *more)
+static void check(const char *model, const term *terms, int count, layout l, const char *more)
 {
+    static const char *const recomputes[] = {"none", "selective", "full"};
     char overrides[256];
-    snprintf(overrides, sizeof overrides, "layout.tp=%d; train.precision=%s%s", tp, bf16 ? "bf16" : "f32",
-             more);
-    int64_t stash = stash_of_a_layer(model, overrides), wanted = sum(terms, count, tp, bf16 ? 2 : 4);
+    snprintf(overrides, sizeof overrides,
+             "layout.tp=%d; layout.sp=%s; layout.recompute=%s; train.precision=%s%s", l.tp,
+             l.sp ? "true" : "false", recomputes[l.recompute], l.bf16 ? "bf16" : "f32", more);
+    int64_t stash = stash_of_a_layer(model, overrides), wanted = sum(terms, count, l);
     if (stash != wanted)
         fail_msg("%s [%s]: a layer keeps %lld bytes, by the table %lld", model, overrides, (long long)stash,
                  (long long)wanted);
 }
+
+enum { NGPT2 = sizeof gpt2_terms / sizeof *gpt2_terms, NLLAMA = sizeof llama_terms / sizeof *llama_terms };
 
 static void test_layers(void **state)
 {
     (void)state;
     char llama[64];
     snprintf(llama, sizeof llama, "; model.kv_heads=%d; model.hidden=%d", KV, HIDDEN);
-    for (int bf16 = 0; bf16 < 2; bf16++)
-        for (int tp = 1; tp <= 3; tp++) {
-            check("gpt2", gpt2_terms, sizeof gpt2_terms / sizeof *gpt2_terms, tp, bf16, "");
-            check("gpt2", gpt2_terms, sizeof gpt2_terms / sizeof *gpt2_terms, tp, bf16, "; model.dropout=0");
-            /* under two, three heads of keys and values would be whole on both */
-            if (tp != 2)
-                check("llama", llama_terms, sizeof llama_terms / sizeof *llama_terms, tp, bf16, llama);
+    for (int tp = 1; tp <= 4; tp++)
+        for (int i = 0; i < 12; i++) {
+            layout l = {tp, i % 2, i / 2 % 2, (yoke_recompute)(i / 4)};
+            check("gpt2", gpt2_terms, NGPT2, l, "");
+            check("gpt2", gpt2_terms, NGPT2, l, "; model.dropout=0");
+            /* under two and four, three heads of keys and values would be whole on all */
+            if (tp % 2) check("llama", llama_terms, NLLAMA, l, llama);
         }
 }
 
-/* The table's sums, in units of tokens x width: under bf16 the paper's 34 less two masks, and no scores. */
+/* The table's sums, in units of tokens x width, statistics aside. */
 static void test_sums(void **state)
 {
     (void)state;
-    int count = sizeof gpt2_terms / sizeof *gpt2_terms;
     for (int tp = 1; tp <= 4; tp++) {
-        int64_t statistics = B * T * (4 * 4 + 4 * HEADS / tp), unit = B * T * W;
-        assert_int_equal(sum(gpt2_terms, count, tp, 2) - statistics, unit * 8 + unit * 24 / tp);
-        assert_int_equal(sum(gpt2_terms, count, tp, 4) - statistics, unit * 16 + unit * 48 / tp);
+        int64_t unit = B * T * W, core = 4 * B * T * HEADS / tp, norms = 4 * B * T * 4;
+        layout l = {tp, false, true, YOKE_RECOMPUTE_NONE};
+        assert_int_equal(sum(gpt2_terms, NGPT2, l), unit * 8 + unit * 24 / tp + core + norms);
+        l.recompute = YOKE_RECOMPUTE_SELECTIVE;
+        assert_int_equal(sum(gpt2_terms, NGPT2, l), unit * 8 + unit * 22 / tp + norms);
+        l.sp = true;
+        assert_int_equal(sum(gpt2_terms, NGPT2, l), unit * 4 + unit * 26 / tp + norms / tp);
+        l.recompute = YOKE_RECOMPUTE_NONE;
+        assert_int_equal(sum(gpt2_terms, NGPT2, l), unit * 4 + unit * 28 / tp + core + norms / tp);
+        l.bf16 = false;
+        assert_int_equal(sum(gpt2_terms, NGPT2, l), unit * 8 + unit * 56 / tp + core + norms / tp);
     }
 }
 
