@@ -83,7 +83,7 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .sends = node->sends,
                             .gradient_copy = node->gradient_copy,
                             .counts_loss = node->counts_loss,
-                            .axis = YKI_AXIS_TP,
+                            .axis = node->axis,
                             .request = -1,
                             .cut = node->cut,
                             .reduction = node->reduction,

@@ -111,6 +111,12 @@ static void give(yki_grad_context *c, int i, int value)
     accumulate(self(c), self(c)->current.in[i], value);
 }
 
+static int over_replicas(yki_grad_context *c, int value)
+{
+    part_grad *g = self(c);
+    return value < 0 ? -1 : yki_placed_sum(g->plan, g->placed, value, YKI_BODY_B, g->current.layer);
+}
+
 /* The adjoint of a movement along tp, for the state that its output's gradient has: partial behind a
  * broadcast, otherwise that of the output itself. */
 static void adjoint(part_grad *g)
@@ -256,6 +262,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .emit = emit,
                                            .emit_several = emit_several,
                                            .emit_parameter = emit_parameter,
+                                           .over_replicas = over_replicas,
                                            .give = give};
             int nforward = placed->nnodes;
             forward_copies(&g, part);

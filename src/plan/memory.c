@@ -30,12 +30,15 @@ static bool place_parameters(yki_builder *b)
     program->parameters =
         yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
     if (plan->arena.failed) return false;
-    for (int i = 0; i < model->nparameters; i++) {
+    for (int k = 0; k < 2 * model->nparameters; k++) { /* weights, then buffers */
+        int i = k % model->nparameters;
         const yki_param_place *place = &plan->param_places[i];
-        local_of[i] = -1;
-        if (!place->held[program->stage]) continue;
-        local_of[i] = program->nparameters;
-        yki_local_parameter *local = &program->parameters[program->nparameters++];
+        bool buffer = model->parameters[i].buffer;
+        if (k < model->nparameters) local_of[i] = -1;
+        if (!place->held[program->stage] || buffer != (k >= model->nparameters)) continue;
+        local_of[i] = program->nparameters + program->nbuffers;
+        yki_local_parameter *local = &program->parameters[local_of[i]];
+        *(buffer ? &program->nbuffers : &program->nparameters) += 1;
         const yki_value *value = &model->values[model->parameters[i].value];
         *local = (yki_local_parameter){
             .parameter = i, .elems = 1, .master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
@@ -70,6 +73,13 @@ static bool place_parameters(yki_builder *b)
                 program->bytes.optimizer += b->own - before;
             }
         }
+    for (int i = 0; i < program->nbuffers; i++) {
+        yki_local_parameter *local = &program->parameters[program->nparameters + i];
+        int64_t before = b->own;
+        local->weight = take(b, 4 * local->elems);
+        if (trains) local->gradient = take(b, 4 * local->elems);
+        program->bytes.weights += b->own - before;
+    }
     program->local_of = local_of;
     return true;
 }

@@ -63,6 +63,7 @@ typedef struct yki_placed_node {
     bool skip_bias;   /* row-parallel: the first rank adds it */
     bool counts_loss; /* this rank's loss is part of the global one */
     yki_cut cut;      /* gathers and shards along tp; shares in the arena */
+    yki_axis axis;    /* of a movement; tp where nothing else is said */
     yki_reduction reduction;
 } yki_placed_node;
 
@@ -159,7 +160,7 @@ typedef struct yki_part_program {
 typedef struct yki_local_parameter {
     int parameter;
     int64_t elems, dims[YOKE_MAX_DIMS];
-    int64_t weight, master, gradient, moment1, moment2;
+    int64_t weight, master, gradient, moment1, moment2; /* gradient of a buffer: what the step adds to it */
     bool decays;
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
@@ -171,9 +172,9 @@ typedef struct yki_program {
     yki_part_program *parts; /* by local chunk */
     int nactions;
     const yoke_action *actions;
-    int nparameters;
-    yki_local_parameter *parameters;
-    const int *local_of; /* by parameter: its place in `parameters`, or -1 */
+    int nparameters, nbuffers;
+    yki_local_parameter *parameters; /* then the buffers */
+    const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
     int nkernels;        /* kernel instructions, for prepared kernels */
     int nrequests;       /* movements of one body, at most */
     int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
@@ -255,6 +256,16 @@ yoke_status yki_plan_check(yki_plan *plan);    /* check.c: what devices hold */
 int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_value *value);
 yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op, yki_body body, int layer);
 int64_t yki_placed_elems(const yki_placed_value *value);
+
+/* replicas.c */
+/* The sum of a value over dp, made in `body`: the value itself where there is one replica; -1 with the arena
+ * failed. */
+int yki_placed_sum(yki_plan *plan, yki_placed *placed, int value, yki_body body, int layer);
+/* Along dp samples are cut: an output of `node` that is no sample's own, but made of samples, is a part of a
+ * sum that all replicas need. Returns what its readers read. */
+int yki_placed_over_replicas(yki_plan *plan, yki_placed *placed, const yki_node *node, int value);
+/* Outputs of a node that keeps state, as those of a weight's gradient: the buffers among its inputs. */
+bool yki_placed_write_buffers(yki_plan *plan, yki_placed *placed, int at);
 yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value);
 
 #endif

@@ -73,7 +73,8 @@ static inline int64_t map_find(const map *m, int64_t e, int *rank, int64_t *offs
 
 static int64_t tensor_offset(const yki_run *run, const yki_local_parameter *p, yki_tensor_kind kind)
 {
-    bool master = run->plan->options.precision == YOKE_PRECISION_BF16 && !run->plan->options.inference;
+    bool buffer = run->plan->options.model->parameters[p->parameter].buffer;
+    bool master = !buffer && run->plan->options.precision == YOKE_PRECISION_BF16 && !run->plan->options.inference;
     switch (kind) {
     case YKI_TENSOR_WEIGHT:
         return master ? p->master : p->weight;
@@ -95,9 +96,9 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool weight_is_bf16(const yki_run *run)
+static bool weight_is_bf16(const yki_run *run, int parameter)
 {
-    return run->plan->options.precision == YOKE_PRECISION_BF16;
+    return !run->plan->options.model->parameters[parameter].buffer && run->plan->options.precision == YOKE_PRECISION_BF16;
 }
 
 void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
@@ -109,7 +110,7 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
     const yki_rank *base =
         &run->ranks[yki_mesh_rank(&plan->mesh, place)]; /* tp runs fastest: its neighbours hold the rest */
     const yki_local_parameter *local = &base->program->parameters[base->program->local_of[parameter]];
-    bool bf16 = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run) && plan->options.inference;
+    bool bf16 = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run, parameter) && plan->options.inference;
     map m;
     if (!map_init(&m, plan, parameter)) {
         map_release(&m);
@@ -153,7 +154,7 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
         if (at < 0) continue;
         const yki_local_parameter *local = &rank->program->parameters[at];
         int64_t offset_bytes = tensor_offset(run, local, kind);
-        bool both = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run),
+        bool both = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run, parameter),
              f32 = !(both && plan->options.inference);
         for (int64_t e = first, run_length; e < first + count; e += run_length) {
             int owner;

@@ -125,7 +125,8 @@ yoke_status yki_rank_open(yki_rank *rank)
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
     rank->segments = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->segments);
     rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
-    rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
+    rank->written = calloc((size_t)rank->program->nparameters + (size_t)rank->program->nbuffers + 1,
+                           sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
     if (!rank->segments || !rank->written || !rank->ran || !rank->requests) return yki_fail_memory("a rank");

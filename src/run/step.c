@@ -112,6 +112,30 @@ static void update(yki_rank *rank, double norm)
     }
 }
 
+/* Buffers take what the step's micro-batches add to them. Replicas whose statistics are their own take the
+ * first one's, as PyTorch's DistributedDataParallel does. */
+static yoke_status update_buffers(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    const yoke_model *model = rank->plan->options.model;
+    for (int i = program->nparameters; i < program->nparameters + program->nbuffers; i++) {
+        const yki_local_parameter *p = &program->parameters[i];
+        const yki_attr *of = model->parameters[p->parameter].buffer;
+        if (of->own_statistics) {
+            yki_request request = {0};
+            YKI_TRY(yki_broadcast_start(rank->axis[YKI_AXIS_DP], rank->memory + p->gradient,
+                                        (size_t)p->elems * sizeof(float), 0, &request));
+            YKI_TRY(yki_wait(&request));
+        }
+        yki_attr keep = {.p = pow(1 - of->momentum, (double)yki_rank_tracked(rank, of, 0, 0))};
+        yki_launch blend = {.kernel = YKI_KERNEL_BLEND, .attr = &keep, .nviews = 2};
+        blend.views[0] = flat(YKI_F32, rank->memory, p->gradient, p->elems);
+        blend.views[1] = flat(YKI_F32, rank->memory, p->weight, p->elems);
+        rank->backend->launch(rank->device, NULL, &blend);
+    }
+    return YOKE_OK;
+}
+
 /* Forward only: each part's first micro-batch, in order; the sum of the losses ends it for everybody. */
 static yoke_status run_forward(yki_rank *rank)
 {
@@ -151,7 +175,7 @@ yoke_status yki_rank_step(yki_rank *rank)
         YKI_TRY(finish_sends(rank));
         return end_step(rank);
     }
-    memset(rank->written, 0, (size_t)rank->program->nparameters);
+    memset(rank->written, 0, (size_t)rank->program->nparameters + (size_t)rank->program->nbuffers);
     for (int i = 0; i < rank->program->nactions; i++)
         YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
     double start = yki_now_ns();
@@ -168,6 +192,7 @@ yoke_status yki_rank_step(yki_rank *rank)
         start = yki_now_ns();
         update(rank, sqrt(rank->sum_squares));
         rank->computing_ns += yki_now_ns() - start;
+        YKI_TRY(update_buffers(rank));
     }
     return rank->backend->synchronize(rank->device);
 }

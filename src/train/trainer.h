@@ -28,6 +28,7 @@ struct yoke_trainer {
     double *losses, *step_seconds; /* of this run's steps */
     int64_t capacity;
     double last_loss;
+    int64_t *tracked; /* by counter of the model */
     /* the batch of the step under way, in host memory */
     int64_t *indices;
     char *inputs, *targets;
