@@ -164,44 +164,55 @@ yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, in
     return start(request);
 }
 
-yoke_status yki_all_gather_start(yki_comm *comm, const void *mine, void *all, yki_dtype dtype,
-                                 const yki_cut *cut, yki_request *request)
+/* Starts a gather or a scatter of pieces that measure well. */
+static yoke_status start_pieces(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+                                yki_request whole, yki_request *request)
 {
-    int64_t all_bytes = 0, mine_bytes = 0;
+    int64_t received = 0;
+    bool gathers = whole.kind == YKI_OP_ALL_GATHER;
+    const char *name = yki_operation_name(whole.kind);
     finish(request);
     YKI_TRY(check_dtype(dtype));
-    YKI_TRY(measure_cut(comm, cut, dtype, &all_bytes, &mine_bytes));
-    YKI_TRY(check_memory("all_gather", mine, mine_bytes));
-    YKI_TRY(check_memory("all_gather", all, all_bytes));
-    if (comm->size == 1) return copy_alone(comm, mine, all, all_bytes, request);
-    *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_ALL_GATHER,
-                             .dtype = dtype,
-                             .in = mine,
-                             .out = all,
-                             .cut = *cut,
-                             .received_bytes = all_bytes - mine_bytes};
+    if (npieces < 0 || (npieces > 0 && !pieces))
+        return yki_fail(YOKE_INVALID, "%s was given %d pieces", name, npieces);
+    for (int i = 0; i < npieces; i++) {
+        int64_t all_bytes = 0, mine_bytes = 0;
+        YKI_TRY(measure_cut(comm, &pieces[i].cut, dtype, &all_bytes, &mine_bytes));
+        YKI_TRY(check_memory(name, pieces[i].all, all_bytes));
+        YKI_TRY(check_memory(name, pieces[i].mine, mine_bytes));
+        int64_t more = gathers ? all_bytes - mine_bytes : mine_bytes;
+        if ((!gathers && !multiply(&more, comm->size - 1)) ||
+            __builtin_add_overflow(received, more, &received))
+            return yki_fail(YOKE_INVALID, "%s was given pieces that are too large", name);
+        if (comm->size > 1) continue;
+        const yki_piece *p = &pieces[i];
+        YKI_TRY(gathers ? copy_alone(comm, p->mine, p->all, all_bytes, request)
+                        : copy_alone(comm, p->all, p->mine, all_bytes, request));
+    }
+    if (comm->size == 1) return comm->transport->check(comm);
+    *request = whole;
+    request->comm = comm;
+    request->dtype = dtype;
+    request->pieces = pieces;
+    request->npieces = npieces;
+    request->received_bytes = received;
+    if (npieces == 1) {
+        request->piece = pieces[0];
+        request->pieces = NULL;
+    }
     return start(request);
 }
 
-yoke_status yki_reduce_scatter_start(yki_comm *comm, const void *all, void *mine, yki_dtype dtype,
-                                     const yki_cut *cut, yki_request *request)
+yoke_status yki_all_gather_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+                                 yki_request *request)
 {
-    int64_t all_bytes = 0, mine_bytes = 0;
-    finish(request);
-    YKI_TRY(check_dtype(dtype));
-    YKI_TRY(measure_cut(comm, cut, dtype, &all_bytes, &mine_bytes));
-    YKI_TRY(check_memory("reduce_scatter", all, all_bytes));
-    YKI_TRY(check_memory("reduce_scatter", mine, mine_bytes));
-    if (comm->size == 1) return copy_alone(comm, all, mine, all_bytes, request);
-    *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_REDUCE_SCATTER,
-                             .dtype = dtype,
-                             .in = all,
-                             .out = mine,
-                             .cut = *cut,
-                             .received_bytes = (comm->size - 1) * mine_bytes};
-    return start(request);
+    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_ALL_GATHER}, request);
+}
+
+yoke_status yki_reduce_scatter_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+                                     yki_request *request)
+{
+    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_REDUCE_SCATTER}, request);
 }
 
 yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,

@@ -41,6 +41,13 @@ typedef struct yki_cut {
     const int64_t *share;
 } yki_cut;
 
+/* A tensor of an all_gather or reduce_scatter, and the member's cut of it: `mine` by itself, or, where it is
+ * `all`, at its place in the whole. */
+typedef struct yki_piece {
+    void *mine, *all;
+    yki_cut cut;
+} yki_piece;
+
 /* all_to_all: a tensor [outer, A, mid, B, inner] cut over dim A becomes one cut over dim B; with `back`, one
  * cut over B becomes one cut over A (the adjoint and the inverse). */
 typedef struct yki_exchange {
@@ -58,7 +65,7 @@ static inline int64_t yki_shares_before(const int64_t *share, int member)
 }
 
 /* An operation under way; storage of the caller, contents of the comm. Shares that a cut or an exchange
- * points to are borrowed until the wait, as are several segments; a single segment is copied. */
+ * points to are borrowed until the wait, as are several segments or pieces; a single one is copied. */
 typedef struct yki_request {
     yki_comm *comm;
     yki_channel *channel;
@@ -68,9 +75,11 @@ typedef struct yki_request {
     const yki_segment *segments; /* all_reduce, where nsegments > 1 */
     yki_segment segment;         /* all_reduce, where nsegments == 1 */
     int nsegments, root;
+    const yki_piece *pieces; /* all_gather, reduce_scatter, where npieces > 1 */
+    yki_piece piece;         /* where npieces == 1 */
+    int npieces;
     const void *in;
     void *out;
-    yki_cut cut;
     yki_exchange exchange;
     uint64_t sequence;
     size_t bytes;           /* broadcast, send, receive */
@@ -92,12 +101,14 @@ void yki_comm_destroy(yki_comm *comm);
  * the max of anything. */
 yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, int nsegments, yki_dtype dtype,
                                  yki_reduction reduction, yki_request *request);
-/* `mine` is the member's cut, `all` the whole; they may not overlap. */
-yoke_status yki_all_gather_start(yki_comm *comm, const void *mine, void *all, yki_dtype dtype,
-                                 const yki_cut *cut, yki_request *request);
-/* `all` is each member's part of a sum, `mine` the member's cut of that sum. */
-yoke_status yki_reduce_scatter_start(yki_comm *comm, const void *all, void *mine, yki_dtype dtype,
-                                     const yki_cut *cut, yki_request *request);
+/* Of every piece, `mine` is the member's cut, `all` the whole; they are the same or do not overlap. In place,
+ * a member's own cut is there already. */
+yoke_status yki_all_gather_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+                                 yki_request *request);
+/* Of every piece, `all` is each member's part of a sum, `mine` the member's cut of that sum. In place, the
+ * rest of `all` is left as it was. */
+yoke_status yki_reduce_scatter_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+                                     yki_request *request);
 yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,
                                  const yki_exchange *exchange, yki_request *request);
 /* root's bytes to all. */

@@ -72,6 +72,12 @@ static inline const yki_segment *yki_request_segments(const yki_request *request
     return request->nsegments == 1 ? &request->segment : request->segments;
 }
 
+/* The pieces of an all_gather or reduce_scatter. */
+static inline const yki_piece *yki_request_pieces(const yki_request *request)
+{
+    return request->npieces == 1 ? &request->piece : request->pieces;
+}
+
 /* First of `elems` elements that member `member` of `size` reduces: floor(member * elems / size), without
  * overflow. */
 static inline int64_t yki_part_first(int64_t elems, int size, int member)

@@ -3,10 +3,16 @@
 
 yoke_status yki_all_gather_move(const yki_move_launch *launch, yki_request *request)
 {
-    return yki_all_gather_start(launch->comm, launch->in, launch->out, launch->dtype, &launch->cut, request);
+    if (launch->pieces)
+        return yki_all_gather_start(launch->comm, launch->pieces, launch->npieces, launch->dtype, request);
+    yki_piece whole = {(void *)(uintptr_t)launch->in, (void *)(uintptr_t)launch->out, launch->cut};
+    return yki_all_gather_start(launch->comm, &whole, 1, launch->dtype, request);
 }
 
 int64_t yki_all_gather_bytes(const yki_move_launch *launch, int n)
 {
-    return (n - 1) * yki_cut_bytes(&launch->cut, n, launch->dtype);
+    int64_t bytes = launch->pieces ? 0 : yki_cut_bytes(&launch->cut, n, launch->dtype);
+    for (int i = 0; launch->pieces && i < launch->npieces; i++)
+        bytes += yki_cut_bytes(&launch->pieces[i].cut, n, launch->dtype);
+    return (n - 1) * bytes;
 }

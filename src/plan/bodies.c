@@ -17,9 +17,8 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki
                            .form = value->per_row && form == YKI_VIEW_ROWS ? YKI_VIEW_FLAT : form};
     memcpy(operand.dims, value->dims, sizeof operand.dims);
     if (value->parameter >= 0) {
-        const yki_local_parameter *local = &b->program->parameters[b->program->local_of[value->parameter]];
         operand.space = value->is_gradient ? YKI_SPACE_GRADIENT : YKI_SPACE_WEIGHT;
-        operand.offset = value->is_gradient ? local->gradient : local->weight;
+        operand.index = b->program->local_of[value->parameter];
         return operand;
     }
     const yki_storage *it = &storage->storages[value->storage];
@@ -163,7 +162,7 @@ static void wait_before(yki_code *code, const yki_placed *placed, const yki_plac
 
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
 {
-    const yki_placed *placed = &b->plan->placed[b->program->tp_rank][part->part];
+    const yki_placed *placed = &b->plan->placed[b->program->lane][part->part];
     yki_code *code = &part->body[body];
     size_t most = 2 * (size_t)storage->count[body] + 1;
     flights f = {.list = yki_arena_alloc(&b->plan->arena, sizeof *f.list * most)};

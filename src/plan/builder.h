@@ -10,13 +10,14 @@ typedef struct yki_builder {
     yki_program *program;
     const yki_action_times *times;
     int64_t at;                /* the arena's end so far */
-    int64_t own;               /* bytes of tensors so far: the rest is alignment */
     yki_part_storage *storage; /* [chunk] */
 } yki_builder;
 
 /* An operand: a placed value as the kernel of `node` sees it, in its space. */
 yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki_placed_node *node, int index,
                              yki_body body, const yki_part_storage *storage);
+/* The parameters of the program's stage. */
+yoke_status yki_plan_parameters(yki_plan *plan, yki_program *program);
 /* The bodies that the part's actions need. False: out of memory. */
 bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_storage *storage);
 

@@ -32,21 +32,22 @@ yoke_status yki_plan_check(yki_plan *plan)
     if (most <= 0) return YOKE_OK;
     for (int rank = 0; rank < plan->mesh.nranks; rank++) {
         const yki_program *program = yki_plan_program(plan, rank);
-        if (program->total_bytes <= most) continue;
+        const yki_states *states = yki_rank_states(plan, rank);
+        if (states->total_bytes <= most) continue;
         char layers[96], wanted[24], has[24], missing[24], weights[24], gradients[24], state[24],
             activations[24], rest[24];
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);
         int device = options->layout.ndevices > rank ? options->layout.devices[rank] : rank;
-        const yoke_bytes *b = &program->bytes;
+        const yoke_bytes *b = &states->bytes;
         return yki_fail(
             YOKE_DOES_NOT_FIT,
             "cpu:%d%s holds layers %s and would need %s (%lld bytes), but may use %s (%lld bytes): %s (%lld "
             "bytes) short; weights %s, gradients %s, optimizer %s, activations %s, movement and workspace %s",
             device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
-            yki_size_print(wanted, (double)program->total_bytes), (long long)program->total_bytes,
+            yki_size_print(wanted, (double)states->total_bytes), (long long)states->total_bytes,
             yki_size_print(has, (double)most), (long long)most,
-            yki_size_print(missing, (double)(program->total_bytes - most)),
-            (long long)(program->total_bytes - most), yki_size_print(weights, (double)b->weights),
+            yki_size_print(missing, (double)(states->total_bytes - most)),
+            (long long)(states->total_bytes - most), yki_size_print(weights, (double)b->weights),
             yki_size_print(gradients, (double)b->gradients), yki_size_print(state, (double)b->optimizer),
             yki_size_print(activations, (double)b->activations),
             yki_size_print(rest, (double)(b->movement + b->workspace)));

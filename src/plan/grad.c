@@ -136,6 +136,7 @@ static void adjoint(part_grad *g)
     int value = emit(&g->context, YKI_OP_MOVE + (int)back, &none, 1, &dy, x);
     if (value < 0) return;
     yki_placed_node *node = &g->placed->nodes[g->placed->nnodes - 1];
+    node->axis = g->current.axis;
     node->cut = g->current.cut;
     node->reduction = YKI_SUM;
     accumulate(g, x, value);
@@ -251,9 +252,9 @@ static void backward(part_grad *g, int part, int nforward)
 
 yoke_status yki_plan_grad(yki_plan *plan)
 {
-    for (int tp = 0; tp < plan->options.layout.tp; tp++)
+    for (int lane = 0; lane < plan->nlanes; lane++)
         for (int part = 0; part < plan->nparts; part++) {
-            yki_placed *placed = &plan->placed[tp][part];
+            yki_placed *placed = &plan->placed[lane][part];
             part_grad g = {.plan = plan, .placed = placed};
             g.context = (yki_grad_context){.in = node_in,
                                            .out = node_out,

@@ -1,88 +1,9 @@
 /* memory: programs with an offset for every buffer. One arena a device:
- * weights | master copies | gradients | moments | slots of each part | gradients on their way | temporaries |
- * workspace. */
+ * slots of each part | gradients on their way | temporaries | workspace | states (states.c). */
 #include <string.h>
 
 #include "base/fail.h"
 #include "plan/builder.h"
-
-static int64_t take(yki_builder *b, int64_t bytes)
-{
-    int64_t at = b->at;
-    b->at += yki_align(bytes);
-    b->own += bytes;
-    return at;
-}
-
-static int optimizer_moments(const yki_plan_options *options)
-{
-    return options->optimizer == YOKE_SGD ? options->momentum : 2;
-}
-
-/* Weights, gradients and optimizer state of the parameters that this stage holds. */
-static bool place_parameters(yki_builder *b)
-{
-    yki_plan *plan = b->plan;
-    yki_program *program = b->program;
-    const yoke_model *model = plan->options.model;
-    bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
-    int *local_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(model->nparameters + 1));
-    program->parameters =
-        yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
-    if (plan->arena.failed) return false;
-    for (int k = 0; k < 2 * model->nparameters; k++) { /* weights, then buffers */
-        int i = k % model->nparameters;
-        const yki_param_place *place = &plan->param_places[i];
-        bool buffer = model->parameters[i].buffer;
-        if (k < model->nparameters) local_of[i] = -1;
-        if (!place->held[program->stage] || buffer != (k >= model->nparameters)) continue;
-        local_of[i] = program->nparameters + program->nbuffers;
-        yki_local_parameter *local = &program->parameters[local_of[i]];
-        *(buffer ? &program->nbuffers : &program->nparameters) += 1;
-        const yki_value *value = &model->values[model->parameters[i].value];
-        *local = (yki_local_parameter){
-            .parameter = i, .elems = 1, .master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
-        for (int d = 0; d < value->ndim; d++) {
-            bool cut = place->spec.state == YKI_SHARDED && place->spec.dim == d;
-            local->dims[d] =
-                cut ? yki_spec_share(place->spec, value->dims[d], plan->options.layout.tp, program->tp_rank)
-                    : value->dims[d];
-            local->elems *= local->dims[d];
-        }
-        local->decays = !plan->options.decay_matrices || value->ndim >= 2;
-        local->counts =
-            program->stage == place->first_stage &&
-            (place->spec.state == YKI_SHARDED ? program->tp_rank % yki_spec_copies(place->spec) == 0
-                                              : program->tp_rank == 0);
-    }
-    for (int kind = 0; kind < 5; kind++)
-        for (int i = 0; i < program->nparameters; i++) {
-            yki_local_parameter *local = &program->parameters[i];
-            int64_t f32 = 4 * local->elems, before = b->own;
-            if (kind == 0) {
-                local->weight = take(b, bf16 ? 2 * local->elems : f32);
-                program->bytes.weights += b->own - before;
-            } else if (kind == 1 && trains) {
-                local->gradient = take(b, f32);
-                program->bytes.gradients += b->own - before;
-            } else if (kind == 2 && bf16 && trains) {
-                local->master = take(b, f32);
-                program->bytes.optimizer += b->own - before;
-            } else if (kind >= 3 && trains && optimizer_moments(&plan->options) > kind - 3) {
-                *(kind == 3 ? &local->moment1 : &local->moment2) = take(b, f32);
-                program->bytes.optimizer += b->own - before;
-            }
-        }
-    for (int i = 0; i < program->nbuffers; i++) {
-        yki_local_parameter *local = &program->parameters[program->nparameters + i];
-        int64_t before = b->own;
-        local->weight = take(b, 4 * local->elems);
-        if (trains) local->gradient = take(b, 4 * local->elems);
-        program->bytes.weights += b->own - before;
-    }
-    program->local_of = local_of;
-    return true;
-}
 
 static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage *storage)
 {
@@ -105,7 +26,6 @@ static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage
         part->group_bytes[g] = storage->group_bytes[g];
         part->group_offset[g] = b->at;
         b->at += slots * storage->group_bytes[g];
-        b->own += slots * (storage->group_own[g] + storage->group_moved[g]);
         b->program->bytes.activations += slots * storage->group_own[g];
         b->program->bytes.movement += slots * storage->group_moved[g];
     }
@@ -134,12 +54,11 @@ static yoke_status place_sends(yki_builder *b)
         int count =
             yki_slots_assign(&plan->arena, b->times->input[edge->to], free_at, plan->microbatches, slot);
         if (count < 0) return yki_fail_memory("a plan");
-        int64_t bytes = plan->edge_bytes[program->tp_rank][e] * plan->largest;
+        int64_t bytes = plan->edge_bytes[program->lane][e] * plan->largest;
         slots[e] = slot;
         program->send_bytes[e] = yki_align(bytes);
         program->send_offset[e] = b->at;
         b->at += count * program->send_bytes[e];
-        b->own += count * bytes;
         program->bytes.movement += count * bytes;
     }
     program->send_slot = slots;
@@ -150,7 +69,7 @@ static void find_output(yki_builder *b)
 {
     b->program->output_chunk = -1;
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
-        const yki_placed *placed = &b->plan->placed[b->program->tp_rank][b->program->parts[chunk].part];
+        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[chunk].part];
         if (placed->output < 0) continue;
         yki_placed_node whole = {.op = YKI_OP_RESHAPE};
         b->program->output_chunk = chunk;
@@ -216,14 +135,15 @@ static yoke_status build(yki_builder *b)
     for (int part = 0; part < plan->nparts; part++) program->nparts += plan->stage_of[part] == program->stage;
     program->parts = yki_arena_alloc(&plan->arena, sizeof *program->parts * (size_t)(program->nparts + 1));
     b->storage = yki_arena_alloc(&plan->arena, sizeof *b->storage * (size_t)(program->nparts + 1));
-    if (plan->arena.failed || !place_parameters(b)) return yki_fail_memory("a plan");
+    if (plan->arena.failed) return yki_fail_memory("a plan");
+    YKI_TRY(yki_plan_parameters(plan, program));
     program->actions = yoke_schedule_actions(plan->schedule, program->stage, &program->nactions);
     int64_t temp = 0, temp_own = 0, temp_moved = 0;
     for (int part = 0; part < plan->nparts; part++) {
         if (plan->stage_of[part] != program->stage) continue;
         int chunk = plan->chunk_of[part];
         program->parts[chunk].part = part;
-        YKI_TRY(yki_storage_plan(plan, program->tp_rank, part, b->times->split[part], &b->storage[chunk]));
+        YKI_TRY(yki_storage_plan(plan, program->lane, part, b->times->split[part], &b->storage[chunk]));
         if (!place_slots(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
         if (b->storage[chunk].temp_bytes > temp) {
             temp = b->storage[chunk].temp_bytes;
@@ -234,7 +154,6 @@ static yoke_status build(yki_builder *b)
     YKI_TRY(place_sends(b));
     program->temp_offset = b->at;
     b->at += temp;
-    b->own += temp_own + temp_moved;
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
     for (int chunk = 0; chunk < program->nparts; chunk++)
@@ -245,8 +164,7 @@ static yoke_status build(yki_builder *b)
     if (plan->options.device_memory_bytes <= 0 || b->at <= plan->options.device_memory_bytes)
         measure_workspace(b);
     program->workspace_offset = b->at;
-    program->total_bytes = b->at + yki_align(program->workspace_bytes);
-    program->bytes.workspace = program->total_bytes - b->own;
+    program->states_offset = b->at + yki_align(program->workspace_bytes);
     return YOKE_OK;
 }
 
@@ -254,11 +172,12 @@ yoke_status yki_plan_memory(yki_plan *plan)
 {
     yki_action_times times;
     YKI_TRY(yki_action_times_find(plan, &times));
-    int tp = plan->options.layout.tp, count = plan->parts.nstages * tp;
+    int lanes = plan->nlanes, count = plan->parts.nstages * lanes;
     plan->programs = yki_arena_alloc(&plan->arena, sizeof *plan->programs * (size_t)count);
     if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
-        plan->programs[i] = (yki_program){.stage = i / tp, .tp_rank = i % tp};
+        plan->programs[i] = (yki_program){
+            .stage = i / lanes, .lane = i % lanes, .tp_rank = i % lanes % plan->mesh.degree[YKI_AXIS_TP]};
         yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};
         YKI_TRY(build(&b));
     }

@@ -22,3 +22,13 @@ int yki_mesh_rank(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT])
     for (int axis = YKI_AXIS_COUNT - 1; axis >= 0; axis--) rank = rank * mesh->degree[axis] + place[axis];
     return rank;
 }
+
+int yki_mesh_lanes(const yki_mesh *mesh)
+{
+    return mesh->degree[YKI_AXIS_TP] * mesh->degree[YKI_AXIS_CP];
+}
+
+int yki_mesh_lane(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT])
+{
+    return place[YKI_AXIS_CP] * mesh->degree[YKI_AXIS_TP] + place[YKI_AXIS_TP];
+}

@@ -54,12 +54,12 @@ typedef struct form {
 typedef struct placer {
     yki_plan *plan;
     const yoke_model *model;
-    int tp, tp_rank;
+    int tp, tp_rank, lane;
     yki_placed *parts;
     form **forms; /* [part] */
     int *root;    /* of each logical value: the one it is a moved copy of */
     int *part_of; /* of each logical value: where it is made; -1: anywhere */
-    int edge;     /* the next edge to be met: the same for every tp rank */
+    int edge;     /* the next edge to be met: the same for every lane */
 } placer;
 
 static form *find(placer *p, int part, int logical)
@@ -169,7 +169,7 @@ static form *load(placer *p, int part, int logical)
 
 static yki_edge *next_edge(placer *p, int from, int to)
 {
-    if (p->tp_rank == 0) {
+    if (p->lane == 0) {
         yki_edge *edge = YKI_APPEND(&p->plan->arena, p->plan, edges);
         if (edge)
             *edge = (yki_edge){.from = from,
@@ -409,12 +409,12 @@ static yoke_status pad_edges(placer *p)
     return YOKE_OK;
 }
 
-static yoke_status place_for(yki_plan *plan, int tp_rank)
+static yoke_status place_for(yki_plan *plan, int lane)
 {
     const yoke_model *model = plan->options.model;
-    placer p = {.plan = plan, .model = model, .tp = plan->options.layout.tp, .tp_rank = tp_rank};
-    p.parts = plan->placed[tp_rank] =
-        yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
+    int tp = plan->mesh.degree[YKI_AXIS_TP];
+    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp};
+    p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
     p.part_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
@@ -444,13 +444,13 @@ static yoke_status place_for(yki_plan *plan, int tp_rank)
     p.parts[last].output_spec = f->spec;
     p.parts[last].values[f->value].kept = true;
     YKI_TRY(pad_edges(&p));
-    plan->edge_bytes[tp_rank] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
+    plan->edge_bytes[lane] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
     if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int e = 0; e < plan->nedges; e++) {
         const yki_edge *edge = &plan->edges[e];
         if (edge->imported >= 0) {
             const yki_placed_value *value = &p.parts[edge->to].values[edge->imported];
-            plan->edge_bytes[tp_rank][e] =
+            plan->edge_bytes[lane][e] =
                 yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(plan, value));
         }
     }
@@ -492,18 +492,18 @@ static yoke_status find_ties(yki_plan *plan)
 yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
-    int tp = plan->options.layout.tp;
+    plan->nlanes = yki_mesh_lanes(&plan->mesh);
     plan->param_places =
         yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));
-    plan->placed = yki_arena_alloc(&plan->arena, sizeof *plan->placed * (size_t)tp);
-    plan->edge_bytes = yki_arena_alloc(&plan->arena, sizeof *plan->edge_bytes * (size_t)tp);
+    plan->placed = yki_arena_alloc(&plan->arena, sizeof *plan->placed * (size_t)plan->nlanes);
+    plan->edge_bytes = yki_arena_alloc(&plan->arena, sizeof *plan->edge_bytes * (size_t)plan->nlanes);
     if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nparameters; i++) {
         plan->param_places[i].spec = YKI_SPEC_REPLICATED;
         plan->param_places[i].held = yki_arena_alloc(&plan->arena, (size_t)plan->parts.nstages);
         if (!plan->param_places[i].held) return yki_fail_memory("a plan");
     }
-    for (int rank = 0; rank < tp; rank++) YKI_TRY(place_for(plan, rank));
+    for (int lane = 0; lane < plan->nlanes; lane++) YKI_TRY(place_for(plan, lane));
     YKI_TRY(find_sums(plan));
     return find_ties(plan);
 }

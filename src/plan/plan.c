@@ -58,7 +58,7 @@ static yoke_status check_options(const yki_plan_options *options)
                         l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->zero > 0 && l->dp > 1)
+    if (l->zero > 1 && l->dp > 1)
         return yki_fail(YOKE_INVALID,
                         "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
     if (l->recompute != YOKE_RECOMPUTE_NONE)
@@ -89,12 +89,14 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
+    plan->shards = options->layout.zero > 0 && !options->inference ? options->layout.dp : 1;
+    plan->zero = plan->shards > 1 ? options->layout.zero : 0;
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t share = yki_share(options->batch, options->layout.dp, 0);
     plan->largest = yki_share(share, plan->microbatches, 0);
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts, check_devices,     yki_plan_place,
-                                                        yki_plan_grad,  yki_plan_schedule, yki_plan_memory,
-                                                        yki_plan_check};
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,     yki_plan_place,
+                                                        yki_plan_grad,   yki_plan_schedule, yki_plan_memory,
+                                                        yki_plan_states, yki_plan_check};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
     if (status != YOKE_OK) {
@@ -119,7 +121,7 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
 {
     int place[YKI_AXIS_COUNT];
     yki_mesh_place(&plan->mesh, rank, place);
-    return &plan->programs[place[YKI_AXIS_PP] * plan->mesh.degree[YKI_AXIS_TP] + place[YKI_AXIS_TP]];
+    return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
 }
 
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out)

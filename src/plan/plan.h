@@ -32,7 +32,12 @@ yki_mesh yki_mesh_of(const yoke_layout *layout);
 void yki_mesh_place(const yki_mesh *mesh, int rank, int place[YKI_AXIS_COUNT]);
 int yki_mesh_rank(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT]);
 
-/* --- placed graphs: one a part, as one tensor-parallel rank sees it --- */
+/* Ranks that differ in tp or cp see other shares of the model and its samples: each such pair of places is a
+ * lane, tp fastest. What a lane runs is the same in every replica. */
+int yki_mesh_lanes(const yki_mesh *mesh);
+int yki_mesh_lane(const yki_mesh *mesh, const int place[YKI_AXIS_COUNT]);
+
+/* --- placed graphs: one a part and lane --- */
 
 typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BODY_COUNT } yki_body;
 
@@ -62,8 +67,8 @@ typedef struct yki_placed_node {
     bool sends, gradient_copy;
     bool skip_bias;   /* row-parallel: the first rank adds it */
     bool counts_loss; /* this rank's loss is part of the global one */
-    yki_cut cut;      /* gathers and shards along tp; shares in the arena */
-    yki_axis axis;    /* of a movement; tp where nothing else is said */
+    yki_axis axis;    /* of a movement that is no copy */
+    yki_cut cut;      /* gathers and shards along it; shares in the arena */
     yki_reduction reduction;
 } yki_placed_node;
 
@@ -100,8 +105,8 @@ typedef struct yki_param_place {
 
 typedef enum yki_space {
     YKI_SPACE_NONE,
-    YKI_SPACE_WEIGHT,   /* in the precision of compute */
-    YKI_SPACE_GRADIENT, /* f32 */
+    YKI_SPACE_WEIGHT,   /* in the precision of compute; each rank's states say where */
+    YKI_SPACE_GRADIENT, /* f32; the same */
     YKI_SPACE_STASH,    /* one slot a micro-batch, from F to B */
     YKI_SPACE_STASH_W,  /* from F to W */
     YKI_SPACE_HOLD,     /* from B to W */
@@ -113,7 +118,7 @@ enum { YKI_GROUPS = 3 }; /* stash, stash_w, hold */
 
 typedef struct yki_operand {
     yki_space space;
-    int index; /* send: the edge */
+    int index; /* weight, gradient: the program's parameter; send: the edge */
     int64_t offset;
     yki_rank_view form;
     yki_dtype dtype;
@@ -156,18 +161,39 @@ typedef struct yki_part_program {
     const int *slot[YKI_GROUPS]; /* of each micro-batch */
 } yki_part_program;
 
-/* Where a parameter lies on a rank. Offsets are from the arena's start; -1: not there. */
+/* What a lane holds of a parameter, or of a buffer: those are whole on every replica. */
 typedef struct yki_local_parameter {
     int parameter;
     int64_t elems, dims[YOKE_MAX_DIMS];
-    int64_t weight, master, gradient, moment1, moment2; /* gradient of a buffer: what the step adds to it */
+    yki_cut cut; /* over zero's shards */
     bool decays;
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
 
-/* One rank's program but for its place along dp: one for each stage and tp rank. */
+/* Where a rank keeps it: offsets from the arena's start; -1: nowhere. A buffer's gradient is what the step
+ * adds to it. */
+typedef struct yki_kept {
+    int64_t weight, master, gradient, moment1, moment2;
+} yki_kept;
+
+typedef enum yki_tensor_kind {
+    YKI_TENSOR_WEIGHT, /* what computes */
+    YKI_TENSOR_MASTER, /* under bf16, in f32 */
+    YKI_TENSOR_GRADIENT,
+    YKI_TENSOR_MOMENT1,
+    YKI_TENSOR_MOMENT2
+} yki_tensor_kind;
+
+/* A rank's states: one for each program and shard. */
+typedef struct yki_states {
+    yki_kept *kept;      /* by the program's parameters and buffers */
+    yoke_bytes bytes;    /* of all kinds */
+    int64_t total_bytes; /* of the arena */
+} yki_states;
+
+/* One rank's program but for its place along dp: one for each stage and lane. */
 typedef struct yki_program {
-    int stage, tp_rank;
+    int stage, lane, tp_rank;
     int nparts;
     yki_part_program *parts; /* by local chunk */
     int nactions;
@@ -177,9 +203,10 @@ typedef struct yki_program {
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
     int nkernels;        /* kernel instructions, for prepared kernels */
     int nrequests;       /* movements of one body, at most */
-    int64_t temp_offset, workspace_offset, workspace_bytes, total_bytes;
-    yoke_bytes bytes;
-    int output_chunk; /* the chunk that makes the model's output; -1: another stage's */
+    int64_t temp_offset, workspace_offset, workspace_bytes;
+    int64_t states_offset; /* the end of what the program itself needs */
+    yoke_bytes bytes;      /* activations and movement */
+    int output_chunk;      /* the chunk that makes the model's output; -1: another stage's */
     yki_operand output;
     yki_spec output_spec;
     /* edges of this stage's parts: area of gradients on their way */
@@ -218,12 +245,16 @@ typedef struct yki_plan {
     yki_param_place *param_places;
     int nsums, *sums; /* the values above 1 that gradient_parts has */
     int nties;
-    const bool **ties;   /* each a different set of stages that share parameters */
-    yki_placed **placed; /* [tp rank][part] */
+    const bool **ties; /* each a different set of stages that share parameters */
+    int nlanes;
+    yki_placed **placed; /* [lane][part] */
     int nedges, cedges;
-    yki_edge *edges;       /* placed values differ between tp ranks in size alone */
-    int64_t **edge_bytes;  /* [tp rank][edge], of one sample */
-    yki_program *programs; /* [stage * tp + tp rank] */
+    yki_edge *edges;       /* placed values differ between lanes in size alone */
+    int64_t **edge_bytes;  /* [lane][edge], of one sample */
+    yki_program *programs; /* [stage * lanes + lane] */
+    int zero, shards;      /* the stage of sharded data parallelism that has anything to do, and over how many
+                              neighbours along dp; 0 and 1: none */
+    yki_states *states;    /* [program * shards + shard] */
 } yki_plan;
 
 /* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds
@@ -234,6 +265,9 @@ void yki_plan_destroy(yki_plan *plan);
  * needs. YOKE_INVALID. */
 yoke_status yki_degrees_check(const yoke_layout *layout);
 const yki_program *yki_plan_program(const yki_plan *plan, int rank);
+const yki_states *yki_rank_states(const yki_plan *plan, int rank);
+/* Whether zero deals tensors of a kind over shards. */
+bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind);
 /* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the
  * batch. */
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
@@ -250,6 +284,7 @@ yoke_status yki_plan_place(yki_plan *plan);    /* place.c */
 yoke_status yki_plan_grad(yki_plan *plan);     /* grad.c */
 yoke_status yki_plan_schedule(yki_plan *plan); /* parts.c: makes or reads the schedule, and checks it */
 yoke_status yki_plan_memory(yki_plan *plan);   /* memory.c: programs with offsets */
+yoke_status yki_plan_states(yki_plan *plan);   /* states.c: what each rank keeps between steps */
 yoke_status yki_plan_check(yki_plan *plan);    /* check.c: what devices hold */
 
 /* Adds a value to a placed graph; returns it, or -1 with the arena failed. */

@@ -28,10 +28,9 @@ typedef struct yki_part_storage {
     int peak_layer; /* where the hungriest body is hungriest */
 } yki_part_storage;
 
-/* Plans part `part` as tensor-parallel rank `tp_rank` sees it, for micro-batches of up to `largest` samples.
+/* Plans part `part` as lane `lane` sees it, for micro-batches of up to `largest` samples.
  */
-yoke_status yki_storage_plan(yki_plan *plan, int tp_rank, int part, bool split,
-                             yki_part_storage *storage_out);
+yoke_status yki_storage_plan(yki_plan *plan, int lane, int part, bool split, yki_part_storage *storage_out);
 
 #define YKI_ALIGN 64
 static inline int64_t yki_align(int64_t bytes)

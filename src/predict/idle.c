@@ -28,10 +28,9 @@ static double body_seconds(const yki_part_program *part, yki_body body, int64_t 
 
 void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 {
-    int tp = plan->mesh.degree[YKI_AXIS_TP];
     for (int part = 0; part < plan->nparts; part++) {
         const yki_part_program *program =
-            &plan->programs[plan->stage_of[part] * tp].parts[plan->chunk_of[part]];
+            &plan->programs[plan->stage_of[part] * plan->nlanes].parts[plan->chunk_of[part]];
         yoke_times *t = &times_out[part];
         *t = (yoke_times){.forward = body_seconds(program, YKI_BODY_F, plan->largest)};
         if (program->present[YKI_BODY_B]) {
@@ -47,12 +46,15 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 }
 
 /* Norm and update of a stage's parameters: gradients read twice, weights and moments read and written. */
-static double update_seconds(const yki_program *program)
+static double update_seconds(const yki_plan *plan, int stage)
 {
+    const yki_program *program = &plan->programs[stage * plan->nlanes];
+    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
     double bytes = 0;
     for (int i = 0; i < program->nparameters; i++) {
-        const yki_local_parameter *p = &program->parameters[i];
-        bytes += (double)p->elems * (16 + 8 * ((p->moment1 >= 0) + (p->moment2 >= 0)));
+        const yki_cut *cut = &program->parameters[i].cut;
+        double elems = (double)(cut->outer * cut->share[0] * cut->inner);
+        bytes += elems * (16 + 8 * ((kept[i].moment1 >= 0) + (kept[i].moment2 >= 0)));
     }
     return bytes / core_bytes;
 }
@@ -67,7 +69,7 @@ double yki_predict_idle(const yki_plan *plan)
     if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
         double busy = timeline.makespan * plan->parts.nstages * (1 - timeline.idle_share), longest = 0;
         for (int stage = 0; stage < plan->parts.nstages; stage++) {
-            double update = update_seconds(&plan->programs[stage * plan->mesh.degree[YKI_AXIS_TP]]);
+            double update = update_seconds(plan, stage);
             longest = fmax(longest, update);
             busy += update;
         }

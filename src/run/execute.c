@@ -29,8 +29,9 @@ static void *address(const frame *f, const yki_operand *operand)
     case YKI_SPACE_NONE:
         return NULL;
     case YKI_SPACE_WEIGHT:
+        return memory + f->rank->states->kept[operand->index].weight;
     case YKI_SPACE_GRADIENT:
-        return memory + operand->offset;
+        return memory + f->rank->states->kept[operand->index].gradient;
     case YKI_SPACE_STASH:
         return f->group[0] + operand->offset;
     case YKI_SPACE_STASH_W:

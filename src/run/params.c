@@ -71,21 +71,30 @@ static inline int64_t map_find(const map *m, int64_t e, int *rank, int64_t *offs
     return m->inner - i;
 }
 
-static int64_t tensor_offset(const yki_run *run, const yki_local_parameter *p, yki_tensor_kind kind)
+/* Where a rank keeps its tensor of a kind. */
+static char *tensor_of(const yki_rank *rank, int parameter, yki_tensor_kind kind)
 {
-    bool buffer = run->plan->options.model->parameters[p->parameter].buffer;
-    bool master = !buffer && run->plan->options.precision == YOKE_PRECISION_BF16 && !run->plan->options.inference;
-    switch (kind) {
-    case YKI_TENSOR_WEIGHT:
-        return master ? p->master : p->weight;
-    case YKI_TENSOR_GRADIENT:
-        return p->gradient;
-    case YKI_TENSOR_MOMENT1:
-        return p->moment1;
-    case YKI_TENSOR_MOMENT2:
-        return p->moment2;
-    }
-    return -1;
+    const yki_kept *kept = &rank->states->kept[rank->program->local_of[parameter]];
+    const int64_t offset[] = {[YKI_TENSOR_WEIGHT] = kept->weight,
+                              [YKI_TENSOR_MASTER] = kept->master,
+                              [YKI_TENSOR_GRADIENT] = kept->gradient,
+                              [YKI_TENSOR_MOMENT1] = kept->moment1,
+                              [YKI_TENSOR_MOMENT2] = kept->moment2};
+    return rank->memory + offset[kind];
+}
+
+/* Which shard has element `offset` of a lane's tensor, and where in the shard; returns how many of the
+ * `count` elements from there on it has one after the other. */
+static int64_t shard_find(const yki_cut *cut, int shards, int64_t offset, int64_t count, int *shard,
+                          int64_t *at)
+{
+    int64_t size = yki_shares_before(cut->share, shards), rows = offset / cut->inner, row = rows % size;
+    int owner = 0;
+    while (row >= cut->share[owner]) row -= cut->share[owner++];
+    *shard = owner;
+    *at = (rows / size * cut->share[owner] + row) * cut->inner + offset % cut->inner;
+    int64_t left = (cut->share[owner] - row) * cut->inner - offset % cut->inner;
+    return count < left ? count : left;
 }
 
 static uint16_t to_bf16(float value)
@@ -96,9 +105,26 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool weight_is_bf16(const yki_run *run, int parameter)
+static bool is_buffer(const yki_run *run, int parameter)
 {
-    return !run->plan->options.model->parameters[parameter].buffer && run->plan->options.precision == YOKE_PRECISION_BF16;
+    return run->plan->options.model->parameters[parameter].buffer;
+}
+
+/* Whether shards have a tensor each a part. */
+static bool is_apart(const yki_run *run, int parameter, yki_tensor_kind kind)
+{
+    return !is_buffer(run, parameter) && yki_states_sharded(run->plan, kind);
+}
+
+static bool is_bf16(const yki_run *run, int parameter, yki_tensor_kind kind)
+{
+    return !is_buffer(run, parameter) && kind == YKI_TENSOR_WEIGHT && run->plan->options.precision == YOKE_PRECISION_BF16;
+}
+
+/* The kind that has what people call a weight: the f32 master where there is one. */
+static yki_tensor_kind logical(const yki_run *run, int parameter, yki_tensor_kind kind)
+{
+    return is_bf16(run, parameter, kind) && !run->plan->options.inference ? YKI_TENSOR_MASTER : kind;
 }
 
 void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
@@ -107,10 +133,10 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
     const yki_plan *plan = run->plan;
     int place[YKI_AXIS_COUNT] = {0};
     place[YKI_AXIS_PP] = plan->param_places[parameter].first_stage;
-    const yki_rank *base =
-        &run->ranks[yki_mesh_rank(&plan->mesh, place)]; /* tp runs fastest: its neighbours hold the rest */
-    const yki_local_parameter *local = &base->program->parameters[base->program->local_of[parameter]];
-    bool bf16 = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run, parameter) && plan->options.inference;
+    kind = logical(run, parameter, kind);
+    /* after a step, a gradient is whole in no rank's memory, even where each has room for all of it */
+    bool shards = plan->zero >= 1 && kind != YKI_TENSOR_WEIGHT && !is_buffer(run, parameter),
+         apart = is_apart(run, parameter, kind);
     map m;
     if (!map_init(&m, plan, parameter)) {
         map_release(&m);
@@ -118,14 +144,17 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
         return;
     }
     for (int64_t e = first, run_length; e < first + count; e += run_length) {
-        int rank;
-        int64_t offset;
-        run_length = map_find(&m, e, &rank, &offset);
+        int64_t offset, at;
+        run_length = map_find(&m, e, &place[YKI_AXIS_TP], &offset);
         if (run_length > first + count - e) run_length = first + count - e;
-        const yki_rank *owner = base + rank;
-        local = &owner->program->parameters[owner->program->local_of[parameter]];
-        const char *from = owner->memory + tensor_offset(run, local, kind);
-        if (!bf16) {
+        const yki_program *program = run->ranks[yki_mesh_rank(&plan->mesh, place)].program;
+        place[YKI_AXIS_DP] = 0;
+        if (shards || apart)
+            run_length = shard_find(&program->parameters[program->local_of[parameter]].cut, plan->shards,
+                                    offset, run_length, &place[YKI_AXIS_DP], &at);
+        if (apart) offset = at;
+        const char *from = tensor_of(&run->ranks[yki_mesh_rank(&plan->mesh, place)], parameter, kind);
+        if (!is_bf16(run, parameter, kind)) {
             memcpy(values + (e - first), (const float *)from + offset, sizeof(float) * (size_t)run_length);
             continue;
         }
@@ -137,37 +166,48 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
     map_release(&m);
 }
 
+/* The elements of a rank's tensor. */
+static void write_rank(yki_rank *rank, const map *m, yki_tensor_kind kind, int parameter, int64_t first,
+                       int64_t count, const float *values)
+{
+    const yki_plan *plan = rank->plan;
+    yki_spec spec = plan->param_places[parameter].spec;
+    int copies = yki_spec_copies(spec), mine = rank->place[YKI_AXIS_DP] % plan->shards;
+    bool apart = is_apart(rank->run, parameter, kind), bf16 = is_bf16(rank->run, parameter, kind);
+    const yki_cut *cut = &rank->program->parameters[rank->program->local_of[parameter]].cut;
+    char *to = tensor_of(rank, parameter, kind);
+    for (int64_t e = first, run_length; e < first + count; e += run_length) {
+        int owner, shard = mine;
+        int64_t offset, at;
+        run_length = map_find(m, e, &owner, &offset);
+        if (run_length > first + count - e) run_length = first + count - e;
+        if (spec.state == YKI_SHARDED && owner / copies != rank->place[YKI_AXIS_TP] / copies) continue;
+        if (apart) {
+            run_length = shard_find(cut, plan->shards, offset, run_length, &shard, &at);
+            offset = at;
+        }
+        if (shard != mine) continue;
+        if (!bf16)
+            memcpy((float *)to + offset, values + (e - first), sizeof(float) * (size_t)run_length);
+        for (int64_t i = 0; i < run_length && bf16; i++)
+            ((uint16_t *)to)[offset + i] = to_bf16(values[e - first + i]);
+    }
+}
+
 void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
                    const float *values)
 {
-    const yki_plan *plan = run->plan;
-    yki_spec spec = plan->param_places[parameter].spec;
-    int copies = yki_spec_copies(spec);
     map m;
-    if (!map_init(&m, plan, parameter)) {
+    if (!map_init(&m, run->plan, parameter)) {
         map_release(&m);
         return;
     }
     for (int r = 0; r < run->nranks; r++) {
         yki_rank *rank = &run->ranks[r];
-        int at = rank->program->local_of[parameter];
-        if (at < 0) continue;
-        const yki_local_parameter *local = &rank->program->parameters[at];
-        int64_t offset_bytes = tensor_offset(run, local, kind);
-        bool both = kind == YKI_TENSOR_WEIGHT && weight_is_bf16(run, parameter),
-             f32 = !(both && plan->options.inference);
-        for (int64_t e = first, run_length; e < first + count; e += run_length) {
-            int owner;
-            int64_t offset;
-            run_length = map_find(&m, e, &owner, &offset);
-            if (run_length > first + count - e) run_length = first + count - e;
-            if (spec.state == YKI_SHARDED && owner / copies != rank->place[YKI_AXIS_TP] / copies) continue;
-            if (f32)
-                memcpy((float *)(rank->memory + offset_bytes) + offset, values + (e - first),
-                       sizeof(float) * (size_t)run_length);
-            for (int64_t i = 0; i < run_length && both; i++)
-                ((uint16_t *)(rank->memory + local->weight))[offset + i] = to_bf16(values[e - first + i]);
-        }
+        if (rank->program->local_of[parameter] < 0) continue;
+        write_rank(rank, &m, kind, parameter, first, count, values);
+        if (logical(run, parameter, kind) != kind)
+            write_rank(rank, &m, logical(run, parameter, kind), parameter, first, count, values);
     }
     map_release(&m);
 }

@@ -18,6 +18,9 @@ static yoke_status open_groups(yki_rank *rank)
         YKI_TRY(
             yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
     }
+    int d = rank->place[YKI_AXIS_DP], shards = rank->plan->shards;
+    YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_DP], d / shards, d, &rank->shards));
+    YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_DP], d % shards, d, &rank->replicas));
     rank->sums = calloc((size_t)rank->plan->nsums + 1, sizeof *rank->sums);
     if (!rank->sums) return yki_fail_memory("groups");
     for (int k = 0; k < rank->plan->nsums; k++) {
@@ -123,18 +126,22 @@ yoke_status yki_rank_open(yki_rank *rank)
 {
     const yki_plan_options *options = &rank->plan->options;
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
-    rank->segments = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->segments);
+    int64_t segments = 1;
+    for (int i = 0; i < rank->program->nparameters; i++) segments += yki_rank_pieces(rank, i);
+    rank->segments = calloc((size_t)segments, sizeof *rank->segments);
+    rank->pieces = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
     rank->written = calloc((size_t)rank->program->nparameters + (size_t)rank->program->nbuffers + 1,
                            sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->written || !rank->ran || !rank->requests) return yki_fail_memory("a rank");
+    if (!rank->segments || !rank->pieces || !rank->written || !rank->ran || !rank->requests)
+        return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->run->nranks > 1)
         YKI_TRY(rank->backend->device_bind(rank->device, rank->rank, rank->run->nranks));
     void *memory;
-    YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->program->total_bytes, &memory));
+    YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->states->total_bytes, &memory));
     rank->memory = memory;
     rank->workspace = rank->memory + rank->program->workspace_offset;
     rank->workspace_bytes = rank->program->workspace_bytes;
@@ -150,6 +157,8 @@ void yki_rank_close(yki_rank *rank)
     for (size_t i = 0; i < count; i++) yki_channel_close(rank->channels[i]);
     for (int k = 0; k < rank->plan->nsums && rank->sums; k++) yki_comm_destroy(rank->sums[k]);
     free(rank->sums);
+    yki_comm_destroy(rank->shards);
+    yki_comm_destroy(rank->replicas);
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) yki_comm_destroy(rank->axis[axis]);
     for (int t = 0; t < rank->plan->nties && rank->ties; t++) yki_comm_destroy(rank->ties[t]);
     free(rank->ties);
@@ -166,6 +175,7 @@ void yki_rank_close(yki_rank *rank)
     free(rank->requests);
     free(rank->handed);
     free(rank->segments);
+    free(rank->pieces);
     free(rank->written);
     free(rank->ran);
 }

@@ -17,6 +17,7 @@ typedef struct yki_rank {
     yki_run *run;
     const yki_plan *plan;
     const yki_program *program;
+    const yki_states *states;
     const yki_backend_ops *backend;
     int rank, place[YKI_AXIS_COUNT];
     yki_device *device;
@@ -25,16 +26,19 @@ typedef struct yki_rank {
                         odd size needs more than steps do */
     int64_t workspace_bytes;
     yki_comm *world, *axis[YKI_AXIS_COUNT];
-    yki_comm **sums;        /* along tp, of as many ranks in a row as the plan's sums say */
-    yki_comm **ties;        /* with the other stages of each tie of the plan; NULL: not this rank's */
-    yki_channel **channels; /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
-    yki_request *sends;     /* under way, by the same index */
-    yki_request *requests;  /* other movements under way in the body that runs */
-    const void **handed;    /* between two parts of this rank, by the same index */
+    yki_comm *shards, *replicas; /* along dp: zero's shards of one copy, and those with the same shard */
+    yki_comm **sums;             /* along tp, of as many ranks in a row as the plan's sums say */
+    yki_comm **ties;             /* with the other stages of each tie of the plan; NULL: not this rank's */
+    yki_channel **channels;      /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
+    yki_request *sends;          /* under way, by the same index */
+    yki_request *requests;       /* other movements under way in the body that runs */
+    const void **handed;         /* between two parts of this rank, by the same index */
     yki_variant variants[YKI_MAX_VARIANTS];
     int nvariants;
     bool *written;         /* by local parameter: its gradient has a value in this step */
-    yki_segment *segments; /* all gradients */
+    yki_segment *segments; /* of gradients, and how many are gathered for a reduction */
+    int nsegments;
+    yki_piece *pieces; /* of the step's end, then of each request of a body */
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;
@@ -88,6 +92,17 @@ static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool grad
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
+
+/* reduce.c: the adjoints of the parameters' broadcasts, over tp, over stages that share a tied one, over dp;
+ * and what the update leaves to be gathered. */
+yoke_status yki_rank_reduce(yki_rank *rank);
+yoke_status yki_rank_gather_weights(yki_rank *rank);
+/* All that the rank has of a parameter (by the program's number); data NULL: nothing. */
+yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter);
+/* What is the rank's own of it among its replica's shards, piece by piece, each of elements that lie one
+ * after the other in the tensors of all kinds. */
+int64_t yki_rank_pieces(const yki_rank *rank, int parameter);
+yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t piece);
 
 /* run.c: runs a command on every rank, and waits. */
 yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *));

@@ -107,6 +107,7 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
         *rank = (yki_rank){.run = run,
                            .plan = plan,
                            .program = yki_plan_program(plan, i),
+                           .states = yki_rank_states(plan, i),
                            .backend = run->backend,
                            .rank = i};
         yki_mesh_place(&plan->mesh, i, rank->place);
@@ -195,6 +196,7 @@ void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
         const yki_rank *rank = &run->ranks[i];
         for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
             moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
+        moved[YKI_AXIS_DP] += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
         for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
             moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
         for (int t = 0; t < rank->plan->nties && rank->ties; t++)

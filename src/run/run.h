@@ -42,13 +42,6 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
 /* Samples that one EVAL or PREDICT step takes at most. */
 int64_t yki_run_forward_samples(const yki_run *run);
 
-typedef enum yki_tensor_kind {
-    YKI_TENSOR_WEIGHT,
-    YKI_TENSOR_GRADIENT,
-    YKI_TENSOR_MOMENT1,
-    YKI_TENSOR_MOMENT2
-} yki_tensor_kind;
-
 /* Elements [first, first + count) of a parameter's tensor, in its logical order, gathered from the ranks that
  * hold them, or given to all that do (weights: the f32 master, and the copy that computes). Between steps
  * only. */

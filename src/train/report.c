@@ -45,9 +45,9 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
                                   .tp = place[YKI_AXIS_TP],
                                   .pp = place[YKI_AXIS_PP],
                                   .cp = place[YKI_AXIS_CP],
-                                  .predicted_peak_bytes = program->total_bytes,
+                                  .predicted_peak_bytes = yki_rank_states(plan, r)->total_bytes,
                                   .measured_peak_bytes = yki_run_measured_bytes(trainer->run, r),
-                                  .bytes = program->bytes,
+                                  .bytes = yki_rank_states(plan, r)->bytes,
                                   .idle_fraction = yki_run_idle(trainer->run, r)};
         snprintf(d->name, sizeof d->name, "cpu:%d", device);
         yki_plan_stage_layers(plan, program->stage, d->layers, sizeof d->layers);

@@ -179,19 +179,25 @@ static void all_gather(yki_comm *comm, void *shared)
     char *in = allocate(c->dtype, c->outer * mine * c->inner),
          *out = allocate(c->dtype, c->outer * whole * c->inner);
     char *expected = allocate(c->dtype, c->outer * whole * c->inner);
+    char *place = allocate(c->dtype, c->outer * whole * c->inner); /* a second piece, in place */
     for (int64_t o = 0; o < c->outer; o++)
         for (int m = 0, d = 0; m < size; m++)
             for (int64_t k = 0; k < c->share[m]; k++, d++)
                 for (int64_t i = 0; i < c->inner; i++) {
                     int64_t at = (o * whole + d) * c->inner + i;
                     put(c->dtype, expected, at, source(c->dtype, 0, at));
-                    if (m == rank) put(c->dtype, in, (o * mine + k) * c->inner + i, source(c->dtype, 0, at));
+                    if (m != rank) continue;
+                    put(c->dtype, in, (o * mine + k) * c->inner + i, source(c->dtype, 0, at));
+                    put(c->dtype, place, at, source(c->dtype, 0, at));
                 }
     yki_cut cut = {c->outer, c->inner, c->share};
+    yki_piece pieces[2] = {{in, out, cut}, {place, place, cut}};
     yki_request request;
-    EXPECT(yki_all_gather_start(comm, in, out, c->dtype, &cut, &request) == YOKE_OK);
+    EXPECT(yki_all_gather_start(comm, pieces, 2, c->dtype, &request) == YOKE_OK);
     EXPECT(yki_wait(&request) == YOKE_OK);
     free(in);
+    EXPECT(memcmp(place, expected, (size_t)(c->outer * whole * c->inner) * yki_dtype_bytes(c->dtype)) == 0);
+    free(place);
     check_and_free(c->dtype, out, expected, c->outer * whole * c->inner);
     atomic_fetch_add(&c->received, yki_comm_received_bytes(comm));
 }
@@ -210,11 +216,30 @@ static void reduce_scatter(yki_comm *comm, void *shared)
         for (int64_t i = 0; i < mine * c->inner; i++)
             put_reduced(c->dtype, YKI_SUM, size, (o * whole + before) * c->inner + i, expected,
                         o * mine * c->inner + i);
+    char *place = allocate(c->dtype, c->outer * whole * c->inner), *found; /* a second piece, in place */
+    found = allocate(c->dtype, c->outer * mine * c->inner);
+    size_t unit = (size_t)c->inner * yki_dtype_bytes(c->dtype);
+    memcpy(place, in, (size_t)(c->outer * whole) * unit);
     yki_cut cut = {c->outer, c->inner, c->share};
+    yki_piece pieces[2] = {{out, in, cut}, {place, place, cut}};
     yki_request request;
-    EXPECT(yki_reduce_scatter_start(comm, in, out, c->dtype, &cut, &request) == YOKE_OK);
+    EXPECT(yki_reduce_scatter_start(comm, pieces, 2, c->dtype, &request) == YOKE_OK);
     EXPECT(yki_wait(&request) == YOKE_OK);
+    for (int64_t o = 0; o < c->outer; o++) {
+        memcpy(found + (size_t)(o * mine) * unit, place + (size_t)(o * whole + before) * unit,
+               (size_t)mine * unit);
+        memcpy(place + (size_t)(o * whole + before) * unit, in + (size_t)(o * whole + before) * unit,
+               (size_t)mine * unit);
+    }
+    EXPECT(memcmp(place, in, (size_t)(c->outer * whole) * unit) == 0);
     free(in);
+    free(place);
+    check_and_free(c->dtype, found, expected, c->outer * mine * c->inner);
+    expected = allocate(c->dtype, c->outer * mine * c->inner);
+    for (int64_t o = 0; o < c->outer; o++)
+        for (int64_t i = 0; i < mine * c->inner; i++)
+            put_reduced(c->dtype, YKI_SUM, size, (o * whole + before) * c->inner + i, expected,
+                        o * mine * c->inner + i);
     check_and_free(c->dtype, out, expected, c->outer * mine * c->inner);
     atomic_fetch_add(&c->received, yki_comm_received_bytes(comm));
 }
@@ -236,10 +261,10 @@ static void cuts_gather_and_scatter(void **state)
                 }
                 int64_t bytes = c.outer * whole * c.inner * (int64_t)yki_dtype_bytes(c.dtype);
                 ranks_run(n, -1, all_gather, &c);
-                assert_int_equal(c.received, (n - 1) * bytes);
+                assert_int_equal(c.received, 2 * (n - 1) * bytes);
                 c.received = 0;
                 ranks_run(n, -1, reduce_scatter, &c);
-                assert_int_equal(c.received, (n - 1) * bytes);
+                assert_int_equal(c.received, 2 * (n - 1) * bytes);
             }
 }
 

@@ -361,10 +361,12 @@ static void bad_arguments(yki_comm *comm, void *shared)
     EXPECT(yki_all_reduce_start(comm, &large, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
     EXPECT(yki_all_reduce_start(comm, NULL, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
     EXPECT(yki_all_reduce_start(comm, NULL, 0, (yki_dtype)9, YKI_SUM, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &cut, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &huge_cut, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, x, x + 1, YKI_F32, &none, &r) == YOKE_INVALID);
-    EXPECT(yki_reduce_scatter_start(comm, x, x + 1, YKI_F32, &wide, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, cut}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, huge_cut}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, none}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_reduce_scatter_start(comm, &(yki_piece){x + 1, x, wide}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_reduce_scatter_start(comm, NULL, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, NULL, -1, YKI_F32, &r) == YOKE_INVALID);
     EXPECT(yki_all_to_all_start(comm, x, x + 1, YKI_F32, &exchange, &r) == YOKE_INVALID);
     EXPECT(yki_broadcast_start(comm, x, 4, 2, &r) == YOKE_INVALID);
     EXPECT(yki_broadcast_start(comm, x, 4, -1, &r) == YOKE_INVALID);

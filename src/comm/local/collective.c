@@ -26,8 +26,11 @@ static uint64_t sign(const yki_request *op, int size)
     hash = mix(hash, (int64_t)op->bytes);
     const yki_segment *segments = yki_request_segments(op);
     for (int i = 0; i < op->nsegments; i++) hash = mix(hash, segments[i].elems);
-    hash = mix(mix(hash, op->cut.outer), op->cut.inner);
-    hash = mix_shares(hash, op->cut.share, size);
+    const yki_piece *pieces = yki_request_pieces(op);
+    for (int i = 0; i < op->npieces; i++) {
+        hash = mix(mix(hash, pieces[i].cut.outer), pieces[i].cut.inner);
+        hash = mix_shares(hash, pieces[i].cut.share, size);
+    }
     hash =
         mix(mix(mix(mix(hash, op->exchange.outer), op->exchange.mid), op->exchange.inner), op->exchange.back);
     hash = mix_shares(hash, op->exchange.share_a, size);

@@ -2,6 +2,7 @@
  * written. */
 #include "comm/local/reduce.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* 8 KiB of sums, beside the blocks read, stay in a first cache of 32 KiB. */
@@ -60,10 +61,12 @@ void yki_reduce_to_one(yki_dtype dtype, yki_reduction reduction, void *const *ar
     const yki_reduce_loops *loops = choose(dtype, reduction);
     size_t size = yki_dtype_bytes(dtype);
     sums acc;
+    bool apart = dtype == YKI_BF16; /* else the sums have the output's form */
+    for (int i = 0; i < count; i++) apart |= arrays[i] == out;
     for (int64_t first = 0; first < elems; first += BLOCK) {
         int64_t block = block_at(first, elems);
         void *to = (char *)out + (size_t)first * size;
-        void *into = dtype == YKI_BF16 ? (void *)&acc : to; /* else the sums have the output's form */
+        void *into = apart ? (void *)&acc : to;
         reduce_block(loops, arrays, count, (size_t)first * size, into, block);
         if (into != to) loops->round(to, &acc, block);
     }

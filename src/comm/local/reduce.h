@@ -8,7 +8,7 @@
 /* Every one of the `count` (2 or more) arrays becomes the reduction over all. */
 void yki_reduce_to_all(yki_dtype dtype, yki_reduction reduction, void *const *arrays, int count,
                        int64_t elems);
-/* `out`, which is none of the arrays, becomes it. */
+/* `out`, which may be one of the arrays, becomes it. */
 void yki_reduce_to_one(yki_dtype dtype, yki_reduction reduction, void *const *arrays, int count, void *out,
                        int64_t elems);
 

@@ -54,35 +54,55 @@ static void all_reduce(yki_local_comm *comm, uint64_t sequence)
     }
 }
 
-static void reduce_scatter(yki_local_comm *comm, uint64_t sequence)
+static void scatter_piece(yki_local_comm *comm, uint64_t sequence, int index)
 {
     int size = comm->base.size, rank = comm->base.rank;
     const yki_request *op = &yki_local_slot_of(comm, rank, sequence)->op;
-    const yki_cut *cut = &op->cut;
+    const yki_piece *piece = &yki_request_pieces(op)[index];
+    const yki_cut *cut = &piece->cut;
     size_t elem = yki_dtype_bytes(op->dtype);
     int64_t whole = yki_shares_before(cut->share, size) * cut->inner, mine = cut->share[rank] * cut->inner;
     int64_t first = yki_shares_before(cut->share, rank) * cut->inner;
     if (mine == 0) return;
     for (int64_t o = 0; o < cut->outer; o++) {
-        for (int m = 0; m < size; m++)
-            comm->pieces[m] = at(yki_local_slot_of(comm, m, sequence)->op.in, o * whole + first, elem);
-        yki_reduce_to_one(op->dtype, op->reduction, comm->pieces, size, at(op->out, o * mine, elem), mine);
+        for (int m = 0; m < size; m++) {
+            const yki_request *theirs = &yki_local_slot_of(comm, m, sequence)->op;
+            comm->pieces[m] = at(yki_request_pieces(theirs)[index].all, o * whole + first, elem);
+        }
+        /* in place: nobody else reads this member's cut of its own part */
+        void *out = piece->mine == piece->all ? comm->pieces[rank] : at(piece->mine, o * mine, elem);
+        yki_reduce_to_one(op->dtype, op->reduction, comm->pieces, size, out, mine);
+    }
+}
+
+static void reduce_scatter(yki_local_comm *comm, uint64_t sequence)
+{
+    int npieces = yki_local_slot_of(comm, comm->base.rank, sequence)->op.npieces;
+    for (int i = 0; i < npieces; i++) scatter_piece(comm, sequence, i);
+}
+
+static void gather_piece(yki_local_comm *comm, uint64_t sequence, int index)
+{
+    int size = comm->base.size, rank = comm->base.rank;
+    const yki_request *op = &yki_local_slot_of(comm, rank, sequence)->op;
+    const yki_piece *piece = &yki_request_pieces(op)[index];
+    const yki_cut *cut = &piece->cut;
+    int64_t unit = cut->inner * (int64_t)yki_dtype_bytes(op->dtype);
+    int64_t whole = yki_shares_before(cut->share, size) * unit;
+    for (int i = piece->mine == piece->all; i < size; i++) { /* not everybody reads the same member first */
+        int m = (rank + i) % size;
+        int64_t share = cut->share[m] * unit, first = yki_shares_before(cut->share, m) * unit;
+        const yki_piece *theirs = &yki_request_pieces(&yki_local_slot_of(comm, m, sequence)->op)[index];
+        bool in_place = theirs->mine == theirs->all;
+        copy_rows(at(piece->all, first, 1), whole, at(theirs->mine, in_place ? first : 0, 1),
+                  in_place ? whole : share, share, cut->outer);
     }
 }
 
 static void all_gather(yki_local_comm *comm, uint64_t sequence)
 {
-    int size = comm->base.size, rank = comm->base.rank;
-    const yki_request *op = &yki_local_slot_of(comm, rank, sequence)->op;
-    const yki_cut *cut = &op->cut;
-    int64_t unit = cut->inner * (int64_t)yki_dtype_bytes(op->dtype);
-    int64_t whole = yki_shares_before(cut->share, size) * unit;
-    for (int i = 0; i < size; i++) {
-        int m = (rank + i) % size; /* not everybody reads the same member first */
-        int64_t share = cut->share[m] * unit;
-        copy_rows(at(op->out, yki_shares_before(cut->share, m) * unit, 1), whole,
-                  yki_local_slot_of(comm, m, sequence)->op.in, share, share, cut->outer);
-    }
+    int npieces = yki_local_slot_of(comm, comm->base.rank, sequence)->op.npieces;
+    for (int i = 0; i < npieces; i++) gather_piece(comm, sequence, i);
 }
 
 /* The block of a and b that goes from one member to another, as it lies on one side: [outer, a, mid, b,

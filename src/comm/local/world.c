@@ -184,9 +184,10 @@ static yoke_status gather(yki_comm *comm, const void *mine, void *all, int64_t b
     yki_request request = {.comm = comm,
                            .kind = YKI_OP_ALL_GATHER,
                            .dtype = YKI_I32,
-                           .in = mine,
-                           .out = all,
-                           .cut = {.outer = 1, .inner = bytes / 4, .share = shares}};
+                           .npieces = 1,
+                           .piece = {.mine = (void *)(uintptr_t)mine,
+                                     .all = all,
+                                     .cut = {.outer = 1, .inner = bytes / 4, .share = shares}}};
     if (comm->size == 1) {
         memcpy(all, mine, (size_t)bytes);
         return YOKE_OK;

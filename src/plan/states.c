@@ -1,0 +1,148 @@
+/* states: weights, master copies, gradients and moments of the parameters that a stage holds, at the end of
+ * each device's arena. Zero deals a tensor's rows (as files have it) over the shards of a replica group,
+ * earlier ranks taking one more where they don't divide: of moments and master copies (1), of gradients too
+ * (2), of weights too (3). Ranks whose shards differ share a program: it names parameters, and only the table
+ * made here knows offsets. */
+#include "base/fail.h"
+#include "plan/builder.h"
+
+static int optimizer_moments(const yki_plan_options *options)
+{
+    return options->optimizer == YOKE_SGD ? options->momentum : 2;
+}
+
+/* How shards cut a tensor that a lane keeps as `dims`: a transposed one has its logical rows in its second
+ * dim. */
+static bool cut_rows(yki_plan *plan, const yki_parameter *parameter, yki_local_parameter *local, int ndim)
+{
+    int dim = parameter->transposed ? 1 : 0;
+    int64_t *share = yki_arena_alloc(&plan->arena, sizeof *share * (size_t)plan->shards);
+    if (!share) return false;
+    local->cut = (yki_cut){.outer = 1, .inner = 1, .share = share};
+    for (int i = 0; i < dim; i++) local->cut.outer *= local->dims[i];
+    for (int i = dim + 1; i < ndim; i++) local->cut.inner *= local->dims[i];
+    for (int s = 0; s < plan->shards; s++)
+        share[s] = yki_share(ndim > 0 ? local->dims[dim] : 1, plan->shards, s);
+    return true;
+}
+
+/* What a program's lane holds of each parameter of its stage. */
+static bool place_parameters(yki_plan *plan, yki_program *program)
+{
+    const yoke_model *model = plan->options.model;
+    int *local_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(model->nparameters + 1));
+    program->parameters =
+        yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
+    if (plan->arena.failed) return false;
+    program->local_of = local_of;
+    for (int k = 0; k < 2 * model->nparameters; k++) { /* weights, then buffers */
+        int i = k % model->nparameters;
+        const yki_param_place *place = &plan->param_places[i];
+        bool buffer = model->parameters[i].buffer;
+        if (k < model->nparameters) local_of[i] = -1;
+        if (!place->held[program->stage] || buffer != (k >= model->nparameters)) continue;
+        local_of[i] = program->nparameters + program->nbuffers;
+        yki_local_parameter *local = &program->parameters[local_of[i]];
+        *(buffer ? &program->nbuffers : &program->nparameters) += 1;
+        const yki_value *value = &model->values[model->parameters[i].value];
+        *local = (yki_local_parameter){.parameter = i, .elems = 1};
+        for (int d = 0; d < value->ndim; d++) {
+            bool cut = place->spec.state == YKI_SHARDED && place->spec.dim == d;
+            local->dims[d] =
+                cut ? yki_spec_share(place->spec, value->dims[d], plan->options.layout.tp, program->tp_rank)
+                    : value->dims[d];
+            local->elems *= local->dims[d];
+        }
+        local->decays = !plan->options.decay_matrices || value->ndim >= 2;
+        local->counts =
+            program->stage == place->first_stage && program->lane < plan->options.layout.tp &&
+            (place->spec.state == YKI_SHARDED ? program->tp_rank % yki_spec_copies(place->spec) == 0
+                                              : program->tp_rank == 0);
+        if (!cut_rows(plan, &model->parameters[i], local, value->ndim)) return false;
+    }
+    return true;
+}
+
+static int64_t take(yki_states *states, int64_t *kind, int64_t bytes)
+{
+    int64_t at = states->total_bytes;
+    states->total_bytes += yki_align(bytes);
+    *kind += bytes;
+    return at;
+}
+
+/* Offsets for one shard, from the end of what the program needs. */
+static bool place_states(yki_plan *plan, const yki_program *program, int shard, yki_states *states)
+{
+    bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
+    int moments = optimizer_moments(&plan->options);
+    int all = program->nparameters + program->nbuffers;
+    *states = (yki_states){.bytes = program->bytes, .total_bytes = program->states_offset};
+    states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(all + 1));
+    if (!states->kept) return false;
+    yoke_bytes *bytes = &states->bytes;
+    for (int i = 0; i < all; i++)
+        states->kept[i] = (yki_kept){.master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
+    for (int kind = 0; kind < 5; kind++)
+        for (int i = 0; i < program->nparameters; i++) {
+            const yki_local_parameter *p = &program->parameters[i];
+            yki_kept *kept = &states->kept[i];
+            int64_t mine = p->cut.outer * p->cut.share[shard] * p->cut.inner, whole = p->elems;
+            int64_t state = 4 * (plan->zero >= 1 ? mine : whole);
+            if (kind == 0)
+                kept->weight =
+                    take(states, &bytes->weights, (bf16 ? 2 : 4) * (plan->zero >= 3 ? mine : whole));
+            else if (kind == 1 && trains)
+                kept->gradient = take(states, &bytes->gradients, 4 * (plan->zero >= 2 ? mine : whole));
+            else if (kind == 2 && bf16 && trains)
+                kept->master = take(states, &bytes->optimizer, state);
+            else if (kind >= 3 && trains && moments > kind - 3)
+                *(kind == 3 ? &kept->moment1 : &kept->moment2) = take(states, &bytes->optimizer, state);
+        }
+    for (int i = program->nparameters; i < all; i++) {
+        int64_t size = 4 * program->parameters[i].elems;
+        states->kept[i].weight = take(states, &bytes->weights, size);
+        if (trains) states->kept[i].gradient = take(states, &bytes->weights, size);
+    }
+    /* alignment counts as workspace */
+    bytes->workspace = 0;
+    bytes->workspace = states->total_bytes - bytes->weights - bytes->gradients - bytes->optimizer -
+                       bytes->activations - bytes->movement;
+    return true;
+}
+
+yoke_status yki_plan_parameters(yki_plan *plan, yki_program *program)
+{
+    return place_parameters(plan, program) ? YOKE_OK : yki_fail_memory("a plan");
+}
+
+yoke_status yki_plan_states(yki_plan *plan)
+{
+    int programs = plan->parts.nstages * plan->nlanes;
+    plan->states =
+        yki_arena_alloc(&plan->arena, sizeof *plan->states * (size_t)programs * (size_t)plan->shards);
+    if (!plan->states) return yki_fail_memory("a plan");
+    for (int i = 0; i < programs; i++)
+        for (int s = 0; s < plan->shards; s++)
+            if (!place_states(plan, &plan->programs[i], s, &plan->states[i * plan->shards + s]))
+                return yki_fail_memory("a plan");
+    return YOKE_OK;
+}
+
+const yki_states *yki_rank_states(const yki_plan *plan, int rank)
+{
+    int place[YKI_AXIS_COUNT];
+    yki_mesh_place(&plan->mesh, rank, place);
+    int program = place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place);
+    return &plan->states[program * plan->shards + place[YKI_AXIS_DP] % plan->shards];
+}
+
+bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind)
+{
+    static const int from[] = {[YKI_TENSOR_WEIGHT] = 3,
+                               [YKI_TENSOR_GRADIENT] = 2,
+                               [YKI_TENSOR_MASTER] = 1,
+                               [YKI_TENSOR_MOMENT1] = 1,
+                               [YKI_TENSOR_MOMENT2] = 1};
+    return plan->zero >= from[kind];
+}

@@ -1,0 +1,148 @@
+/* What moves at a step's end: gradients, over all who have parts of their sums, and the weights that zero's
+ * shards updated. And which elements of a parameter are a rank's own. */
+#include "base/fail.h"
+#include "run/rank.h"
+
+static int shard_of(const yki_rank *rank)
+{
+    return rank->place[YKI_AXIS_DP] % rank->plan->shards;
+}
+
+static int64_t offset_of(const yki_rank *rank, yki_tensor_kind kind, int parameter)
+{
+    const yki_kept *kept = &rank->states->kept[parameter];
+    const int64_t offsets[] = {[YKI_TENSOR_WEIGHT] = kept->weight,
+                               [YKI_TENSOR_MASTER] = kept->master,
+                               [YKI_TENSOR_GRADIENT] = kept->gradient,
+                               [YKI_TENSOR_MOMENT1] = kept->moment1,
+                               [YKI_TENSOR_MOMENT2] = kept->moment2};
+    return offsets[kind];
+}
+
+static yki_dtype dtype_of(const yki_rank *rank, yki_tensor_kind kind)
+{
+    bool bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
+    return bf16 && kind == YKI_TENSOR_WEIGHT ? YKI_BF16 : YKI_F32;
+}
+
+static yki_view view_of(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t first,
+                        int64_t elems)
+{
+    int64_t offset = offset_of(rank, kind, parameter);
+    yki_dtype dtype = dtype_of(rank, kind);
+    if (offset < 0) return (yki_view){0};
+    return (yki_view){.data = rank->memory + offset + first * (int64_t)yki_dtype_bytes(dtype),
+                      .dtype = dtype,
+                      .ndim = 1,
+                      .dims = {elems}};
+}
+
+yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter)
+{
+    const yki_local_parameter *p = &rank->program->parameters[parameter];
+    bool shard = yki_states_sharded(rank->plan, kind);
+    int64_t mine = p->cut.outer * p->cut.share[shard_of(rank)] * p->cut.inner;
+    return view_of(rank, kind, parameter, 0, shard ? mine : p->elems);
+}
+
+int64_t yki_rank_pieces(const yki_rank *rank, int parameter)
+{
+    /* in a tensor that is kept whole, a shard's rows may lie apart */
+    bool some_whole = rank->plan->zero == 1 || rank->plan->zero == 2;
+    return some_whole ? rank->program->parameters[parameter].cut.outer : 1;
+}
+
+yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t piece)
+{
+    const yki_cut *cut = &rank->program->parameters[parameter].cut;
+    if (yki_rank_pieces(rank, parameter) == 1 && cut->outer > 1)
+        return yki_rank_tensor(rank, kind, parameter);
+    int64_t elems = cut->share[shard_of(rank)] * cut->inner, first = piece * elems;
+    if (!yki_states_sharded(rank->plan, kind))
+        first = (piece * yki_shares_before(cut->share, rank->plan->shards) +
+                 yki_shares_before(cut->share, shard_of(rank))) *
+                cut->inner;
+    return view_of(rank, kind, parameter, first, elems);
+}
+
+static void add_segment(yki_rank *rank, yki_view view)
+{
+    rank->segments[rank->nsegments++] = (yki_segment){view.data, view.dims[0]};
+}
+
+/* Of the segments gathered so far, which then are none. */
+static yoke_status all_reduce(yki_rank *rank, yki_comm *comm)
+{
+    yki_move_launch move = {.comm = comm,
+                            .dtype = YKI_F32,
+                            .segments = rank->segments,
+                            .nsegments = rank->nsegments,
+                            .reduction = YKI_SUM};
+    yki_request request = {0};
+    if (rank->nsegments == 0) return YOKE_OK;
+    rank->nsegments = 0;
+    YKI_TRY(yki_movements[YKI_MOVE_ALL_REDUCE].start(&move, &request));
+    return yki_wait(&request);
+}
+
+/* Along tp, of parameters that several ranks have and use for divided work. */
+static yoke_status reduce_parts(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    for (int k = 0; k < rank->plan->nsums; k++) {
+        for (int i = 0; i < program->nparameters; i++)
+            if (rank->plan->param_places[program->parameters[i].parameter].gradient_parts ==
+                rank->plan->sums[k])
+                add_segment(rank, yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, i));
+        YKI_TRY(all_reduce(rank, rank->sums[k]));
+    }
+    return YOKE_OK;
+}
+
+/* Over stages that share a tied parameter. */
+static yoke_status reduce_ties(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    for (int t = 0; t < rank->plan->nties; t++) {
+        for (int i = 0; i < program->nparameters && rank->ties[t]; i++)
+            if (rank->plan->param_places[program->parameters[i].parameter].tie == t)
+                add_segment(rank, yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, i));
+        if (rank->ties[t]) YKI_TRY(all_reduce(rank, rank->ties[t]));
+    }
+    return YOKE_OK;
+}
+
+/* A gather or scatter, in place, of every parameter's tensor of a kind that is kept whole. */
+static yoke_status move_whole(yki_rank *rank, yki_move kind, yki_tensor_kind tensor)
+{
+    const yki_program *program = rank->program;
+    yki_request request = {0};
+    for (int i = 0; i < program->nparameters; i++) {
+        void *data = yki_rank_tensor(rank, tensor, i).data;
+        rank->pieces[i] = (yki_piece){data, data, program->parameters[i].cut};
+    }
+    yki_move_launch move = {.comm = rank->shards,
+                            .dtype = dtype_of(rank, tensor),
+                            .pieces = rank->pieces,
+                            .npieces = program->nparameters};
+    YKI_TRY(yki_movements[kind].start(&move, &request));
+    return yki_wait(&request);
+}
+
+yoke_status yki_rank_reduce(yki_rank *rank)
+{
+    YKI_TRY(reduce_parts(rank));
+    YKI_TRY(reduce_ties(rank));
+    if (rank->plan->zero == 1) YKI_TRY(move_whole(rank, YKI_MOVE_REDUCE_SCATTER, YKI_TENSOR_GRADIENT));
+    if (yki_comm_size(rank->replicas) == 1) return YOKE_OK;
+    for (int i = 0; i < rank->program->nparameters; i++)
+        for (int64_t k = 0; k < yki_rank_pieces(rank, i); k++)
+            add_segment(rank, yki_rank_piece(rank, YKI_TENSOR_GRADIENT, i, k));
+    return all_reduce(rank, rank->replicas);
+}
+
+yoke_status yki_rank_gather_weights(yki_rank *rank)
+{
+    if (rank->plan->zero != 1 && rank->plan->zero != 2) return YOKE_OK;
+    return move_whole(rank, YKI_MOVE_ALL_GATHER, YKI_TENSOR_WEIGHT);
+}
