@@ -420,7 +420,8 @@ int64_t yoke_model_parameters(const yoke_model *model)
 {
     int64_t elems = 0;
     for (int i = 0; i < model->nparameters; i++)
-        if (!model->parameters[i].buffer) elems += yki_value_elems(&model->values[model->parameters[i].value]);
+        if (!model->parameters[i].buffer)
+            elems += yki_value_elems(&model->values[model->parameters[i].value]);
     return elems;
 }
 

@@ -201,8 +201,8 @@ typedef struct yki_program {
     int nparameters, nbuffers;
     yki_local_parameter *parameters; /* then the buffers */
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
-    int nkernels;        /* kernel instructions, for prepared kernels */
-    int nrequests;       /* movements of one body, at most */
+    int nkernels;                    /* kernel instructions, for prepared kernels */
+    int nrequests;                   /* movements of one body, at most */
     int64_t temp_offset, workspace_offset, workspace_bytes;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */

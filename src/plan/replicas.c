@@ -1,4 +1,5 @@
-/* What a micro-batch's samples give together: sums over data-parallel replicas, and buffers that are tracked. */
+/* What a micro-batch's samples give together: sums over data-parallel replicas, and buffers that are tracked.
+ */
 #include "plan/plan.h"
 
 int yki_placed_sum(yki_plan *plan, yki_placed *placed, int value, yki_body body, int layer)

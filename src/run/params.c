@@ -118,7 +118,8 @@ static bool is_apart(const yki_run *run, int parameter, yki_tensor_kind kind)
 
 static bool is_bf16(const yki_run *run, int parameter, yki_tensor_kind kind)
 {
-    return !is_buffer(run, parameter) && kind == YKI_TENSOR_WEIGHT && run->plan->options.precision == YOKE_PRECISION_BF16;
+    return !is_buffer(run, parameter) && kind == YKI_TENSOR_WEIGHT &&
+           run->plan->options.precision == YOKE_PRECISION_BF16;
 }
 
 /* The kind that has what people call a weight: the f32 master where there is one. */
@@ -187,8 +188,7 @@ static void write_rank(yki_rank *rank, const map *m, yki_tensor_kind kind, int p
             offset = at;
         }
         if (shard != mine) continue;
-        if (!bf16)
-            memcpy((float *)to + offset, values + (e - first), sizeof(float) * (size_t)run_length);
+        if (!bf16) memcpy((float *)to + offset, values + (e - first), sizeof(float) * (size_t)run_length);
         for (int64_t i = 0; i < run_length && bf16; i++)
             ((uint16_t *)to)[offset + i] = to_bf16(values[e - first + i]);
     }

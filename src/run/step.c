@@ -79,8 +79,8 @@ static yoke_status update_buffers(yki_rank *rank)
         void *added = rank->memory + rank->states->kept[i].gradient;
         if (of->own_statistics) {
             yki_request request = {0};
-            YKI_TRY(yki_broadcast_start(rank->axis[YKI_AXIS_DP], added,
-                                        (size_t)elems * sizeof(float), 0, &request));
+            YKI_TRY(yki_broadcast_start(rank->axis[YKI_AXIS_DP], added, (size_t)elems * sizeof(float), 0,
+                                        &request));
             YKI_TRY(yki_wait(&request));
         }
         yki_attr keep = {.p = pow(1 - of->momentum, (double)yki_rank_tracked(rank, of, 0, 0))};

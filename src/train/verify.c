@@ -48,12 +48,14 @@ static yoke_status write_gradients(const yoke_trainer *trainer, const gradients 
     snprintf(loss, sizeof loss, "%.17g", g->loss);
     yoke_status status = yki_safetensors_metadata_set(writer, "loss", loss);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        if (g->values[i]) status = yki_safetensors_declare(writer, model->parameters[i].name, "F32", model->parameters[i].ndim,
-                                         model->parameters[i].dims);
+        if (g->values[i])
+            status = yki_safetensors_declare(writer, model->parameters[i].name, "F32",
+                                             model->parameters[i].ndim, model->parameters[i].dims);
     if (status == YOKE_OK) status = yki_safetensors_begin(writer);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        if (g->values[i]) status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
-                                       (size_t)yki_trainer_elems(trainer, i) * 4);
+        if (g->values[i])
+            status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
+                                           (size_t)yki_trainer_elems(trainer, i) * 4);
     if (status == YOKE_OK) return yki_safetensors_finish(writer);
     yoke_error error = *yoke_error_get();
     yki_safetensors_abandon(writer);
