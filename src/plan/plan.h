@@ -215,6 +215,13 @@ typedef struct yki_program {
     const int *const *send_slot; /* by edge: by micro-batch */
 } yki_program;
 
+/* Micro-batches of one device that are those of `dp` replicas: all replicas' m-th together, or (apart) each
+ * replica's in turn. dp 0: its own. */
+typedef struct yki_like {
+    int dp;
+    bool apart;
+} yki_like;
+
 typedef struct yki_plan_options {
     const yoke_model *model;
     yoke_layout layout;
@@ -227,7 +234,8 @@ typedef struct yki_plan_options {
     bool inference; /* forward only */
     bool no_loss;   /* inference without targets */
     bool one_part;  /* the layers' own devices are not looked at */
-    int threads;    /* a device's */
+    yki_like like;
+    int threads; /* a device's */
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */
 } yki_plan_options;
@@ -271,6 +279,8 @@ bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind);
 /* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the
  * batch. */
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
+/* The same of any dp and micro-batches. */
+int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
 /* The view that a kernel is given of an operand, n samples of it; data NULL. */

@@ -35,6 +35,7 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                               .inference = options->inference,
                               .no_loss = options->no_loss,
                               .one_part = options->ignore_devices,
+                              .like = options->like,
                               .threads = threads < 1 ? 1 : threads,
                               .backend = backend,
                               .device_memory_bytes = layout->device_memory_bytes > 0
@@ -248,6 +249,7 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result)
 {
     int64_t s = trainer->next_step, count = yki_order_batch(&trainer->order, s, trainer->indices);
+    YKI_TRY(yki_reference_order(trainer, count));
     YKI_TRY(yki_trainer_fetch(trainer, trainer->data, trainer->indices, count));
     yki_step step = {.mode = mode,
                      .samples = count,

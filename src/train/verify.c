@@ -174,7 +174,8 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     gradients g = {0}, r = {0};
     yoke_trainer *trainer = NULL, *reference = NULL;
     yoke_status status = YOKE_OK;
-    if (!against) {
+    if (!against) status = yki_reference_set(job, &one, &single);
+    if (!against && status == YOKE_OK) {
         status = yki_trainer_create(&reference, &single);
         if (status == YOKE_OK) status = take_gradients(reference, &r);
         yoke_trainer_destroy(status == YOKE_OK ? reference : NULL);
