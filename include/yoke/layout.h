@@ -27,7 +27,11 @@ typedef struct yoke_layout {
     int microbatches;   /* parts that each data-parallel rank's share of the batch is run in */
     char schedule[256]; /* gpipe, 1f1b, ..., or a file */
     int chunks;         /* virtual stages per device */
-    int zero;           /* 0..3 */
+    int zero;           /* 0..3: what data-parallel ranks deal out among themselves (ZeRO) */
+    int dp_shard, dp_replicate; /* how many neighbours along dp deal it out, and how many such groups have the
+                                   same; 0: what the other leaves of dp, all of it if both are 0 */
+    int64_t bucket_bytes; /* gradients of so many bytes are reduced over dp together, while the backward pass
+                             goes on (zero 0 and 1); 0: 4 MiB */
     yoke_recompute recompute;
     int threads;                   /* per device; 0: cores / local ranks, at least 1 */
     int64_t device_memory_bytes;   /* 0: what the device has */

@@ -42,10 +42,13 @@ typedef struct yki_cut {
 } yki_cut;
 
 /* A tensor of an all_gather or reduce_scatter, and the member's cut of it: `mine` by itself, or, where it is
- * `all`, at its place in the whole. */
+ * `all`, at its place in the whole. A reduce_scatter may add to what `mine` has, where it is no part of
+ * `all`.
+ */
 typedef struct yki_piece {
     void *mine, *all;
     yki_cut cut;
+    int adds;
 } yki_piece;
 
 /* all_to_all: a tensor [outer, A, mid, B, inner] cut over dim A becomes one cut over dim B; with `back`, one

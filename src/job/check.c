@@ -173,6 +173,7 @@ yoke_status yki_job_resolve_devices(yoke_job *job)
         snprintf(needs, sizeof needs, "the layers' %d devices", parts_count);
     else
         snprintf(needs, sizeof needs, "tp %d x pp %d x cp %d", layout->tp, layout->pp, layout->cp);
+    if (layout->dp == 0) layout->dp = layout->dp_shard * layout->dp_replicate;
     if (layout->dp == 0 && layout->ndevices % replica)
         return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.devices",
                            "%d %s cannot be shared by replicas of %s: a multiple of %lld is needed",

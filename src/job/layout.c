@@ -31,7 +31,10 @@ static yoke_status settle_devices(const yki_reader *reader)
     const yki_yaml *devices = yki_yaml_find(reader->root, "layout.devices");
     for (int i = 0; i < 4 && !devices; i++)
         if (yki_yaml_find(reader->root, degrees[i])) layout->ndevices = 0;
-    if (!devices || yki_yaml_find(reader->root, "layout.dp")) return YOKE_OK;
+    if (yki_yaml_find(reader->root, "layout.dp")) return YOKE_OK;
+    if (yki_yaml_find(reader->root, "layout.dp_shard") && yki_yaml_find(reader->root, "layout.dp_replicate"))
+        layout->dp = layout->dp_shard * layout->dp_replicate;
+    if (!devices) return YOKE_OK;
     int dp = dp_left(layout);
     if (!dp)
         return yki_reader_fail(reader, devices, "layout.devices",
@@ -105,6 +108,10 @@ void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
     yki_text_append(&out, strpbrk(layout->schedule, " \t*?$&;|<>()") ? "'%s'" : "%s", layout->schedule);
     if (layout->chunks > 1) yki_text_append(&out, " --chunks %d", layout->chunks);
     if (layout->zero > 0) yki_text_append(&out, " --zero %d", layout->zero);
+    if (layout->dp_shard) yki_text_append(&out, " --set layout.dp_shard=%d", layout->dp_shard);
+    if (layout->dp_replicate) yki_text_append(&out, " --set layout.dp_replicate=%d", layout->dp_replicate);
+    if (layout->bucket_bytes)
+        yki_text_append(&out, " --set layout.bucket=%lld", (long long)layout->bucket_bytes);
     if (layout->recompute != YOKE_RECOMPUTE_NONE)
         yki_text_append(&out, " --recompute %s", recomputes[layout->recompute]);
     if (layout->sp) yki_text_append(&out, " --set layout.sp=true");

@@ -82,6 +82,7 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .sends = node->sends,
                             .gradient_copy = node->gradient_copy,
                             .counts_loss = node->counts_loss,
+                            .adds = node->adds,
                             .axis = node->axis,
                             .request = -1,
                             .cut = node->cut,
@@ -112,24 +113,34 @@ static bool is_nothing(const yki_placed_node *node)
 /* Movements of the body that are under way. */
 typedef struct flights {
     struct flight {
-        int in, out; /* storages; -1 */
+        const int *nodes; /* what it moves; several are parameters of one layer, or their gradients */
+        int count;
         int at;      /* the instruction that started it */
         int request; /* its number in the body */
-        bool copies; /* from another part */
     } * list;
     int count, requests;
 } flights;
+
+typedef struct body_maker {
+    yki_builder *b;
+    const yki_placed *placed;
+    const yki_part_storage *storage;
+    yki_body body;
+    yki_code *code;
+    flights f;
+} body_maker;
 
 static int storage_of(const yki_placed *placed, int value)
 {
     return value < 0 ? -1 : placed->values[value].storage;
 }
 
-static void wait_for(yki_code *code, flights *f, int i)
+static void wait_for(body_maker *m, int i)
 {
-    const yki_instruction *start = &code->instructions[f->list[i].at];
-    code->instructions[code->count] = *start;
-    code->instructions[code->count++].phase = YKI_PHASE_WAIT;
+    flights *f = &m->f;
+    const yki_instruction *start = &m->code->instructions[f->list[i].at];
+    m->code->instructions[m->code->count] = *start;
+    m->code->instructions[m->code->count++].phase = YKI_PHASE_WAIT;
     f->count--;
     for (; i < f->count; i++) f->list[i] = f->list[i + 1];
 }
@@ -140,52 +151,193 @@ static bool flies(const yki_placed_node *node)
     return node->op >= YKI_OP_MOVE && !node->sends;
 }
 
-/* Waits, in the order of the starts, for every movement that a node must not get ahead of; NULL: for all. */
-static void wait_before(yki_code *code, const yki_placed *placed, const yki_placed_node *node, flights *f)
+/* Whether a node reads or writes what a movement writes, or writes what it reads. */
+static bool meets(const yki_placed *placed, const yki_placed_node *node, const yki_placed_node *moves)
 {
-    for (int i = 0; i < f->count;) {
-        /* All copies are received before the first instruction that is none: that a message came is what
-           proves the buffers free that the body writes, and the ones it took from others (slots.c). */
-        bool receives = node && flies(node) && node->edge >= 0;
-        bool touched = !node || (f->list[i].copies && !receives);
-        for (int k = 0; node && k < node->nin + node->nout; k++) {
-            int storage = storage_of(placed, k < node->nin ? node->in[k] : node->out[k - node->nin]);
-            touched |=
-                storage >= 0 && (storage == f->list[i].out || (k >= node->nin && storage == f->list[i].in));
-        }
-        if (touched)
-            wait_for(code, f, i);
+    int in = moves->nin > 0 ? storage_of(placed, moves->in[0]) : -1,
+        out = moves->nout > 0 ? storage_of(placed, moves->out[0]) : -1;
+    for (int k = 0; k < node->nin + node->nout; k++) {
+        int storage = storage_of(placed, k < node->nin ? node->in[k] : node->out[k - node->nin]);
+        if (storage >= 0 && (storage == out || (k >= node->nin && storage == in))) return true;
+    }
+    return false;
+}
+
+/* Whether a movement must have ended before a node. */
+static bool must_end(const body_maker *m, const yki_placed_node *node, const struct flight *flight)
+{
+    const yki_placed_node *first = &m->placed->nodes[flight->nodes[0]];
+    /* All copies are received before the first instruction that is none: that a message came is what proves
+       the buffers free that the body writes, and the ones it took from others (slots.c). */
+    if (first->edge >= 0 && !(flies(node) && node->edge >= 0)) return true;
+    if (yki_scatters_gradient(first) && yki_scatters_gradient(node))
+        return true; /* storage.c: first_reader */
+    for (int i = 0; i < flight->count; i++)
+        if (meets(m->placed, node, &m->placed->nodes[flight->nodes[i]])) return true;
+    return false;
+}
+
+/* Waits, in the order of the starts, for every movement that a node must not get ahead of; NULL: for all. */
+static void wait_before(body_maker *m, const yki_placed_node *node)
+{
+    for (int i = 0; i < m->f.count;)
+        if (!node || must_end(m, node, &m->f.list[i]))
+            wait_for(m, i);
         else
             i++;
+}
+
+/* How many nodes from order[at] on are moved as one: a layer's parameters. */
+static int together(const body_maker *m, int at)
+{
+    const int *order = m->storage->order[m->body];
+    const yki_placed_node *first = &m->placed->nodes[order[at]];
+    int end = at + 1;
+    while (first->shards && end < m->storage->count[m->body]) {
+        const yki_placed_node *node = &m->placed->nodes[order[end]];
+        if (!node->shards || node->op != first->op || node->layer != first->layer) break;
+        end++;
     }
+    return end - at;
+}
+
+/* The tensors of an instruction that moves shards. */
+static void make_pieces(body_maker *m, const int *nodes, int count, yki_instruction *in)
+{
+    in->pieces = yki_arena_alloc(&m->b->plan->arena, sizeof *in->pieces * (size_t)count);
+    in->npieces = count;
+    in->first_piece = m->b->program->npieces;
+    m->b->program->npieces += count;
+    for (int i = 0; i < count && in->pieces; i++) {
+        const yki_placed_node *node = &m->placed->nodes[nodes[i]];
+        bool scatters = yki_scatters_gradient(node);
+        int mine = scatters ? node->out[0] : node->in[0], all = scatters ? node->in[0] : node->out[0];
+        in->pieces[i] =
+            (yki_moved_piece){yki_make_operand(m->b, m->placed, node, mine, m->body, m->storage),
+                              yki_make_operand(m->b, m->placed, node, all, m->body, m->storage), node->cut};
+    }
+}
+
+static void add_instruction(body_maker *m, const int *nodes, int count)
+{
+    const yki_placed_node *node = &m->placed->nodes[nodes[0]];
+    wait_before(m, node);
+    /* a comm holds the last few operations, counted from their starts */
+    while (flies(node) && m->f.count > 0 && m->f.requests - m->f.list[0].request >= YKI_COMM_OUTSTANDING - 1)
+        wait_for(m, 0);
+    yki_instruction *in = &m->code->instructions[m->code->count++];
+    make_instruction(m->b, m->placed, node, m->body, m->storage, in);
+    if (!flies(node)) return;
+    if (node->shards) make_pieces(m, nodes, count, in);
+    in->phase = YKI_PHASE_START;
+    in->request = m->f.requests;
+    m->f.list[m->f.count++] = (struct flight){nodes, count, m->code->count - 1, m->f.requests++};
+}
+
+/* The gradients that a body completes, in buckets: each is reduced along dp while the backward pass goes on.
+ */
+typedef struct buckets {
+    int *last; /* by the program's parameter: the last node of the body that writes its gradient, if it is to
+                  be in a bucket; -1 */
+    int *list; /* of the bucket under way */
+    int count;
+    int64_t bytes;
+} buckets;
+
+enum { USUAL_BUCKET_BYTES = 4 << 20 };
+
+/* Whether a part of the stage other than `part` writes to a parameter's gradient too. */
+static bool written_elsewhere(const yki_builder *b, int part, int parameter)
+{
+    for (int c = 0; c < b->program->nparts; c++) {
+        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[c].part];
+        for (int v = 0; v < placed->nvalues && b->program->parts[c].part != part; v++)
+            if (placed->values[v].is_gradient && placed->values[v].parameter == parameter) return true;
+    }
+    return false;
+}
+
+static bool find_buckets(const body_maker *m, int part, buckets *k)
+{
+    yki_plan *plan = m->b->plan;
+    yki_program *program = m->b->program;
+    bool writes = m->body == YKI_BODY_W || m->body == YKI_BODY_BW;
+    k->last = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
+    k->list = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
+    if (!k->last || !k->list) return false;
+    for (int i = 0; i < program->nparameters; i++) k->last[i] = -1;
+    if (!writes || plan->mesh.degree[YKI_AXIS_DP] == 1 || plan->zero > 1) return true;
+    for (int i = 0; i < m->storage->count[m->body]; i++) {
+        const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][i]];
+        for (int o = 0; o < node->nout; o++) {
+            const yki_placed_value *value = &m->placed->values[node->out[o]];
+            if (value->is_gradient && !written_elsewhere(m->b, part, value->parameter))
+                k->last[program->local_of[value->parameter]] = i;
+        }
+    }
+    return true;
+}
+
+static void end_bucket(body_maker *m, buckets *k)
+{
+    yki_program *program = m->b->program;
+    int *list = yki_arena_alloc(&m->b->plan->arena, sizeof(int) * (size_t)(k->count + 1));
+    if (k->count == 0 || !list) return;
+    memcpy(list, k->list, sizeof(int) * (size_t)k->count);
+    yki_move kind = m->b->plan->zero == 1 ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE;
+    m->code->instructions[m->code->count++] = (yki_instruction){.op = YKI_OP_MOVE + (int)kind,
+                                                                .layer = -1,
+                                                                .gradient = {-1, -1},
+                                                                .edge = -1,
+                                                                .axis = YKI_AXIS_DP,
+                                                                .request = -1,
+                                                                .number = -1,
+                                                                .nbucket = k->count,
+                                                                .bucket = list,
+                                                                .first_bucketed = program->nbucketed};
+    program->nbucketed += k->count;
+    for (int i = 0; i < k->count; i++) program->parameters[list[i]].bucketed = true;
+    k->count = 0;
+    k->bytes = 0;
+}
+
+/* After node `at` of the body: what it completes goes into the bucket. */
+static void fill_bucket(body_maker *m, int at, buckets *k)
+{
+    const yki_program *program = m->b->program;
+    const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][at]];
+    for (int o = 0; o < node->nout; o++) {
+        const yki_placed_value *value = &m->placed->values[node->out[o]];
+        int local = value->is_gradient ? program->local_of[value->parameter] : -1;
+        if (local < 0 || local >= program->nparameters || k->last[local] != at) continue;
+        k->list[k->count++] = local;
+        k->bytes += 4 * program->parameters[local].elems;
+    }
+    int64_t enough = m->b->plan->options.layout.bucket_bytes;
+    if (k->bytes >= (enough > 0 ? enough : USUAL_BUCKET_BYTES)) end_bucket(m, k);
 }
 
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
 {
-    const yki_placed *placed = &b->plan->placed[b->program->lane][part->part];
-    yki_code *code = &part->body[body];
-    size_t most = 2 * (size_t)storage->count[body] + 1;
-    flights f = {.list = yki_arena_alloc(&b->plan->arena, sizeof *f.list * most)};
-    code->instructions = yki_arena_alloc(&b->plan->arena, sizeof *code->instructions * most);
-    if (!code->instructions || !f.list) return false;
-    for (int i = 0; i < storage->count[body]; i++) {
-        const yki_placed_node *node = &placed->nodes[storage->order[body][i]];
-        if (is_nothing(node)) continue;
-        wait_before(code, placed, node, &f);
-        /* a comm holds the last few operations, counted from their starts */
-        while (flies(node) && f.count > 0 && f.requests - f.list[0].request >= YKI_COMM_OUTSTANDING - 1)
-            wait_for(code, &f, 0);
-        yki_instruction *in = &code->instructions[code->count++];
-        make_instruction(b, placed, node, body, storage, in);
-        if (!flies(node)) continue;
-        in->phase = YKI_PHASE_START;
-        in->request = f.requests;
-        f.list[f.count++] = (struct flight){node->nin > 0 ? storage_of(placed, node->in[0]) : -1,
-                                            node->nout > 0 ? storage_of(placed, node->out[0]) : -1,
-                                            code->count - 1, f.requests++, node->edge >= 0};
+    body_maker m = {.b = b,
+                    .placed = &b->plan->placed[b->program->lane][part->part],
+                    .storage = storage,
+                    .body = body,
+                    .code = &part->body[body]};
+    buckets k = {0};
+    size_t most = 3 * (size_t)storage->count[body] + 2;
+    m.f.list = yki_arena_alloc(&b->plan->arena, sizeof *m.f.list * most);
+    m.code->instructions = yki_arena_alloc(&b->plan->arena, sizeof *m.code->instructions * most);
+    if (!m.code->instructions || !m.f.list || !find_buckets(&m, part->part, &k)) return false;
+    for (int i = 0, count; i < storage->count[body]; i += count) {
+        count = together(&m, i);
+        if (!is_nothing(&m.placed->nodes[storage->order[body][i]]))
+            add_instruction(&m, &storage->order[body][i], count);
+        fill_bucket(&m, i, &k);
     }
-    wait_before(code, placed, NULL, &f);
-    if (f.requests > b->program->nrequests) b->program->nrequests = f.requests;
+    end_bucket(&m, &k);
+    wait_before(&m, NULL);
+    if (m.f.requests > b->program->nrequests) b->program->nrequests = m.f.requests;
     return true;
 }
 
@@ -197,8 +349,12 @@ bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_stor
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
     int count;
     const yoke_action *actions = yoke_schedule_actions(b->plan->schedule, b->program->stage, &count);
-    for (int i = 0; i < count; i++)
-        if (actions[i].chunk == b->plan->chunk_of[part->part]) part->present[bodies[actions[i].kind]] = true;
+    part->last_weight = -1;
+    for (int i = 0; i < count; i++) {
+        if (actions[i].chunk != b->plan->chunk_of[part->part]) continue;
+        part->present[bodies[actions[i].kind]] = true;
+        if (actions[i].kind == YOKE_ACTION_W || actions[i].kind == YOKE_ACTION_BW) part->last_weight = i;
+    }
     for (int body = 0; body < YKI_BODY_COUNT; body++)
         if (part->present[body] && !make_body(b, part, storage, (yki_body)body)) return false;
     return !b->plan->arena.failed;

@@ -12,6 +12,8 @@ typedef struct part_grad {
     yki_plan *plan;
     yki_placed *placed;
     int *gradient;           /* of each value of the forward pass; -1 */
+    int *whole;              /* zero 2: by parameter, its gradient before it is scattered; -1 */
+    int *again;              /* zero 3: by parameter, its copy gathered for the backward pass; -1 */
     yki_placed_node current; /* a copy: the array of nodes may move */
 } part_grad;
 
@@ -41,22 +43,35 @@ static bool wanted(yki_grad_context *c, int i)
 static int new_value(part_grad *g, int like)
 {
     yki_placed_value value = g->placed->values[like];
-    value.parameter = -1;
+    value.parameter = value.gathered = -1;
     value.moved = value.kept = value.wants = false;
     value.producer = -1;
     return yki_placed_value_add(g->plan, g->placed, &value);
+}
+
+/* A value as the backward pass reads it: parameters gathered for the forward pass are gathered again. */
+static int in_backward(part_grad *g, int value)
+{
+    if (value < 0 || g->placed->values[value].gathered < 0) return value;
+    int *again = &g->again[g->placed->values[value].gathered];
+    if (*again >= 0) return *again;
+    const yki_placed_node *forward = &g->placed->nodes[g->placed->values[value].producer];
+    *again = yki_gather_parameter(g->plan, g->placed, forward->in[0], YKI_BODY_B, g->current.layer);
+    return *again < 0 ? value : *again;
 }
 
 static void emit_several(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int nout,
                          const int *like, int *out)
 {
     part_grad *g = self(c);
+    int read[YKI_MAX_INPUTS];
     for (int i = 0; i < nout; i++) out[i] = -1;
+    for (int i = 0; i < nin; i++) read[i] = in_backward(g, in[i]);
     yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_B, g->current.layer);
     if (!node) return;
     node->attr = *attr;
     node->nin = nin;
-    memcpy(node->in, in, sizeof(int) * (size_t)nin);
+    memcpy(node->in, read, sizeof(int) * (size_t)nin);
     for (int i = 0; i < nout; i++) {
         int value = new_value(g, like[i]);
         if (value < 0) return;
@@ -72,26 +87,58 @@ static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, cons
     return value;
 }
 
+/* The gradient of the parameter at an input, to be written by a node. From zero 2 on, that is the whole
+ * tensor for this body alone, which is scattered when all have added to it. */
+static int parameter_gradient(part_grad *g, int input)
+{
+    yki_placed_value value = g->placed->values[g->current.in[input]];
+    int parameter = value.gathered >= 0 ? value.gathered : value.parameter;
+    value.gathered = value.parameter = -1;
+    value.moved = value.wants = false;
+    if (g->plan->zero < 2) {
+        value.is_gradient = true;
+        value.role = YKI_ROLE_PARAMETER;
+        value.parameter = parameter;
+        return yki_placed_value_add(g->plan, g->placed, &value);
+    }
+    if (g->whole[parameter] >= 0) return g->whole[parameter];
+    value.role = YKI_ROLE_STATISTIC;
+    value.moved = true;
+    return g->whole[parameter] = yki_placed_value_add(g->plan, g->placed, &value);
+}
+
+static bool has_gradient(const part_grad *g, int input)
+{
+    const yki_placed_value *value = &g->placed->values[g->current.in[input]];
+    return g->plan->zero >= 2 && g->whole[value->gathered >= 0 ? value->gathered : value->parameter] >= 0;
+}
+
 static void emit_parameter(yki_grad_context *c, int op, int nin, const int *in, int a, int b)
 {
     part_grad *g = self(c);
+    int read[YKI_MAX_INPUTS], inputs[2] = {a, b}, out[2], nout = 0;
+    for (int i = 0; i < nin; i++) read[i] = in_backward(g, in[i]);
+    bool adds = has_gradient(g, a) || (b >= 0 && has_gradient(g, b));
+    for (int k = 0; k < 2; k++) {
+        if (inputs[k] < 0) continue;
+        bool fresh = adds && !has_gradient(g, inputs[k]);
+        out[nout] = parameter_gradient(g, inputs[k]);
+        if (fresh) { /* its node adds, for the other one's sake */
+            yki_placed_node *zero =
+                yki_placed_node_add(g->plan, g->placed, YKI_KERNEL_ZERO, YKI_BODY_W, g->current.layer);
+            if (zero) zero->out[zero->nout++] = out[nout];
+        }
+        nout++;
+    }
     yki_placed_node *node = yki_placed_node_add(g->plan, g->placed, op, YKI_BODY_W, g->current.layer);
     if (!node) return;
     node->attr = g->current.attr;
+    node->adds = adds;
     node->nin = nin;
-    memcpy(node->in, in, sizeof(int) * (size_t)nin);
-    int at = g->placed->nnodes - 1;
-    for (int k = 0; k < 2; k++) {
-        int input = k == 0 ? a : b;
-        if (input < 0) continue;
-        yki_placed_value value = g->placed->values[g->current.in[input]];
-        value.is_gradient = true;
-        value.role = YKI_ROLE_PARAMETER;
-        value.producer = at;
-        int added = yki_placed_value_add(g->plan, g->placed, &value);
-        node = &g->placed->nodes[at];
-        node->out[node->nout++] = added;
-    }
+    memcpy(node->in, read, sizeof(int) * (size_t)nin);
+    node->nout = nout;
+    memcpy(node->out, out, sizeof(int) * (size_t)nout);
+    for (int k = 0; k < nout; k++) g->placed->values[out[k]].producer = g->placed->nnodes - 1;
 }
 
 /* Adds `value` to what is known of the gradient of `of`. */
@@ -252,6 +299,7 @@ static void backward(part_grad *g, int part, int nforward)
 
 yoke_status yki_plan_grad(yki_plan *plan)
 {
+    int nparameters = plan->options.model->nparameters;
     for (int lane = 0; lane < plan->nlanes; lane++)
         for (int part = 0; part < plan->nparts; part++) {
             yki_placed *placed = &plan->placed[lane][part];
@@ -268,9 +316,16 @@ yoke_status yki_plan_grad(yki_plan *plan)
             int nforward = placed->nnodes;
             forward_copies(&g, part);
             g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
+            g.whole = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
+            g.again = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
             if (plan->arena.failed) return yki_fail_memory("a plan");
             for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
+            for (int i = 0; i < nparameters; i++) g.whole[i] = g.again[i] = -1;
+            int first = placed->nnodes;
             if (!plan->options.inference) backward(&g, part, nforward);
+            yki_start_gathers(placed, first, placed->nnodes);
+            if (plan->zero >= 2 && !yki_scatter_gradients(plan, placed, g.whole))
+                return yki_fail_memory("a plan");
             if (plan->arena.failed) return yki_fail_memory("a plan");
         }
     return YOKE_OK;

@@ -87,6 +87,7 @@ static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
                               .per_row = value->per_row,
                               .ndim = value->ndim,
                               .parameter = value->parameter,
+                              .gathered = -1,
                               .producer = -1,
                               .storage = -1};
     memcpy(local.dims, value->dims, sizeof local.dims);
@@ -220,6 +221,15 @@ static form *present(placer *p, int part, int logical)
     return p->part_of[logical] < 0 ? load(p, part, logical) : import(p, part, logical);
 }
 
+/* Zero 3: a parameter as its operators see it, gathered once for this body. */
+static int gathered(placer *p, int part, int parameter, int shard, int layer)
+{
+    const yki_placed *placed = &p->parts[part];
+    for (int i = 0; i < placed->nvalues; i++)
+        if (placed->values[i].gathered == parameter) return i;
+    return yki_gather_parameter(p->plan, &p->parts[part], shard, YKI_BODY_F, layer);
+}
+
 static void hold_parameter(yki_plan *plan, int parameter, int stage)
 {
     yki_param_place *place = &plan->param_places[parameter];
@@ -301,6 +311,9 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
         }
         if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
+        if (parameter >= 0 && p->plan->zero == 3 && !p->model->parameters[parameter].buffer)
+            in[i] = gathered(p, part, parameter, f->value, node->layer);
+        if (in[i] < 0) return yki_fail_memory("a plan");
     }
     return YOKE_OK;
 }
@@ -443,6 +456,8 @@ static yoke_status place_for(yki_plan *plan, int lane)
     p.parts[last].output = f->value;
     p.parts[last].output_spec = f->spec;
     p.parts[last].values[f->value].kept = true;
+    for (int part = 0; part < plan->nparts; part++)
+        yki_start_gathers(&p.parts[part], 0, p.parts[part].nnodes);
     YKI_TRY(pad_edges(&p));
     plan->edge_bytes[lane] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
     if (plan->arena.failed) return yki_fail_memory("a plan");

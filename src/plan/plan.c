@@ -49,6 +49,15 @@ yoke_status yki_degrees_check(const yoke_layout *l)
     return YOKE_OK;
 }
 
+/* Over how many neighbours along dp zero deals states; 0: dp_shard and dp_replicate do not make dp. */
+static int shards_of(const yoke_layout *l)
+{
+    if (l->dp_shard < 0 || l->dp_replicate < 0) return 0;
+    int shards = l->dp_shard > 0 ? l->dp_shard : l->dp_replicate > 0 ? l->dp / l->dp_replicate : l->dp;
+    int replicas = l->dp_replicate > 0 ? l->dp_replicate : shards > 0 ? l->dp / shards : 0;
+    return (int64_t)shards * replicas == l->dp ? shards : 0;
+}
+
 static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
@@ -58,21 +67,28 @@ static yoke_status check_options(const yki_plan_options *options)
                         l->cp);
     if (l->sp && l->tp > 1)
         return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->zero > 1 && l->dp > 1)
-        return yki_fail(YOKE_INVALID,
-                        "zero %d: sharded data parallelism is not in this version; choose zero 0", l->zero);
     if (l->recompute != YOKE_RECOMPUTE_NONE)
         return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
-    if (l->threads < 0 || l->device_memory_bytes < 0)
-        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld: neither may be below 0", l->threads,
-                        (long long)l->device_memory_bytes);
+    if (l->threads < 0 || l->device_memory_bytes < 0 || l->bucket_bytes < 0)
+        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld, bucket %lld: none may be below 0",
+                        l->threads, (long long)l->device_memory_bytes, (long long)l->bucket_bytes);
     if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
         return yki_fail(YOKE_INVALID,
                         "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
                         (int)l->recompute);
+    if (shards_of(l) == 0)
+        return yki_fail(YOKE_INVALID,
+                        "dp %d cannot be dp_shard %d x dp_replicate %d (0: what the other leaves)", l->dp,
+                        l->dp_shard, l->dp_replicate);
+    if (l->zero == 0 && l->dp_shard > 1)
+        return yki_fail(
+            YOKE_INVALID,
+            "dp_shard %d says over how many ranks zero deals states, but zero is 0; choose zero 1, "
+            "2 or 3",
+            l->dp_shard);
     YKI_TRY(check_sizes(options));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)
@@ -89,7 +105,7 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
-    plan->shards = options->layout.zero > 0 && !options->inference ? options->layout.dp : 1;
+    plan->shards = options->layout.zero > 0 && !options->inference ? shards_of(&options->layout) : 1;
     plan->zero = plan->shards > 1 ? options->layout.zero : 0;
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t first;

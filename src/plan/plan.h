@@ -51,6 +51,7 @@ typedef struct yki_placed_value {
     int ndim;
     int64_t dims[YOKE_MAX_DIMS]; /* local */
     int parameter;               /* of the weight, or of the weight whose gradient it is; -1 */
+    int gathered;                /* zero 3: the parameter that this is a whole copy of, for a body; -1 */
     bool is_gradient;            /* of a parameter */
     int producer;                /* node; -1 */
     int storage;                 /* filled by the memory pass */
@@ -67,6 +68,8 @@ typedef struct yki_placed_node {
     bool sends, gradient_copy;
     bool skip_bias;   /* row-parallel: the first rank adds it */
     bool counts_loss; /* this rank's loss is part of the global one */
+    bool adds;        /* to what its outputs have */
+    bool shards;      /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
     yki_axis axis;    /* of a movement that is no copy */
     yki_cut cut;      /* gathers and shards along it; shares in the arena */
     yki_reduction reduction;
@@ -127,6 +130,12 @@ typedef struct yki_operand {
     int64_t dims[YOKE_MAX_DIMS];
 } yki_operand;
 
+/* A parameter's shard, weight or gradient, and the whole tensor that is gathered or scattered. */
+typedef struct yki_moved_piece {
+    yki_operand mine, all;
+    yki_cut cut;
+} yki_moved_piece;
+
 /* A movement is two instructions: its start, and a wait before what needs it; between them others compute. */
 typedef enum yki_phase { YKI_PHASE_WHOLE, YKI_PHASE_START, YKI_PHASE_WAIT } yki_phase;
 
@@ -140,10 +149,17 @@ typedef struct yki_instruction {
     int ninputs;
     int gradient[2]; /* parameters whose gradient operands [ninputs], [ninputs + 1] are; -1 */
     int edge;
-    bool sends, gradient_copy, counts_loss;
+    bool sends, gradient_copy, counts_loss, adds;
     yki_axis axis;
     yki_cut cut;
     yki_reduction reduction;
+    int nbucket,
+        first_bucketed;       /* parameters whose gradients are reduced along dp, once the part's last
+                                 micro-batch has added to them; where the rank has room for their addresses */
+    const int *bucket;        /* the program's numbers of them */
+    int npieces, first_piece; /* parameters, or their gradients, moved over zero's shards together; where the
+                                 rank has room for their addresses */
+    yki_moved_piece *pieces;
     int number; /* among the program's kernel instructions: where its prepared kernel stands; -1 */
 } yki_instruction;
 
@@ -159,13 +175,15 @@ typedef struct yki_part_program {
     int64_t group_offset[YKI_GROUPS], group_bytes[YKI_GROUPS]; /* of one slot */
     int group_slots[YKI_GROUPS];
     const int *slot[YKI_GROUPS]; /* of each micro-batch */
+    int last_weight;             /* the action after which its gradients are complete; -1: none is */
 } yki_part_program;
 
 /* What a lane holds of a parameter, or of a buffer: those are whole on every replica. */
 typedef struct yki_local_parameter {
     int parameter;
     int64_t elems, dims[YOKE_MAX_DIMS];
-    yki_cut cut; /* over zero's shards */
+    yki_cut cut;   /* over zero's shards */
+    bool bucketed; /* its gradient is reduced along dp while the backward pass runs; else when it has ended */
     bool decays;
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
@@ -203,6 +221,8 @@ typedef struct yki_program {
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
     int nkernels;                    /* kernel instructions, for prepared kernels */
     int nrequests;                   /* movements of one body, at most */
+    int npieces;                     /* of all instructions */
+    int nbucketed;                   /* the same, of buckets */
     int64_t temp_offset, workspace_offset, workspace_bytes;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */
@@ -297,6 +317,14 @@ yoke_status yki_plan_memory(yki_plan *plan);   /* memory.c: programs with offset
 yoke_status yki_plan_states(yki_plan *plan);   /* states.c: what each rank keeps between steps */
 yoke_status yki_plan_check(yki_plan *plan);    /* check.c: what devices hold */
 
+/* How zero's shards cut a tensor that a lane keeps with these dims; false: out of memory. */
+bool yki_shards_cut(yki_plan *plan, int parameter, const int64_t *dims, yki_cut *cut_out);
+/* A gather of the parameter whose shard is value `shard`; its whole, or -1: out of memory. */
+int yki_gather_parameter(yki_plan *plan, yki_placed *placed, int shard, yki_body body, int layer);
+/* Orders the gathers among nodes [first, end) of a pass: each a layer ahead of its own. */
+void yki_start_gathers(yki_placed *placed, int first, int end);
+/* Adds the scatters of whole gradients, whole[parameter] or -1. False: out of memory. */
+bool yki_scatter_gradients(yki_plan *plan, yki_placed *placed, const int *whole);
 /* Adds a value to a placed graph; returns it, or -1 with the arena failed. */
 int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_value *value);
 yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op, yki_body body, int layer);

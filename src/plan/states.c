@@ -11,21 +11,6 @@ static int optimizer_moments(const yki_plan_options *options)
     return options->optimizer == YOKE_SGD ? options->momentum : 2;
 }
 
-/* How shards cut a tensor that a lane keeps as `dims`: a transposed one has its logical rows in its second
- * dim. */
-static bool cut_rows(yki_plan *plan, const yki_parameter *parameter, yki_local_parameter *local, int ndim)
-{
-    int dim = parameter->transposed ? 1 : 0;
-    int64_t *share = yki_arena_alloc(&plan->arena, sizeof *share * (size_t)plan->shards);
-    if (!share) return false;
-    local->cut = (yki_cut){.outer = 1, .inner = 1, .share = share};
-    for (int i = 0; i < dim; i++) local->cut.outer *= local->dims[i];
-    for (int i = dim + 1; i < ndim; i++) local->cut.inner *= local->dims[i];
-    for (int s = 0; s < plan->shards; s++)
-        share[s] = yki_share(ndim > 0 ? local->dims[dim] : 1, plan->shards, s);
-    return true;
-}
-
 /* What a program's lane holds of each parameter of its stage. */
 static bool place_parameters(yki_plan *plan, yki_program *program)
 {
@@ -58,7 +43,7 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
             program->stage == place->first_stage && program->lane < plan->options.layout.tp &&
             (place->spec.state == YKI_SHARDED ? program->tp_rank % yki_spec_copies(place->spec) == 0
                                               : program->tp_rank == 0);
-        if (!cut_rows(plan, &model->parameters[i], local, value->ndim)) return false;
+        if (!yki_shards_cut(plan, i, local->dims, &local->cut)) return false;
     }
     return true;
 }

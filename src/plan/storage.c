@@ -99,13 +99,16 @@ static bool is_under_way(const yki_placed_node *node)
            node->op != YKI_OP_MOVE + YKI_MOVE_BROADCAST;
 }
 
-/* The first node after order[at] of the body that reads the output of order[at]; the body's last if none
- * does. */
+/* The first node after order[at] of the body that reads the output of order[at], or, as nobody reads a
+ * scattered gradient, that scatters another layer's; the body's last if none does. */
 static int first_reader(const planner *p, yki_body body, int at)
 {
-    int out = p->placed->nodes[p->out->order[body][at]].out[0];
+    const yki_placed_node *movement = &p->placed->nodes[p->out->order[body][at]];
+    int out = movement->out[0];
+    bool scatters = yki_scatters_gradient(movement);
     for (int i = at + 1; i < p->out->count[body]; i++) {
         const yki_placed_node *node = &p->placed->nodes[p->out->order[body][i]];
+        if (scatters && yki_scatters_gradient(node) && node->layer != movement->layer) return i;
         for (int k = 0; k < node->nin; k++)
             if (node->in[k] == out) return i;
     }
@@ -186,6 +189,10 @@ static bool assign_storages(planner *p)
             for (int o = 0; o < node->nout; o++) {
                 yki_placed_value *value = &p->placed->values[node->out[o]];
                 if (value->is_gradient) continue;
+                if (value->storage >= 0) { /* it adds to what is there */
+                    extend(p, value->storage, node->out[o], at);
+                    continue;
+                }
                 if (o == 0 && may_share(p, at)) {
                     extend(p, p->placed->values[node->in[0]].storage, node->out[o], at);
                     continue;

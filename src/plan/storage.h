@@ -32,6 +32,11 @@ typedef struct yki_part_storage {
  */
 yoke_status yki_storage_plan(yki_plan *plan, int lane, int part, bool split, yki_part_storage *storage_out);
 
+static inline bool yki_scatters_gradient(const yki_placed_node *node)
+{
+    return node->shards && node->op == YKI_OP_MOVE + YKI_MOVE_REDUCE_SCATTER;
+}
+
 #define YKI_ALIGN 64
 static inline int64_t yki_align(int64_t bytes)
 {

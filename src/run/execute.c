@@ -19,6 +19,7 @@ typedef struct frame {
     int microbatch;
     int64_t samples, first;
     const yki_variant *variant;
+    bool last; /* the part's gradients are complete with this action */
 } frame;
 
 static void *address(const frame *f, const yki_operand *operand)
@@ -97,6 +98,7 @@ static void launch(const frame *f, const yki_instruction *in)
     launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
     launch.workspace = rank->workspace;
     launch.workspace_bytes = (size_t)rank->workspace_bytes;
+    launch.accumulate = in->adds;
     if (in->gradient[0] >= 0) {
         bool *written = &rank->written[rank->program->local_of[in->gradient[0]]];
         launch.accumulate = *written;
@@ -153,6 +155,27 @@ static yoke_status start_copy(const frame *f, const yki_instruction *in)
     return YOKE_OK;
 }
 
+/* Starts a gather of parameters, or a scatter of their gradients, over zero's shards. */
+static yoke_status start_shards(const frame *f, const yki_instruction *in)
+{
+    yki_rank *rank = f->rank;
+    yki_piece *pieces = &rank->pieces[in->first_piece];
+    for (int i = 0; i < in->npieces; i++) {
+        const yki_moved_piece *piece = &in->pieces[i];
+        pieces[i] = (yki_piece){address(f, &piece->mine), address(f, &piece->all), piece->cut, 0};
+        if (piece->mine.space != YKI_SPACE_GRADIENT) continue;
+        bool *written = &rank->written[piece->mine.index];
+        pieces[i].adds = *written;
+        *written = true;
+    }
+    yki_move_launch launch = {.comm = rank->shards,
+                              .dtype = in->pieces[0].mine.dtype,
+                              .reduction = in->reduction,
+                              .pieces = pieces,
+                              .npieces = in->npieces};
+    return yki_movements[in->op - YKI_OP_MOVE].start(&launch, &rank->requests[in->request]);
+}
+
 /* Starts a movement along an axis. */
 static yoke_status start_move(const frame *f, const yki_instruction *in)
 {
@@ -171,13 +194,21 @@ static yoke_status start_move(const frame *f, const yki_instruction *in)
 
 static yoke_status run_movement(const frame *f, const yki_instruction *in)
 {
+    if (in->nbucket > 0 && !f->last) return YOKE_OK;
     YKI_TRY(f->rank->backend->synchronize(f->rank->device));
     double start = yki_now_ns();
+    if (in->nbucket > 0) {
+        YKI_TRY(yki_rank_start_bucket(f->rank, in));
+        f->rank->moving_ns += yki_now_ns() - start;
+        return YOKE_OK;
+    }
     if (in->phase == YKI_PHASE_WAIT) {
         YKI_TRY(yki_wait(&f->rank->requests[in->request]));
     } else {
         if (in->request >= 0) f->rank->requests[in->request] = (yki_request){0};
-        YKI_TRY(in->edge >= 0 ? start_copy(f, in) : start_move(f, in));
+        YKI_TRY(in->edge >= 0     ? start_copy(f, in)
+                : in->npieces > 0 ? start_shards(f, in)
+                                  : start_move(f, in));
     }
     f->rank->moving_ns += yki_now_ns() - start;
     return YOKE_OK;
@@ -204,7 +235,9 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
                                       [YOKE_ACTION_W] = YKI_BODY_W,
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
     const yki_part_program *part = &rank->program->parts[action->chunk];
-    frame f = {.rank = rank, .microbatch = action->microbatch};
+    frame f = {.rank = rank,
+               .microbatch = action->microbatch,
+               .last = part->last_weight >= 0 && action == &rank->program->actions[part->last_weight]};
     for (int g = 0; g < YKI_GROUPS; g++)
         f.group[g] =
             rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];

@@ -171,6 +171,9 @@ static void layouts_agree_with_one_device(void **state)
         "layout.dp=2; layout.pp=2; layout.microbatches=3; layout.schedule=zb-v",
         "layout.dp=2; layout.zero=1; layout.microbatches=2",
         "layout.dp=3; layout.tp=2; layout.zero=1",
+        "layout.dp=2; layout.zero=2; layout.microbatches=2",
+        "layout.dp=3; layout.zero=3; layout.pp=2; layout.microbatches=2",
+        "layout.dp=2; layout.zero=3; layout.tp=2",
         "layout.dp=2; train.optimizer={name: adamw, lr: 3e-3, weight_decay: 0.2, decay: all}",
         "layout.dp=2; train.clip=0.3",
     };
@@ -191,6 +194,7 @@ static void bf16_keeps_statistics_in_f32(void **state)
     check_layout("train.precision=bf16; layout.dp=2", 5e-3);
     check_layout("train.precision=bf16; layout.dp=3; layout.pp=2; layout.microbatches=2", 5e-3);
     check_layout("train.precision=bf16; layout.dp=2; layout.zero=1", 5e-3);
+    check_layout("train.precision=bf16; layout.dp=3; layout.zero=3; layout.microbatches=2", 5e-3);
 }
 
 /* Sums, squares and the two of the backward pass, each all-reduced over dp once a micro-batch: 4 C floats a
@@ -221,7 +225,7 @@ static void runs_resume_bit_for_bit(void **state)
 {
     (void)state;
     static const char *const layouts[] = {"", "layout.dp=2; layout.tp=2; train.precision=bf16",
-                                          "layout.dp=2; layout.zero=1; layout.microbatches=2",
+                                          "layout.dp=2; layout.zero=3; layout.microbatches=2",
                                           "layout.pp=2; layout.microbatches=3; layout.dp=2" LOCAL};
     for (int i = 0; i < 4; i++) {
         yoke_job *jobs[3];

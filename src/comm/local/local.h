@@ -56,7 +56,7 @@ typedef struct yki_local_comm {
     struct yki_local_comm *next; /* of the same rank */
     uint64_t started, finished;  /* as the member's, without the atomics */
     unsigned unwaited;           /* a bit a slot */
-    void **pieces;               /* scratch: a pointer for each member */
+    void **pieces;               /* scratch: a pointer for each member, and one more */
 } yki_local_comm;
 
 /* A link between two ranks: the memory both sides look at. Messages are counted from 0; message m is moved

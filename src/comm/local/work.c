@@ -65,13 +65,16 @@ static void scatter_piece(yki_local_comm *comm, uint64_t sequence, int index)
     int64_t first = yki_shares_before(cut->share, rank) * cut->inner;
     if (mine == 0) return;
     for (int64_t o = 0; o < cut->outer; o++) {
+        void *out = at(piece->mine, o * mine, elem);
+        int count = 0;
+        if (piece->adds) comm->pieces[count++] = out;
         for (int m = 0; m < size; m++) {
             const yki_request *theirs = &yki_local_slot_of(comm, m, sequence)->op;
-            comm->pieces[m] = at(yki_request_pieces(theirs)[index].all, o * whole + first, elem);
+            comm->pieces[count++] = at(yki_request_pieces(theirs)[index].all, o * whole + first, elem);
         }
         /* in place: nobody else reads this member's cut of its own part */
-        void *out = piece->mine == piece->all ? comm->pieces[rank] : at(piece->mine, o * mine, elem);
-        yki_reduce_to_one(op->dtype, op->reduction, comm->pieces, size, out, mine);
+        if (piece->mine == piece->all) out = comm->pieces[rank];
+        yki_reduce_to_one(op->dtype, op->reduction, comm->pieces, count, out, mine);
     }
 }
 

@@ -67,7 +67,7 @@ yki_local_comm *yki_local_comm_create(yki_local_group *group, int member)
 {
     yki_local_comm *comm = calloc(1, sizeof *comm);
     if (!comm) return NULL;
-    comm->pieces = calloc((size_t)group->size, sizeof *comm->pieces);
+    comm->pieces = calloc((size_t)group->size + 1, sizeof *comm->pieces);
     if (!comm->pieces) {
         free(comm);
         return NULL;
