@@ -57,17 +57,12 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
     for (int i = 0; i < trainer->model->ncounters; i++) {
         const yki_safetensor *tensor = find(file, trainer->model->counters[i].name, "");
         float value = 0;
-        int32_t narrow = 0;
         trainer->tracked[i] = 0;
         if (!tensor || tensor->elems != 1) continue;
-        if (!strcmp(tensor->dtype, "I64") || !strcmp(tensor->dtype, "U64")) {
-            memcpy(&trainer->tracked[i], tensor->data, sizeof trainer->tracked[i]);
-        } else if (!strcmp(tensor->dtype, "I32") || !strcmp(tensor->dtype, "U32")) {
-            memcpy(&narrow, tensor->data, sizeof narrow);
-            trainer->tracked[i] = narrow;
-        } else if (yki_safetensors_read_f32(file, tensor, 0, 1, &value) == YOKE_OK) {
+        if (tensor->dtype[0] == 'I' || tensor->dtype[0] == 'U')
+            memcpy(&trainer->tracked[i], tensor->data, (size_t)yki_safetensors_bits(tensor->dtype) / 8);
+        else if (yki_safetensors_read_f32(file, tensor, 0, 1, &value) == YOKE_OK)
             trainer->tracked[i] = (int64_t)value;
-        }
     }
 }
 

@@ -332,6 +332,36 @@ static void own_statistics_track_the_first_replica(void **state)
     yoke_model_destroy(model);
 }
 
+/* Micro-batch after micro-batch, as PyTorch's layer does, whatever the schedule. */
+static void buffers_follow_micro_batches_in_order(void **state)
+{
+    (void)state;
+    yoke_model *model = rows_model(YOKE_STATISTICS_GLOBAL);
+    yoke_data *data = small_data();
+    yoke_trainer *trainer = rows_trainer(model, data, 7, 1, 3);
+    int64_t count;
+    assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
+    float *now = buffers_of(trainer, &count);
+    for (int i = 0; i < IN; i++) {
+        static const int sizes[] = {3, 2, 2};
+        double running[2] = {0, 1};
+        for (int m = 0, first = 0; m < 3; first += sizes[m++]) {
+            double mean = 0, squares = 0;
+            for (int s = first; s < first + sizes[m]; s++) mean += (double)inputs[s * IN + i] / sizes[m];
+            for (int s = first; s < first + sizes[m]; s++)
+                squares += pow((double)inputs[s * IN + i] - mean, 2);
+            running[0] = 0.75 * running[0] + 0.25 * mean;
+            running[1] = 0.75 * running[1] + 0.25 * squares / (sizes[m] - 1);
+        }
+        assert_true(fabs(now[i] - running[0]) < 1e-6 && fabs(now[IN + i] - running[1]) < 1e-6);
+    }
+    assert_int_equal(trainer->tracked[0], 3);
+    free(now);
+    yoke_trainer_destroy(trainer);
+    yoke_data_destroy(data);
+    yoke_model_destroy(model);
+}
+
 /* A step that is not finite changes no buffer. */
 static void steps_that_are_not_finite_change_nothing(void **state)
 {
@@ -430,6 +460,7 @@ int main(void)
         cmocka_unit_test(runs_resume_bit_for_bit),
         cmocka_unit_test(checkpoints_know_no_layout),
         cmocka_unit_test(own_statistics_track_the_first_replica),
+        cmocka_unit_test(buffers_follow_micro_batches_in_order),
         cmocka_unit_test(steps_that_are_not_finite_change_nothing),
         cmocka_unit_test(one_value_says_nothing_of_variance),
         cmocka_unit_test(what_it_cannot_norm_is_refused),
