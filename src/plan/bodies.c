@@ -104,12 +104,6 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
     if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
 }
 
-/* Nodes that compute nothing and move nothing: their output is their input. */
-static bool is_nothing(const yki_placed_node *node)
-{
-    return node->op == YKI_OP_RESHAPE || node->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
-}
-
 /* Movements of the body that are under way. */
 typedef struct flights {
     struct flight {
@@ -331,7 +325,7 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
     if (!m.code->instructions || !m.f.list || !find_buckets(&m, part->part, &k)) return false;
     for (int i = 0, count; i < storage->count[body]; i += count) {
         count = together(&m, i);
-        if (!is_nothing(&m.placed->nodes[storage->order[body][i]]))
+        if (!yki_is_alias(m.placed->nodes[storage->order[body][i]].op))
             add_instruction(&m, &storage->order[body][i], count);
         fill_bucket(&m, i, &k);
     }

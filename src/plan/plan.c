@@ -49,6 +49,12 @@ yoke_status yki_degrees_check(const yoke_layout *l)
     return YOKE_OK;
 }
 
+static bool has_sequences(const yoke_model *model)
+{
+    const yki_value *input = &model->values[model->input];
+    return input->role == YKI_ROLE_INDEX || input->ndim == 2;
+}
+
 /* Over how many neighbours along dp zero deals states; 0: dp_shard and dp_replicate do not make dp. */
 static int shards_of(const yoke_layout *l)
 {
@@ -65,10 +71,10 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->cp > 1)
         return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
                         l->cp);
-    if (l->sp && l->tp > 1)
-        return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->recompute != YOKE_RECOMPUTE_NONE)
-        return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
+    if (l->sp && l->tp > 1 && !has_sequences(options->model))
+        return yki_fail(YOKE_INVALID,
+                        "sp: sequence parallelism cuts samples of tokens or of rows, [positions, width], and "
+                        "this model's have neither; choose sp false");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);

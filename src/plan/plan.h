@@ -71,8 +71,9 @@ typedef struct yki_placed_node {
     bool adds;        /* to what its outputs have */
     bool shards;      /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
     yki_axis axis;    /* of a movement that is no copy */
-    yki_cut cut;      /* gathers and shards along it; shares in the arena */
+    yki_cut cut;      /* gathers, scatters and shards along it; shares in the arena */
     yki_reduction reduction;
+    yki_state gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
 } yki_placed_node;
 
 typedef struct yki_placed {
@@ -83,6 +84,12 @@ typedef struct yki_placed {
     int output; /* the model's output here; -1: in another part */
     yki_spec output_spec;
 } yki_placed;
+
+/* Nodes that compute nothing and move nothing: their output is their input. */
+static inline bool yki_is_alias(int op)
+{
+    return op == YKI_OP_RESHAPE || op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
+}
 
 /* A value that goes from one part to another, and its gradient back. */
 typedef struct yki_edge {

@@ -174,10 +174,29 @@ static void layouts_agree_with_one_device(void **state)
         "layout.dp=2; layout.zero=2; layout.microbatches=2",
         "layout.dp=3; layout.zero=3; layout.pp=2; layout.microbatches=2",
         "layout.dp=2; layout.zero=3; layout.tp=2",
+        "layout.dp=2; layout.recompute=full",
+        "layout.dp=2; layout.tp=2; layout.pp=2; layout.microbatches=2; layout.recompute=full; layout.zero=3",
         "layout.dp=2; train.optimizer={name: adamw, lr: 3e-3, weight_decay: 0.2, decay: all}",
         "layout.dp=2; train.clip=0.3",
     };
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) check_layout(layouts[i], 2e-5);
+}
+
+static void positions_may_be_channels(void **state)
+{
+    (void)state;
+    static const char *const layouts[] = {
+        "layout.dp=2", "layout.tp=2; layout.sp=true",
+        "layout.dp=2; layout.tp=3; layout.sp=true; layout.recompute=full; layout.microbatches=2"};
+    for (int i = 0; i < 3; i++) {
+        yoke_verification *v;
+        yoke_job *job = open_job("batchnorm_tokens", layouts[i]);
+        assert_non_null(job);
+        if (yoke_verify(job, NULL, NULL, 0, &v) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+        if (!v->passed) fail_msg("[%s]: %s differs by %.3g", layouts[i], v->tensors[0].name, v->max_rel_err);
+        yoke_verification_destroy(v);
+        yoke_job_destroy(job);
+    }
 }
 
 static void own_statistics_are_each_replicas(void **state)
@@ -454,6 +473,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layouts_agree_with_one_device),
+        cmocka_unit_test(positions_may_be_channels),
         cmocka_unit_test(own_statistics_are_each_replicas),
         cmocka_unit_test(bf16_keeps_statistics_in_f32),
         cmocka_unit_test(moved_bytes_are_the_formulas),
