@@ -17,6 +17,7 @@ typedef enum yoke_recompute {
     YOKE_RECOMPUTE_SELECTIVE, /* what attention's core makes */
     YOKE_RECOMPUTE_FULL       /* all but what goes from one group of layers to the next */
 } yoke_recompute;
+typedef enum yoke_cp_kind { YOKE_CP_RING, YOKE_CP_ULYSSES } yoke_cp_kind;
 typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
 
 #define YOKE_MAX_DEVICES 1024
@@ -24,7 +25,9 @@ typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_pre
 /* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. */
 typedef struct yoke_layout {
     int dp, tp, pp, cp; /* degrees of data, tensor, pipeline and context parallelism; each at least 1 */
-    bool sp;            /* sequence parallelism between tensor-parallel products */
+    yoke_cp_kind
+        cp_kind; /* what moves for attention: keys and values round a ring, or heads to one device each */
+    bool sp;     /* sequence parallelism between tensor-parallel products */
     int microbatches;   /* parts that each data-parallel rank's share of the batch is run in */
     char schedule[256]; /* gpipe, 1f1b, ..., or a file */
     int chunks;         /* virtual stages per device */

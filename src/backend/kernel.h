@@ -36,7 +36,7 @@
     X(AVGPOOL2D_GRAD, "avgpool2d.grad")   /* dy -> dx */                                                                  \
     X(EMBED, "embed")                     /* ids[R] i32 table[V,D] -> y[R,D]; ids outside offset..offset+V-1 give zeros */ \
     X(EMBED_GRAD, "embed.grad")           /* ids dy[R,D] -> dtable[V,D] f32 */                                            \
-    X(POSITION, "position")               /* x[n,T,D] p[P,D] -> y[n,T,D]: y = x + p[offset+t]; may be in place */          \
+    X(POSITION, "position")               /* x[n,T,D] p[P,D] -> y[n,T,D]: y = x + p[offset + position of t]; may be in place */ \
     X(POSITION_GRAD, "position.grad")     /* dy[n,T,D] -> dp[P,D] f32 */                                                  \
     X(LAYERNORM, "layernorm")             /* x[R,D] w[D] b[D] -> y mean[R] rstd[R] */                                     \
     X(LAYERNORM_DX, "layernorm.dx")       /* dy x w mean rstd -> dx */                                                    \
@@ -67,6 +67,10 @@
     X(GATE_GRAD, "gate.grad")             /* dy a b -> da db; da may be in place of dy */                                 \
     X(GQA, "gqa")                         /* q[n,T,H,d] k[n,T,G,d] v[n,T,G,d] -> y[n,T,H,d] lse[n,H,T] f32: as ATTENTION; query head h reads head (offset + h) / group - first_group of k and v */ \
     X(GQA_GRAD, "gqa.grad")               /* dy q k v y lse -> dq dk dv; a head of k that no query head here reads gets zeros */ \
+    X(ATTEND, "attend")                   /* y?[n,T,H,d] lse?[n,H,T] f32 q[n,T,H,d] kv[n,S,2,G,d] -> y lse: as GQA over these keys and those that y? and lse? saw; where none is seen y is 0 and lse -inf. y? and y may be f32, and y in place of y? */ \
+    X(ATTEND_GRAD, "attend.grad")         /* dq?[n,T,H,d] dy q kv y lse -> dq dkv[n,S,2,G,d]: y and lse over all keys; dq is added to dq?. These three may be f32, and dq in place of dq? */ \
+    X(JOIN, "join")                       /* a[R,A] b[R,B] -> y[R,A+B] of any floating types */                           \
+    X(SPLIT, "split")                     /* x[R,A+B] -> a[R,A] b[R,B] of any floating types */                           \
     X(XENT_MAX, "xent.max")               /* logits[R,V] -> max[R] f32 */                                                 \
     X(XENT_SUM, "xent.sum")               /* logits[R,V] targets[R] i32 max[R] -> stats[R,2] f32: sum of exp(l - max), and l - max at the target (0 if not here) */ \
     X(XENT_LOSS, "xent.loss")             /* max[R] stats[R,2] -> lse[R] f32; *launch->loss += sum over rows of lse - l[target] */ \
@@ -104,6 +108,25 @@ static inline int64_t yki_view_elems(const yki_view *view)
     return elems;
 }
 
+/* Where the rows of a part of a sequence stand in the whole: row t at position first + t, from row `split` on at
+ * first + jump + t. Zeros: it is the whole, or begins as it does. */
+typedef struct yki_positions {
+    int64_t first, split, jump; /* jump >= 0 */
+} yki_positions;
+
+static inline int64_t yki_position(const yki_positions *rows, int64_t t)
+{
+    return rows->first + t + (t >= rows->split ? rows->jump : 0);
+}
+
+/* How many of `count` rows stand at `position` or before. */
+static inline int64_t yki_positions_until(const yki_positions *rows, int64_t count, int64_t position)
+{
+    int64_t split = rows->split < count ? rows->split : count, at = position + 1 - rows->first;
+    if (at - rows->jump > split) return at - rows->jump < count ? at - rows->jump : count;
+    return at < 0 ? 0 : at < split ? at : split;
+}
+
 /* Constants of a node, fixed when it is planned. Fields that a kernel does not name are 0. */
 typedef struct yki_attr {
     yoke_activation activation;       /* ACTIVATE* */
@@ -113,19 +136,22 @@ typedef struct yki_attr {
     bool own_statistics;              /* BATCH*: of the samples of one data-parallel rank, not of all */
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */
     int64_t kernel, stride, padding;  /* CONV2D*, pools */
-    bool causal;                      /* ATTENTION*, GQA* */
+    bool causal;                      /* ATTENTION*, GQA*, ATTEND* */
     bool inverse;                     /* ROPE: turns back */
     double theta;                     /* ROPE: the base of its frequencies */
     yoke_rope_scaling scaling;        /* ROPE */
-    int64_t width;                    /* ROPE, GQA*: of a head */
-    int64_t group, first_group;       /* GQA*: query heads to a head of k and v; the first global head of k and v here */
-    int64_t offset;                   /* first global row (EMBED*, POSITION*, ROPE), class (XENT_*), head (ATTENTION*, GQA*) or element of `global` here */
-    int64_t global;                   /* heads (ATTENTION*, GQA*) over all shards; DROPOUT, COPY_SLICE: see below */
+    int64_t width;                    /* ROPE, GQA*, ATTEND*: of a head */
+    int64_t group, first_group;       /* GQA*, ATTEND*: query heads to a head of k and v; the first global head of k and v here */
+    int64_t offset;                   /* first global row (EMBED*, POSITION*, ROPE), class (XENT_*), head (ATTENTION*, GQA*, ATTEND*) or element of `global` here */
+    int64_t global;                   /* heads (ATTENTION*, GQA*, ATTEND*) over all shards; DROPOUT, COPY_SLICE: see below */
+    yki_positions rows;                    /* of x (POSITION*, ROPE), queries (ATTEND*), the outer dim (DROPOUT) */
+    yki_positions keys;                    /* ATTEND* */
+    int64_t length;                   /* tokens of a whole sequence (ATTEND*), of the whole outer dim (DROPOUT; 0: outer) */
     int64_t outer, local, inner;      /* DROPOUT: element (s, o, l, i) of [n, outer, local, inner] is global element
-                                         ((s + launch->sample_offset) * outer + o) * global * inner + (offset + l) * inner + i.
+                                         ((s + launch->sample_offset) * length + position of o) * global * inner + (offset + l) * inner + i.
                                          BATCH*: values of a channel in a sample are `inner`, so N = launch->group_samples * inner.
-                                         ATTENTION* and GQA* drop the weight of u for t in head h of sample s, which is global element
-                                         (((s + launch->sample_offset) * global + offset + h) * T + t) * T + u */
+                                         ATTENTION*, GQA* and ATTEND* drop the weight of u for t in head h of sample s, which is global element
+                                         (((s + launch->sample_offset) * global + offset + h) * T + t) * T + u, by positions in whole sequences of T */
 } yki_attr;
 
 /* One optimizer update, the same for all elements of a segment. Gradients are multiplied by grad_scale first. */

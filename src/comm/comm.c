@@ -17,6 +17,7 @@ const char *yki_operation_name(int kind)
         [YKI_OP_ALL_GATHER] = "all_gather",
         [YKI_OP_REDUCE_SCATTER] = "reduce_scatter",
         [YKI_OP_ALL_TO_ALL] = "all_to_all",
+        [YKI_OP_SHIFT] = "shift",
         [YKI_OP_BROADCAST] = "broadcast",
         [YKI_OP_BARRIER] = "barrier",
         [YKI_OP_SUM_SCALARS] = "sum of scalars",
@@ -242,6 +243,31 @@ yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_
                              .out = out,
                              .exchange = *exchange,
                              .received_bytes = out_bytes - both};
+    return start(request);
+}
+
+yoke_status yki_shift_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype, const yki_cut *cut,
+                            int back, yki_request *request)
+{
+    finish(request);
+    YKI_TRY(check_dtype(dtype));
+    int64_t all_bytes = 0, mine_bytes = 0;
+    YKI_TRY(measure_cut(comm, cut, dtype, &all_bytes, &mine_bytes));
+    int from = (comm->rank + (back ? 1 : comm->size - 1)) % comm->size;
+    int64_t out_bytes = cut->outer * cut->share[from] * cut->inner * (int64_t)yki_dtype_bytes(dtype);
+    YKI_TRY(check_memory("shift", in, mine_bytes));
+    YKI_TRY(check_memory("shift", out, out_bytes));
+    if (comm->size == 1) return copy_alone(comm, in, out, out_bytes, request);
+    *request = (yki_request){.comm = comm,
+                             .kind = YKI_OP_SHIFT,
+                             .dtype = dtype,
+                             .in = in,
+                             .out = out,
+                             .npieces = 1,
+                             .piece = {.cut = *cut},
+                             .exchange.back = back,
+                             .from = from,
+                             .received_bytes = out_bytes};
     return start(request);
 }
 

@@ -79,12 +79,13 @@ typedef struct yki_request {
     yki_segment segment;         /* all_reduce, where nsegments == 1 */
     int nsegments, root;
     const yki_piece *pieces; /* all_gather, reduce_scatter, where npieces > 1 */
-    yki_piece piece;         /* where npieces == 1 */
+    yki_piece piece;         /* where npieces == 1, and of a shift */
     int npieces;
     const void *in;
     void *out;
     yki_exchange exchange;
     uint64_t sequence;
+    int from;               /* shift: whose cut */
     size_t bytes;           /* broadcast, send, receive */
     int64_t received_bytes; /* what the wait adds to the comm's count */
 } yki_request;
@@ -114,6 +115,10 @@ yoke_status yki_reduce_scatter_start(yki_comm *comm, const yki_piece *pieces, in
                                      yki_request *request);
 yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,
                                  const yki_exchange *exchange, yki_request *request);
+/* Round a ring: of a tensor cut over the members, `out` becomes the cut that the member before holds in `in`
+ * (before the first is the last); with `back`, the member behind. They do not overlap. */
+yoke_status yki_shift_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype, const yki_cut *cut,
+                            int back, yki_request *request);
 /* root's bytes to all. */
 yoke_status yki_broadcast_start(yki_comm *comm, void *data, size_t bytes, int root, yki_request *request);
 yoke_status yki_barrier(yki_comm *comm);

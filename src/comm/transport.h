@@ -18,6 +18,7 @@ typedef enum yki_operation {
     YKI_OP_ALL_GATHER,
     YKI_OP_REDUCE_SCATTER,
     YKI_OP_ALL_TO_ALL,
+    YKI_OP_SHIFT,
     YKI_OP_BROADCAST,
     YKI_OP_BARRIER,
     YKI_OP_SUM_SCALARS,

@@ -129,6 +129,19 @@ void yki_gradient_gqa(yki_grad_context *c)
     for (int i = 0; i < 3; i++) c->give(c, i, out[i]);
 }
 
+void yki_gradient_join(yki_grad_context *c)
+{
+    int dy = c->dout(c, 0), like[2] = {c->in(c, 0), c->in(c, 1)}, out[2];
+    c->emit_several(c, YKI_KERNEL_SPLIT, c->attr, 1, &dy, 2, like, out);
+    for (int i = 0; i < 2; i++) c->give(c, i, out[i]);
+}
+
+void yki_gradient_split(yki_grad_context *c)
+{
+    int in[2] = {c->dout(c, 0), c->dout(c, 1)};
+    c->give(c, 0, emit(c, YKI_KERNEL_JOIN, 2, in, c->in(c, 0)));
+}
+
 void yki_gradient_xent_loss(yki_grad_context *c)
 {
     int in[3] = {c->in(c, 2), c->in(c, 3), c->out(c, 0)};

@@ -61,6 +61,8 @@ void yki_gradient_attention(yki_grad_context *context);
 void yki_gradient_rope(yki_grad_context *context);
 void yki_gradient_gate(yki_grad_context *context);
 void yki_gradient_gqa(yki_grad_context *context);
+void yki_gradient_join(yki_grad_context *context);
+void yki_gradient_split(yki_grad_context *context);
 void yki_gradient_xent_loss(yki_grad_context *context);
 void yki_gradient_mse(yki_grad_context *context);
 

@@ -37,6 +37,20 @@ static double gqa_flops(const yki_launch *launch)
            (launch->attr->causal ? 0.5 : 1.0);
 }
 
+/* two products for each pair of a query and a key that it sees, and five in the gradient */
+static double attend_flops(const yki_launch *launch)
+{
+    const yki_attr *attr = launch->attr;
+    const yki_view *q = &launch->views[2], *kv = &launch->views[3];
+    double pairs = 0;
+    for (int64_t t = 0; t < q->dims[1]; t++)
+        pairs += (double)(attr->causal
+                              ? yki_positions_until(&attr->keys, kv->dims[1], yki_position(&attr->rows, t))
+                              : kv->dims[1]);
+    double width = (double)(q->dims[0] * q->dims[2] * q->dims[3]);
+    return (launch->kernel == YKI_KERNEL_ATTEND_GRAD ? 5.0 : 2.0) * 2.0 * pairs * width;
+}
+
 #define ROWS  .view = YKI_VIEW_ROWS
 #define WHOLE .view = YKI_VIEW_WHOLE
 #define FLAT  .view = YKI_VIEW_FLAT
@@ -101,6 +115,11 @@ static const yki_op_info ops[YKI_OP_COUNT] = {
     [YKI_KERNEL_GQA] = {"grouped_attention", yki_infer_gqa, yki_cut_gqa, yki_gradient_gqa, gqa_flops, WHOLE,
                         .attends = true},
     [YKI_KERNEL_GQA_GRAD] = {"grouped_attention.grad", .flops = gqa_flops, WHOLE},
+    [YKI_KERNEL_ATTEND] = {"attention_part", .flops = attend_flops, WHOLE, .attends = true,
+                           .kernel_inputs = 4, .in_place = true},
+    [YKI_KERNEL_ATTEND_GRAD] = {"attention_part.grad", .flops = attend_flops, WHOLE, .in_place = true},
+    [YKI_KERNEL_JOIN] = {"join", .gradient = yki_gradient_join, ROWS},
+    [YKI_KERNEL_SPLIT] = {"split", .gradient = yki_gradient_split, ROWS},
     [YKI_KERNEL_XENT_MAX] = {"cross_entropy.max", yki_infer_row_statistic, yki_cut_xent_max, ROWS},
     [YKI_KERNEL_XENT_SUM] = {"cross_entropy.sum", yki_infer_xent_sum, yki_cut_xent_sum, ROWS},
     [YKI_KERNEL_XENT_LOSS] = {"cross_entropy", yki_infer_xent_loss, yki_cut_xent_loss, yki_gradient_xent_loss,

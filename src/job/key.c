@@ -36,6 +36,7 @@ static const char *const decays[] = {"all", "matrices", NULL};
 static const char *const rates[] = {"constant", "linear", "cosine", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 static const char *const schedules[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v", NULL};
+static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
 static const char *const recomputes[] = {"none", "selective", "full", NULL};
 static const char *const statistics[] = {"global", "local", NULL};
 static const char *const approximations[] = {"none", "tanh", NULL};
@@ -95,6 +96,7 @@ const yki_key yki_job_keys[] = {
     {"layout.tp", YKI_KEY_INT, FIELD(layout.tp), RANGE(1, MAX_DEGREE), .flag = "tp"},
     {"layout.pp", YKI_KEY_INT, FIELD(layout.pp), RANGE(1, MAX_DEGREE), .flag = "pp"},
     {"layout.cp", YKI_KEY_INT, FIELD(layout.cp), RANGE(1, MAX_DEGREE), .flag = "cp"},
+    {"layout.cp_kind", YKI_KEY_NAME, FIELD(layout.cp_kind), .names = cp_kinds},
     {"layout.sp", YKI_KEY_BOOL, FIELD(layout.sp)},
     {"layout.microbatches", YKI_KEY_INT, FIELD(layout.microbatches), RANGE(1, 65536), .flag = "microbatches"},
     {"layout.schedule", YKI_KEY_SCHEDULE, FIELD(layout.schedule), .names = schedules, .flag = "schedule"},

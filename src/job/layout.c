@@ -116,6 +116,7 @@ void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
         yki_text_append(&out, " --recompute %s", recomputes[layout->recompute]);
     for (int i = 0; i < layout->nrecompute; i++)
         yki_text_append(&out, "%s%s", i ? "," : " --recompute ", recomputes[layout->recompute_of[i]]);
+    if (layout->cp_kind == YOKE_CP_ULYSSES) yki_text_append(&out, " --set layout.cp_kind=ulysses");
     if (layout->sp) yki_text_append(&out, " --set layout.sp=true");
     if (layout->threads) yki_text_append(&out, " --set layout.threads=%d", layout->threads);
     if (layout->device_memory_bytes)

@@ -9,7 +9,7 @@
 typedef enum yki_state { YKI_REPLICATED, YKI_SHARDED, YKI_PARTIAL } yki_state;
 
 typedef enum yki_move {
-    YKI_MOVE_COPY,           /* to another stage's device */
+    YKI_MOVE_COPY,           /* to another device: the next stage's, or round an axis to the next member */
     YKI_MOVE_BROADCAST,      /* one replicated value, used by all ranks of an axis: nothing moves forward */
     YKI_MOVE_ALL_REDUCE,     /* partial -> replicated */
     YKI_MOVE_SHARD,          /* replicated -> sharded: keep my slice */
@@ -23,11 +23,13 @@ typedef enum yki_move {
 
 /* What a movement works on. in and out may be the same memory where in_place says so. */
 typedef struct yki_move_launch {
-    yki_comm *comm;       /* the axis group; unused by copy */
-    yki_channel *channel; /* copy */
-    int sends;            /* copy: 1 on the sending side */
+    yki_comm *comm;       /* the axis group; unused by copies to another stage */
+    yki_channel *channel; /* copy to another stage; NULL: along the axis, of the cut */
+    int sends;            /* copy to another stage: 1 on the sending side */
+    int back;             /* copy along the axis: to the member before */
     yki_dtype dtype;
-    yki_cut cut; /* shard, all_gather, reduce_scatter; outer * sum(share) * inner elements in all */
+    yki_cut cut; /* shard, all_gather, reduce_scatter, copy along the axis; outer * sum(share) * inner
+                    elements in all */
     const yki_piece *pieces; /* all_gather, reduce_scatter of several tensors at once; NULL: the one of `in`,
                                 `out` and `cut` */
     int npieces;
@@ -45,8 +47,8 @@ typedef struct yki_movement {
     yki_state from, to;
     /* The adjoint for a gradient (of the output) that is replicated, sharded, partial along the axis;
      * YKI_MOVE_IMPOSSIBLE where that state cannot be. The adjoint's launch has the forward's cut and
-     * elements; copy's turns `sends` round (and takes the channel of the other direction), all_to_all's
-     * exchange.back. */
+     * elements; copy's turns `sends` round (and takes the channel of the other direction) or `back`,
+     * all_to_all's exchange.back. */
     yki_move adjoint[3];
     int in_place; /* out may be in */
     /* Bytes that the ranks of the group receive from others in one launch, all together; n ranks. */

@@ -12,7 +12,7 @@
                 [YKI_PARTIAL] = YKI_MOVE_##partial_}
 
 const yki_movement yki_movements[YKI_MOVE_COUNT] = {
-    /* Looks at no state: what it moves may have any along the other axes. */
+    /* Looks at no state: what it moves may have any along the other axes, or shards go round. */
     [YKI_MOVE_COPY] = {ROW(copy), .from = YKI_REPLICATED, .to = YKI_REPLICATED, ADJOINTS(COPY, COPY, COPY)},
     [YKI_MOVE_BROADCAST] = {ROW(broadcast), .from = YKI_REPLICATED, .to = YKI_REPLICATED, .in_place = 1,
                             ADJOINTS(NONE, IMPOSSIBLE, ALL_REDUCE)},

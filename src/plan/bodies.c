@@ -28,7 +28,8 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki
     return operand;
 }
 
-/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d], grouped attention and rope heads as [n,T,H,d]; a
+/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d], grouped attention and rope heads as [n,T,H,d],
+ * attention over a part of the keys k and v together as [n,S,2,G,d]; a
  * slice is [n*outer, size, inner] */
 static void reshape_operands(const yki_placed *placed, const yki_placed_node *node, yki_instruction *in)
 {
@@ -56,6 +57,17 @@ static void reshape_operands(const yki_placed *placed, const yki_placed_node *no
         o->ndim = 3;
         o->dims[2] = node->attr.width;
         o->dims[1] = placed->values[value].dims[1] / node->attr.width;
+    }
+    bool part = node->op == YKI_KERNEL_ATTEND || node->op == YKI_KERNEL_ATTEND_GRAD;
+    for (int i = 0; i < in->noperands && part; i++) {
+        yki_operand *o = &in->operands[i];
+        bool kv = i == 3 || (node->op == YKI_KERNEL_ATTEND_GRAD && i == in->noperands - 1);
+        bool lse = i == 5 || (node->op == YKI_KERNEL_ATTEND && i == 1);
+        if (lse || o->space == YKI_SPACE_NONE) continue;
+        int64_t count = o->dims[1] / node->attr.width / (kv ? 2 : 1);
+        o->ndim = kv ? 4 : 3;
+        int64_t dims[4] = {o->dims[0], kv ? 2 : count, kv ? count : node->attr.width, node->attr.width};
+        memcpy(o->dims, dims, sizeof dims);
     }
     if (node->op == YKI_KERNEL_COPY_SLICE)
         for (int i = 0; i < 2; i++) {
@@ -85,7 +97,9 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .adds = node->adds,
                             .axis = node->axis,
                             .request = -1,
+                            .back = node->back,
                             .cut = node->cut,
+                            .exchange = node->exchange,
                             .reduction = node->reduction,
                             .number = -1};
     int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;

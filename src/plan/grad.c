@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "plan/context.h"
 #include "plan/recompute.h"
 
 typedef struct part_grad {
     yki_grad_context context; /* first: callbacks get its address */
     yki_plan *plan;
     yki_placed *placed;
+    int lane;
     int *gradient;           /* of each value of the forward pass; -1 */
     int *whole;              /* zero 2: by parameter, its gradient before it is scattered; -1 */
     yki_recompute recompute; /* what is made, or gathered, again */
@@ -159,7 +161,7 @@ static int over_replicas(yki_grad_context *c, int value)
     return value < 0 ? -1 : yki_placed_sum(g->plan, g->placed, value, YKI_BODY_B, g->current.layer);
 }
 
-/* The adjoint of a movement along tp, for the state that its output's gradient has. */
+/* The adjoint of a movement along an axis, for the state that its output's gradient has. */
 static void adjoint(part_grad *g)
 {
     yki_move kind = (yki_move)(g->current.op - YKI_OP_MOVE);
@@ -176,6 +178,8 @@ static void adjoint(part_grad *g)
     yki_placed_node *node = &g->placed->nodes[g->placed->nnodes - 1];
     node->axis = g->current.axis;
     node->cut = g->current.cut;
+    node->exchange = g->current.exchange;
+    node->exchange.back = !node->exchange.back;
     node->reduction = YKI_SUM;
     accumulate(g, x, value);
 }
@@ -267,6 +271,8 @@ static void backward(part_grad *g, int part, int nforward)
             continue;
         }
         const yki_op_info *info = yki_op(g->current.op);
+        if (g->current.op == YKI_KERNEL_ATTEND && g->gradient[g->current.out[0]] >= 0)
+            yki_context_gradient(plan, g->placed, g->lane, &g->context);
         if (info->gradient && (info->root || (g->current.nout > 0 && g->gradient[g->current.out[0]] >= 0)))
             info->gradient(&g->context);
     }
@@ -295,7 +301,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
     for (int lane = 0; lane < plan->nlanes; lane++)
         for (int part = 0; part < plan->nparts; part++) {
             yki_placed *placed = &plan->placed[lane][part];
-            part_grad g = {.plan = plan, .placed = placed};
+            part_grad g = {.plan = plan, .placed = placed, .lane = lane};
             g.context = (yki_grad_context){.in = node_in,
                                            .out = node_out,
                                            .dout = node_dout,

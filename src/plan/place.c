@@ -9,7 +9,7 @@
 
 #include "base/fail.h"
 #include "base/rng.h"
-#include "plan/plan.h"
+#include "plan/context.h"
 
 int64_t yki_placed_elems(const yki_placed_value *value)
 {
@@ -55,6 +55,8 @@ typedef struct placer {
     yki_plan *plan;
     const yoke_model *model;
     int tp, tp_rank, lane;
+    int64_t tokens; /* of a sequence that this lane has; -1: all, whatever a sample is */
+    yki_positions positions;
     yki_placed *parts;
     form **forms; /* [part] */
     int *root;    /* of each logical value: the one it is a moved copy of */
@@ -78,6 +80,13 @@ static form *add_form(placer *p, int part, int logical, int value, yki_spec spec
     return f;
 }
 
+/* A dim of a value as the ranks of this lane's tp group hold it together. */
+static int64_t extent(const placer *p, int logical, int dim)
+{
+    const yki_value *value = &p->model->values[logical];
+    return p->tokens >= 0 && value->per_sample && dim == 0 ? p->tokens : value->dims[dim];
+}
+
 /* The value of one sample (or the parameter) as this rank holds it under `spec`. */
 static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
 {
@@ -90,9 +99,9 @@ static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
                               .gathered = -1,
                               .producer = -1,
                               .storage = -1};
-    memcpy(local.dims, value->dims, sizeof local.dims);
+    for (int i = 0; i < value->ndim; i++) local.dims[i] = extent(p, logical, i);
     if (spec.state == YKI_SHARDED)
-        local.dims[spec.dim] = yki_spec_share(spec, value->dims[spec.dim], p->tp, p->tp_rank);
+        local.dims[spec.dim] = yki_spec_share(spec, local.dims[spec.dim], p->tp, p->tp_rank);
     return local;
 }
 
@@ -101,9 +110,10 @@ static yki_cut cut_of(placer *p, int logical, yki_spec spec)
     const yki_value *value = &p->model->values[logical];
     yki_cut cut = {.outer = 1, .inner = 1};
     int64_t *share = yki_arena_alloc(&p->plan->arena, sizeof(int64_t) * (size_t)p->tp);
-    for (int i = 0; i < spec.dim; i++) cut.outer *= value->dims[i];
-    for (int i = spec.dim + 1; i < value->ndim; i++) cut.inner *= value->dims[i];
-    for (int i = 0; i < p->tp && share; i++) share[i] = yki_spec_share(spec, value->dims[spec.dim], p->tp, i);
+    for (int i = 0; i < spec.dim; i++) cut.outer *= extent(p, logical, i);
+    for (int i = spec.dim + 1; i < value->ndim; i++) cut.inner *= extent(p, logical, i);
+    for (int i = 0; i < p->tp && share; i++)
+        share[i] = yki_spec_share(spec, extent(p, logical, spec.dim), p->tp, i);
     cut.share = share;
     return cut;
 }
@@ -331,6 +341,39 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
     return YOKE_OK;
 }
 
+/* Where the rows of a value that this rank has under a spec stand in whole sequences. */
+static yki_positions positions_of(const placer *p, int logical, yki_spec spec)
+{
+    yki_positions at = p->positions;
+    if (!yki_spec_cuts_rows(spec, &p->model->values[logical])) return at;
+    int64_t start = yki_spec_start(spec, extent(p, logical, 0), p->tp, p->tp_rank);
+    at.first += start;
+    if (start < at.split) {
+        at.split -= start;
+    } else {
+        at.first += at.jump;
+        at.split = at.jump = 0;
+    }
+    return at;
+}
+
+/* Which elements of a whole value this rank's are: its rows by their positions, and a share along another
+ * dim.
+ */
+static void localise_dropout(const placer *p, int logical, yki_spec spec, yki_attr *attr)
+{
+    const yki_value *x = &p->model->values[logical];
+    bool rows = yki_spec_cuts_rows(spec, x);
+    int dim = spec.state == YKI_SHARDED && !rows ? spec.dim : rows || p->tokens >= 0 ? 1 : 0;
+    if (rows || spec.state != YKI_SHARDED) spec = YKI_SPEC_REPLICATED;
+    attr->outer = attr->inner = 1;
+    for (int i = 0; i < dim; i++) attr->outer *= extent(p, logical, i);
+    for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
+    attr->global = x->dims[dim];
+    attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
+    attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
+}
+
 /* Constants that depend on which share this rank has. */
 static void localise(const placer *p, const yki_node *node, const yki_cut_query *query,
                      yki_placed_node *placed)
@@ -348,7 +391,12 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         if (query->in[1].state == YKI_SHARDED && query->in[1].dim == 0)
             attr->offset = yki_spec_start(query->in[1], values[node->in[1]].dims[0], p->tp, p->tp_rank);
         break;
+    case YKI_KERNEL_POSITION:
+    case YKI_KERNEL_ROPE:
+        attr->rows = positions_of(p, p->root[node->in[0]], query->in[0]);
+        break;
     case YKI_KERNEL_ATTENTION:
+        attr->width = x->dims[1] / 3 / attr->global;
         attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
         break;
     case YKI_KERNEL_GQA: {
@@ -357,9 +405,6 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         attr->first_group = first / attr->width;
         break;
     }
-    case YKI_KERNEL_POSITION:
-        attr->offset += yki_spec_start(query->in[0], x->dims[0], p->tp, p->tp_rank);
-        break;
     case YKI_KERNEL_XENT_SUM:
         if (!yki_spec_cuts_rows(query->in[0], x))
             attr->offset = yki_spec_start(query->in[0], x->dims[x->ndim - 1], p->tp, p->tp_rank);
@@ -375,19 +420,33 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         placed->counts_loss |= query->in[0].state == YKI_SHARDED;
         break;
     case YKI_KERNEL_DROPOUT: {
-        yki_spec spec = query->in[0];
-        int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
-        attr->outer = attr->inner = 1;
-        for (int i = 0; i < dim; i++) attr->outer *= x->dims[i];
-        for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
-        attr->global = x->dims[dim];
-        attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
-        attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
+        int logical = p->root[node->in[0]];
+        bool rows = yki_spec_cuts_rows(query->in[0], x);
+        localise_dropout(p, logical, query->in[0], attr);
+        attr->rows = positions_of(p, logical, query->in[0]);
+        if (rows) attr->outer = yki_spec_share(query->in[0], extent(p, logical, 0), p->tp, p->tp_rank);
+        if (rows || p->tokens >= 0) attr->length = x->dims[0];
         break;
     }
     default:
         break;
     }
+}
+
+/* Attention over tokens of which this lane has a share. */
+static yoke_status place_attention(placer *p, const yki_node *node, int part, const yki_cut_query *query,
+                                   const int in[YKI_MAX_INPUTS])
+{
+    yki_placed_node whole = {.op = node->op, .attr = node->attr, .nin = node->nin, .layer = node->layer};
+    int out[2];
+    memcpy(whole.in, in, sizeof whole.in);
+    localise(p, node, query, &whole);
+    YKI_TRY(yki_context_attend(p->plan, &p->parts[part], p->lane, &whole, &out[0], &out[1]));
+    for (int i = 0; i < 2; i++) {
+        if (!add_form(p, part, node->out[i], out[i], query->out[i], true)) return yki_fail_memory("a plan");
+        p->part_of[node->out[i]] = part;
+    }
+    return YOKE_OK;
 }
 
 static yoke_status place_node(placer *p, const yki_node *node)
@@ -397,6 +456,8 @@ static yoke_status place_node(placer *p, const yki_node *node)
     yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp, .sp = p->plan->options.layout.sp};
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
+    if (p->tokens >= 0 && (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA))
+        return place_attention(p, node, part, &query, in);
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
     if (!added) return yki_fail_memory("a plan");
     int at = placed->nnodes - 1;
@@ -445,7 +506,8 @@ static yoke_status place_for(yki_plan *plan, int lane)
 {
     const yoke_model *model = plan->options.model;
     int tp = plan->mesh.degree[YKI_AXIS_TP];
-    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp};
+    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp, .tokens = -1};
+    if (plan->mesh.degree[YKI_AXIS_CP] > 1) p.positions = yki_context_positions(plan, lane / tp, &p.tokens);
     p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
@@ -526,6 +588,7 @@ static yoke_status find_ties(yki_plan *plan)
 yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
+    YKI_TRY(yki_context_check(plan));
     plan->nlanes = yki_mesh_lanes(&plan->mesh);
     plan->param_places =
         yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));

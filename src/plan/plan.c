@@ -68,9 +68,6 @@ static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
     YKI_TRY(yki_degrees_check(l));
-    if (l->cp > 1)
-        return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
-                        l->cp);
     if (l->sp && l->tp > 1 && !has_sequences(options->model))
         return yki_fail(YOKE_INVALID,
                         "sp: sequence parallelism cuts samples of tokens or of rows, [positions, width], and "
@@ -81,10 +78,12 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->threads < 0 || l->device_memory_bytes < 0 || l->bucket_bytes < 0)
         return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld, bucket %lld: none may be below 0",
                         l->threads, (long long)l->device_memory_bytes, (long long)l->bucket_bytes);
-    if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
+    if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL ||
+        (unsigned)l->cp_kind > YOKE_CP_ULYSSES)
         return yki_fail(YOKE_INVALID,
-                        "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
-                        (int)l->recompute);
+                        "zero %d, recompute %d, cp_kind %d: zero is 0 to 3, recompute none, selective or "
+                        "full, cp_kind ring or ulysses",
+                        l->zero, (int)l->recompute, (int)l->cp_kind);
     if (shards_of(l) == 0)
         return yki_fail(YOKE_INVALID,
                         "dp %d cannot be dp_shard %d x dp_replicate %d (0: what the other leaves)", l->dp,

@@ -66,12 +66,14 @@ typedef struct yki_placed_node {
     double order;  /* in the body */
     int edge;      /* copy, its gradient */
     bool sends, gradient_copy;
-    bool skip_bias;   /* row-parallel: the first rank adds it */
-    bool counts_loss; /* this rank's loss is part of the global one */
-    bool adds;        /* to what its outputs have */
-    bool shards;      /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
-    yki_axis axis;    /* of a movement that is no copy */
-    yki_cut cut;      /* gathers, scatters and shards along it; shares in the arena */
+    bool skip_bias;        /* row-parallel: the first rank adds it */
+    bool counts_loss;      /* this rank's loss is part of the global one */
+    bool adds;             /* to what its outputs have */
+    bool shards;           /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
+    yki_axis axis;         /* of a movement that is no copy */
+    bool back;             /* a copy along it: to the member before */
+    yki_cut cut;           /* copies, gathers, scatters and shards along it; shares in the arena */
+    yki_exchange exchange; /* all_to_all */
     yki_reduction reduction;
     yki_state gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
 } yki_placed_node;
@@ -158,7 +160,9 @@ typedef struct yki_instruction {
     int edge;
     bool sends, gradient_copy, counts_loss, adds;
     yki_axis axis;
+    bool back;
     yki_cut cut;
+    yki_exchange exchange;
     yki_reduction reduction;
     int nbucket,
         first_bucketed;       /* parameters whose gradients are reduced along dp, once the part's last
@@ -310,6 +314,8 @@ int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int6
 int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
+/* Which tokens of a sequence a rank of axis cp has; how many. */
+yki_positions yki_context_positions(const yki_plan *plan, int rank, int64_t *count_out);
 /* The view that a kernel is given of an operand, n samples of it; data NULL. */
 yki_view yki_operand_view(const yki_operand *operand, int64_t n);
 /* A launch's shapes for n samples. */

@@ -8,7 +8,7 @@
  * - full (Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016): what one group of layers reads
  * of another; a group is what a pipeline may cut before and has a matrix, with what follows it and has none.
  * - selective (Korthikanti et al., Reducing Activation Recomputation in Large Transformer Models, 2022): all
- * but what the core of attention makes. */
+ * but what the core of attention makes, and what sequence parallelism gathers. */
 #include "plan/recompute.h"
 
 #include "base/fail.h"
@@ -113,7 +113,9 @@ static yoke_status find_selective(yki_plan *plan, const yki_placed *placed, bool
     find_core(placed, core, outside);
     for (int i = 0; i < placed->nnodes; i++) {
         const yki_placed_node *node = &placed->nodes[i];
-        bool made = core[i] || (yki_is_alias(node->op) && again[node->in[0]]);
+        bool gathers = plan->options.layout.sp && node->op == YKI_OP_MOVE + YKI_MOVE_ALL_GATHER &&
+                       node->axis == YKI_AXIS_TP;
+        bool made = core[i] || gathers || (yki_is_alias(node->op) && again[node->in[0]]);
         for (int k = 0; k < node->nout; k++) again[node->out[k]] = made;
     }
     return YOKE_OK;

@@ -108,27 +108,45 @@ static void launch(const frame *f, const yki_instruction *in)
     rank->backend->launch(rank->device, f->variant->prepared[in->number], &launch);
 }
 
-/* Rows of the step's batch into this micro-batch's buffer, in the type that computes. */
-static void load(const frame *f, const yki_instruction *in)
+/* Elements of 4 bytes to element `at` of a view, in the type that computes. */
+static void load_run(const frame *f, const yki_view *to, int64_t at, const char *from, int64_t elems)
 {
-    const yki_step *step = f->rank->run->step;
-    const char *rows = in->op == YKI_OP_INPUT ? step->inputs : step->targets;
-    yki_view to = yki_operand_view(&in->operands[0], f->samples);
-    int64_t elems = yki_view_elems(&to), per_sample = f->samples > 0 ? elems / f->samples : 0;
-    if (!rows || elems == 0) return;
-    const char *from = rows + f->first * per_sample * 4;
-    to.data = address(f, &in->operands[0]);
-    if (to.dtype != YKI_BF16) {
-        memcpy(to.data, from, (size_t)elems * 4);
+    char *data = (char *)to->data + at * (int64_t)yki_dtype_bytes(to->dtype);
+    if (to->dtype != YKI_BF16) {
+        memcpy(data, from, (size_t)elems * 4);
         return;
     }
     yki_attr none = {0};
     yki_launch cast = {.kernel = YKI_KERNEL_CAST, .attr = &none, .nviews = 2};
-    cast.views[0] = to;
+    cast.views[0] = cast.views[1] = (yki_view){.ndim = 1, .dims = {elems}, .dtype = YKI_BF16, .data = data};
     cast.views[0].dtype = YKI_F32;
     cast.views[0].data = (void *)(uintptr_t)from;
-    cast.views[1] = to;
     f->rank->backend->launch(f->rank->device, NULL, &cast);
+}
+
+/* Rows of the step's batch into this micro-batch's buffer. */
+static void load(const frame *f, const yki_instruction *in)
+{
+    const yki_step *step = f->rank->run->step;
+    const char *rows = in->op == YKI_OP_INPUT ? step->inputs : step->targets;
+    const yoke_model *model = f->rank->plan->options.model;
+    const yki_value *value = &model->values[in->op == YKI_OP_INPUT ? model->input : model->target];
+    yki_view to = yki_operand_view(&in->operands[0], f->samples);
+    int64_t elems = yki_view_elems(&to), whole = yki_value_elems(value);
+    if (!rows || elems == 0) return;
+    to.data = address(f, &in->operands[0]);
+    if (f->rank->plan->mesh.degree[YKI_AXIS_CP] == 1) {
+        load_run(f, &to, 0, rows + f->first * whole * 4, elems);
+        return;
+    }
+    int64_t count, token = whole / value->dims[0];
+    yki_positions at = yki_context_positions(f->rank->plan, f->rank->place[YKI_AXIS_CP], &count);
+    for (int64_t s = 0; s < f->samples; s++)
+        for (int64_t t = 0, end; t < count; t = end) { /* one run of positions, then another */
+            end = t < at.split ? at.split : count;
+            load_run(f, &to, (s * count + t) * token,
+                     rows + ((f->first + s) * whole + yki_position(&at, t) * token) * 4, (end - t) * token);
+        }
 }
 
 /* Starts a copy between parts: over a channel, or within this rank by handing over the pointer. */
@@ -184,11 +202,14 @@ static yoke_status start_move(const frame *f, const yki_instruction *in)
     yki_move_launch launch = {.comm = f->rank->axis[in->axis],
                               .dtype = to.dtype,
                               .elems = yki_view_elems(&to),
+                              .back = in->back,
                               .cut = in->cut,
+                              .exchange = in->exchange,
                               .reduction = in->reduction,
                               .in = address(f, &in->operands[0]),
                               .out = address(f, &in->operands[1])};
     launch.cut.outer *= f->samples;
+    launch.exchange.outer *= f->samples;
     return movement->start(&launch, &f->rank->requests[in->request]);
 }
 
@@ -273,20 +294,25 @@ void yki_rank_output(yki_rank *rank)
     f.samples = yki_rank_samples(rank, 0, &f.first);
     const yki_value *value = &model->values[model->output];
     yki_spec spec = program->output_spec;
-    int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
+    int64_t tokens;
+    yki_positions rows = yki_context_positions(rank->plan, rank->place[YKI_AXIS_CP], &tokens);
+    bool shares = rank->plan->mesh.degree[YKI_AXIS_CP] > 1; /* of sequences: [tokens, width] */
+    int dim = spec.state == YKI_SHARDED ? spec.dim : shares, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
     if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0) return;
     int64_t outer = f.samples, inner = 1, size = value->dims[dim],
             local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
     int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
-    for (int i = 0; i < dim; i++) outer *= value->dims[i];
+    for (int i = 0; i < dim; i++) outer *= shares ? tokens : value->dims[i];
     for (int i = dim + 1; i < value->ndim; i++) inner *= value->dims[i];
     const char *from = address(&f, &program->output);
     float *to = step->outputs + f.first * yki_value_elems(value);
-    for (int64_t o = 0; o < outer; o++)
+    for (int64_t o = 0; o < outer; o++) {
+        int64_t row = shares ? o / tokens * value->dims[0] + yki_position(&rows, o % tokens) : o;
         for (int64_t i = 0; i < local * inner; i++) {
             int64_t at = o * local * inner + i;
             uint32_t bits = program->output.dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at] << 16
                                                               : ((const uint32_t *)from)[at];
-            memcpy(&to[(o * size + start) * inner + i], &bits, sizeof bits);
+            memcpy(&to[(row * size + start) * inner + i], &bits, sizeof bits);
         }
+    }
 }

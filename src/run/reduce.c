@@ -174,11 +174,20 @@ static yoke_status reduce_ties(yki_rank *rank)
     return YOKE_OK;
 }
 
+/* Along cp: each rank has the part of its tokens. */
+static yoke_status reduce_context(yki_rank *rank)
+{
+    if (rank->plan->mesh.degree[YKI_AXIS_CP] == 1) return YOKE_OK;
+    for (int i = 0; i < rank->program->nparameters; i++) add_own(rank, i);
+    return all_reduce(rank, rank->axis[YKI_AXIS_CP]);
+}
+
 yoke_status yki_rank_reduce(yki_rank *rank)
 {
     YKI_TRY(reduce_replicas(rank));
     YKI_TRY(reduce_parts(rank));
-    return reduce_ties(rank);
+    YKI_TRY(reduce_ties(rank));
+    return reduce_context(rank);
 }
 
 yoke_status yki_rank_gather_weights(yki_rank *rank)

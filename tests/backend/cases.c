@@ -59,6 +59,10 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_GATE_GRAD] = "xE xE xE > xE xE",
     [YKI_KERNEL_GQA] = "xnTHd xnTGd xnTGd > xnTHd fnHT",
     [YKI_KERNEL_GQA_GRAD] = "xnTHd xnTHd xnTGd xnTGd xnTHd fnHT > xnTHd xnTGd xnTGd",
+    [YKI_KERNEL_ATTEND] = "fnTHd fnHT xnTHd xnS2Gd > xnTHd fnHT",
+    [YKI_KERNEL_ATTEND_GRAD] = "fnTHd xnTHd xnTHd xnS2Gd xnTHd fnHT > xnTHd fnS2Gd",
+    [YKI_KERNEL_JOIN] = "xRA fRB > xRC",
+    [YKI_KERNEL_SPLIT] = "fRC > xRA xRB",
     [YKI_KERNEL_XENT_MAX] = "xRV > fR",
     [YKI_KERNEL_XENT_SUM] = "xRV tR fR > fR2",
     [YKI_KERNEL_XENT_LOSS] = "fR pR2 > fR",
@@ -193,6 +197,9 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
                          .width = of['d'],
                          .group = of['u'],
                          .first_group = of['e'],
+                         .rows = {of['a'], of['b'], of['j']},
+                         .keys = {of['m'], of['p'], of['r']},
+                         .length = of['L'],
                          .activation = (yoke_activation)of['A']};
     c->update = (yki_update){.lr = 0.01,
                              .grad_scale = 0.5,
@@ -253,6 +260,14 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
 
 void case_settle(kernel_case *c)
 {
+    if (c->launch.kernel == YKI_KERNEL_ATTEND_GRAD) { /* dq? dy q kv y lse */
+        kernel_case part = *c;
+        part.launch.kernel = YKI_KERNEL_ATTEND;
+        part.launch.nviews = 6;
+        part.launch.views[0] = part.launch.views[1] = (yki_view){0};
+        case_run(&part, &yki_cpu_reference()->kernel[YKI_KERNEL_ATTEND][0], 1);
+        return;
+    }
     bool grouped = c->launch.kernel == YKI_KERNEL_GQA_GRAD;
     if (!grouped && c->launch.kernel != YKI_KERNEL_ATTENTION_GRAD) return;
     kernel_case forward = *c; /* dy, then qkv or q k v, y lse: the forward pass's operands, in its order */

@@ -19,8 +19,9 @@ typedef struct kernel_case {
 
 /* Makes a launch of random operands. shape: letters with numbers; those of dims are in cases.c, those of
  * attributes are s stride, q padding, k kernel, @ offset, g global, o outer, l local, i inner, u group, e
- * first_group, f scaling.factor, I inverse. type: of activations; YKI_REFERENCE_F64 makes every floating
- * operand a double. Equal arguments give equal bits. */
+ * first_group, f scaling.factor, I inverse, a b j rows' first, split and jump, m p r keys', L length. type:
+ * of activations; YKI_REFERENCE_F64 makes every floating operand a double. Equal arguments give equal bits.
+ */
 void case_make(kernel_case *c, yki_kernel kernel, const char *shape, yki_dtype type, uint64_t seed);
 /* The same launch on copies of all operands, the loss included. */
 void case_copy(kernel_case *copy, const kernel_case *c);

@@ -49,6 +49,12 @@ static const rule rules[] = {
     {YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, "d01234+++", "012", "n1 T3 H3 G3 d2 g6 u2 @3"},
     {YKI_KERNEL_ROPE, YKI_KERNEL_ROPE, "d+", "0", "n2 T3 H2 d6 @5 f8"},
     {YKI_KERNEL_GATE, YKI_KERNEL_GATE_GRAD, "d01++", "01", "E20"},
+    {YKI_KERNEL_ATTEND, YKI_KERNEL_ATTEND_GRAD, ".d2345++", "23",
+     "n2 T4 S3 H4 G2 d3 g8 u2 @4 e2 c1 a3 b2 j4 p2 r5 L20"},
+    {YKI_KERNEL_ATTEND, YKI_KERNEL_ATTEND_GRAD, ".d2345++", "23", "n1 T3 S4 H2 G2 d2 g2 u1 L7"},
+    {YKI_KERNEL_JOIN, YKI_KERNEL_SPLIT, "d++", "01", "R3 A2 B4 C6"},
+    {YKI_KERNEL_POSITION, YKI_KERNEL_POSITION_GRAD, "d+", "1", "n2 T4 D3 P9 @1 b2 j3"},
+    {YKI_KERNEL_ROPE, YKI_KERNEL_ROPE, "d+", "0", "n2 T4 H2 d6 @1 b2 j3"},
 };
 
 static const yki_cpu_kernel *reference_of(yki_kernel kernel)
@@ -98,6 +104,9 @@ static void check_rule(const rule *r)
         yki_view *view = &backward.launch.views[i];
         if (r->operands[i] == 'd') {
             dy = view;
+        } else if (r->operands[i] == '.') {
+            free(view->data);
+            *view = (yki_view){0};
         } else if (r->operands[i] != '+') {
             assert_int_equal(backward.bytes[i], forward.bytes[r->operands[i] - '0']);
             memcpy(view->data, forward.launch.views[r->operands[i] - '0'].data, backward.bytes[i]);

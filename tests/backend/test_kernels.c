@@ -33,7 +33,7 @@ static const family families[] = {
      {"R0 V5 D3", "R3 V0 D2", "R1 V1 D1", "R9 V5 D3", "R300 V50 D37 @50", "R150 V3 D70", "R40 V3000 D24"}},
     {{YKI_KERNEL_POSITION, YKI_KERNEL_POSITION_GRAD, END},
      {"n0 T3 D5 P4", "n2 T0 D3 P2", "n2 T2 D0 P2", "n1 T1 D1 P1", "n3 T5 D7 P9 @2", "n2 T64 D200 P64",
-      "n70 T3 D31 P3"}},
+      "n70 T3 D31 P3", "n2 T7 D33 P20 @2 a1 b3 j5"}},
     {{YKI_KERNEL_LAYERNORM, YKI_KERNEL_LAYERNORM_DX, YKI_KERNEL_LAYERNORM_DW, YKI_KERNEL_SOFTMAX,
       YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_RMSNORM, YKI_KERNEL_RMSNORM_DX, YKI_KERNEL_RMSNORM_DW},
      {"R0 D5", "R2 D0", "R1 D1", "R3 D7", "R4 D33", "R130 D768", "R65 D1000"}},
@@ -45,7 +45,7 @@ static const family families[] = {
      {"E0 A0", "E1 A1", "E100003 A0", "E100003 A1", "E100003 A2", "E100003 A3", "E100003 A4", "E100003 A5"}},
     {{YKI_KERNEL_DROPOUT, YKI_KERNEL_COPY_SLICE, END},
      {"n0 o2 g4 l2 i3", "n1 o1 g1 l1 i1", "n2 o3 g7 l3 i5 @2", "n3 o1 g5 l0 i2", "n4 o64 g768 l384 i1 @384",
-      "n2 o3 g9 l3 i700 @6"}},
+      "n2 o3 g9 l3 i700 @6", "n2 o5 g7 l3 i5 @2 a1 b2 j3 L9"}},
     {{YKI_KERNEL_ADD, YKI_KERNEL_CAST, YKI_KERNEL_MSE_LOSS, YKI_KERNEL_MSE_GRAD, YKI_KERNEL_ZERO,
       YKI_KERNEL_SUM_SQUARES, YKI_KERNEL_ADAM, YKI_KERNEL_SGD},
      {"E0", "E1", "E15", "E64", "E1001", "E200003"}},
@@ -55,11 +55,20 @@ static const family families[] = {
     {{YKI_KERNEL_ROPE, END},
      {"n0 T3 H2 d4", "n1 T1 H1 d2", "n2 T5 H3 d6 @7", "n1 T70 H2 d64 I1", "n3 T33 H1 d18 f8 @40",
       "n1 T129 H2 d300 f8 I1", "n4 T200 H4 d64", "n2 T0 H2 d4"}},
+    {{YKI_KERNEL_ROPE, END}, {"n2 T45 H2 d6 a5 b37 j11", "n1 T9 H1 d4 @3 b2 j1 I1"}},
     {{YKI_KERNEL_GATE, YKI_KERNEL_GATE_GRAD, END}, {"E0", "E1", "E15", "E1001", "E100003"}},
     {{YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, END},
      {"n0 T3 H4 G2 d4 g4 u2", "n1 T1 H1 G1 d1 g1 u1", "n2 T5 H4 G2 d7 g8 u2 @4 e2 c1",
       "n1 T33 H3 G3 d16 g12 u4 @3 c1", "n1 T20 H6 G1 d8 g6 u6", "n2 T70 H4 G2 d32 g4 u2 c1",
       "n1 T9 H2 G4 d5 g8 u2 @6 c1"}},
+    {{YKI_KERNEL_ATTEND, YKI_KERNEL_ATTEND_GRAD, END},
+     {"n0 T3 S2 H4 G2 d4 g4 u2 L9", "n1 T1 S1 H1 G1 d1 g1 u1 c1 L1",
+      "n2 T5 S6 H4 G2 d7 g8 u2 @4 e2 c1 a2 b3 j9 m2 p2 r9 L20",
+      "n1 T70 S60 H2 G1 d16 g2 u2 c1 a40 b37 j90 p30 r170 L300",
+      "n1 T150 S330 H2 G2 d8 g2 u1 c1 a37 b37 j250 p290 r7 L500", "n1 T8 S4 H2 G2 d4 g2 u1 c1 a5 m9 L20",
+      "n2 T9 S0 H2 G1 d5 g2 u2 c1 L9", "n1 T20 S33 H3 G3 d20 g12 u4 @3 b2 j1 L60"}},
+    {{YKI_KERNEL_JOIN, YKI_KERNEL_SPLIT, END},
+     {"R0 A2 B3 C5", "R1 A1 B1 C2", "R7 A5 B40 C45", "R4 A0 B3 C3", "R300 A64 B128 C192"}},
     {{YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, END},
      {"n0 T3 H2 d4 g2", "n1 T1 H1 d1 g1", "n2 T5 H3 d7 g6 @3 c1", "n1 T33 H2 d16 g2 c1", "n1 T20 H2 d8 g2",
       "n2 T70 H2 d64 g2 c1"}},
@@ -68,11 +77,11 @@ static const family families[] = {
 /* What in-place launches are promised: the output may be input 0. */
 static bool may_be_in_place(yki_kernel kernel)
 {
-    static const yki_kernel list[] = {YKI_KERNEL_POSITION,  YKI_KERNEL_ACTIVATE,     YKI_KERNEL_ACTIVATE_GRAD,
-                                      YKI_KERNEL_SOFTMAX,   YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,
-                                      YKI_KERNEL_ROPE,      YKI_KERNEL_GATE,         YKI_KERNEL_GATE_GRAD,
-                                      YKI_KERNEL_ADD,       YKI_KERNEL_XENT_GRAD,    YKI_KERNEL_MSE_GRAD,
-                                      YKI_KERNEL_BATCHNORM, YKI_KERNEL_BATCHNORM_DX};
+    static const yki_kernel list[] = {
+        YKI_KERNEL_POSITION,     YKI_KERNEL_ACTIVATE,    YKI_KERNEL_ACTIVATE_GRAD, YKI_KERNEL_SOFTMAX,
+        YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,     YKI_KERNEL_ROPE,          YKI_KERNEL_GATE,
+        YKI_KERNEL_GATE_GRAD,    YKI_KERNEL_ADD,         YKI_KERNEL_XENT_GRAD,     YKI_KERNEL_MSE_GRAD,
+        YKI_KERNEL_ATTEND,       YKI_KERNEL_ATTEND_GRAD, YKI_KERNEL_BATCHNORM,     YKI_KERNEL_BATCHNORM_DX};
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (list[i] == kernel) return true;
     return false;
@@ -113,6 +122,9 @@ static double terms_of(const kernel_case *c)
     case YKI_KERNEL_GQA:
     case YKI_KERNEL_GQA_GRAD:
         return 4.0 * (double)(c->launch.views[1].dims[1] * c->attr.group);
+    case YKI_KERNEL_ATTEND:
+    case YKI_KERNEL_ATTEND_GRAD:
+        return 4.0 * (double)((c->launch.views[2].dims[1] + c->launch.views[3].dims[1]) * c->attr.group);
     case YKI_KERNEL_ROPE:
         return 2;
     default:
@@ -136,6 +148,7 @@ static double term_size(yki_kernel kernel)
     case YKI_KERNEL_RMSNORM_DX:
     case YKI_KERNEL_ATTENTION_GRAD:
     case YKI_KERNEL_GQA_GRAD:
+    case YKI_KERNEL_ATTEND_GRAD:
     case YKI_KERNEL_GATE_GRAD:
         return 27;
     case YKI_KERNEL_LINEAR:
@@ -214,8 +227,9 @@ static void check_implementation(const kernel_case *start, const kernel_case *wa
         for (int v = 0; v < got.launch.nviews; v++) expect_same_bits(&got, &again, v, v, "two runs differ");
         assert_true(memcmp(&got.loss, &again.loss, sizeof got.loss) == 0);
         case_release(&again);
-        if (may_be_in_place(start->launch.kernel)) {
-            int out = start->ninputs;
+        int out = start->ninputs;
+        if (may_be_in_place(start->launch.kernel) && start->launch.views[0].data != NULL &&
+            start->bytes[0] == start->bytes[out]) {
             case_copy(&again, start);
             void *spare = again.launch.views[out].data;
             again.launch.views[out].data = again.launch.views[0].data;
@@ -248,6 +262,13 @@ static int check_table(const yki_cpu_table *table, const kernel_case *start, con
     return checked;
 }
 
+static void lose(kernel_case *c, int view)
+{
+    free(c->launch.views[view].data);
+    c->launch.views[view] = (yki_view){0};
+    c->bytes[view] = 0;
+}
+
 /* Variants of a launch that one more flag makes. */
 static int check_variants(const yki_cpu_table *table, yki_kernel k, const char *shape, yki_dtype type)
 {
@@ -267,11 +288,9 @@ static int check_variants(const yki_cpu_table *table, yki_kernel k, const char *
                    : loses_weight ? 4
                    : loses_copy   ? c.launch.nviews - 1
                                   : -1;
-        if (lost >= 0) {
-            free(c.launch.views[lost].data);
-            c.launch.views[lost] = (yki_view){0};
-            c.bytes[lost] = 0;
-        }
+        if (lost >= 0) lose(&c, lost);
+        if ((k == YKI_KERNEL_ATTEND || k == YKI_KERNEL_ATTEND_GRAD) && (variant & 1)) lose(&c, 0);
+        if (k == YKI_KERNEL_ATTEND && (variant & 1)) lose(&c, 1);
         case_settle(&c);
         checked += check_table(table, &c, shape);
         case_release(&c);

@@ -388,6 +388,20 @@ class Training(Case):
         self.assertRegex(text.splitlines()[0], r"2 devices.*thread.*core.*steps")
         self.assertEqual(rows["single"]["speedup"], 1)
 
+    def test_recompute(self):
+        plain = self.run_json("train", "gpt.yaml", "--pp", 2, "--microbatches", 2).json
+        for arguments in (["--recompute", "full,none"], ["--layout", "recompute=full,none,dp=1"],
+                          ["--layout", "recompute=[full,none]"], ["--set", "layout.recompute=[full, none]"]):
+            r = self.run_json("train", "gpt.yaml", "--pp", 2, "--microbatches", 2, *arguments).json
+            self.assertEqual(r["steps"], plain["steps"])
+            a, b = (x["devices"] for x in (r, plain))
+            self.assertLess(a[0]["predicted_peak_bytes"], b[0]["predicted_peak_bytes"])
+            self.assertEqual(a[1]["predicted_peak_bytes"], b[1]["predicted_peak_bytes"])
+        self.wrong("train", "gpt.yaml", "--recompute", "full,none", says="recompute has 2 entries, and the layout 1 stage")
+        self.wrong("train", "gpt.yaml", "--recompute", "some", says="--recompute some: .*none, selective or full")
+        r = self.run_json("compare", "gpt.yaml", "--steps", 2, "--layouts", "pp=2,recompute=full,none; recompute=selective")
+        self.assertEqual([x["recompute"] for x in r.json["rows"]], ["none"] * 6 + [["full", "none"], "selective"])
+
     def test_generate_and_eval(self):
         self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=ck")
         a, b = (self.run_json("generate", "ck", "--prompt", "To be", "--tokens", 12, "--seed", s) for s in (1, 1))

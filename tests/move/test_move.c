@@ -208,7 +208,7 @@ static void adjoints_are_adjoint(void **state)
     const int groups[] = {1, 2, 3, 4, 7};
     int checked = 0;
     for (int move = 0; move < YKI_MOVE_COUNT; move++) {
-        if (move == YKI_MOVE_COPY) continue; /* below: its two ends are different ranks */
+        if (move == YKI_MOVE_COPY) continue; /* below: its ends are different ranks */
         for (int gradient = 0; gradient < 3; gradient++) {
             if (yki_movements[move].adjoint[gradient] == YKI_MOVE_IMPOSSIBLE) continue;
             for (int g = 0; g < 5; g++)
@@ -312,6 +312,62 @@ static void copy_is_adjoint_to_copy_back(void **state)
         }
 }
 
+/* --- copy along an axis: every rank has an x, the next one gets it; y goes the other way --- */
+
+typedef struct ring_case {
+    int64_t share[8];
+    float *x[8], *mx[8], *y[8], *my[8]; /* mx and y: of the next rank's cut */
+    _Atomic int64_t received;
+} ring_case;
+
+static void ring_both_ways(yki_comm *comm, void *shared)
+{
+    ring_case *c = shared;
+    int rank = yki_comm_rank(comm), n = yki_comm_size(comm);
+    int64_t turned[8];
+    for (int r = 0; r < n; r++) turned[r] = c->share[(r + n - 1) % n];
+    yki_request request;
+    yki_move_launch launch = {.comm = comm, .dtype = YKI_F32, .cut = {3, 5, c->share}};
+    launch.in = c->x[rank], launch.out = c->mx[rank];
+    EXPECT(yki_movements[YKI_MOVE_COPY].start(&launch, &request) == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_OK);
+    launch.in = c->y[rank], launch.out = c->my[rank], launch.back = 1, launch.cut.share = turned;
+    EXPECT(yki_movements[YKI_MOVE_COPY].start(&launch, &request) == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_OK);
+    atomic_fetch_add(&c->received, yki_comm_received_bytes(comm));
+}
+
+static void copies_go_round_a_ring(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 7; n++) {
+        ring_case c = {.received = 0};
+        float **sets[4] = {c.x, c.mx, c.y, c.my};
+        for (int r = 0; r < n; r++) c.share[r] = (r * 5 + n) % 4; /* zeros among them */
+        for (int r = 0; r < n; r++)
+            for (int k = 0; k < 4; k++) {
+                int64_t elems = 15 * c.share[k == 1 || k == 2 ? (r + n - 1) % n : r];
+                sets[k][r] = calloc((size_t)elems + 1, sizeof(float));
+                for (int64_t i = 0; i < elems; i++) sets[k][r][i] = ranks_value(10 * k + r, i);
+            }
+        ranks_run(n, -1, ring_both_ways, &c);
+        double left = 0, right = 0;
+        for (int r = 0; r < n; r++) {
+            int next = (r + 1) % n;
+            assert_memory_equal(c.mx[next], c.x[r], (size_t)(15 * c.share[r]) * sizeof(float));
+            for (int64_t i = 0; i < 15 * c.share[r]; i++) {
+                left += (double)c.mx[next][i] * (double)c.y[next][i];
+                right += (double)c.x[r][i] * (double)c.my[r][i];
+            }
+        }
+        assert_true(fabs(left - right) <= 1e-9 * fabs(left));
+        yki_move_launch launch = {.dtype = YKI_F32, .cut = {3, 5, c.share}};
+        assert_int_equal(c.received, 2 * yki_movements[YKI_MOVE_COPY].moved_bytes(&launch, n));
+        for (int r = 0; r < n; r++)
+            for (int k = 0; k < 4; k++) free(sets[k][r]);
+    }
+}
+
 /* --- all_reduce over pieces --- */
 
 static void reduce_pieces(yki_comm *comm, void *shared)
@@ -344,9 +400,8 @@ static void pieces_move_no_padding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adjoints_are_adjoint),
-        cmocka_unit_test(the_table_is_closed),
-        cmocka_unit_test(copy_is_adjoint_to_copy_back),
+        cmocka_unit_test(adjoints_are_adjoint),         cmocka_unit_test(the_table_is_closed),
+        cmocka_unit_test(copy_is_adjoint_to_copy_back), cmocka_unit_test(copies_go_round_a_ring),
         cmocka_unit_test(pieces_move_no_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

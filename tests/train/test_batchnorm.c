@@ -453,6 +453,10 @@ static void what_it_cannot_norm_is_refused(void **state)
     assert_int_equal(yoke_verify(job, NULL, NULL, 0, &v), YOKE_INVALID);
     assert_true(nothing_missing("choose one kind"));
     yoke_job_destroy(job);
+    job = open_job("batchnorm_tokens", "layout.cp=2");
+    assert_null(make_trainer(job));
+    assert_true(nothing_missing("cp 2: batchnorm '1'"));
+    yoke_job_destroy(job);
 }
 
 static int make_folder(void **state)

@@ -42,6 +42,11 @@ static void layouts_agree_with_one_device(void **state)
         {"tokens", "layout.tp=2; layout.pp=5; layout.microbatches=3"},
         {"tokens", "layout.tp=3; layout.dp=2; layout.microbatches=2"},
         {"tokens", "layout.tp=7"},
+        {"gpt2", "layout.tp=3; layout.pp=2; layout.schedule=zb-h1; layout.microbatches=3; "
+                 "layout.recompute=selective"},
+        {"llama", "layout.tp=4; layout.recompute=selective"},
+        {"llama_tied", "layout.tp=3; layout.pp=2; layout.microbatches=3; layout.recompute=full"},
+        {"regress", "layout.tp=2; layout.dp=2; layout.recompute=selective; layout.zero=3"},
         {"gpt2", "layout.tp=2; layout.dp=2; layout.zero=1"},
         {"gpt2", "layout.tp=3; layout.dp=2; layout.pp=2; layout.microbatches=3; layout.zero=2"},
         {"llama", "layout.tp=6; layout.dp=2; layout.microbatches=2; layout.zero=3"},
@@ -126,24 +131,27 @@ static int64_t stash_of_a_layer(const char *overrides)
 
 /* A block keeps the inputs of two norms and of two products, q, k and v, attention's output, the MLP's width
  * before and after its activation; and statistics. Tensor parallelism cuts all but the first four; with
- * sequence parallelism the norms' inputs are cut too, and only what the products read is whole. (Korthikanti
- * et al.'s table without masks of dropout, which are made again here.) */
+ * sequence parallelism the norms' inputs are cut too, and only what the products read is whole; selective
+ * recompute gathers that again, and makes attention's output again. (Korthikanti et al.'s table without masks
+ * of dropout, which are made again here.) */
 static void stashes_less(void **state)
 {
     (void)state;
     enum { B = 8, T = 24, W = 48, H = 12 };
     const char *sizes = "model.heads=12; model.width=48; model.context=24; train.sequence=24; train.batch=8";
     for (int n = 1; n <= 4; n++)
-        for (int sp = 0; sp < 2; sp++) {
-            char overrides[256];
-            int64_t whole = sp ? 2 : 4, cut = 16 - whole;
-            snprintf(overrides, sizeof overrides, "%s; layout.tp=%d; layout.sp=%s", sizes, n,
-                     sp ? "true" : "false");
-            if (n == 1) whole = 4, cut = 12;
-            int64_t rows = 4 * 4 * B * T, heads = 4 * B * T * H; /* of norms; attention's */
-            assert_int_equal(stash_of_a_layer(overrides), 4 * B * T * W * whole + 4 * B * T * W * cut / n +
-                                                              heads / n + (sp ? rows / n : rows));
-        }
+        for (int sp = 0; sp < 2; sp++)
+            for (int selective = 0; selective < 2; selective++) {
+                char overrides[256];
+                int64_t whole = sp && n > 1 ? (selective ? 0 : 2) : 4, all = selective ? 15 : 16;
+                snprintf(overrides, sizeof overrides, "%s; layout.tp=%d; layout.sp=%s; layout.recompute=%s",
+                         sizes, n, sp ? "true" : "false", selective ? "selective" : "none");
+                int64_t rows = 4 * 4 * B * T; /* statistics of norms, and of attention */
+                int64_t heads = selective ? 0 : 4 * B * T * H;
+                assert_int_equal(stash_of_a_layer(overrides), 4 * B * T * W * whole +
+                                                                  4 * B * T * W * (all - whole) / n +
+                                                                  heads / n + (sp ? rows / n : rows));
+            }
     static outcome plain, rows;
     assert_int_equal(run_job("gpt2", "layout.tp=4; train.steps=1", &plain), YOKE_OK);
     assert_int_equal(run_job("gpt2", "layout.tp=4; train.steps=1; layout.sp=true", &rows), YOKE_OK);

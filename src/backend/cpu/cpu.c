@@ -114,6 +114,11 @@ static bool same_view(const yki_view *a, const yki_view *b)
            memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof a->dims[0]) == 0;
 }
 
+static bool same_rows(const yki_positions *a, const yki_positions *b)
+{
+    return a->first == b->first && a->split == b->split && a->jump == b->jump;
+}
+
 static bool same_attr(const yki_attr *a, const yki_attr *b)
 {
     return a->activation == b->activation && a->eps == b->eps && a->p == b->p && a->key == b->key &&
@@ -123,7 +128,8 @@ static bool same_attr(const yki_attr *a, const yki_attr *b)
            a->scaling.high == b->scaling.high && a->scaling.context == b->scaling.context &&
            a->width == b->width && a->group == b->group && a->first_group == b->first_group &&
            a->offset == b->offset && a->global == b->global && a->outer == b->outer && a->local == b->local &&
-           a->inner == b->inner;
+           a->inner == b->inner && a->length == b->length && same_rows(&a->rows, &b->rows) &&
+           same_rows(&a->keys, &b->keys);
 }
 
 static bool same_shapes(const yki_prepared *prepared, const yki_launch *shapes)

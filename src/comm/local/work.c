@@ -147,6 +147,13 @@ static void all_to_all(yki_local_comm *comm, uint64_t sequence)
     }
 }
 
+static void shift(yki_local_comm *comm, uint64_t sequence)
+{
+    const yki_request *op = &yki_local_slot_of(comm, comm->base.rank, sequence)->op;
+    const yki_request *theirs = &yki_local_slot_of(comm, op->from, sequence)->op;
+    if (op->received_bytes > 0) memcpy(op->out, theirs->in, (size_t)op->received_bytes);
+}
+
 static void broadcast(yki_local_comm *comm, uint64_t sequence)
 {
     const yki_request *op = &yki_local_slot_of(comm, comm->base.rank, sequence)->op;
@@ -168,9 +175,13 @@ static void sum_scalars(yki_local_comm *comm, uint64_t sequence)
 void yki_local_work(yki_local_comm *comm, uint64_t sequence)
 {
     static void (*const work[YKI_OP_COUNT])(yki_local_comm *, uint64_t) = {
-        [YKI_OP_ALL_REDUCE] = all_reduce,         [YKI_OP_ALL_GATHER] = all_gather,
-        [YKI_OP_REDUCE_SCATTER] = reduce_scatter, [YKI_OP_ALL_TO_ALL] = all_to_all,
-        [YKI_OP_BROADCAST] = broadcast,           [YKI_OP_SUM_SCALARS] = sum_scalars,
+        [YKI_OP_ALL_REDUCE] = all_reduce,
+        [YKI_OP_ALL_GATHER] = all_gather,
+        [YKI_OP_REDUCE_SCATTER] = reduce_scatter,
+        [YKI_OP_ALL_TO_ALL] = all_to_all,
+        [YKI_OP_SHIFT] = shift,
+        [YKI_OP_BROADCAST] = broadcast,
+        [YKI_OP_SUM_SCALARS] = sum_scalars,
     };
     int kind = yki_local_slot_of(comm, comm->base.rank, sequence)->op.kind;
     if (work[kind]) work[kind](comm, sequence); /* a barrier has none */

@@ -33,6 +33,8 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_ADD] = "xxx",
     [YKI_KERNEL_CAST] = "aa",
     [YKI_KERNEL_COPY_SLICE] = "aa",
+    [YKI_KERNEL_JOIN] = "aaa",
+    [YKI_KERNEL_SPLIT] = "aaa",
     [YKI_KERNEL_ROPE] = "xx",
     [YKI_KERNEL_GATE] = "xxx",
     [YKI_KERNEL_GATE_GRAD] = "xxxxx",
@@ -88,6 +90,9 @@ static bool accepts(const yki_launch *shapes, int threads)
         return views[0].dtype != views[1].dtype && views[0].dtype != YKI_I32 && views[1].dtype != YKI_I32;
     case YKI_KERNEL_COPY_SLICE:
         return views[0].dtype == views[1].dtype;
+    case YKI_KERNEL_JOIN:
+    case YKI_KERNEL_SPLIT: /* floating types */
+        return views[0].dtype != YKI_I32 && views[1].dtype != YKI_I32 && views[2].dtype != YKI_I32;
     case YKI_KERNEL_EMBED_GRAD:
         return yki_view_elems(&views[0]) < INT32_MAX && views[2].dims[0] < INT32_MAX;
     default:

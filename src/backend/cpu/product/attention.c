@@ -1,7 +1,9 @@
-/* ATTENTION and GQA on our own product, included by each isa_*.c; attention_grad.c shares the helpers.
+/* ATTENTION, GQA and ATTEND on our own product, included by each isa_*.c; attention_grad.c shares the
+ * helpers.
  *
- * The two differ in where heads lie and in which of k and v a query head reads, no more. One thread works on
- * one head of one sample at a time. Its q, k and v are copied to f32 panels [T, D], D the width of a head
+ * They differ in where heads lie, in which of k and v a query head reads, in which positions queries and keys
+ * have, and in whether a result is added to, no more. One thread works on
+ * one head of one sample at a time. Its q, k and v are copied to f32 panels [rows, D], D the width of a head
  * rounded up to whole vectors and padded with zeros. Queries are taken BQ at a time, and their scores stored
  * transposed, keys x queries: a vector holds one key's scores for VL queries, so that the softmax needs no
  * sums across a vector, and both products read the scores where they lie. q is scaled by log2(e) / sqrt(d),
@@ -18,19 +20,24 @@ enum { AHEAD = 16 }; /* rows of a head fetched ahead */
 #define LOG2_E 1.44269504088896340736
 #define LN_2   0.69314718055994530942
 
-/* Heads of one operand: [n, T] rows of `step` elements, in which the first head begins at element `first`. */
+/* Heads of one operand: [n, rows] rows of `step` elements, in which the first head begins at element `first`.
+ */
 typedef struct head_rows {
     void *data;
-    int64_t step, first;
+    yki_dtype type;
+    int64_t rows, step, first;
 } head_rows;
 
 typedef struct attention {
-    int64_t n, T, H, d, D;
-    int64_t G, group, shift; /* heads of k and v; query head h reads (h + shift) / group of them */
-    head_rows q, k, v, y;    /* y: and its gradient, but for the data */
-    float *lse;              /* [n,H,T] */
+    int64_t n, T, S, H, d, D; /* T queries, S keys */
+    int64_t G, group, shift;  /* heads of k and v; query head h reads (h + shift) / group of them */
+    head_rows q, k, v, y;     /* y: and its gradient, but for the data */
+    float *lse;               /* [n,H,T] */
+    head_rows before;         /* what y, or dq, is added to; data NULL: nothing */
+    const float *lse_before;
     bool causal;
-    yki_dtype type;
+    yki_positions rows, keys; /* positions of queries and keys */
+    int64_t length;           /* of the whole sequence */
     int parts;
     float scale; /* 1 / sqrt(d) */
     bool drop;
@@ -42,41 +49,70 @@ typedef struct attention {
 /* A block of queries of one head. */
 typedef struct query_block {
     int64_t first, count, columns; /* columns: count rounded up to whole vectors */
-    int64_t first_element;         /* dropout: global index of (query 0, key 0) of this head */
+    int64_t keys;                  /* seen by any of it */
+    int64_t diagonal;      /* causal: the last key that its first query sees; each query sees one more */
+    int64_t first_element; /* dropout: global index of (query `first`, position 0) of this head */
 } query_block;
 
-static bool attention_is_packed(const yki_launch *launch)
+static head_rows head_rows_of(const yki_view *view, int64_t step, int64_t first)
 {
-    return launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_ATTENTION_GRAD;
+    return (head_rows){view->data, view->dtype, view->dims[1], step, first};
 }
 
-/* Where the heads of q, k and v lie, from views[0]: qkv, or each by itself. */
-static void attention_rows(const yki_view *views, bool packed, const attention *s, head_rows *q, head_rows *k,
-                           head_rows *v)
+/* Where the heads of q, k and v lie, from views[0]: qkv; q, k and v; or q and kv. */
+static void attention_rows(const yki_launch *launch, const yki_view *views, const attention *s, head_rows *q,
+                           head_rows *k, head_rows *v)
 {
     int64_t width = s->H * s->d, other = s->G * s->d;
-    *q = (head_rows){views[0].data, packed ? 3 * width : width, 0};
-    *k = packed ? (head_rows){views[0].data, 3 * width, width} : (head_rows){views[1].data, other, 0};
-    *v = packed ? (head_rows){views[0].data, 3 * width, 2 * width} : (head_rows){views[2].data, other, 0};
+    switch (launch->kernel) {
+    case YKI_KERNEL_ATTENTION:
+    case YKI_KERNEL_ATTENTION_GRAD:
+        *q = head_rows_of(views, 3 * width, 0), *k = head_rows_of(views, 3 * width, width);
+        *v = head_rows_of(views, 3 * width, 2 * width);
+        break;
+    case YKI_KERNEL_GQA:
+    case YKI_KERNEL_GQA_GRAD:
+        *q = head_rows_of(views, width, 0), *k = head_rows_of(views + 1, other, 0);
+        *v = head_rows_of(views + 2, other, 0);
+        break;
+    default:
+        *q = head_rows_of(views, width, 0), *k = head_rows_of(views + 1, 2 * other, 0);
+        *v = head_rows_of(views + 1, 2 * other, other);
+    }
+}
+
+/* The views from q on, and those of a part's result so far. */
+static void attention_operands(const yki_launch *launch, bool forward, attention *s)
+{
+    const yki_view *views = launch->views, *q = &views[forward ? 0 : 1], *y = q + 3;
+    const yki_attr *attr = launch->attr;
+    bool packed = launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_ATTENTION_GRAD;
+    bool part = launch->kernel == YKI_KERNEL_ATTEND || launch->kernel == YKI_KERNEL_ATTEND_GRAD;
+    if (packed) y = q + 1;
+    if (part) q = &views[2], y = q + 2;
+    s->n = q->dims[0], s->T = q->dims[1], s->S = part ? q[1].dims[1] : s->T;
+    s->H = q->dims[q->ndim - 2], s->d = q->dims[q->ndim - 1];
+    s->G = packed ? s->H : part ? q[1].dims[3] : q[1].dims[2];
+    s->group = packed ? 1 : attr->group;
+    s->shift = packed ? 0 : attr->offset - attr->first_group * attr->group;
+    attention_rows(launch, q, s, &s->q, &s->k, &s->v);
+    s->y = head_rows_of(y, s->H * s->d, 0);
+    s->lse = y[1].data;
+    if (!part) return;
+    s->rows = attr->rows, s->keys = attr->keys;
+    s->before = head_rows_of(views, s->H * s->d, 0);
+    s->lse_before = forward ? views[1].data : NULL;
 }
 
 static attention attention_shape(const yki_launch *launch, int threads)
 {
-    bool packed = attention_is_packed(launch);
-    bool forward = launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_GQA;
-    const yki_view *views = &launch->views[forward ? 0 : 1], *q = &views[0];
     const yki_attr *attr = launch->attr;
-    attention s = {.n = q->dims[0], .T = q->dims[1], .type = q->dtype};
-    s.H = q->dims[q->ndim - 2], s.d = q->dims[q->ndim - 1];
-    s.G = packed ? s.H : views[1].dims[2];
-    s.group = packed ? 1 : attr->group;
-    s.shift = packed ? 0 : attr->offset - attr->first_group * attr->group;
-    attention_rows(views, packed, &s, &s.q, &s.k, &s.v);
-    const yki_view *y = &views[packed ? 1 : 3];
-    s.y = (head_rows){y->data, s.H * s.d, 0};
-    s.lse = y[1].data;
+    attention s = {.causal = attr->causal};
+    bool forward = launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_GQA ||
+                   launch->kernel == YKI_KERNEL_ATTEND;
+    attention_operands(launch, forward, &s);
     s.D = (s.d + VL - 1) / VL * VL;
-    s.causal = attr->causal;
+    s.length = attr->length > 0 ? attr->length : s.T;
     s.scale = s.d > 0 ? (float)(1 / sqrt((double)s.d)) : 0;
     int64_t items = s.n * (forward ? s.H : s.G);
     s.parts = items < threads ? (int)items : threads;
@@ -93,14 +129,14 @@ static void head_read(const attention *s, head_rows from, int64_t sample, int64_
                       int64_t count, float scale, float *panel)
 {
     const void *data = from.data;
-    const int64_t bytes = (int64_t)yki_dtype_bytes(s->type), step = from.step;
-    int64_t at = (sample * s->T + first) * step + from.first + head * s->d;
+    const int64_t bytes = (int64_t)yki_dtype_bytes(from.type), step = from.step;
+    int64_t at = (sample * from.rows + first) * step + from.first + head * s->d;
     for (int64_t t = 0; t < count; t++, at += step, panel += s->D) {
         /* The rows of a head lie pages apart, where no prefetcher of the CPU's follows. */
         const char *ahead = (const char *)data + (at + AHEAD * step) * bytes;
         for (int64_t i = 0; t + AHEAD < count && i < s->d * bytes; i += 64) __builtin_prefetch(ahead + i);
         if (s->D > s->d) vf_store(panel + s->D - VL, vf_set(0));
-        vf_copy(panel, YKI_F32, 0, data, s->type, at, s->d, scale);
+        vf_copy(panel, YKI_F32, 0, data, from.type, at, s->d, scale);
     }
 }
 
@@ -108,8 +144,24 @@ static void head_write(const attention *s, head_rows to, int64_t sample, int64_t
                        int64_t count, float scale, const float *panel)
 {
     for (int64_t t = 0; t < count; t++) {
-        int64_t at = (sample * s->T + first + t) * to.step + to.first + head * s->d;
-        vf_copy(to.data, s->type, at, panel + t * s->D, YKI_F32, 0, s->d, scale);
+        int64_t at = (sample * to.rows + first + t) * to.step + to.first + head * s->d;
+        vf_copy(to.data, to.type, at, panel + t * s->D, YKI_F32, 0, s->d, scale);
+    }
+}
+
+/* Row `row` of a head: `share` of what was there before, and `scale` of the panel's (NULL: nothing) row. */
+static void head_add(const attention *s, head_rows to, int64_t sample, int64_t head, int64_t row, float share,
+                     float scale, const float *panel)
+{
+    head_rows before = s->before;
+    int64_t at = (sample * to.rows + row) * to.step + to.first + head * s->d;
+    if (!panel && before.data == to.data) return;
+    for (int64_t i = 0; i < s->d; i += VL) {
+        int count = s->d - i < VL ? (int)(s->d - i) : VL;
+        vf sum = vf_set(0);
+        if (panel) sum += vf_read(panel, YKI_F32, i, count) * scale;
+        if (before.data) sum += vf_read(before.data, before.type, at + i, count) * share;
+        vf_write(to.data, to.type, at + i, sum, count);
     }
 }
 
@@ -122,14 +174,14 @@ typedef struct strip {
  * diagonal's square is the first; then one for each VL keys of the square. */
 static strip strip_get(const attention *s, const query_block *b, int64_t first, int64_t last, int64_t index)
 {
-    int64_t below = s->causal && b->first < last ? (b->first > first ? b->first : first) : last;
+    int64_t below = s->causal && b->diagonal < last ? (b->diagonal > first ? b->diagonal : first) : last;
     if (below > first) {
         if (index == 0) return (strip){first, below - first, 0};
         index--;
     }
     int64_t key = below + index * VL;
     if (key >= last) return (strip){0, 0, 0};
-    return (strip){key, last - key < VL ? last - key : VL, key - b->first};
+    return (strip){key, last - key < VL ? last - key : VL, key - b->diagonal};
 }
 
 #define FOR_STRIPS(strip_, s, b, first, last)                                                                \
@@ -174,7 +226,7 @@ static void strips_to_keys(const attention *s, const query_block *b, int64_t fir
 /* Keys first..last-1 that the vector of queries at `column` sees: the end of their range. */
 INLINE int64_t column_end(const attention *s, const query_block *b, int64_t column, int64_t last)
 {
-    int64_t end = s->causal ? b->first + column + VL : last;
+    int64_t end = s->causal ? b->diagonal + column + VL : last;
     return end < last ? end : last;
 }
 
@@ -183,7 +235,7 @@ static void mask_corner(const attention *s, const query_block *b, int64_t column
                         float value, float *scores)
 {
     if (!s->causal) return;
-    int64_t start = b->first + column, end = column_end(s, b, column, last);
+    int64_t start = b->diagonal + column, end = column_end(s, b, column, last);
     for (int64_t key = start > first ? start : first; key < end; key++)
         for (int64_t i = 0; i < key - start; i++) scores[(key - first) * BQ + column + i] = value;
 }
@@ -208,7 +260,8 @@ INLINE vl drop_bits(uint64_t key, vl counter)
 /* kept[0..columns) = what dropout multiplies the scores of one key by. */
 static void drop_factors(const attention *s, const query_block *b, int64_t key, float *kept)
 {
-    uint64_t first = (uint64_t)(b->first_element + b->first * s->T + key), stride = (uint64_t)s->T;
+    uint64_t first = (uint64_t)(b->first_element + yki_position(&s->keys, key));
+    uint64_t stride = (uint64_t)s->length;
     vl at = {0};
     for (int i = 0; i < VL / 2; i++) at[i] = first + (uint64_t)i * stride;
     int32_t bits[BQ];
@@ -253,12 +306,12 @@ static void soften_column(const attention *s, const query_block *b, int64_t colu
 }
 
 typedef struct attention_space {
-    float *K, *V, *scores, *Q, *Y; /* [T,D] [T,D] [T,BQ] [BQ,D] [BQ,D] */
+    float *K, *V, *scores, *Q, *Y; /* [S,D] [S,D] [S,BQ] [BQ,D] [BQ,D] */
 } attention_space;
 
 static size_t attention_floats(const attention *s)
 {
-    return (size_t)(2 * s->T * s->D + s->T * BQ + 2 * BQ * s->D);
+    return (size_t)(2 * s->S * s->D + s->S * BQ + 2 * BQ * s->D);
 }
 
 static size_t attention_workspace_bytes(const yki_launch *shapes, int threads)
@@ -267,30 +320,69 @@ static size_t attention_workspace_bytes(const yki_launch *shapes, int threads)
     return attention_floats(&s) * sizeof(float) * (size_t)s.parts;
 }
 
+/* Writes the queries of a block: scores' products in w->Y, to be divided by their sums. */
+static void attention_write(const attention *s, const query_block *b, const attention_space *w,
+                            const float *max, const float *sum, int64_t sample, int64_t head)
+{
+    int64_t at = (sample * s->H + head) * s->T + b->first;
+    for (int64_t i = 0; i < b->count; i++) {
+        float lse = b->keys > 0 ? max[i] * (float)LN_2 + logf(sum[i]) : -INFINITY;
+        if (!s->before.data) {
+            if (b->keys > 0)
+                head_write(s, s->y, sample, head, b->first + i, 1, 1 / sum[i], w->Y + i * s->D);
+            else
+                head_add(s, s->y, sample, head, b->first + i, 0, 0, NULL);
+            s->lse[at + i] = lse;
+            continue;
+        }
+        float old = s->lse_before[at + i], high = old > lse ? old : lse;
+        float all = b->keys > 0 ? high + logf(expf(old - high) + expf(lse - high)) : old;
+        head_add(s, s->y, sample, head, b->first + i, b->keys > 0 ? expf(old - all) : 1,
+                 b->keys > 0 ? expf(lse - all) / sum[i] : 0, b->keys > 0 ? w->Y + i * s->D : NULL);
+        s->lse[at + i] = all;
+    }
+}
+
 static void attention_block(const attention *s, const query_block *b, const attention_space *w,
                             int64_t sample, int64_t head)
 {
-    float *lse = s->lse + (sample * s->H + head) * s->T;
     float max[BQ], sum[BQ], kept[BQ];
-    int64_t keys = s->causal ? b->first + b->count : s->T;
-    strips_score(s, b, 0, keys, w->K, w->Q, w->scores);
-    for (int64_t column = 0; column < b->columns; column += VL)
-        soften_column(s, b, column, keys, w->scores, max, sum);
+    strips_score(s, b, 0, b->keys, w->K, w->Q, w->scores);
+    for (int64_t column = 0; column < b->columns && b->keys > 0; column += VL)
+        soften_column(s, b, column, b->keys, w->scores, max, sum);
     if (s->drop)
-        for (int64_t key = 0; key < keys; key++) {
+        for (int64_t key = 0; key < b->keys; key++) {
             drop_factors(s, b, key, kept);
-            int64_t from = s->causal && key > b->first ? (key - b->first) / VL * VL : 0;
+            int64_t from = s->causal && key > b->diagonal ? (key - b->diagonal) / VL * VL : 0;
             for (int64_t i = from; i < b->columns; i += VL) {
                 float *at = w->scores + key * BQ + i;
                 vf_store(at, vf_load(at) * vf_load(kept + i));
             }
         }
     memset(w->Y, 0, (size_t)(b->count * s->D) * sizeof(float));
-    strips_to_queries(s, b, 0, keys, w->scores, w->V, w->Y);
-    for (int64_t i = 0; i < b->count; i++) {
-        head_write(s, s->y, sample, head, b->first + i, 1, 1 / sum[i], w->Y + i * s->D);
-        lse[b->first + i] = max[i] * (float)LN_2 + logf(sum[i]);
-    }
+    strips_to_queries(s, b, 0, b->keys, w->scores, w->V, w->Y);
+    attention_write(s, b, w, max, sum, sample, head);
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Which keys a block sees. It ends where positions jump, of queries, or of keys under it: so each query sees
+ * one key more than the one before it, or as many. */
+static void attention_keys(const attention *s, query_block *b)
+{
+    int64_t position = yki_position(&s->rows, b->first);
+    int64_t second = s->keys.first + s->keys.split + s->keys.jump; /* where the second run of keys starts */
+    if (s->rows.split > b->first) b->count = smaller(b->count, s->rows.split - b->first);
+    b->keys = s->S;
+    if (!s->causal) return;
+    if (position < second) b->count = smaller(b->count, second - position);
+    if (position < s->keys.first) b->count = smaller(b->count, s->keys.first - position);
+    b->diagonal = position - s->keys.first - (position < second ? 0 : s->keys.jump);
+    int64_t run = position < second ? smaller(s->keys.split, s->S) : s->S;
+    b->keys = b->diagonal < 0 ? 0 : smaller(run, b->diagonal + b->count);
 }
 
 /* The block of queries that starts at `first`. */
@@ -298,9 +390,10 @@ static query_block attention_queries(const attention *s, const yki_launch *launc
                                      int64_t head, int64_t first)
 {
     query_block b = {.first = first, .count = s->T - first < BQ ? s->T - first : BQ};
+    attention_keys(s, &b);
     b.columns = (b.count + VL - 1) / VL * VL;
     int64_t plane = (sample + launch->sample_offset) * launch->attr->global + launch->attr->offset + head;
-    b.first_element = plane * s->T * s->T;
+    b.first_element = (plane * s->length + yki_position(&s->rows, first)) * s->length;
     return b;
 }
 
@@ -309,19 +402,20 @@ static query_block attention_queries(const attention *s, const yki_launch *launc
 static void attention_heads(const attention *s, const yki_launch *launch, int64_t begin, int64_t end,
                             float *space)
 {
-    int64_t size = s->T * s->D, loaded = -1;
+    int64_t size = s->S * s->D, loaded = -1;
     attention_space w = {.K = space, .V = space + size, .scores = space + 2 * size};
-    w.Q = w.scores + s->T * BQ;
+    w.Q = w.scores + s->S * BQ;
     w.Y = w.Q + BQ * s->D;
     for (int64_t index = begin; index < end; index++) {
         int64_t sample = index / s->H, head = index % s->H, other = (head + s->shift) / s->group;
         if (loaded != sample * s->G + other) {
             loaded = sample * s->G + other;
-            head_read(s, s->k, sample, other, 0, s->T, 1, w.K);
-            head_read(s, s->v, sample, other, 0, s->T, 1, w.V);
+            head_read(s, s->k, sample, other, 0, s->S, 1, w.K);
+            head_read(s, s->v, sample, other, 0, s->S, 1, w.V);
         }
-        for (int64_t first = 0; first < s->T; first += BQ) {
+        for (int64_t first = 0, count; first < s->T; first += count) {
             query_block b = attention_queries(s, launch, sample, head, first);
+            count = b.count;
             memset(w.Q + b.count * s->D, 0, (size_t)((b.columns - b.count) * s->D) * sizeof(float));
             head_read(s, s->q, sample, head, first, b.count, s->scale * (float)LOG2_E, w.Q);
             attention_block(s, &b, &w, sample, head);

@@ -1,13 +1,17 @@
-/* ATTENTION_GRAD and GQA_GRAD, included by each isa_*.c after attention.c, whose layout it shares.
+/* ATTENTION_GRAD, GQA_GRAD and ATTEND_GRAD, included by each isa_*.c after attention.c, whose layout it
+ * shares.
  *
  * With P = exp(scores - lse) recomputed, and for each query D = sum over the head's width of dy y:
  * dV = P^T dy, dP = dy V^T, dS = P (dP - D), dQ = dS K / sqrt(d), dK = dS^T Q / sqrt(d); dropout multiplies P
  * in dV and dP in dS. Keys are taken GRAD_KEYS at a time, so that scores and their gradients stay in the
  * second-level cache. One thread works on one head of k and v at a time, for all query heads that read it. */
-enum { GRAD_KEYS = 4 * BQ }; /* a multiple of BQ: a diagonal's square lies in one block of keys */
+enum {
+    GRAD_KEYS = 4 * BQ
+}; /* a multiple of BQ: a diagonal's square lies in one block of keys, which begin
+      where it does, modulo BQ */
 
 typedef struct grad_space {
-    float *K, *V, *dK, *dV; /* [T,D] */
+    float *K, *V, *dK, *dV; /* [S,D] */
     float *Q, *dY, *dQ;     /* [BQ,D] */
     float *P, *dP;          /* [keys of a block, BQ] */
     float lse[BQ], D[BQ];   /* of the queries of the block, lse in units of log 2 */
@@ -15,12 +19,12 @@ typedef struct grad_space {
 
 static int64_t grad_keys(const attention *s)
 {
-    return s->T < GRAD_KEYS ? s->T : GRAD_KEYS;
+    return s->S < GRAD_KEYS ? s->S : GRAD_KEYS;
 }
 
 static size_t grad_floats(const attention *s)
 {
-    return (size_t)(4 * s->T * s->D + 3 * BQ * s->D + 2 * grad_keys(s) * BQ);
+    return (size_t)(4 * s->S * s->D + 3 * BQ * s->D + 2 * grad_keys(s) * BQ);
 }
 
 static size_t attention_grad_workspace_bytes(const yki_launch *shapes, int threads)
@@ -51,7 +55,7 @@ static void grad_row_dropped(const attention *s, const query_block *b, int64_t k
 {
     float kept[BQ], *P = w->P + (key - first) * BQ, *dP = w->dP + (key - first) * BQ;
     drop_factors(s, b, key, kept);
-    int64_t diagonal = s->causal && key > b->first ? key - b->first : 0;
+    int64_t diagonal = s->causal && key > b->diagonal ? key - b->diagonal : 0;
     for (int64_t column = diagonal / VL * VL; column < b->columns; column += VL) {
         for (int64_t i = column; i < diagonal && i < column + VL; i++) {
             P[i] = -INFINITY;
@@ -106,23 +110,35 @@ typedef struct grad_rows {
 
 static grad_rows grad_operands(const attention *s, const yki_launch *launch)
 {
-    bool packed = attention_is_packed(launch);
+    bool part = launch->kernel == YKI_KERNEL_ATTEND_GRAD;
     grad_rows r = {.dy = s->y};
-    r.dy.data = launch->views[0].data;
-    attention_rows(&launch->views[packed ? 4 : 6], packed, s, &r.dq, &r.dk, &r.dv);
+    r.dy.data = launch->views[part ? 1 : 0].data;
+    attention_rows(launch,
+                   &launch->views[launch->nviews - (part                                    ? 2
+                                                    : launch->kernel == YKI_KERNEL_GQA_GRAD ? 3
+                                                                                            : 1)],
+                   s, &r.dq, &r.dk, &r.dv);
     return r;
 }
 
 static void grad_head(const attention *s, const grad_rows *r, const yki_launch *launch, int64_t sample,
                       int64_t head, grad_space *w)
 {
-    for (int64_t query = 0; query < s->T; query += BQ) {
+    for (int64_t query = 0, count; query < s->T; query += count) {
         query_block b = attention_queries(s, launch, sample, head, query);
-        grad_load(s, &b, r->dy, sample, head, w);
-        int64_t keys = s->causal ? b.first + b.count : s->T;
-        for (int64_t first = 0; first < keys; first += GRAD_KEYS)
-            grad_keys_block(s, &b, first, first + GRAD_KEYS < keys ? first + GRAD_KEYS : keys, w);
-        head_write(s, r->dq, sample, head, query, b.count, s->scale, w->dQ);
+        count = b.count;
+        if (b.keys > 0) grad_load(s, &b, r->dy, sample, head, w);
+        int64_t off = s->causal ? b.diagonal % BQ : 0, last = 0;
+        for (int64_t first = 0; first < b.keys; first = last) {
+            last = smaller(b.keys, first + GRAD_KEYS - (first == 0 && off > 0 ? BQ - off : 0));
+            grad_keys_block(s, &b, first, last, w);
+        }
+        if (!s->before.data && b.keys > 0)
+            head_write(s, r->dq, sample, head, query, b.count, s->scale, w->dQ);
+        else
+            for (int64_t i = 0; i < b.count; i++)
+                head_add(s, r->dq, sample, head, query + i, 1, s->scale,
+                         b.keys > 0 ? w->dQ + i * s->D : NULL);
     }
 }
 
@@ -130,21 +146,21 @@ static void grad_head(const attention *s, const grad_rows *r, const yki_launch *
 static void attention_grad_head(const attention *s, const grad_rows *r, const yki_launch *launch,
                                 int64_t index, float *space)
 {
-    int64_t sample = index / s->G, other = index % s->G, size = s->T * s->D;
+    int64_t sample = index / s->G, other = index % s->G, size = s->S * s->D;
     grad_space w = {.K = space, .V = space + size, .dK = space + 2 * size, .dV = space + 3 * size};
     w.Q = w.dV + size;
     w.dY = w.Q + BQ * s->D;
     w.dQ = w.dY + BQ * s->D;
     w.P = w.dQ + BQ * s->D;
     w.dP = w.P + grad_keys(s) * BQ;
-    head_read(s, s->k, sample, other, 0, s->T, 1, w.K);
-    head_read(s, s->v, sample, other, 0, s->T, 1, w.V);
+    head_read(s, s->k, sample, other, 0, s->S, 1, w.K);
+    head_read(s, s->v, sample, other, 0, s->S, 1, w.V);
     memset(w.dK, 0, (size_t)(2 * size) * sizeof(float));
     int64_t begin = other * s->group - s->shift, end = begin + s->group;
     for (int64_t head = begin > 0 ? begin : 0; head < end && head < s->H; head++)
         grad_head(s, r, launch, sample, head, &w);
-    head_write(s, r->dk, sample, other, 0, s->T, (float)LN_2, w.dK);
-    head_write(s, r->dv, sample, other, 0, s->T, 1, w.dV);
+    head_write(s, r->dk, sample, other, 0, s->S, (float)LN_2, w.dK);
+    head_write(s, r->dv, sample, other, 0, s->S, 1, w.dV);
 }
 
 static void attention_grad_run(const yki_launch *launch, void *state, int threads)

@@ -35,8 +35,8 @@ static void position(const yki_launch *launch, void *state, int threads)
     for (int64_t s = 0; s < n; s++)
         for (int64_t t = 0; t < T; t++)
             for (int64_t i = 0; i < D; i++) {
-                int64_t at = (s * T + t) * D + i;
-                yki_set(y, at, yki_get(x, at) + yki_get(p, (launch->attr->offset + t) * D + i));
+                int64_t at = (s * T + t) * D + i, at_row = yki_position(&launch->attr->rows, t);
+                yki_set(y, at, yki_get(x, at) + yki_get(p, (launch->attr->offset + at_row) * D + i));
             }
 }
 
@@ -45,12 +45,13 @@ static void position_grad(const yki_launch *launch, void *state, int threads)
     (void)state, (void)threads;
     const yki_view *dy = &launch->views[0], *dp = &launch->views[1];
     int64_t n = dy->dims[0], T = dy->dims[1], D = dy->dims[2], P = dp->dims[0];
-    for (int64_t row = 0; row < P; row++)
+    for (int64_t i = 0; i < P * D && !launch->accumulate; i++) yki_set(dp, i, 0);
+    for (int64_t t = 0; t < T; t++)
         for (int64_t i = 0; i < D; i++) {
-            int64_t t = row - launch->attr->offset;
+            int64_t at = (launch->attr->offset + yki_position(&launch->attr->rows, t)) * D + i;
             double sum = 0;
-            for (int64_t s = 0; s < n && t >= 0 && t < T; s++) sum += yki_get(dy, (s * T + t) * D + i);
-            yki_set_gradient(launch, dp, row * D + i, sum);
+            for (int64_t s = 0; s < n; s++) sum += yki_get(dy, (s * T + t) * D + i);
+            yki_set(dp, at, yki_get(dp, at) + sum);
         }
 }
 

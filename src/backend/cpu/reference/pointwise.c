@@ -133,8 +133,9 @@ static void dropout(const yki_launch *launch, void *state, int threads)
     for (int64_t e = 0; e < elems; e++) {
         int64_t i = e % a->inner, l = e / a->inner % a->local, o = e / a->inner / a->local % a->outer;
         int64_t s = e / a->inner / a->local / a->outer;
-        int64_t element = ((s + launch->sample_offset) * a->outer + o) * a->global * a->inner +
-                          (a->offset + l) * a->inner + i;
+        int64_t length = a->length > 0 ? a->length : a->outer;
+        int64_t row = (s + launch->sample_offset) * length + yki_position(&a->rows, o);
+        int64_t element = (row * a->global + a->offset + l) * a->inner + i;
         bool kept = !launch->training || yki_rng_uniformf(key, (uint64_t)element) >= a->p;
         double scale = launch->training ? 1.0 / (1.0 - a->p) : 1.0;
         yki_set(y, e, kept ? yki_get(x, e) * scale : 0.0);
@@ -168,6 +169,33 @@ static void copy_slice(const yki_launch *launch, void *state, int threads)
     }
 }
 
+/* [R,A] and [R,B] side by side, to or from [R,A+B]. */
+static void side_by_side(const yki_view *a, const yki_view *b, const yki_view *both, bool join)
+{
+    int64_t A = yki_width(a), B = yki_width(b);
+    for (int64_t r = 0; r < yki_rows(both); r++)
+        for (int64_t i = 0; i < A + B; i++) {
+            const yki_view *part = i < A ? a : b;
+            int64_t at = i < A ? r * A + i : r * B + i - A;
+            if (join)
+                yki_set(both, r * (A + B) + i, yki_get(part, at));
+            else
+                yki_set(part, at, yki_get(both, r * (A + B) + i));
+        }
+}
+
+static void join(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    side_by_side(&launch->views[0], &launch->views[1], &launch->views[2], true);
+}
+
+static void split(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    side_by_side(&launch->views[1], &launch->views[2], &launch->views[0], false);
+}
+
 static void zero(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
@@ -187,5 +215,7 @@ void yki_reference_register_pointwise(yki_cpu_table *table)
     yki_reference_add(table, YKI_KERNEL_ADD, add);
     yki_reference_add(table, YKI_KERNEL_CAST, cast);
     yki_reference_add(table, YKI_KERNEL_COPY_SLICE, copy_slice);
+    yki_reference_add(table, YKI_KERNEL_JOIN, join);
+    yki_reference_add(table, YKI_KERNEL_SPLIT, split);
     yki_reference_add(table, YKI_KERNEL_ZERO, zero);
 }

@@ -13,7 +13,8 @@ static void rope(const yki_launch *launch, void *state, int threads)
     for (int64_t row = 0; row < n * T * H; row++) {
         int64_t t = row / H % T;
         for (int64_t i = 0; i < half; i++) {
-            double angle = (double)(attr->offset + t) * yki_rope_frequency(attr, i, d);
+            double angle =
+                (double)(attr->offset + yki_position(&attr->rows, t)) * yki_rope_frequency(attr, i, d);
             double c = cos(angle), s = attr->inverse ? -sin(angle) : sin(angle);
             double a = yki_get(x, row * d + i), b = yki_get(x, row * d + half + i);
             yki_set(y, row * d + i, a * c - b * s);
