@@ -235,7 +235,7 @@ static form *present(placer *p, int part, int logical)
     if (value->parameter >= 0) {
         yki_param_place *place = &p->plan->param_places[value->parameter];
         yki_placed_value local = local_value(p, logical, place->spec);
-        local.wants = true;
+        local.wants = !p->model->parameters[value->parameter].buffer;
         int index = yki_placed_value_add(p->plan, &p->parts[part], &local);
         return index < 0 ? NULL : add_form(p, part, logical, index, place->spec, true);
     }
@@ -334,7 +334,8 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
         }
         if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
-        if (parameter >= 0 && p->plan->zero == 3) in[i] = gathered(p, part, parameter, f->value, node->layer);
+        if (parameter >= 0 && p->plan->zero == 3 && !p->model->parameters[parameter].buffer)
+            in[i] = gathered(p, part, parameter, f->value, node->layer);
         if (in[i] < 0) return yki_fail_memory("a plan");
     }
     return YOKE_OK;
@@ -457,11 +458,15 @@ static yoke_status place_node(placer *p, const yki_node *node)
         local.producer = at;
         local.wants = wants && local.role == YKI_ROLE_ACTIVATION;
         int value = yki_placed_value_add(p->plan, placed, &local);
+        if (value < 0) return yki_fail_memory("a plan");
+        placed->nodes[at].out[i] = value;
+        value = yki_placed_over_replicas(p->plan, placed, node, value);
         if (value < 0 || !add_form(p, part, node->out[i], value, query.out[i], true))
             return yki_fail_memory("a plan");
-        placed->nodes[at].out[i] = value;
         p->part_of[node->out[i]] = part;
     }
+    if (yki_op(node->op)->keeps_state && !yki_placed_write_buffers(p->plan, placed, at))
+        return yki_fail_memory("a plan");
     return YOKE_OK;
 }
 
@@ -504,6 +509,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
         if (plan->options.no_loss &&
             (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM || yki_op(node->op)->root))
             continue;
+        if (plan->options.inference && yki_op(node->op)->keeps_state) continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)
             p.root[node->out[0]] = p.root[node->in[0]];
         else
