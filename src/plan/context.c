@@ -55,6 +55,11 @@ yoke_status yki_context_check(const yki_plan *plan)
         const yki_node *node = &model->nodes[i];
         bool mixes = node->op == YKI_OP_RESHAPE || node->op == YKI_KERNEL_CONV2D;
         if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA) continue;
+        if (node->op == YKI_KERNEL_BATCHNORM)
+            return yki_fail(YOKE_INVALID,
+                            "cp %d: batchnorm '%s' has a weight and statistics for each token of a sequence, "
+                            "of which devices would have shares; choose cp 1",
+                            cp, model->layers[node->layer].name);
         for (int k = 0; k < node->nin + node->nout; k++) {
             int index = k < node->nin ? node->in[k] : node->out[k - node->nin];
             const yki_value *value = index >= 0 ? &model->values[index] : NULL;
@@ -270,7 +275,7 @@ static int to_all(builder *b, int value)
                     length_of(b->plan), width);
     if (moved < 0) return -1;
     last_node(b)->cut = turned_cut(b->plan, 0, width);
-    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank uses its own heads of it */
+    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank reads the heads of its queries */
     return moved;
 }
 

@@ -59,6 +59,25 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
     return yki_share(step->samples, degree, dp);
 }
 
+/* Samples of micro-batch m that statistics of `replica` are of: all replicas', or its own. */
+static int64_t group_samples(const yki_rank *rank, const yki_attr *attr, int replica, int m)
+{
+    const yki_step *step = rank->run->step;
+    int64_t first, samples = 0;
+    for (int d = 0; d < rank->plan->mesh.degree[YKI_AXIS_DP]; d++)
+        if (!attr->own_statistics || d == replica)
+            samples += yki_plan_samples(rank->plan, step->samples, d, m, &first);
+    return samples;
+}
+
+int64_t yki_rank_tracked(const yki_rank *rank, const yki_attr *attr, int replica, int first)
+{
+    int64_t count = 0;
+    for (int m = first; m < rank->plan->microbatches; m++)
+        count += group_samples(rank, attr, replica, m) * attr->inner >= 2;
+    return count;
+}
+
 static void launch(const frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
@@ -70,6 +89,12 @@ static void launch(const frame *f, const yki_instruction *in)
     launch.scale = (float)(1.0 / ((double)step->samples * (double)rank->run->rows_per_sample));
     launch.step = (uint64_t)step->step;
     launch.sample_offset = f->first;
+    if (launch.training && yki_op(in->op)->of_group) {
+        int replica = rank->place[YKI_AXIS_DP];
+        launch.group_samples = group_samples(rank, in->attr, replica, f->microbatch);
+        if (yki_op(in->op)->keeps_state)
+            launch.later = yki_rank_tracked(rank, in->attr, replica, f->microbatch + 1);
+    }
     launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
     launch.workspace = rank->workspace;
     launch.workspace_bytes = (size_t)rank->workspace_bytes;
