@@ -119,6 +119,13 @@ static inline int64_t yki_position(const yki_positions *rows, int64_t t)
     return rows->first + t + (t >= rows->split ? rows->jump : 0);
 }
 
+/* Those of the rows from `start` on. */
+static inline yki_positions yki_positions_from(yki_positions rows, int64_t start)
+{
+    if (start >= rows.split) return (yki_positions){.first = rows.first + start + rows.jump};
+    return (yki_positions){rows.first + start, rows.split - start, rows.jump};
+}
+
 /* How many of `count` rows stand at `position` or before. */
 static inline int64_t yki_positions_until(const yki_positions *rows, int64_t count, int64_t position)
 {

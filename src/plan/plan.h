@@ -44,10 +44,11 @@ typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BOD
 typedef struct yki_placed_value {
     yki_role role;
     bool per_sample, per_row;
-    bool moved; /* received from another part: counts as movement */
-    bool kept;  /* not to be overwritten in its body: others read it */
-    bool flat;  /* of a parameter's gradient */
-    bool wants; /* a gradient flows to it */
+    bool moved;  /* received from another device: counts as movement */
+    bool kept;   /* not to be overwritten in its body: others read it */
+    bool flat;   /* of a parameter's gradient */
+    bool wants;  /* a gradient flows to it */
+    bool summed; /* an activation that is still being summed: f32 in every precision */
     int ndim;
     int64_t dims[YOKE_MAX_DIMS]; /* local */
     int parameter;               /* of the weight, or of the weight whose gradient it is; -1 */
