@@ -28,6 +28,7 @@ typedef enum yoke_layer_type {
     YOKE_LAYER_SOFTMAX,
     YOKE_LAYER_DROPOUT,
     YOKE_LAYER_RESIDUAL,
+    YOKE_LAYER_BATCHNORM,
 } yoke_layer_type;
 
 /* A layer of family `layers`. Fields that its type does not use are 0. */
@@ -40,6 +41,9 @@ typedef struct yoke_layer {
     bool bias;
     yoke_activation activation;
     double p, eps;
+    double momentum; /* batchnorm */
+    bool affine;
+    yoke_statistics statistics;
     int nlayers; /* residual: its layers, owned by the job */
     struct yoke_layer *layers;
 } yoke_layer;

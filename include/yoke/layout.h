@@ -28,10 +28,10 @@ typedef struct yoke_layout {
     yoke_cp_kind
         cp_kind; /* what moves for attention: keys and values round a ring, or heads to one device each */
     bool sp;     /* sequence parallelism between tensor-parallel products */
-    int microbatches;   /* parts that each data-parallel rank's share of the batch is run in */
-    char schedule[256]; /* gpipe, 1f1b, ..., or a file */
-    int chunks;         /* virtual stages per device */
-    int zero;           /* 0..3: what data-parallel ranks deal out among themselves (ZeRO) */
+    int microbatches;           /* parts that each data-parallel rank's share of the batch is run in */
+    char schedule[256];         /* gpipe, 1f1b, ..., or a file */
+    int chunks;                 /* virtual stages per device */
+    int zero;                   /* 0..3: what data-parallel ranks deal out among themselves (ZeRO) */
     int dp_shard, dp_replicate; /* how many neighbours along dp deal it out, and how many such groups have the
                                    same; 0: what the other leaves of dp, all of it if both are 0 */
     int64_t bucket_bytes; /* gradients of so many bytes are reduced over dp together, while the backward pass

@@ -98,6 +98,15 @@ YOKE_API yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t 
 YOKE_API yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps);
 /* Over the last dim, with weight. eps 0: 1e-6. */
 YOKE_API yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps);
+/* Batch norm of each channel over samples and places: x [C], [C,L] or [C,H,W], as PyTorch's BatchNorm1d and
+ * 2d. In training by mean and biased variance of the micro-batch, which are tracked in the buffers
+ * running_mean and running_var (unbiased): running = (1 - momentum) running + momentum now, once a
+ * micro-batch; forward-only passes use those. A micro-batch that has one value of a channel is tracked by
+ * none. statistics: of a micro-batch's samples on all data-parallel ranks, or of each rank's own (then rank
+ * 0's are tracked). affine: with weight and bias. eps 0: 1e-5; momentum in [0, 1]. */
+typedef enum yoke_statistics { YOKE_STATISTICS_GLOBAL, YOKE_STATISTICS_LOCAL } yoke_statistics;
+YOKE_API yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double momentum,
+                                    bool affine, yoke_statistics statistics);
 YOKE_API yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind);
 /* Over the last dim. */
 YOKE_API yoke_tensor yoke_softmax(yoke_model *model, yoke_tensor x);

@@ -110,7 +110,8 @@ YOKE_API const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer, int *coun
 /* The schedule that the trainer runs; borrowed. */
 YOKE_API const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer);
 
-/* Parameters by name: gathered from the ranks into `values` (elements, as documented by the model), f32. */
+/* Parameters by name, running statistics of batch norm among them: gathered from the ranks into `values`
+ * (elements, as documented by the model), f32. */
 YOKE_API int yoke_trainer_parameters(const yoke_trainer *trainer);
 YOKE_API const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out);
 YOKE_API yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values);

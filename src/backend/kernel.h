@@ -44,6 +44,14 @@
     X(RMSNORM, "rmsnorm")                 /* x[R,D] w[D] -> y rstd[R] */                                                  \
     X(RMSNORM_DX, "rmsnorm.dx")           /* dy x w rstd -> dx */                                                         \
     X(RMSNORM_DW, "rmsnorm.dw")           /* dy x rstd -> dw[D] f32 */                                                    \
+    X(BATCH_SUM, "batch.sum")             /* x[n,C,...] -> sum[C] f32, over samples and places; zeros where nothing trains */\
+    X(BATCH_SQUARES, "batch.squares")     /* x[n,C,...] sum[C] -> squares[C] f32: sum of (x - mean)^2, mean = sum / N; zeros where nothing trains */\
+    X(BATCH_STATS, "batch.stats")         /* sum[C] squares[C] running_mean[C] running_var[C], all f32 -> stats[2,C] f32: mean and rstd, of the running ones where nothing trains */\
+    X(BATCH_TRACK, "batch.track")         /* sum[C] squares[C] -> mean[C] var[C] f32: what this micro-batch adds to the running ones, like gradients of weights; see attr.momentum */\
+    X(BATCHNORM, "batchnorm")             /* x[n,C,...] stats[2,C] f32 w?[C] b?[C] -> y = (x - mean) rstd w + b; may be in place */\
+    X(BATCHNORM_SUMS, "batchnorm.sums")   /* dy x stats -> sums[2,C] f32: of dy, and of dy (x - mean) rstd */             \
+    X(BATCHNORM_DX, "batchnorm.dx")       /* dy x stats sums w?[C] -> dx; may be in place of dy */                        \
+    X(BATCHNORM_DW, "batchnorm.dw")       /* sums[2,C] -> dw[C] db[C] f32 */                                              \
     X(ACTIVATE, "activate")               /* x -> y: attr.activation; may be in place */                                  \
     X(ACTIVATE_GRAD, "activate.grad")     /* dy saved -> dx: saved is y for relu, tanh, sigmoid, x for the others; may be in place of dy */ \
     X(SOFTMAX, "softmax")                 /* x[R,D] -> y; may be in place */                                              \
@@ -72,7 +80,8 @@
     X(ZERO, "zero")                       /* -> y of any type */                                                          \
     X(SUM_SQUARES, "sum.squares")         /* g f32 -> (none); *launch->loss += sum g^2 (double; not finite if any g is not) */ \
     X(ADAM, "adam")                       /* g f32 -> w f32, m f32, v f32, w16? bf16 copy of w */                         \
-    X(SGD, "sgd")                         /* g f32 -> w f32, momentum? f32, w16? bf16 copy of w */
+    X(SGD, "sgd")                         /* g f32 -> w f32, momentum? f32, w16? bf16 copy of w */                        \
+    X(BLEND, "blend")                     /* g f32 -> w f32: w = attr.p w + g */
 
 typedef enum yki_kernel {
 #define YKI_KERNEL_ENUM(id, name) YKI_KERNEL_##id,
@@ -110,6 +119,13 @@ static inline int64_t yki_position(const yki_positions *rows, int64_t t)
     return rows->first + t + (t >= rows->split ? rows->jump : 0);
 }
 
+/* Those of the rows from `start` on. */
+static inline yki_positions yki_positions_from(yki_positions rows, int64_t start)
+{
+    if (start >= rows.split) return (yki_positions){.first = rows.first + start + rows.jump};
+    return (yki_positions){rows.first + start, rows.split - start, rows.jump};
+}
+
 /* How many of `count` rows stand at `position` or before. */
 static inline int64_t yki_positions_until(const yki_positions *rows, int64_t count, int64_t position)
 {
@@ -122,7 +138,9 @@ static inline int64_t yki_positions_until(const yki_positions *rows, int64_t cou
 typedef struct yki_attr {
     yoke_activation activation;       /* ACTIVATE* */
     double eps;                       /* norms */
-    double p;                         /* DROPOUT, ATTENTION*, GQA*: probability of dropping */
+    double p;                         /* DROPOUT, ATTENTION*, GQA*: probability of dropping; BLEND: see there */
+    double momentum;                  /* BATCH_TRACK: adds momentum (1 - momentum)^launch->later times the mean and the unbiased variance, nothing where N < 2 */
+    bool own_statistics;              /* BATCH*: of the samples of one data-parallel rank, not of all */
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */
     int64_t kernel, stride, padding;  /* CONV2D*, pools */
     bool causal;                      /* ATTENTION*, GQA*, ATTEND* */
@@ -138,6 +156,7 @@ typedef struct yki_attr {
     int64_t length;                   /* tokens of a whole sequence (ATTEND*), of the whole outer dim (DROPOUT; 0: outer) */
     int64_t outer, local, inner;      /* DROPOUT: element (s, o, l, i) of [n, outer, local, inner] is global element
                                          ((s + launch->sample_offset) * length + position of o) * global * inner + (offset + l) * inner + i.
+                                         BATCH*: values of a channel in a sample are `inner`, so N = launch->group_samples * inner.
                                          ATTENTION*, GQA* and ATTEND* drop the weight of u for t in head h of sample s, which is global element
                                          (((s + launch->sample_offset) * global + offset + h) * T + t) * T + u, by positions in whole sequences of T */
 } yki_attr;
@@ -163,6 +182,8 @@ typedef struct yki_launch {
     float scale;               /* losses: 1 / global count of what is averaged */
     uint64_t step;             /* dropout: element i stays where yki_rng_uniformf(yki_rng_bits(attr->key, step), i) >= p */
     int64_t sample_offset;     /* dropout: position of the first sample in the step's batch */
+    int64_t group_samples;     /* BATCH*: samples that the statistics are of, on all ranks that have some */
+    int64_t later;             /* BATCH_TRACK: micro-batches of the step that come later and are tracked too */
     double *loss;              /* XENT_LOSS, MSE_LOSS, SUM_SQUARES */
     const yki_update *update;  /* ADAM, SGD */
     void *workspace;           /* as many bytes as the backend asked for, 64-byte aligned */

@@ -124,6 +124,24 @@ yoke_status yki_cut_flatten(yki_cut_query *query)
     return YOKE_OK;
 }
 
+/* Batch norm works channel by channel: cut as x is, where that is between channels, and so are its
+ * statistics, weights and buffers. */
+yoke_status yki_cut_channels(yki_cut_query *query)
+{
+    yki_spec x = query->in[0];
+    bool cut = x.state == YKI_SHARDED && x.dim == 0 && x.sections == 1 && yki_spec_copies(x) == 1;
+    replicate(query);
+    for (int i = 0; i < query->node->nin + query->node->nout && cut; i++) {
+        int value = i < query->node->nin ? query->node->in[i] : query->node->out[i - query->node->nin];
+        if (value < 0) continue;
+        const yki_value *v = &query->model->values[value];
+        bool stats = v->role == YKI_ROLE_STATISTIC && v->ndim == 2;
+        *(i < query->node->nin ? &query->in[i] : &query->out[i - query->node->nin]) =
+            yki_spec_sharded(stats ? 1 : 0, 1, x.unit);
+    }
+    return YOKE_OK;
+}
+
 yoke_status yki_cut_embed(yki_cut_query *query)
 {
     bool rows = query->node->sections == 0 || query->sp; /* a sum can be cut between its rows */

@@ -57,6 +57,19 @@ void yki_gradient_layernorm(yki_grad_context *c)
     c->emit_parameter(c, YKI_KERNEL_LAYERNORM_DW, 4, (int[]){dy, x, mean, rstd}, 1, 2);
 }
 
+/* The gradient of weight and bias is of this rank's samples, as any weight's; that of x needs the sums of
+ * all. */
+void yki_gradient_batchnorm(yki_grad_context *c)
+{
+    int dy = c->dout(c, 0), x = c->in(c, 0), stats = c->in(c, 1), w = c->in(c, 2);
+    int sums = emit(c, YKI_KERNEL_BATCHNORM_SUMS, 3, (int[]){dy, x, stats}, stats);
+    if (c->wanted(c, 0)) {
+        int all = c->attr->own_statistics ? sums : c->over_replicas(c, sums);
+        c->give(c, 0, emit(c, YKI_KERNEL_BATCHNORM_DX, 5, (int[]){dy, x, stats, all, w}, x));
+    }
+    if (w >= 0) c->emit_parameter(c, YKI_KERNEL_BATCHNORM_DW, 1, &sums, 2, 3);
+}
+
 void yki_gradient_rmsnorm(yki_grad_context *c)
 {
     int dy = c->dout(c, 0), x = c->in(c, 0), rstd = c->out(c, 1);

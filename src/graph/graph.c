@@ -119,6 +119,20 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
     return value;
 }
 
+int yki_graph_buffer(yoke_model *model, const char *name, int64_t elems, yki_init init, const yki_attr *of)
+{
+    int value = yki_graph_parameter(model, name, 1, &elems, false, init, 0);
+    yki_attr *copy = value >= 0 ? yki_arena_alloc(&model->arena, sizeof *copy) : NULL;
+    if (!copy) {
+        yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
+        return -1;
+    }
+    *copy = *of;
+    model->parameters[model->nparameters - 1].buffer = copy;
+    model->values[value].role = YKI_ROLE_STATISTIC;
+    return value;
+}
+
 const char *yki_graph_layer(yoke_model *model, bool cut)
 {
     yki_layer *layer = YKI_APPEND(&model->arena, model, layers);
@@ -147,7 +161,7 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
     used[model->output] = true;
     for (int i = model->nnodes - 1; i >= 0; i--) {
         const yki_node *node = &model->nodes[i];
-        bool needed = yki_op(node->op)->root;
+        bool needed = yki_op(node->op)->root || yki_op(node->op)->keeps_state;
         for (int k = 0; k < node->nout; k++) needed |= used[node->out[k]];
         for (int k = 0; k < node->nin && needed; k++)
             if (node->in[k] >= 0) used[node->in[k]] = true;
@@ -157,7 +171,8 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
         const yki_node *node = &model->nodes[i];
         const char *name = node->layer >= 0 ? model->layers[node->layer].name : "input";
         int device = node->layer >= 0 ? model->layers[node->layer].device : -1;
-        bool reached = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET, needed = yki_op(node->op)->root;
+        bool reached = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET,
+             needed = yki_op(node->op)->root || yki_op(node->op)->keeps_state;
         for (int k = 0; k < node->nin; k++) reached |= node->in[k] >= 0 && fed[node->in[k]];
         for (int k = 0; k < node->nout; k++) {
             fed[node->out[k]] = reached;

@@ -55,7 +55,16 @@ typedef struct yki_parameter {
     yki_init init;
     double init_scale; /* uniform: +-scale; normal: standard deviation */
     int value;
+    /* A buffer: state that training tracks (a running mean), and no gradient, moment, norm or decay knows;
+     * kept in f32. The constants of the node that tracks it; NULL: a weight. */
+    const yki_attr *buffer;
 } yki_parameter;
+
+/* How many micro-batches a buffer has seen; files have it as an integer. */
+typedef struct yki_counter {
+    const char *name;
+    const yki_attr *of; /* as its buffers' */
+} yki_counter;
 
 typedef struct yki_node {
     int op;
@@ -85,6 +94,8 @@ struct yoke_model {
     int nnodes, cnodes;
     yki_parameter *parameters;
     int nparameters, cparameters;
+    yki_counter *counters;
+    int ncounters, ccounters;
     yki_layer *layers;
     int nlayers, clayers;
     int input, target, output; /* values; -1: none */
@@ -111,6 +122,8 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
 /* A parameter's value. dims as in files. */
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale);
+/* A buffer's value; `of` is copied. */
+int yki_graph_buffer(yoke_model *model, const char *name, int64_t elems, yki_init init, const yki_attr *of);
 /* A new value produced by the node under construction. */
 int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim, const int64_t *dims);
 /* Starts a layer: its name is prefix + name, or prefix + number. Nodes made until the next one belong to it.

@@ -89,6 +89,8 @@ struct yki_grad_context {
                          int nout, const int *like, int *out);
     /* Emits a node whose outputs are gradients of the parameters at inputs a and b (-1: none) of the node. */
     void (*emit_parameter)(yki_grad_context *context, int op, int nin, const int *in, int a, int b);
+    /* The sum of a value that is not per sample over all ranks that have samples of the micro-batch. */
+    int (*over_replicas)(yki_grad_context *context, int value);
     /* Says that `value` is (part of) the gradient of input i. */
     void (*give)(yki_grad_context *context, int i, int value);
 };
@@ -109,6 +111,8 @@ typedef struct yki_op_info {
     int kernel_inputs; /* inputs that the kernel is given; the rest is for the gradient. 0: all */
     bool in_place;     /* the first output may take the first input's memory */
     bool root;         /* its gradient needs no gradient of its outputs */
+    bool of_group;     /* its kernel counts the samples of the micro-batch on all ranks */
+    bool keeps_state;  /* writes buffers of the model, in training alone; goes with `once` */
     bool once;         /* it does more than make its outputs: never run again for a micro-batch */
     bool attends;      /* it is of attention's core, which recompute: selective makes again */
 } yki_op_info;

@@ -108,6 +108,20 @@ void yki_infer_rmsnorm(yoke_model *model, yki_node *node)
     give_per_row(model, node, &x);
 }
 
+/* one f32 for each channel, over all samples of a micro-batch */
+void yki_infer_batch_sum(yoke_model *model, yki_node *node)
+{
+    int64_t channels = input(model, node, 0)->dims[0];
+    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_STATISTIC, false, 1, &channels);
+}
+
+/* mean and rstd */
+void yki_infer_batch_stats(yoke_model *model, yki_node *node)
+{
+    int64_t dims[2] = {2, input(model, node, 0)->dims[0]};
+    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_STATISTIC, false, 2, dims);
+}
+
 /* qkv [T, 3 H d] -> y [T, H d], lse [H, T] */
 void yki_infer_attention(yoke_model *model, yki_node *node)
 {

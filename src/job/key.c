@@ -38,6 +38,7 @@ static const char *const precisions[] = {"f32", "bf16", NULL};
 static const char *const schedules[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v", NULL};
 static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
 static const char *const recomputes[] = {"none", "selective", "full", NULL};
+static const char *const statistics[] = {"global", "local", NULL};
 static const char *const approximations[] = {"none", "tanh", NULL};
 
 /* clang-format off */
@@ -127,18 +128,18 @@ static const struct {
     {"relu", YOKE_LAYER_ACTIVATION, YOKE_RELU}, {"gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU},
     {"tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH}, {"sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID},
     {"silu", YOKE_LAYER_ACTIVATION, YOKE_SILU}, {"softmax", YOKE_LAYER_SOFTMAX, 0},
-    {"dropout", YOKE_LAYER_DROPOUT, 0}, {"residual", YOKE_LAYER_RESIDUAL, 0},
+    {"dropout", YOKE_LAYER_DROPOUT, 0}, {"residual", YOKE_LAYER_RESIDUAL, 0}, {"batchnorm", YOKE_LAYER_BATCHNORM, 0},
 };
 enum { NTYPES = sizeof layer_types / sizeof *layer_types };
 
 const char *const yki_layer_names[] = {
     "linear", "conv2d", "maxpool2d", "avgpool2d", "flatten", "embedding", "layernorm", "rmsnorm",
-    "relu", "gelu", "tanh", "sigmoid", "silu", "softmax", "dropout", "residual", NULL};
+    "relu", "gelu", "tanh", "sigmoid", "silu", "softmax", "dropout", "residual", "batchnorm", NULL};
 _Static_assert(sizeof yki_layer_names / sizeof *yki_layer_names == NTYPES + 1, "one name a type");
 
 enum {
     LINEAR = BIT(0), CONV2D = BIT(1), MAXPOOL2D = BIT(2), AVGPOOL2D = BIT(3), EMBEDDING = BIT(5), LAYERNORM = BIT(6),
-    RMSNORM = BIT(7), GELU = BIT(9), DROPOUT = BIT(14), RESIDUAL = BIT(15), POOLS = MAXPOOL2D | AVGPOOL2D,
+    RMSNORM = BIT(7), GELU = BIT(9), DROPOUT = BIT(14), RESIDUAL = BIT(15), BATCHNORM = BIT(16), POOLS = MAXPOOL2D | AVGPOOL2D,
 };
 
 const yki_key yki_layer_keys[] = {
@@ -151,8 +152,11 @@ const yki_key yki_layer_keys[] = {
     {"bias", YKI_KEY_BOOL, LFIELD(bias), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D, .standard = "true"},
     {"approximate", YKI_KEY_NAME, LFIELD(activation), .names = approximations, .first = YOKE_GELU, .by = YKI_BY_LAYER, .of = GELU},
     {"p", YKI_KEY_DOUBLE, LFIELD(p), SHARE, .by = YKI_BY_LAYER, .of = DROPOUT, .need = DROPOUT},
-    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM, .standard = "1e-5"},
+    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM | BATCHNORM, .standard = "1e-5"},
     {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = RMSNORM, .standard = "1e-6"},
+    {"momentum", YKI_KEY_DOUBLE, LFIELD(momentum), RANGE(0, 1), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "0.1"},
+    {"affine", YKI_KEY_BOOL, LFIELD(affine), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "true"},
+    {"statistics", YKI_KEY_NAME, LFIELD(statistics), .names = statistics, .by = YKI_BY_LAYER, .of = BATCHNORM},
     {"layers", YKI_KEY_LAYERS, LFIELD(layers), .by = YKI_BY_LAYER, .of = RESIDUAL, .need = RESIDUAL},
     {"device", YKI_KEY_INT, LFIELD(device), RANGE(0, YOKE_MAX_DEVICES - 1), .by = YKI_BY_LAYER},
 };

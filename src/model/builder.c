@@ -268,6 +268,58 @@ yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
     return tensor(yki_graph_node(model, YKI_KERNEL_RMSNORM, &attr, 2, in));
 }
 
+/* Its parameters and buffers, with the names that PyTorch gives them. */
+static void batchnorm_tensors(yoke_model *model, const char *name, int64_t channels, const yki_attr *attr,
+                              bool affine, int weights[2], int running[2])
+{
+    char full[160];
+    weights[0] = weights[1] = -1;
+    if (affine) {
+        weights[0] = parameter(model, name, "weight", 1, &channels, YKI_INIT_ONE, 0);
+        weights[1] = parameter(model, name, "bias", 1, &channels, YKI_INIT_ZERO, 0);
+    }
+    snprintf(full, sizeof full, "%.120s.running_mean", name);
+    running[0] = yki_graph_buffer(model, full, channels, YKI_INIT_ZERO, attr);
+    snprintf(full, sizeof full, "%.120s.running_var", name);
+    running[1] = yki_graph_buffer(model, full, channels, YKI_INIT_ONE, attr);
+    yki_counter *counter = running[1] >= 0 ? YKI_APPEND(&model->arena, model, counters) : NULL;
+    if (!counter) {
+        yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
+        return;
+    }
+    counter->name = yki_arena_print(&model->arena, "%s.num_batches_tracked", name);
+    counter->of = model->parameters[model->nparameters - 1].buffer;
+}
+
+yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double momentum, bool affine,
+                           yoke_statistics statistics)
+{
+    const char *kind = "batchnorm", *shape = "[channels], [channels, length] or [channels, height, width]";
+    if (!takes(model, x, kind, 1, shape)) return tensor(-1);
+    yki_value value = model->values[x.index];
+    if (value.ndim > 3 || !(momentum >= 0 && momentum <= 1)) {
+        if (value.ndim > 3)
+            takes_any(model, x, kind, value.ndim + 1, shape);
+        else
+            yki_graph_fail(model, "batchnorm '%s%d': momentum is %g, and must be 0 to 1", model->prefix,
+                           model->number, momentum);
+        return tensor(-1);
+    }
+    yki_attr attr = {.eps = eps > 0 ? eps : 1e-5,
+                     .momentum = momentum,
+                     .own_statistics = statistics == YOKE_STATISTICS_LOCAL,
+                     .inner = yki_value_elems(&value) / value.dims[0]};
+    int weights[2], running[2];
+    batchnorm_tensors(model, yki_graph_layer(model, true), value.dims[0], &attr, affine, weights, running);
+    int sum = yki_graph_node(model, YKI_KERNEL_BATCH_SUM, &attr, 1, &x.index);
+    int squares = yki_graph_node(model, YKI_KERNEL_BATCH_SQUARES, &attr, 2, (int[]){x.index, sum});
+    int track[4] = {sum, squares, running[0], running[1]};
+    int stats = yki_graph_node(model, YKI_KERNEL_BATCH_STATS, &attr, 4, track);
+    yki_graph_node(model, YKI_KERNEL_BATCH_TRACK, &attr, 4, track);
+    int in[4] = {x.index, stats, weights[0], weights[1]};
+    return tensor(yki_graph_node(model, YKI_KERNEL_BATCHNORM, &attr, 4, in));
+}
+
 yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind)
 {
     if (!takes(model, x, "activation", 1, "[...]")) return tensor(-1);
@@ -368,7 +420,8 @@ int64_t yoke_model_parameters(const yoke_model *model)
 {
     int64_t elems = 0;
     for (int i = 0; i < model->nparameters; i++)
-        elems += yki_value_elems(&model->values[model->parameters[i].value]);
+        if (!model->parameters[i].buffer)
+            elems += yki_value_elems(&model->values[model->parameters[i].value]);
     return elems;
 }
 

@@ -317,7 +317,7 @@ static void fill_bucket(body_maker *m, int at, buckets *k)
     for (int o = 0; o < node->nout; o++) {
         const yki_placed_value *value = &m->placed->values[node->out[o]];
         int local = value->is_gradient ? program->local_of[value->parameter] : -1;
-        if (local < 0 || k->last[local] != at) continue;
+        if (local < 0 || local >= program->nparameters || k->last[local] != at) continue;
         k->list[k->count++] = local;
         k->bytes += 4 * program->parameters[local].elems;
     }

@@ -55,6 +55,11 @@ yoke_status yki_context_check(const yki_plan *plan)
         const yki_node *node = &model->nodes[i];
         bool mixes = node->op == YKI_OP_RESHAPE || node->op == YKI_KERNEL_CONV2D;
         if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA) continue;
+        if (node->op == YKI_KERNEL_BATCHNORM)
+            return yki_fail(YOKE_INVALID,
+                            "cp %d: batchnorm '%s' has a weight and statistics for each token of a sequence, "
+                            "of which devices would have shares; choose cp 1",
+                            cp, model->layers[node->layer].name);
         for (int k = 0; k < node->nin + node->nout; k++) {
             int index = k < node->nin ? node->in[k] : node->out[k - node->nin];
             const yki_value *value = index >= 0 ? &model->values[index] : NULL;
@@ -175,12 +180,12 @@ static yoke_status ring(builder *b, int *y_out, int *lse_out)
             b->placed->values[next].moved = true;
         }
         int in[] = {y, lse, q, kv, kv0};
-        y = add(b, YKI_KERNEL_ATTEND, last ? 5 : 4, in, q, last ? YKI_ROLE_ACTIVATION : YKI_ROLE_STATISTIC,
-                rows, width);
+        y = add(b, YKI_KERNEL_ATTEND, last ? 5 : 4, in, q, YKI_ROLE_ACTIVATION, rows, width);
         lse = y < 0 ? -1 : add_output(b, YKI_ROLE_STATISTIC, heads, rows);
         if (lse < 0) return yki_fail_memory("a plan");
         last_node(b)->attr = part_attr(b->plan, &attr, b->rank, (b->rank - j + b->cp) % b->cp);
         b->placed->values[y].wants &= last;
+        b->placed->values[y].summed = !last;
         b->placed->values[lse].wants = false;
     }
     *y_out = y, *lse_out = lse;
@@ -213,8 +218,8 @@ static int part_gradient(yki_plan *plan, yki_placed *placed, int rank, yki_grad_
     int in[] = {*dq, c->dout(c, 0), q, kv, c->out(c, 0), c->out(c, 1)}, like[] = {q, kv};
     c->emit_several(c, YKI_KERNEL_ATTEND_GRAD, &attr, 6, in, 2, like, out);
     if (out[1] < 0) return -1;
-    if (turn != cp - 1) placed->values[out[0]].role = YKI_ROLE_STATISTIC; /* a part of a sum: f32 */
-    placed->values[out[1]].role = YKI_ROLE_STATISTIC;
+    placed->values[out[0]].summed = turn != cp - 1;
+    placed->values[out[1]].summed = true;
     *dq = out[0];
     return out[1];
 }
@@ -270,7 +275,7 @@ static int to_all(builder *b, int value)
                     length_of(b->plan), width);
     if (moved < 0) return -1;
     last_node(b)->cut = turned_cut(b->plan, 0, width);
-    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank uses its own heads of it */
+    last_node(b)->gradient_state = YKI_PARTIAL; /* each rank reads the heads of its queries */
     return moved;
 }
 

@@ -155,6 +155,12 @@ static void give(yki_grad_context *c, int i, int value)
     accumulate(self(c), self(c)->current.in[i], value);
 }
 
+static int over_replicas(yki_grad_context *c, int value)
+{
+    part_grad *g = self(c);
+    return value < 0 ? -1 : yki_placed_sum(g->plan, g->placed, value, YKI_BODY_B, g->current.layer);
+}
+
 /* The adjoint of a movement along an axis, for the state that its output's gradient has. */
 static void adjoint(part_grad *g)
 {
@@ -303,6 +309,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .emit = emit,
                                            .emit_several = emit_several,
                                            .emit_parameter = emit_parameter,
+                                           .over_replicas = over_replicas,
                                            .give = give};
             int nforward = placed->nnodes;
             YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));

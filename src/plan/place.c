@@ -21,7 +21,7 @@ int64_t yki_placed_elems(const yki_placed_value *value)
 yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value)
 {
     if (value->role == YKI_ROLE_INDEX) return YKI_I32;
-    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient) return YKI_F32;
+    if (value->role == YKI_ROLE_STATISTIC || value->is_gradient || value->summed) return YKI_F32;
     return plan->options.precision == YOKE_PRECISION_BF16 ? YKI_BF16 : YKI_F32;
 }
 
@@ -235,7 +235,7 @@ static form *present(placer *p, int part, int logical)
     if (value->parameter >= 0) {
         yki_param_place *place = &p->plan->param_places[value->parameter];
         yki_placed_value local = local_value(p, logical, place->spec);
-        local.wants = true;
+        local.wants = !p->model->parameters[value->parameter].buffer;
         int index = yki_placed_value_add(p->plan, &p->parts[part], &local);
         return index < 0 ? NULL : add_form(p, part, logical, index, place->spec, true);
     }
@@ -334,43 +334,19 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
         }
         if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
-        if (parameter >= 0 && p->plan->zero == 3) in[i] = gathered(p, part, parameter, f->value, node->layer);
+        if (parameter >= 0 && p->plan->zero == 3 && !p->model->parameters[parameter].buffer)
+            in[i] = gathered(p, part, parameter, f->value, node->layer);
         if (in[i] < 0) return yki_fail_memory("a plan");
     }
     return YOKE_OK;
 }
 
-/* Where the rows of a value that this rank has under a spec stand in whole sequences. */
-static yki_positions positions_of(const placer *p, int logical, yki_spec spec)
+/* Positions of a value's rows, of which this rank may have a share of the lane's. */
+static yki_positions positions_of(const placer *p, int value, yki_spec spec)
 {
-    yki_positions at = p->positions;
-    if (!yki_spec_cuts_rows(spec, &p->model->values[logical])) return at;
-    int64_t start = yki_spec_start(spec, extent(p, logical, 0), p->tp, p->tp_rank);
-    at.first += start;
-    if (start < at.split) {
-        at.split -= start;
-    } else {
-        at.first += at.jump;
-        at.split = at.jump = 0;
-    }
-    return at;
-}
-
-/* Which elements of a whole value this rank's are: its rows by their positions, and a share along another
- * dim.
- */
-static void localise_dropout(const placer *p, int logical, yki_spec spec, yki_attr *attr)
-{
-    const yki_value *x = &p->model->values[logical];
-    bool rows = yki_spec_cuts_rows(spec, x);
-    int dim = spec.state == YKI_SHARDED && !rows ? spec.dim : rows || p->tokens >= 0 ? 1 : 0;
-    if (rows || spec.state != YKI_SHARDED) spec = YKI_SPEC_REPLICATED;
-    attr->outer = attr->inner = 1;
-    for (int i = 0; i < dim; i++) attr->outer *= extent(p, logical, i);
-    for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
-    attr->global = x->dims[dim];
-    attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
-    attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
+    bool cut = spec.state == YKI_SHARDED && spec.dim == 0;
+    int64_t start = cut ? yki_spec_start(spec, extent(p, p->root[value], 0), p->tp, p->tp_rank) : 0;
+    return yki_positions_from(p->positions, start);
 }
 
 /* Constants that depend on which share this rank has. */
@@ -392,7 +368,7 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         break;
     case YKI_KERNEL_POSITION:
     case YKI_KERNEL_ROPE:
-        attr->rows = positions_of(p, p->root[node->in[0]], query->in[0]);
+        attr->rows = positions_of(p, node->in[0], query->in[0]);
         break;
     case YKI_KERNEL_ATTENTION:
         attr->width = x->dims[1] / 3 / attr->global;
@@ -419,12 +395,22 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         placed->counts_loss |= query->in[0].state == YKI_SHARDED;
         break;
     case YKI_KERNEL_DROPOUT: {
-        int logical = p->root[node->in[0]];
-        bool rows = yki_spec_cuts_rows(query->in[0], x);
-        localise_dropout(p, logical, query->in[0], attr);
-        attr->rows = positions_of(p, logical, query->in[0]);
-        if (rows) attr->outer = yki_spec_share(query->in[0], extent(p, logical, 0), p->tp, p->tp_rank);
-        if (rows || p->tokens >= 0) attr->length = x->dims[0];
+        yki_spec spec = query->in[0];
+        int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
+        attr->outer = attr->inner = 1;
+        if (p->tokens >= 0) { /* [tokens, width] */
+            attr->length = x->dims[0];
+            attr->rows = positions_of(p, node->in[0], spec);
+            attr->outer = extent(p, p->root[node->in[0]], 0);
+            if (dim == 0) attr->outer = yki_spec_share(spec, attr->outer, p->tp, p->tp_rank);
+            if (dim == 0) spec = YKI_SPEC_REPLICATED;
+            dim = 1;
+        }
+        for (int i = 0; i < dim && p->tokens < 0; i++) attr->outer *= x->dims[i];
+        for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
+        attr->global = x->dims[dim];
+        attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
+        attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
         break;
     }
     default:
@@ -472,11 +458,15 @@ static yoke_status place_node(placer *p, const yki_node *node)
         local.producer = at;
         local.wants = wants && local.role == YKI_ROLE_ACTIVATION;
         int value = yki_placed_value_add(p->plan, placed, &local);
+        if (value < 0) return yki_fail_memory("a plan");
+        placed->nodes[at].out[i] = value;
+        value = yki_placed_over_replicas(p->plan, placed, node, value);
         if (value < 0 || !add_form(p, part, node->out[i], value, query.out[i], true))
             return yki_fail_memory("a plan");
-        placed->nodes[at].out[i] = value;
         p->part_of[node->out[i]] = part;
     }
+    if (yki_op(node->op)->keeps_state && !yki_placed_write_buffers(p->plan, placed, at))
+        return yki_fail_memory("a plan");
     return YOKE_OK;
 }
 
@@ -519,6 +509,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
         if (plan->options.no_loss &&
             (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM || yki_op(node->op)->root))
             continue;
+        if (plan->options.inference && yki_op(node->op)->keeps_state) continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)
             p.root[node->out[0]] = p.root[node->in[0]];
         else

@@ -113,8 +113,8 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     plan->shards = options->layout.zero > 0 && !options->inference ? shards_of(&options->layout) : 1;
     plan->zero = plan->shards > 1 ? options->layout.zero : 0;
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
-    int64_t share = yki_share(options->batch, options->layout.dp, 0);
-    plan->largest = yki_share(share, plan->microbatches, 0);
+    int64_t first;
+    plan->largest = yki_plan_samples(plan, options->batch, 0, 0, &first);
     static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,     yki_plan_place,
                                                         yki_plan_grad,   yki_plan_schedule, yki_plan_memory,
                                                         yki_plan_states, yki_plan_check};
@@ -145,10 +145,29 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
     return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
 }
 
+int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out)
+{
+    int64_t share = yki_share(batch, dp, d);
+    *first_out = yki_share_start(batch, dp, d) + yki_share_start(share, microbatches, m);
+    return yki_share(share, microbatches, m);
+}
+
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out)
 {
-    int dp = plan->mesh.degree[YKI_AXIS_DP];
-    int64_t share = yki_share(batch, dp, d);
-    *first_out = yki_share_start(batch, dp, d) + yki_share_start(share, plan->microbatches, m);
-    return yki_share(share, plan->microbatches, m);
+    const yki_like *like = &plan->options.like;
+    int64_t first, here = 0;
+    if (like->dp == 0)
+        return yki_part_samples(batch, plan->options.layout.dp, plan->microbatches, d, m, first_out);
+    if (like->apart) {
+        int each = plan->microbatches / like->dp;
+        return yki_part_samples(batch, like->dp, each, m / each, m % each, first_out);
+    }
+    *first_out = 0;
+    for (int k = 0; k <= m; k++) {
+        *first_out += here;
+        here = 0;
+        for (int r = 0; r < like->dp; r++)
+            here += yki_part_samples(batch, like->dp, plan->microbatches, r, k, &first);
+    }
+    return here;
 }

@@ -44,10 +44,11 @@ typedef enum yki_body { YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW, YKI_BOD
 typedef struct yki_placed_value {
     yki_role role;
     bool per_sample, per_row;
-    bool moved; /* received from another part: counts as movement */
-    bool kept;  /* not to be overwritten in its body: others read it */
-    bool flat;  /* of a parameter's gradient */
-    bool wants; /* a gradient flows to it */
+    bool moved;  /* received from another device: counts as movement */
+    bool kept;   /* not to be overwritten in its body: others read it */
+    bool flat;   /* of a parameter's gradient */
+    bool wants;  /* a gradient flows to it */
+    bool summed; /* an activation that is still being summed: f32 in every precision */
     int ndim;
     int64_t dims[YOKE_MAX_DIMS]; /* local */
     int parameter;               /* of the weight, or of the weight whose gradient it is; -1 */
@@ -189,7 +190,7 @@ typedef struct yki_part_program {
     int last_weight;             /* the action after which its gradients are complete; -1: none is */
 } yki_part_program;
 
-/* What a lane holds of a parameter. */
+/* What a lane holds of a parameter, or of a buffer: those are whole on every replica. */
 typedef struct yki_local_parameter {
     int parameter;
     int64_t elems, dims[YOKE_MAX_DIMS];
@@ -199,7 +200,8 @@ typedef struct yki_local_parameter {
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
 
-/* Where a rank keeps it: offsets from the arena's start; -1: nowhere. */
+/* Where a rank keeps it: offsets from the arena's start; -1: nowhere. A buffer's gradient is what the step
+ * adds to it. */
 typedef struct yki_kept {
     int64_t weight, master, gradient, moment1, moment2;
 } yki_kept;
@@ -214,7 +216,7 @@ typedef enum yki_tensor_kind {
 
 /* A rank's states: one for each program and shard. */
 typedef struct yki_states {
-    yki_kept *kept;      /* by the program's parameters */
+    yki_kept *kept;      /* by the program's parameters and buffers */
     yoke_bytes bytes;    /* of all kinds */
     int64_t total_bytes; /* of the arena */
 } yki_states;
@@ -226,13 +228,13 @@ typedef struct yki_program {
     yki_part_program *parts; /* by local chunk */
     int nactions;
     const yoke_action *actions;
-    int nparameters;
-    yki_local_parameter *parameters;
-    const int *local_of; /* by parameter: its place in `parameters`, or -1 */
-    int nkernels;        /* kernel instructions, for prepared kernels */
-    int nrequests;       /* movements of one body, at most */
-    int npieces;         /* of all instructions */
-    int nbucketed;       /* the same, of buckets */
+    int nparameters, nbuffers;
+    yki_local_parameter *parameters; /* then the buffers */
+    const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
+    int nkernels;                    /* kernel instructions, for prepared kernels */
+    int nrequests;                   /* movements of one body, at most */
+    int npieces;                     /* of all instructions */
+    int nbucketed;                   /* the same, of buckets */
     int64_t temp_offset, workspace_offset, workspace_bytes;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */
@@ -244,6 +246,13 @@ typedef struct yki_program {
     int64_t *send_bytes;         /* of one slot */
     const int *const *send_slot; /* by edge: by micro-batch */
 } yki_program;
+
+/* Micro-batches of one device that are those of `dp` replicas: all replicas' m-th together, or (apart) each
+ * replica's in turn. dp 0: its own. */
+typedef struct yki_like {
+    int dp;
+    bool apart;
+} yki_like;
 
 typedef struct yki_plan_options {
     const yoke_model *model;
@@ -257,7 +266,8 @@ typedef struct yki_plan_options {
     bool inference; /* forward only */
     bool no_loss;   /* inference without targets */
     bool one_part;  /* the layers' own devices are not looked at */
-    int threads;    /* a device's */
+    yki_like like;
+    int threads; /* a device's */
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */
 } yki_plan_options;
@@ -301,6 +311,8 @@ bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind);
 /* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the
  * batch. */
 int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int64_t *first_out);
+/* The same of any dp and micro-batches. */
+int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
 /* Which tokens of a sequence a rank of axis cp has; how many. */
@@ -331,6 +343,16 @@ bool yki_scatter_gradients(yki_plan *plan, yki_placed *placed, const int *whole)
 int yki_placed_value_add(yki_plan *plan, yki_placed *placed, const yki_placed_value *value);
 yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op, yki_body body, int layer);
 int64_t yki_placed_elems(const yki_placed_value *value);
+
+/* replicas.c */
+/* The sum of a value over dp, made in `body`: the value itself where there is one replica; -1 with the arena
+ * failed. */
+int yki_placed_sum(yki_plan *plan, yki_placed *placed, int value, yki_body body, int layer);
+/* Along dp samples are cut: an output of `node` that is no sample's own, but made of samples, is a part of a
+ * sum that all replicas need. Returns what its readers read. */
+int yki_placed_over_replicas(yki_plan *plan, yki_placed *placed, const yki_node *node, int value);
+/* Outputs of a node that keeps state, as those of a weight's gradient: the buffers among its inputs. */
+bool yki_placed_write_buffers(yki_plan *plan, yki_placed *placed, int at);
 yki_dtype yki_placed_dtype(const yki_plan *plan, const yki_placed_value *value);
 
 #endif

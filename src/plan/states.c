@@ -20,12 +20,15 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
         yki_arena_alloc(&plan->arena, sizeof *program->parameters * (size_t)(model->nparameters + 1));
     if (plan->arena.failed) return false;
     program->local_of = local_of;
-    for (int i = 0; i < model->nparameters; i++) {
+    for (int k = 0; k < 2 * model->nparameters; k++) { /* weights, then buffers */
+        int i = k % model->nparameters;
         const yki_param_place *place = &plan->param_places[i];
-        local_of[i] = -1;
-        if (!place->held[program->stage]) continue;
-        local_of[i] = program->nparameters;
-        yki_local_parameter *local = &program->parameters[program->nparameters++];
+        bool buffer = model->parameters[i].buffer;
+        if (k < model->nparameters) local_of[i] = -1;
+        if (!place->held[program->stage] || buffer != (k >= model->nparameters)) continue;
+        local_of[i] = program->nparameters + program->nbuffers;
+        yki_local_parameter *local = &program->parameters[local_of[i]];
+        *(buffer ? &program->nbuffers : &program->nparameters) += 1;
         const yki_value *value = &model->values[model->parameters[i].value];
         *local = (yki_local_parameter){.parameter = i, .elems = 1};
         for (int d = 0; d < value->ndim; d++) {
@@ -58,11 +61,12 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
 {
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
     int moments = optimizer_moments(&plan->options);
+    int all = program->nparameters + program->nbuffers;
     *states = (yki_states){.bytes = program->bytes, .total_bytes = program->states_offset};
-    states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(program->nparameters + 1));
+    states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(all + 1));
     if (!states->kept) return false;
     yoke_bytes *bytes = &states->bytes;
-    for (int i = 0; i < program->nparameters; i++)
+    for (int i = 0; i < all; i++)
         states->kept[i] = (yki_kept){.master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
     for (int kind = 0; kind < 5; kind++)
         for (int i = 0; i < program->nparameters; i++) {
@@ -80,6 +84,11 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
             else if (kind >= 3 && trains && moments > kind - 3)
                 *(kind == 3 ? &kept->moment1 : &kept->moment2) = take(states, &bytes->optimizer, state);
         }
+    for (int i = program->nparameters; i < all; i++) {
+        int64_t size = 4 * program->parameters[i].elems;
+        states->kept[i].weight = take(states, &bytes->weights, size);
+        if (trains) states->kept[i].gradient = take(states, &bytes->weights, size);
+    }
     /* alignment counts as workspace */
     bytes->workspace = 0;
     bytes->workspace = states->total_bytes - bytes->weights - bytes->gradients - bytes->optimizer -

@@ -59,6 +59,25 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
     return yki_share(step->samples, degree, dp);
 }
 
+/* Samples of micro-batch m that statistics of `replica` are of: all replicas', or its own. */
+static int64_t group_samples(const yki_rank *rank, const yki_attr *attr, int replica, int m)
+{
+    const yki_step *step = rank->run->step;
+    int64_t first, samples = 0;
+    for (int d = 0; d < rank->plan->mesh.degree[YKI_AXIS_DP]; d++)
+        if (!attr->own_statistics || d == replica)
+            samples += yki_plan_samples(rank->plan, step->samples, d, m, &first);
+    return samples;
+}
+
+int64_t yki_rank_tracked(const yki_rank *rank, const yki_attr *attr, int replica, int first)
+{
+    int64_t count = 0;
+    for (int m = first; m < rank->plan->microbatches; m++)
+        count += group_samples(rank, attr, replica, m) * attr->inner >= 2;
+    return count;
+}
+
 static void launch(const frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
@@ -70,6 +89,12 @@ static void launch(const frame *f, const yki_instruction *in)
     launch.scale = (float)(1.0 / ((double)step->samples * (double)rank->run->rows_per_sample));
     launch.step = (uint64_t)step->step;
     launch.sample_offset = f->first;
+    if (launch.training && yki_op(in->op)->of_group) {
+        int replica = rank->place[YKI_AXIS_DP];
+        launch.group_samples = group_samples(rank, in->attr, replica, f->microbatch);
+        if (yki_op(in->op)->keeps_state)
+            launch.later = yki_rank_tracked(rank, in->attr, replica, f->microbatch + 1);
+    }
     launch.loss = in->counts_loss ? &rank->loss : &rank->ignored_loss;
     launch.workspace = rank->workspace;
     launch.workspace_bytes = (size_t)rank->workspace_bytes;
@@ -255,6 +280,37 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
     return YOKE_OK;
 }
 
+/* Elements of the output from `at` on, as f32. */
+static void put(yki_dtype dtype, const char *from, int64_t at, int64_t count, float *to)
+{
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits = dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at + i] << 16
+                                          : ((const uint32_t *)from)[at + i];
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+}
+
+/* Where the output has a share of every sequence: [tokens, width], each token to its place. */
+static void put_tokens(const frame *f, const yki_value *value, float *to)
+{
+    const yki_rank *rank = f->rank;
+    yki_spec spec = rank->program->output_spec;
+    int tp = rank->plan->mesh.degree[YKI_AXIS_TP], here = rank->place[YKI_AXIS_TP];
+    int64_t tokens, first = 0, width = value->dims[1], mine = width;
+    yki_positions at = yki_context_positions(rank->plan, rank->place[YKI_AXIS_CP], &tokens);
+    if (spec.state == YKI_SHARDED && spec.dim == 0) {
+        at = yki_positions_from(at, yki_spec_start(spec, tokens, tp, here));
+        tokens = yki_spec_share(spec, tokens, tp, here);
+    } else {
+        mine = yki_spec_share(spec, width, tp, here);
+        first = yki_spec_start(spec, width, tp, here);
+    }
+    for (int64_t s = 0; s < f->samples; s++)
+        for (int64_t t = 0; t < tokens; t++)
+            put(rank->program->output.dtype, address(f, &rank->program->output), (s * tokens + t) * mine,
+                mine, to + (s * value->dims[0] + yki_position(&at, t)) * width + first);
+}
+
 /* This rank's share of the model's output, as f32, to its place among all samples' outputs. */
 void yki_rank_output(yki_rank *rank)
 {
@@ -269,25 +325,19 @@ void yki_rank_output(yki_rank *rank)
     f.samples = yki_rank_samples(rank, 0, &f.first);
     const yki_value *value = &model->values[model->output];
     yki_spec spec = program->output_spec;
-    int64_t tokens;
-    yki_positions rows = yki_context_positions(rank->plan, rank->place[YKI_AXIS_CP], &tokens);
-    bool shares = rank->plan->mesh.degree[YKI_AXIS_CP] > 1; /* of sequences: [tokens, width] */
-    int dim = spec.state == YKI_SHARDED ? spec.dim : shares, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
+    int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
     if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0) return;
+    float *to = step->outputs + f.first * yki_value_elems(value);
+    if (rank->plan->mesh.degree[YKI_AXIS_CP] > 1) {
+        put_tokens(&f, value, to);
+        return;
+    }
     int64_t outer = f.samples, inner = 1, size = value->dims[dim],
             local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
     int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
-    for (int i = 0; i < dim; i++) outer *= shares ? tokens : value->dims[i];
+    for (int i = 0; i < dim; i++) outer *= value->dims[i];
     for (int i = dim + 1; i < value->ndim; i++) inner *= value->dims[i];
-    const char *from = address(&f, &program->output);
-    float *to = step->outputs + f.first * yki_value_elems(value);
-    for (int64_t o = 0; o < outer; o++) {
-        int64_t row = shares ? o / tokens * value->dims[0] + yki_position(&rows, o % tokens) : o;
-        for (int64_t i = 0; i < local * inner; i++) {
-            int64_t at = o * local * inner + i;
-            uint32_t bits = program->output.dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at] << 16
-                                                              : ((const uint32_t *)from)[at];
-            memcpy(&to[(row * size + start) * inner + i], &bits, sizeof bits);
-        }
-    }
+    for (int64_t o = 0; o < outer; o++)
+        put(program->output.dtype, address(&f, &program->output), o * local * inner, local * inner,
+            to + (o * size + start) * inner);
 }

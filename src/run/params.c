@@ -105,15 +105,27 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool is_bf16(const yki_run *run, yki_tensor_kind kind)
+static bool is_buffer(const yki_run *run, int parameter)
 {
-    return kind == YKI_TENSOR_WEIGHT && run->plan->options.precision == YOKE_PRECISION_BF16;
+    return run->plan->options.model->parameters[parameter].buffer;
+}
+
+/* Whether shards have a tensor each a part. */
+static bool is_apart(const yki_run *run, int parameter, yki_tensor_kind kind)
+{
+    return !is_buffer(run, parameter) && yki_states_sharded(run->plan, kind);
+}
+
+static bool is_bf16(const yki_run *run, int parameter, yki_tensor_kind kind)
+{
+    return !is_buffer(run, parameter) && kind == YKI_TENSOR_WEIGHT &&
+           run->plan->options.precision == YOKE_PRECISION_BF16;
 }
 
 /* The kind that has what people call a weight: the f32 master where there is one. */
-static yki_tensor_kind logical(const yki_run *run, yki_tensor_kind kind)
+static yki_tensor_kind logical(const yki_run *run, int parameter, yki_tensor_kind kind)
 {
-    return is_bf16(run, kind) && !run->plan->options.inference ? YKI_TENSOR_MASTER : kind;
+    return is_bf16(run, parameter, kind) && !run->plan->options.inference ? YKI_TENSOR_MASTER : kind;
 }
 
 void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
@@ -122,9 +134,10 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
     const yki_plan *plan = run->plan;
     int place[YKI_AXIS_COUNT] = {0};
     place[YKI_AXIS_PP] = plan->param_places[parameter].first_stage;
-    kind = logical(run, kind);
+    kind = logical(run, parameter, kind);
     /* after a step, a gradient is whole in no rank's memory, even where each has room for all of it */
-    bool shards = plan->zero >= 1 && kind != YKI_TENSOR_WEIGHT, apart = yki_states_sharded(plan, kind);
+    bool shards = plan->zero >= 1 && kind != YKI_TENSOR_WEIGHT && !is_buffer(run, parameter),
+         apart = is_apart(run, parameter, kind);
     map m;
     if (!map_init(&m, plan, parameter)) {
         map_release(&m);
@@ -142,7 +155,7 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
                                     offset, run_length, &place[YKI_AXIS_DP], &at);
         if (apart) offset = at;
         const char *from = tensor_of(&run->ranks[yki_mesh_rank(&plan->mesh, place)], parameter, kind);
-        if (!is_bf16(run, kind)) {
+        if (!is_bf16(run, parameter, kind)) {
             memcpy(values + (e - first), (const float *)from + offset, sizeof(float) * (size_t)run_length);
             continue;
         }
@@ -161,7 +174,7 @@ static void write_rank(yki_rank *rank, const map *m, yki_tensor_kind kind, int p
     const yki_plan *plan = rank->plan;
     yki_spec spec = plan->param_places[parameter].spec;
     int copies = yki_spec_copies(spec), mine = rank->place[YKI_AXIS_DP] % plan->shards;
-    bool apart = yki_states_sharded(plan, kind);
+    bool apart = is_apart(rank->run, parameter, kind), bf16 = is_bf16(rank->run, parameter, kind);
     const yki_cut *cut = &rank->program->parameters[rank->program->local_of[parameter]].cut;
     char *to = tensor_of(rank, parameter, kind);
     for (int64_t e = first, run_length; e < first + count; e += run_length) {
@@ -175,9 +188,8 @@ static void write_rank(yki_rank *rank, const map *m, yki_tensor_kind kind, int p
             offset = at;
         }
         if (shard != mine) continue;
-        if (!is_bf16(rank->run, kind))
-            memcpy((float *)to + offset, values + (e - first), sizeof(float) * (size_t)run_length);
-        for (int64_t i = 0; i < run_length && is_bf16(rank->run, kind); i++)
+        if (!bf16) memcpy((float *)to + offset, values + (e - first), sizeof(float) * (size_t)run_length);
+        for (int64_t i = 0; i < run_length && bf16; i++)
             ((uint16_t *)to)[offset + i] = to_bf16(values[e - first + i]);
     }
 }
@@ -194,8 +206,8 @@ void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fi
         yki_rank *rank = &run->ranks[r];
         if (rank->program->local_of[parameter] < 0) continue;
         write_rank(rank, &m, kind, parameter, first, count, values);
-        if (logical(run, kind) != kind)
-            write_rank(rank, &m, logical(run, kind), parameter, first, count, values);
+        if (logical(run, parameter, kind) != kind)
+            write_rank(rank, &m, logical(run, parameter, kind), parameter, first, count, values);
     }
     map_release(&m);
 }

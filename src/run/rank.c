@@ -135,7 +135,8 @@ yoke_status yki_rank_open(yki_rank *rank)
     rank->pieces =
         calloc((size_t)(rank->program->nparameters + rank->program->npieces) + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
-    rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
+    rank->written = calloc((size_t)rank->program->nparameters + (size_t)rank->program->nbuffers + 1,
+                           sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
     if (!rank->bucket_segments || !rank->bucket_pieces || !rank->segments || !rank->pieces ||

@@ -85,6 +85,9 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
 /* execute.c */
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action);
 void yki_rank_output(yki_rank *rank);
+/* Micro-batches of the step, from `first` on, that a replica's buffers of a node with these constants track:
+ * those with two values at least, of which a variance can be told. */
+int64_t yki_rank_tracked(const yki_rank *rank, const yki_attr *attr, int replica, int first);
 int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_out);
 static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool gradient, int microbatch)
 {

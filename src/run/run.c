@@ -167,6 +167,11 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
     return YOKE_OK;
 }
 
+int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer)
+{
+    return yki_rank_tracked(&run->ranks[0], buffer, 0, 0);
+}
+
 int64_t yki_run_measured_bytes(const yki_run *run, int rank)
 {
     return run->backend->peak_bytes(run->ranks[rank].device);

@@ -49,6 +49,8 @@ void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t fir
                   float *values);
 void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
                    const float *values);
+/* How many micro-batches of the last training step the buffers of a node with these constants tracked. */
+int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer);
 /* First values by the model's rules, keyed by seed and name. */
 yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
 

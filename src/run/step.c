@@ -67,6 +67,32 @@ static void update(yki_rank *rank, double norm)
     }
 }
 
+/* Buffers take what the step's micro-batches add to them. Replicas whose statistics are their own take the
+ * first one's, as PyTorch's DistributedDataParallel does. */
+static yoke_status update_buffers(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    const yoke_model *model = rank->plan->options.model;
+    for (int i = program->nparameters; i < program->nparameters + program->nbuffers; i++) {
+        const yki_attr *of = model->parameters[program->parameters[i].parameter].buffer;
+        int64_t elems = program->parameters[i].elems;
+        void *added = rank->memory + rank->states->kept[i].gradient;
+        if (of->own_statistics) {
+            yki_request request = {0};
+            YKI_TRY(yki_broadcast_start(rank->axis[YKI_AXIS_DP], added, (size_t)elems * sizeof(float), 0,
+                                        &request));
+            YKI_TRY(yki_wait(&request));
+        }
+        yki_attr keep = {.p = pow(1 - of->momentum, (double)yki_rank_tracked(rank, of, 0, 0))};
+        yki_launch blend = {.kernel = YKI_KERNEL_BLEND, .attr = &keep, .nviews = 2};
+        blend.views[0] = (yki_view){.data = added, .dtype = YKI_F32, .ndim = 1, .dims = {elems}};
+        blend.views[1] = blend.views[0];
+        blend.views[1].data = rank->memory + rank->states->kept[i].weight;
+        rank->backend->launch(rank->device, NULL, &blend);
+    }
+    return YOKE_OK;
+}
+
 /* Forward only: each part's first micro-batch, in order; the sum of the losses ends it for everybody. */
 static yoke_status run_forward(yki_rank *rank)
 {
@@ -106,7 +132,7 @@ yoke_status yki_rank_step(yki_rank *rank)
         YKI_TRY(finish_sends(rank));
         return end_step(rank);
     }
-    memset(rank->written, 0, (size_t)rank->program->nparameters);
+    memset(rank->written, 0, (size_t)rank->program->nparameters + (size_t)rank->program->nbuffers);
     for (int i = 0; i < rank->program->nactions; i++)
         YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
     double start = yki_now_ns();
@@ -123,6 +149,7 @@ yoke_status yki_rank_step(yki_rank *rank)
         start = yki_now_ns();
         update(rank, sqrt(rank->sum_squares));
         rank->computing_ns += yki_now_ns() - start;
+        YKI_TRY(update_buffers(rank));
         YKI_TRY(yki_rank_gather_weights(rank));
     }
     return rank->backend->synchronize(rank->device);

@@ -40,6 +40,7 @@ static yoke_status check_all(yoke_trainer *trainer, const yki_safetensors *file,
 {
     const yoke_model *model = trainer->model;
     for (int i = 0; i < model->nparameters; i++) {
+        if (*suffix && model->parameters[i].buffer) continue;
         const yki_safetensor *tensor = find(file, model->parameters[i].name, suffix);
         if (!tensor)
             return yki_fail_at(YOKE_INVALID, path, 0, "", "has no tensor '%s%s', which the model needs",
@@ -50,6 +51,21 @@ static yoke_status check_all(yoke_trainer *trainer, const yki_safetensors *file,
     return YOKE_OK;
 }
 
+/* Counts of micro-batches, of any integer or floating type; a file without them starts from 0. */
+static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
+{
+    for (int i = 0; i < trainer->model->ncounters; i++) {
+        const yki_safetensor *tensor = find(file, trainer->model->counters[i].name, "");
+        float value = 0;
+        trainer->tracked[i] = 0;
+        if (!tensor || tensor->elems != 1) continue;
+        if (tensor->dtype[0] == 'I' || tensor->dtype[0] == 'U')
+            memcpy(&trainer->tracked[i], tensor->data, (size_t)yki_safetensors_bits(tensor->dtype) / 8);
+        else if (yki_safetensors_read_f32(file, tensor, 0, 1, &value) == YOKE_OK)
+            trainer->tracked[i] = (int64_t)value;
+    }
+}
+
 static yoke_status take_all(yoke_trainer *trainer, const yki_safetensors *file, yki_tensor_kind kind,
                             const char *suffix)
 {
@@ -57,6 +73,7 @@ static yoke_status take_all(yoke_trainer *trainer, const yki_safetensors *file, 
     if (!block) return yki_fail_memory("weights");
     yoke_status status = YOKE_OK;
     for (int i = 0; i < trainer->model->nparameters && status == YOKE_OK; i++) {
+        if (*suffix && trainer->model->parameters[i].buffer) continue;
         const yki_safetensor *tensor = find(file, trainer->model->parameters[i].name, suffix);
         for (int64_t first = 0; first < tensor->elems && status == YOKE_OK; first += BLOCK) {
             int64_t count = tensor->elems - first < BLOCK ? tensor->elems - first : BLOCK;
@@ -65,6 +82,7 @@ static yoke_status take_all(yoke_trainer *trainer, const yki_safetensors *file, 
         }
     }
     free(block);
+    if (status == YOKE_OK && kind == YKI_TENSOR_WEIGHT) take_counters(trainer, file);
     return status;
 }
 

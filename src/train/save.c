@@ -30,6 +30,19 @@ static yoke_status write_tensor(yoke_trainer *trainer, yki_safetensors_writer *w
     return YOKE_OK;
 }
 
+/* What counts micro-batches: an integer each, beside the weights. */
+static yoke_status write_counters(yoke_trainer *trainer, yki_safetensors_writer *writer, bool declares)
+{
+    const yoke_model *model = trainer->model;
+    for (int i = 0; i < model->ncounters; i++) {
+        const char *name = model->counters[i].name;
+        YKI_TRY(declares ? yki_safetensors_declare(writer, name, "I64", 0, NULL)
+                         : yki_safetensors_write(writer, name, 0, &trainer->tracked[i],
+                                                 sizeof trainer->tracked[i]));
+    }
+    return YOKE_OK;
+}
+
 /* One file: tensors of kinds[0..nkinds), or of the weights. */
 static yoke_status write_file(yoke_trainer *trainer, const char *folder, const char *file,
                               const yki_tensor_kind *kinds, int nkinds)
@@ -46,11 +59,13 @@ static yoke_status write_file(yoke_trainer *trainer, const char *folder, const c
             for (int i = 0; i < model->nparameters && status == YOKE_OK; i++) {
                 const yki_parameter *p = &model->parameters[i];
                 const char *suffix = kinds[k] == YKI_TENSOR_WEIGHT ? "" : moment_suffix(trainer, kinds[k]);
-                if (!suffix) continue;
+                if (!suffix || (*suffix && p->buffer)) continue;
                 snprintf(name, sizeof name, "%.200s%s", p->name, suffix);
                 status = pass == 0 ? yki_safetensors_declare(writer, name, "F32", p->ndim, p->dims)
                                    : write_tensor(trainer, writer, kinds[k], i, name, block);
             }
+        if (status == YOKE_OK && kinds[0] == YKI_TENSOR_WEIGHT)
+            status = write_counters(trainer, writer, pass == 0);
         if (pass == 0 && status == YOKE_OK) status = yki_safetensors_begin(writer);
     }
     free(block);

@@ -35,6 +35,7 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                               .inference = options->inference,
                               .no_loss = options->no_loss,
                               .one_part = options->ignore_devices,
+                              .like = options->like,
                               .threads = threads < 1 ? 1 : threads,
                               .backend = backend,
                               .device_memory_bytes = layout->device_memory_bytes > 0
@@ -72,8 +73,9 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     YKI_TRY(yki_run_create(trainer->plan, ragged, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
+    trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
     trainer->last_loss = NAN;
-    return trainer->devices ? YOKE_OK : yki_fail_memory("a trainer");
+    return trainer->devices && trainer->tracked ? YOKE_OK : yki_fail_memory("a trainer");
 }
 
 static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke_trainer **trainer_out)
@@ -202,6 +204,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     free(trainer->inputs);
     free(trainer->targets);
     free(trainer->devices);
+    free(trainer->tracked);
     free(trainer->ran);
     free(trainer);
 }
@@ -246,6 +249,7 @@ static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result)
 {
     int64_t s = trainer->next_step, count = yki_order_batch(&trainer->order, s, trainer->indices);
+    YKI_TRY(yki_reference_order(trainer, count));
     YKI_TRY(yki_trainer_fetch(trainer, trainer->data, trainer->indices, count));
     yki_step step = {.mode = mode,
                      .samples = count,
@@ -258,6 +262,8 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
     yki_run_moved(trainer->run, before);
     YKI_TRY(yki_run_step(trainer->run, &step, result));
     yki_run_moved(trainer->run, after);
+    for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
+        trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
     for (int i = 0; i < YKI_AXIS_COUNT; i++) trainer->moved[i] = after[i] - before[i];
     return YOKE_OK;
 }

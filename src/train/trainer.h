@@ -28,6 +28,7 @@ struct yoke_trainer {
     double *losses, *step_seconds; /* of this run's steps */
     int64_t capacity;
     double last_loss;
+    int64_t *tracked; /* by counter of the model */
     /* the batch of the step under way, in host memory */
     int64_t *indices;
     char *inputs, *targets;
@@ -50,6 +51,7 @@ typedef struct yki_trainer_options {
     int64_t sequence, batch; /* 0: the job's */
     const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
     bool no_data;        /* inference on what the caller brings */
+    yki_like like;       /* whose micro-batches one device takes */
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
 
@@ -77,6 +79,11 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
+
+/* reference.c: what one device that the job's layout is verified against runs; YOKE_INVALID: nothing is like
+ * the layout. And the batch at hand in the order of its micro-batches. */
+yoke_status yki_reference_set(const yoke_job *job, yoke_layout *one, yki_trainer_options *options);
+yoke_status yki_reference_order(yoke_trainer *trainer, int64_t count);
 
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);

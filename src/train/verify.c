@@ -31,6 +31,7 @@ static yoke_status take_gradients(yoke_trainer *trainer, gradients *g)
     g->values = calloc((size_t)g->count + 1, sizeof *g->values);
     for (int i = 0; i < g->count; i++) {
         int64_t elems = yki_trainer_elems(trainer, i);
+        if (trainer->model->parameters[i].buffer) continue;
         if (!g->values || !(g->values[i] = malloc(sizeof(float) * (size_t)elems)))
             return yki_fail_memory("gradients");
         yki_run_read(trainer->run, YKI_TENSOR_GRADIENT, i, 0, elems, g->values[i]);
@@ -47,12 +48,14 @@ static yoke_status write_gradients(const yoke_trainer *trainer, const gradients 
     snprintf(loss, sizeof loss, "%.17g", g->loss);
     yoke_status status = yki_safetensors_metadata_set(writer, "loss", loss);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        status = yki_safetensors_declare(writer, model->parameters[i].name, "F32", model->parameters[i].ndim,
-                                         model->parameters[i].dims);
+        if (g->values[i])
+            status = yki_safetensors_declare(writer, model->parameters[i].name, "F32",
+                                             model->parameters[i].ndim, model->parameters[i].dims);
     if (status == YOKE_OK) status = yki_safetensors_begin(writer);
     for (int i = 0; i < g->count && status == YOKE_OK; i++)
-        status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
-                                       (size_t)yki_trainer_elems(trainer, i) * 4);
+        if (g->values[i])
+            status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
+                                           (size_t)yki_trainer_elems(trainer, i) * 4);
     if (status == YOKE_OK) return yki_safetensors_finish(writer);
     yoke_error error = *yoke_error_get();
     yki_safetensors_abandon(writer);
@@ -81,6 +84,7 @@ static yoke_status read_gradients(const yoke_trainer *trainer, const char *path,
     g->loss = loss ? strtod(loss, NULL) : NAN;
     for (int i = 0; i < g->count && status == YOKE_OK; i++) {
         const yki_parameter *p = &model->parameters[i];
+        if (p->buffer) continue;
         const yki_safetensor *tensor = named(file, p->name);
         bool same = tensor && tensor->ndim == p->ndim;
         for (int d = 0; same && d < p->ndim; d++) same = tensor->dims[d] == p->dims[d];
@@ -132,12 +136,14 @@ static yoke_status compare(const yoke_trainer *trainer, const gradients *g, cons
     if (!v->tensors) return yki_fail_memory("a verification");
     double global = 0;
     for (int i = 0; i < g->count; i++) {
+        if (!r->values[i]) continue;
         double n = norm(r->values[i], NULL, yki_trainer_elems(trainer, i));
         global += n * n;
     }
     global = sqrt(global);
     for (int i = 0; i < g->count; i++) {
         int64_t elems = yki_trainer_elems(trainer, i);
+        if (!r->values[i]) continue;
         double least = fmax(norm(r->values[i], NULL, elems), 1e-3 * global);
         yoke_verify_tensor *t = &v->tensors[v->ntensors++];
         snprintf(t->name, sizeof t->name, "%s", trainer->model->parameters[i].name);
@@ -168,7 +174,8 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     gradients g = {0}, r = {0};
     yoke_trainer *trainer = NULL, *reference = NULL;
     yoke_status status = YOKE_OK;
-    if (!against) {
+    if (!against) status = yki_reference_set(job, &one, &single);
+    if (!against && status == YOKE_OK) {
         status = yki_trainer_create(&reference, &single);
         if (status == YOKE_OK) status = take_gradients(reference, &r);
         yoke_trainer_destroy(status == YOKE_OK ? reference : NULL);

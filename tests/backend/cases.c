@@ -36,6 +36,14 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_RMSNORM] = "xRD xD > xRD fR",
     [YKI_KERNEL_RMSNORM_DX] = "xRD xRD xD pR > xRD",
     [YKI_KERNEL_RMSNORM_DW] = "xRD xRD pR > fD",
+    [YKI_KERNEL_BATCH_SUM] = "xnCi > fC",
+    [YKI_KERNEL_BATCH_SQUARES] = "xnCi fC > fC",
+    [YKI_KERNEL_BATCH_STATS] = "fC pC fC pC > f2C",
+    [YKI_KERNEL_BATCH_TRACK] = "fC pC > fC fC",
+    [YKI_KERNEL_BATCHNORM] = "xnCi f2C xC xC > xnCi",
+    [YKI_KERNEL_BATCHNORM_SUMS] = "xnCi xnCi f2C > f2C",
+    [YKI_KERNEL_BATCHNORM_DX] = "xnCi xnCi f2C f2C xC > xnCi",
+    [YKI_KERNEL_BATCHNORM_DW] = "f2C > fC fC",
     [YKI_KERNEL_ACTIVATE] = "xE > xE",
     [YKI_KERNEL_ACTIVATE_GRAD] = "xE xE > xE",
     [YKI_KERNEL_SOFTMAX] = "xRD > xRD",
@@ -65,6 +73,7 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_SUM_SQUARES] = "fE >",
     [YKI_KERNEL_ADAM] = "fE > fE fE pE hE",
     [YKI_KERNEL_SGD] = "fE > fE fE hE",
+    [YKI_KERNEL_BLEND] = "fE > fE",
 };
 
 double case_random(uint64_t seed, uint64_t counter)
@@ -171,6 +180,7 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
     const int64_t *of = shape.of;
     c->attr = (yki_attr){.eps = 1e-5,
                          .p = 0.3,
+                         .momentum = 0.1,
                          .key = 1234567,
                          .kernel = of['k'],
                          .stride = of['s'],
@@ -202,6 +212,8 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
                              .momentum = 0.9};
     c->launch =
         (yki_launch){.kernel = kernel, .training = true, .scale = 0.125f, .step = 3, .sample_offset = 2};
+    c->launch.group_samples = of['n'] + 3; /* other ranks have some */
+    c->launch.later = 2;
     char words[128];
     snprintf(words, sizeof words, "%s", operands[kernel]);
     for (char *rest = words, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {

@@ -202,6 +202,133 @@ static void cross_entropy_is_one_loss_over_shards(void **state)
     for (int k = 0; k < 2; k++) case_release(&s.max[k]), case_release(&s.sum[k]), case_release(&s.grad[k]);
 }
 
+/* Batch norm over shards of 2 and of 3 samples: sums are added up between the kernels. */
+typedef struct batch {
+    kernel_case sum, squares, stats, norm, sums, dx, dw;
+} batch;
+
+enum { CHANNELS = 3, PLACES = 4, VALUES = CHANNELS * PLACES };
+
+static const char *const batch_shapes[] = {"n2 C3 i4", "n3 C3 i4"};
+
+static void add_up(const yki_view *a, const yki_view *b)
+{
+    for (int64_t i = 0; i < yki_view_elems(a); i++) {
+        double sum = yki_get(a, i) + yki_get(b, i);
+        yki_set(a, i, sum);
+        yki_set(b, i, sum);
+    }
+}
+
+static void copy_view(const yki_view *to, const yki_view *from)
+{
+    assert_int_equal(yki_view_elems(to), yki_view_elems(from));
+    for (int64_t i = 0; i < yki_view_elems(to); i++) yki_set(to, i, yki_get(from, i));
+}
+
+/* The forward pass: dy y, summed. */
+static double run_batch(batch b[2])
+{
+    double dot = 0;
+    for (int k = 0; k < 2; k++) case_run(&b[k].sum, reference_of(YKI_KERNEL_BATCH_SUM), 1);
+    add_up(&b[0].sum.launch.views[1], &b[1].sum.launch.views[1]);
+    for (int k = 0; k < 2; k++) {
+        copy_view(&b[k].squares.launch.views[0], &b[k].sum.launch.views[0]);
+        copy_view(&b[k].squares.launch.views[1], &b[k].sum.launch.views[1]);
+        case_run(&b[k].squares, reference_of(YKI_KERNEL_BATCH_SQUARES), 1);
+    }
+    add_up(&b[0].squares.launch.views[2], &b[1].squares.launch.views[2]);
+    for (int k = 0; k < 2; k++) {
+        copy_view(&b[k].stats.launch.views[0], &b[k].sum.launch.views[1]);
+        copy_view(&b[k].stats.launch.views[1], &b[k].squares.launch.views[2]);
+        case_run(&b[k].stats, reference_of(YKI_KERNEL_BATCH_STATS), 1);
+        copy_view(&b[k].norm.launch.views[0], &b[k].sum.launch.views[0]);
+        copy_view(&b[k].norm.launch.views[1], &b[k].stats.launch.views[4]);
+        dot += dot_of(&b[k].norm, &b[k].dx.launch.views[0]);
+    }
+    return dot;
+}
+
+static double slope(batch b[2], const yki_view *of, const yki_view *copy, int64_t i)
+{
+    const double h = 1e-5;
+    double here = yki_get(of, i), value[2];
+    for (int side = 0; side < 2; side++) {
+        yki_set(of, i, here + (side == 0 ? h : -h));
+        if (copy) yki_set(copy, i, yki_get(of, i));
+        value[side] = run_batch(b);
+    }
+    yki_set(of, i, here);
+    if (copy) yki_set(copy, i, here);
+    return (value[0] - value[1]) / (2 * h);
+}
+
+static void make_batch(batch b[2])
+{
+    static const yki_kernel kernels[] = {
+        YKI_KERNEL_BATCH_SUM,      YKI_KERNEL_BATCH_SQUARES, YKI_KERNEL_BATCH_STATS, YKI_KERNEL_BATCHNORM,
+        YKI_KERNEL_BATCHNORM_SUMS, YKI_KERNEL_BATCHNORM_DX,  YKI_KERNEL_BATCHNORM_DW};
+    for (int k = 0; k < 2; k++) {
+        kernel_case *cases[] = {&b[k].sum,  &b[k].squares, &b[k].stats, &b[k].norm,
+                                &b[k].sums, &b[k].dx,      &b[k].dw};
+        for (int i = 0; i < 7; i++) {
+            case_make(cases[i], kernels[i], batch_shapes[k], YKI_REFERENCE_F64, 21 + (uint64_t)k);
+            cases[i]->launch.group_samples = 5;
+        }
+    }
+    for (int i = 2; i < 4; i++) copy_view(&b[1].norm.launch.views[i], &b[0].norm.launch.views[i]);
+}
+
+static void check_batch(batch b[2])
+{
+    for (int k = 0; k < 2; k++)
+        for (int64_t i = 0; i < (2 + k) * VALUES; i++) {
+            double want = slope(b, &b[k].sum.launch.views[0], NULL, i),
+                   got = yki_get(&b[k].dx.launch.views[5], i);
+            if (fabs(want - got) > 1e-7 * (1 + fabs(want)))
+                fail_msg("batch norm's dx, shard %d, element %d: %.12g, by differences %.12g", k, (int)i, got,
+                         want);
+        }
+    for (int of = 0; of < 2; of++)
+        for (int64_t c = 0; c < CHANNELS; c++) {
+            double want = slope(b, &b[0].norm.launch.views[2 + of], &b[1].norm.launch.views[2 + of], c),
+                   got = 0;
+            for (int k = 0; k < 2; k++) got += yki_get(&b[k].dw.launch.views[1 + of], c);
+            assert_true(fabs(want - got) < 1e-7 * (1 + fabs(want)));
+        }
+}
+
+static void batch_norm_has_its_gradient_over_shards(void **state)
+{
+    (void)state;
+    batch b[2];
+    make_batch(b);
+    run_batch(b);
+    for (int k = 0; k < 2; k++) {
+        const yki_view *x = &b[k].sum.launch.views[0], *dy = &b[k].dx.launch.views[0],
+                       *stats = &b[k].stats.launch.views[4];
+        copy_view(&b[k].sums.launch.views[0], dy);
+        copy_view(&b[k].sums.launch.views[1], x);
+        copy_view(&b[k].sums.launch.views[2], stats);
+        case_run(&b[k].sums, reference_of(YKI_KERNEL_BATCHNORM_SUMS), 1);
+        copy_view(&b[k].dw.launch.views[0], &b[k].sums.launch.views[3]);
+        case_run(&b[k].dw, reference_of(YKI_KERNEL_BATCHNORM_DW), 1);
+        copy_view(&b[k].dx.launch.views[1], x);
+        copy_view(&b[k].dx.launch.views[2], stats);
+        copy_view(&b[k].dx.launch.views[4], &b[k].norm.launch.views[2]);
+    }
+    add_up(&b[0].sums.launch.views[3], &b[1].sums.launch.views[3]);
+    for (int k = 0; k < 2; k++) {
+        copy_view(&b[k].dx.launch.views[3], &b[k].sums.launch.views[3]);
+        case_run(&b[k].dx, reference_of(YKI_KERNEL_BATCHNORM_DX), 1);
+    }
+    check_batch(b);
+    for (int k = 0; k < 2; k++) {
+        case_release(&b[k].sum), case_release(&b[k].squares), case_release(&b[k].stats);
+        case_release(&b[k].norm), case_release(&b[k].sums), case_release(&b[k].dx), case_release(&b[k].dw);
+    }
+}
+
 static void squared_error_has_its_gradient(void **state)
 {
     (void)state;
@@ -229,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_those_of_finite_differences),
         cmocka_unit_test(cross_entropy_is_one_loss_over_shards),
+        cmocka_unit_test(batch_norm_has_its_gradient_over_shards),
         cmocka_unit_test(squared_error_has_its_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,10 @@ static const family families[] = {
     {{YKI_KERNEL_LAYERNORM, YKI_KERNEL_LAYERNORM_DX, YKI_KERNEL_LAYERNORM_DW, YKI_KERNEL_SOFTMAX,
       YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_RMSNORM, YKI_KERNEL_RMSNORM_DX, YKI_KERNEL_RMSNORM_DW},
      {"R0 D5", "R2 D0", "R1 D1", "R3 D7", "R4 D33", "R130 D768", "R65 D1000"}},
+    {{YKI_KERNEL_BATCH_SUM, YKI_KERNEL_BATCH_SQUARES, YKI_KERNEL_BATCHNORM, YKI_KERNEL_BATCHNORM_SUMS,
+      YKI_KERNEL_BATCHNORM_DX, YKI_KERNEL_BATCH_STATS, YKI_KERNEL_BATCH_TRACK, YKI_KERNEL_BATCHNORM_DW},
+     {"n0 C3 i4", "n1 C1 i1", "n3 C5 i7", "n5 C37 i1", "n130 C100 i1", "n4 C3 i49", "n3 C6 i2500",
+      "n0 C2 i1"}},
     {{YKI_KERNEL_ACTIVATE, YKI_KERNEL_ACTIVATE_GRAD, END},
      {"E0 A0", "E1 A1", "E100003 A0", "E100003 A1", "E100003 A2", "E100003 A3", "E100003 A4", "E100003 A5"}},
     {{YKI_KERNEL_DROPOUT, YKI_KERNEL_COPY_SLICE, END},
@@ -45,6 +49,7 @@ static const family families[] = {
     {{YKI_KERNEL_ADD, YKI_KERNEL_CAST, YKI_KERNEL_MSE_LOSS, YKI_KERNEL_MSE_GRAD, YKI_KERNEL_ZERO,
       YKI_KERNEL_SUM_SQUARES, YKI_KERNEL_ADAM, YKI_KERNEL_SGD},
      {"E0", "E1", "E15", "E64", "E1001", "E200003"}},
+    {{YKI_KERNEL_BLEND, END}, {"E0", "E1", "E1001"}},
     {{YKI_KERNEL_XENT_MAX, YKI_KERNEL_XENT_SUM, YKI_KERNEL_XENT_LOSS, YKI_KERNEL_XENT_GRAD, END},
      {"R0 V5", "R2 V0", "R1 V1", "R5 V3 @3", "R7 V129", "R9 V5000", "R64 V1003 @1003"}},
     {{YKI_KERNEL_ROPE, END},
@@ -72,11 +77,11 @@ static const family families[] = {
 /* What in-place launches are promised: the output may be input 0. */
 static bool may_be_in_place(yki_kernel kernel)
 {
-    static const yki_kernel list[] = {YKI_KERNEL_POSITION, YKI_KERNEL_ACTIVATE,     YKI_KERNEL_ACTIVATE_GRAD,
-                                      YKI_KERNEL_SOFTMAX,  YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,
-                                      YKI_KERNEL_ROPE,     YKI_KERNEL_GATE,         YKI_KERNEL_GATE_GRAD,
-                                      YKI_KERNEL_ADD,      YKI_KERNEL_XENT_GRAD,    YKI_KERNEL_MSE_GRAD,
-                                      YKI_KERNEL_ATTEND,   YKI_KERNEL_ATTEND_GRAD};
+    static const yki_kernel list[] = {
+        YKI_KERNEL_POSITION,     YKI_KERNEL_ACTIVATE,    YKI_KERNEL_ACTIVATE_GRAD, YKI_KERNEL_SOFTMAX,
+        YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,     YKI_KERNEL_ROPE,          YKI_KERNEL_GATE,
+        YKI_KERNEL_GATE_GRAD,    YKI_KERNEL_ADD,         YKI_KERNEL_XENT_GRAD,     YKI_KERNEL_MSE_GRAD,
+        YKI_KERNEL_ATTEND,       YKI_KERNEL_ATTEND_GRAD, YKI_KERNEL_BATCHNORM,     YKI_KERNEL_BATCHNORM_DX};
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (list[i] == kernel) return true;
     return false;
@@ -93,6 +98,9 @@ static double terms_of(const kernel_case *c)
         out = i == c->ninputs ? fmax(1, elems) : fmin(out, fmax(1, elems));
     }
     switch (c->launch.kernel) {
+    case YKI_KERNEL_BATCHNORM:
+    case YKI_KERNEL_BATCHNORM_DX:
+        return 2;
     case YKI_KERNEL_SOFTMAX_GRAD:
     case YKI_KERNEL_LAYERNORM_DX:
     case YKI_KERNEL_RMSNORM_DX:
@@ -129,6 +137,12 @@ static double terms_of(const kernel_case *c)
 static double term_size(yki_kernel kernel)
 {
     switch (kernel) {
+    case YKI_KERNEL_BATCHNORM:
+    case YKI_KERNEL_BATCH_SQUARES:
+    case YKI_KERNEL_BATCHNORM_SUMS:
+        return 27;
+    case YKI_KERNEL_BATCHNORM_DX: /* rstd of 3 twice */
+        return 3 * 3 * (3 + 3 + 6 * 3 * 3);
     case YKI_KERNEL_SOFTMAX_GRAD:
     case YKI_KERNEL_LAYERNORM_DX:
     case YKI_KERNEL_RMSNORM_DX:
@@ -266,9 +280,14 @@ static int check_variants(const yki_cpu_table *table, yki_kernel k, const char *
         c.launch.training = !(variant & 2);
         c.update.decoupled = variant & 1;
         c.update.nesterov = variant & 1;
-        bool loses_bias = (k == YKI_KERNEL_LINEAR || k == YKI_KERNEL_CONV2D) && (variant & 1);
+        bool loses_bias =
+            (k == YKI_KERNEL_LINEAR || k == YKI_KERNEL_CONV2D || k == YKI_KERNEL_BATCHNORM) && (variant & 1);
         bool loses_copy = (k == YKI_KERNEL_ADAM || k == YKI_KERNEL_SGD) && (variant & 2);
-        int lost = loses_bias ? 2 : loses_copy ? c.launch.nviews - 1 : -1;
+        bool loses_weight = k == YKI_KERNEL_BATCHNORM_DX && (variant & 1);
+        int lost = loses_bias     ? (k == YKI_KERNEL_BATCHNORM) + 2
+                   : loses_weight ? 4
+                   : loses_copy   ? c.launch.nviews - 1
+                                  : -1;
         if (lost >= 0) lose(&c, lost);
         if ((k == YKI_KERNEL_ATTEND || k == YKI_KERNEL_ATTEND_GRAD) && (variant & 1)) lose(&c, 0);
         if (k == YKI_KERNEL_ATTEND && (variant & 1)) lose(&c, 1);

@@ -29,8 +29,9 @@ def write(path, data):
 def write_safetensors(path, tensors, metadata=None):
     header, at, body = {"__metadata__": metadata} if metadata else {}, 0, b""
     for name, t in tensors.items():
-        data = struct.pack(f"<{t.numel()}f", *t.detach().flatten().tolist())
-        header[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [at, at + len(data)]}
+        whole = t.dtype == torch.int64
+        data = struct.pack(f"<{t.numel()}{'q' if whole else 'f'}", *t.detach().flatten().tolist())
+        header[name] = {"dtype": "I64" if whole else "F32", "shape": list(t.shape), "data_offsets": [at, at + len(data)]}
         at, body = at + len(data), body + data
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -82,7 +83,7 @@ def train(path, model, loss_of, samples, batch, optimizer, rate=None, clip=None)
 def start(name, model):
     path = folder(name)
     to_f32(model)
-    write_safetensors(path("model.safetensors"), dict(model.named_parameters()))
+    write_safetensors(path("model.safetensors"), {**dict(model.named_parameters()), **dict(model.named_buffers())})
     return path
 
 
@@ -154,6 +155,76 @@ train:
     x = images.float().div(255).double().unsqueeze(1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.1)
     train(path, model, lambda rows: F.cross_entropy(model(x[rows]), labels[rows]), 36, 10, optimizer)
+
+
+def batchnorm_model():
+    """Batch norm of images and of rows, with and without weights; buffers that have seen something already."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2, bias=False),
+                          nn.BatchNorm2d(6, eps=1e-3, momentum=0.3, affine=False), nn.SiLU(), nn.Flatten(), nn.Linear(72, 9), nn.BatchNorm1d(9), nn.Tanh(), nn.Linear(9, 5))
+    with torch.no_grad():
+        for layer in model:
+            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                layer.running_mean.copy_(torch.randn(layer.num_features).float())
+                layer.running_var.copy_((1 + torch.rand(layer.num_features)).float())
+                layer.num_batches_tracked.fill_(7)
+                if layer.affine:
+                    layer.weight.copy_((1 + 0.2 * torch.randn(layer.num_features)).float())
+                    layer.bias.copy_((0.2 * torch.randn(layer.num_features)).float())
+    return model
+
+
+def batchnorm():
+    """36 samples in batches of 10, the last 4 held out; the whole batch at once, and in two micro-batches."""
+    path = start("batchnorm", batchnorm_model())
+    torch.manual_seed(6)
+    x, y = torch.randn(40, 1, 8, 10).float().double(), torch.randint(0, 5, (40,))
+    write_npy(path("x.npy"), x, "<f4")
+    write_npy(path("y.npy"), y, "<i8")
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [1, 8, 10]
+  from: model.safetensors
+  layers:
+    - {type: conv2d, out: 4, kernel: 3, padding: 1}
+    - {type: batchnorm}
+    - {type: relu}
+    - {type: maxpool2d, kernel: 2}
+    - {type: conv2d, out: 6, kernel: 2, bias: false}
+    - {type: batchnorm, eps: 1e-3, momentum: 0.3, affine: false}
+    - {type: silu}
+    - {type: flatten}
+    - {type: linear, out: 9}
+    - {type: batchnorm}
+    - {type: tanh}
+    - {type: linear, out: 5}
+data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false, holdout: 0.1}
+train:
+  steps: 10
+  batch: 10
+  loss: cross_entropy
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9, weight_decay: 0.01}
+""")
+    expected = {}
+    for parts in (1, 2):
+        model, losses = batchnorm_model(), []
+        to_f32(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
+        for step, rows in enumerate(batches(36, 10)):
+            optimizer.zero_grad()
+            xs, ys, total = x[rows].tensor_split(parts), y[rows].tensor_split(parts), 0.0
+            for a, b in zip(xs, ys):
+                loss = F.cross_entropy(model(a), b, reduction="sum") / (rows.stop - rows.start)
+                loss.backward()
+                total += loss.item()
+            losses.append(total)
+            if step == 0:
+                write_safetensors(path(f"gradients{parts}.safetensors"), {n: p.grad for n, p in model.named_parameters()}, {"loss": repr(total)})
+            optimizer.step()
+        write_safetensors(path(f"trained{parts}.safetensors"), model.state_dict())
+        model.eval()
+        expected[str(parts)] = {"losses": losses, "eval": F.cross_entropy(model(x[36:]), y[36:]).item()}
+    write(path("expected.json"), json.dumps(expected) + "\n")
 
 
 class Residual(nn.Module):
@@ -263,5 +334,5 @@ train:
 
 
 if __name__ == "__main__":
-    for case in (mlp, conv, tokens, gpt2):
+    for case in (mlp, conv, batchnorm, tokens, gpt2):
         case()

@@ -30,7 +30,8 @@ def safetensors(path):
     out = {}
     for name, t in header.items():
         start, end = t["data_offsets"]
-        out[name] = (t["shape"], struct.unpack(f"<{(end - start) // 4}f", data[8 + size + start:8 + size + end]))
+        letter, width = {"F32": ("f", 4), "I64": ("q", 8)}[t["dtype"]]
+        out[name] = (t["shape"], struct.unpack(f"<{(end - start) // width}{letter}", data[8 + size + start:8 + size + end]))
     return out
 
 
@@ -62,6 +63,30 @@ class Golden(unittest.TestCase):
                     self.assertEqual(got[name][0], shape, name)
                     error = norm(a - b for a, b in zip(got[name][1], values)) / max(norm(values), 1e-3 * whole)
                     self.assertLessEqual(error, 1e-4, f"{case} {layout}: gradient of {name}")
+
+    def test_batchnorm(self):
+        """The whole batch, and micro-batches apart; what was tracked, and an evaluation by it."""
+        case = os.path.join(FOLDER, "batchnorm")
+        job = os.path.join(case, "job.yaml")
+        with open(os.path.join(case, "expected.json")) as f:
+            expected = json.load(f)
+        layouts = (("1", [[], ["--dp", 2], ["--dp", 3], ["--tp", 2], ["--tp", 4], ["--pp", 3], ["--dp", 2, "--tp", 2], ["--dp", 3, "--zero", 1]]),
+                   ("2", [["--microbatches", 2], ["--microbatches", 2, "--pp", 2], ["--microbatches", 2, "--pp", 2, "--tp", 3, "--schedule", "zb-h1"]]))
+        for parts, layout in ((p, l) for p, ls in layouts for l in ls):
+            with tempfile.TemporaryDirectory() as folder:
+                losses = [s["loss"] for s in yoke("train", job, *layout, "--set", f"checkpoint.dir={folder}")["steps"]]
+                worst = max(abs(a - b) / b for a, b in zip(losses, expected[parts]["losses"], strict=True))
+                self.assertLessEqual(worst, 1e-5, f"{layout}: losses")
+                said = yoke("verify", job, *layout, "--against", os.path.join(case, f"gradients{parts}.safetensors"))
+                self.assertTrue(said["passed"], f"{layout}: {said['tensors'][:3]}")
+                wanted, got = (safetensors(path) for path in (os.path.join(case, f"trained{parts}.safetensors"), os.path.join(folder, "step-00000010", "model.safetensors")))
+                self.assertEqual(got.keys(), wanted.keys())
+                for name, (shape, values) in wanted.items():
+                    self.assertEqual(got[name][0], shape, name)
+                    if name.endswith("tracked"):
+                        self.assertEqual(got[name][1], values, name)
+                    self.assertLessEqual(norm(a - b for a, b in zip(got[name][1], values)), 2e-5 * norm(values) + 1e-5, f"{layout}: {name}")
+                self.assertLessEqual(abs(yoke("eval", folder)["loss"] / expected[parts]["eval"] - 1), 1e-5, f"{layout}: evaluation")
 
     def test_mlp(self):
         self.check("mlp")

@@ -96,6 +96,37 @@ static void layouts_agree_with_one_device(void **state)
     }
 }
 
+/* Products of everything: drawn at random. */
+static void random_products_agree(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"gpt2", "llama", "llama_tied"},
+                             *const schedules[] = {"1f1b",  "gpipe", "zb-h1",
+                                                   "zb-h2", "zb-v",  "interleaved; layout.chunks=2"},
+                             *const recomputes[] = {"none", "none", "selective", "full"};
+    static outcome one[3];
+    uint64_t seed = 4;
+    const char *base = "train.steps=4; train.batch=13";
+    for (int m = 0; m < 3; m++) assert_int_equal(run_job(models[m], base, &one[m]), YOKE_OK);
+    for (int rows = 0; rows < 40;) {
+        char layout[320];
+        int m = (int)(draw(&seed) % 3), cp = 2 + (int)(draw(&seed) % 3), tp = 1 + (int)(draw(&seed) % 3),
+            dp = 1 + (int)(draw(&seed) % 3), pp = 1 + (int)(draw(&seed) % 2),
+            parts = 1 + (int)(draw(&seed) % 4), s = (int)(draw(&seed) % 6), zero = (int)(draw(&seed) % 4),
+            r = (int)(draw(&seed) % 4);
+        bool ulysses = draw(&seed) % 2, sp = draw(&seed) % 2;
+        if (dp * parts > 13 || (s == 5 && parts % pp) || (ulysses && 12 / tp % cp)) continue;
+        snprintf(layout, sizeof layout,
+                 "layout.cp=%d; layout.cp_kind=%s; layout.tp=%d; layout.dp=%d; layout.pp=%d; "
+                 "layout.microbatches=%d; "
+                 "layout.schedule=%s; layout.zero=%d; layout.sp=%s; layout.recompute=%s",
+                 cp, ulysses ? "ulysses" : "ring", tp, dp, pp, parts, schedules[s], zero,
+                 sp ? "true" : "false", recomputes[r]);
+        check_layout(models[m], base, layout, &one[m]);
+        rows++;
+    }
+}
+
 static void check_moved(const char *model, const char *overrides, int64_t cp)
 {
     static outcome out;
@@ -283,7 +314,8 @@ static void predictions_are_put_together(void **state)
     (void)state;
     static const char *const models[] = {"gpt2", "llama"};
     static const char *const layouts[] = {"layout.cp=3", "layout.cp=2; layout.tp=2; layout.dp=2",
-                                          "layout.cp=4" ULYSSES, "layout.cp=2; layout.pp=2"};
+                                          "layout.cp=4" ULYSSES, "layout.cp=2; layout.pp=2",
+                                          "layout.cp=2; layout.tp=3; layout.sp=true"};
     enum { N = 5, T = 7, V = 101 };
     static float want[N * T * V], got[N * T * V];
     int32_t ids[N * T];
@@ -295,7 +327,7 @@ static void predictions_are_put_together(void **state)
         assert_int_equal(yoke_trainer_predict(trainer, N, ids, want), YOKE_OK);
         assert_int_equal(yoke_trainer_eval(trainer, NULL, &loss, NULL, NULL), YOKE_OK);
         finish(trainer, job);
-        for (int l = 0; l < 4; l++) {
+        for (int l = 0; l < 5; l++) {
             char overrides[160];
             snprintf(overrides, sizeof overrides, "data.holdout=0.2; %s", layouts[l]);
             trainer = start(models[m], overrides, &job);
@@ -350,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layouts_agree_with_one_device),
+        cmocka_unit_test(random_products_agree),
         cmocka_unit_test(bytes_of_a_ring),
         cmocka_unit_test(bytes_of_ulysses),
         cmocka_unit_test(causal_work_is_balanced),

@@ -20,6 +20,11 @@ static const char *const operands[YKI_KERNEL_COUNT] = {
     [YKI_KERNEL_RMSNORM] = "xxxf",
     [YKI_KERNEL_RMSNORM_DX] = "xxxfx",
     [YKI_KERNEL_RMSNORM_DW] = "xxff",
+    [YKI_KERNEL_BATCH_SUM] = "xf",
+    [YKI_KERNEL_BATCH_SQUARES] = "xff",
+    [YKI_KERNEL_BATCHNORM] = "xfXXx",
+    [YKI_KERNEL_BATCHNORM_SUMS] = "xxff",
+    [YKI_KERNEL_BATCHNORM_DX] = "xxffXx",
     [YKI_KERNEL_ACTIVATE] = "xx",
     [YKI_KERNEL_ACTIVATE_GRAD] = "xxx",
     [YKI_KERNEL_SOFTMAX] = "xx",
@@ -57,6 +62,9 @@ static bool fits(char operand, const yki_view *view, yki_dtype *activation, bool
         return view->dtype == YKI_I32;
     case 'a':
         return view->dtype == YKI_F32 || view->dtype == YKI_BF16 || view->dtype == YKI_I32;
+    case 'X':
+        if (view->ndim == 0) return true;
+        __attribute__((fallthrough));
     default:
         if (!*has_activation) *activation = view->dtype;
         *has_activation = true;

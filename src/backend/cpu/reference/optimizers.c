@@ -60,9 +60,18 @@ static void sgd(const yki_launch *launch, void *state, int threads)
     }
 }
 
+static void blend(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *g = &launch->views[0], *w = &launch->views[1];
+    for (int64_t i = 0; i < yki_view_elems(g); i++)
+        yki_set(w, i, launch->attr->p * yki_get(w, i) + yki_get(g, i));
+}
+
 void yki_reference_register_optimizers(yki_cpu_table *table)
 {
     yki_reference_add(table, YKI_KERNEL_SUM_SQUARES, sum_squares);
     yki_reference_add(table, YKI_KERNEL_ADAM, adam);
     yki_reference_add(table, YKI_KERNEL_SGD, sgd);
+    yki_reference_add(table, YKI_KERNEL_BLEND, blend);
 }

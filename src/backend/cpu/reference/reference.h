@@ -72,6 +72,7 @@ void yki_reference_register_conv(yki_cpu_table *table);
 void yki_reference_register_pools(yki_cpu_table *table);
 void yki_reference_register_embeddings(yki_cpu_table *table);
 void yki_reference_register_norms(yki_cpu_table *table);
+void yki_reference_register_batchnorm(yki_cpu_table *table);
 void yki_reference_register_pointwise(yki_cpu_table *table);
 void yki_reference_register_rope(yki_cpu_table *table);
 void yki_reference_register_attention(yki_cpu_table *table);
