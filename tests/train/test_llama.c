@@ -1,5 +1,5 @@
 /* Llama: layouts that its grouped heads make special, tensors as Hugging Face names them, folders of weights
- * in and out, options refused in words. (Losses and gradients of it are also in the matrix of test_layouts.c,
+ * in and out, options refused in words. (Losses and gradients of it are also in the matrix of test_matrix.c,
  * and against PyTorch's in the golden cases.) */
 #include <unistd.h>
 

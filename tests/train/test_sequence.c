@@ -1,6 +1,6 @@
 /* Sequence parallelism: what tensor-parallel products do not need whole, each device has its rows of. The
  * same run as on one device, whatever it meets; as many bytes moved as without it; less stashed. (Losses and
- * gradients are also in the matrix of test_layouts.c and in the random models of test_graphs.c.) */
+ * gradients are also in the matrix of test_matrix.c and in the random models of test_graphs.c.) */
 #include "run/rank.h"
 #include "train/by_hand.h"
 

@@ -11,7 +11,14 @@
 enum { SAMPLES = 2, SEQUENCE = 12, VOCAB = 31, LOGITS = SAMPLES * SEQUENCE * VOCAB, TOKENS_HEADER = 1024 };
 
 static const char *const cases[] = {"gpt2", "llama", "llama3"};
-static const char *const layouts[] = {"", "dp=2", "tp=2", "pp=2", "dp=2,tp=2,pp=2,microbatches=2"};
+static const char *const layouts[] = {"",
+                                      "dp=2",
+                                      "tp=2",
+                                      "pp=2",
+                                      "dp=2,tp=2,pp=2,microbatches=2",
+                                      "dp=2,zero=3",
+                                      "tp=2,sp=true,recompute=full",
+                                      "cp=2"};
 enum { NCASES = 3, NLAYOUTS = sizeof layouts / sizeof *layouts };
 
 static char folder[512];
