@@ -78,6 +78,8 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
 
+/* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
+const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
