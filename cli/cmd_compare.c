@@ -56,6 +56,19 @@ static void on_row(void *context, const char *strategy)
     progress_say(context, "running %s", strategy);
 }
 
+/* As in a job: a name, or a list with an entry for each stage. */
+static void put_recompute(json *j, const yoke_layout *layout)
+{
+    if (layout->nrecompute == 0) {
+        put_string(j, "recompute", recompute_names[layout->recompute]);
+        return;
+    }
+    put_begin_array(j, "recompute");
+    for (int i = 0; i < layout->nrecompute; i++)
+        put_string(j, NULL, recompute_names[layout->recompute_of[i]]);
+    put_end_array(j);
+}
+
 static void write_row(json *j, const yoke_compare_row *row)
 {
     bool ok = row->status == YOKE_ROW_OK;
@@ -70,7 +83,7 @@ static void write_row(json *j, const yoke_compare_row *row)
     put_integer(j, "zero", row->layout.zero);
     put_string(j, "schedule", row->layout.schedule);
     put_integer(j, "microbatches", row->layout.microbatches);
-    put_string(j, "recompute", recompute_names[row->layout.recompute]);
+    put_recompute(j, &row->layout);
     put_integer(j, "threads", row->threads);
     put_string(j, "status", status_names[row->status]);
     put_string(j, "reason", row->reason[0] ? row->reason : NULL);

@@ -62,7 +62,8 @@ const option_group options_layout = {
         OPTION("chunks", "N", OPTION_KEY, "stages per device that the schedule alternates between",
                .key = "layout.chunks"),
         OPTION("recompute", "WHAT", OPTION_KEY,
-               "activations to compute again: in a later version; none until then",
+               "activations to compute again instead of keeping them: none | selective | full, or one a "
+               "stage: full,none",
                .key = "layout.recompute"),
         OPTION("devices", "N|LIST", OPTION_DEVICES, "devices to use: a number, or a list as cpu:0,cpu:1",
                .key = "layout.devices"),
@@ -148,6 +149,25 @@ static int unknown(struct cli *run, const char *typed, const char *name, size_t 
                     run->command->name);
 }
 
+/* The next KEY=VALUE of a layout's text, cut off at its end: what follows a comma without a `=` of its own
+ * belongs to the value before it, as in recompute=full,none. */
+static char *next_pair(char **rest)
+{
+    char *pair = *rest, *end = pair;
+    if (!pair) return NULL;
+    do {
+        end = strchr(end, ',');
+        if (!end) {
+            *rest = NULL;
+            return pair;
+        }
+        end++;
+    } while (*end && end[strcspn(end, ",=")] != '=');
+    end[-1] = '\0';
+    *rest = end;
+    return pair;
+}
+
 static int take_layout(struct cli *run, const char *text, const char *typed)
 {
     if (strcmp(text, "auto") == 0)
@@ -157,7 +177,7 @@ static int take_layout(struct cli *run, const char *text, const char *typed)
             "--layout 'dp=2,zero=1'");
     char *pairs = strdup(text), *rest = pairs, *pair;
     int code = pairs ? -1 : cli_fail(run, 1, "--layout", "out of memory");
-    while (code < 0 && (pair = strsep(&rest, ","))) {
+    while (code < 0 && (pair = next_pair(&rest))) {
         char key[64];
         while (isspace((unsigned char)*pair)) pair++;
         char *equals = strchr(pair, '=');

@@ -11,10 +11,11 @@
 extern "C" {
 #endif
 
+/* What the backward pass makes again instead of keeping it: docs/memory.md. */
 typedef enum yoke_recompute {
     YOKE_RECOMPUTE_NONE,
-    YOKE_RECOMPUTE_SELECTIVE,
-    YOKE_RECOMPUTE_FULL
+    YOKE_RECOMPUTE_SELECTIVE, /* what attention's core makes */
+    YOKE_RECOMPUTE_FULL       /* all but what goes from one group of layers to the next */
 } yoke_recompute;
 typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
 
@@ -30,11 +31,17 @@ typedef struct yoke_layout {
     int zero;           /* 0..3: what data-parallel ranks deal out among themselves (ZeRO) */
     int dp_shard, dp_replicate; /* how many neighbours along dp deal it out, and how many such groups have the
                                    same; 0: what the other leaves of dp, all of it if both are 0 */
+    int64_t bucket_bytes; /* gradients of so many bytes are reduced over dp together, while the backward pass
+                             goes on (zero 0 and 1); 0: 4 MiB */
     yoke_recompute recompute;
     int threads;                   /* per device; 0: cores / local ranks, at least 1 */
     int64_t device_memory_bytes;   /* 0: what the device has */
     int ndevices;                  /* 0: as many devices of the CPU as the degrees need */
     int devices[YOKE_MAX_DEVICES]; /* device i of the layout is cpu:devices[i]; filled when ndevices > 0 */
+    /* 0: `recompute` holds for all. Else the number of stages, and each has its own; `recompute` is then
+     * NONE. */
+    int nrecompute;
+    yoke_recompute recompute_of[YOKE_MAX_DEVICES];
 } yoke_layout;
 
 #define YOKE_LAYOUT_DEFAULT                                                                                  \

@@ -23,6 +23,14 @@ static bool sharded_last(const yki_cut_query *query, int i)
     return query->in[i].state == YKI_SHARDED && query->in[i].dim == input(query, i)->ndim - 1;
 }
 
+/* Cut between rows, under sequence parallelism. */
+#define ROWS yki_spec_sharded(0, 1, 1)
+
+static bool cuts_rows(const yki_cut_query *query, int i)
+{
+    return query->sp && yki_spec_cuts_rows(query->in[i], input(query, i));
+}
+
 static void replicate(yki_cut_query *query)
 {
     for (int i = 0; i < query->node->nin; i++) query->in[i] = YKI_SPEC_REPLICATED;
@@ -80,6 +88,17 @@ yoke_status yki_cut_conv2d(yki_cut_query *query)
     return YOKE_OK;
 }
 
+/* Every row is worked on alone: between the rows any cut will do. (Sequence parallelism: Korthikanti et al.,
+ * Reducing Activation Recomputation in Large Transformer Models, 2022.) */
+yoke_status yki_cut_rows(yki_cut_query *query)
+{
+    replicate(query);
+    if (!query->sp || !yki_has_rows(input(query, 0))) return YOKE_OK;
+    query->in[0] = ROWS;
+    for (int i = 0; i < query->node->nout; i++) query->out[i] = ROWS;
+    return YOKE_OK;
+}
+
 /* the output is cut as the first input is */
 yoke_status yki_cut_follow(yki_cut_query *query)
 {
@@ -107,7 +126,7 @@ yoke_status yki_cut_flatten(yki_cut_query *query)
 
 yoke_status yki_cut_embed(yki_cut_query *query)
 {
-    bool rows = query->node->sections == 0;
+    bool rows = query->node->sections == 0 || query->sp; /* a sum can be cut between its rows */
     if (!query->free[1]) rows = query->in[1].dim == 0;
     query->in[0] = YKI_SPEC_REPLICATED;
     query->in[1] = yki_spec_sharded(rows ? 0 : 1, 1, 1);
@@ -119,6 +138,8 @@ yoke_status yki_cut_add(yki_cut_query *query)
 {
     if (query->in[0].state == YKI_SHARDED && yki_spec_equal(query->in[0], query->in[1]))
         query->out[0] = query->in[0];
+    else if (query->sp && yki_has_rows(input(query, 0)))
+        query->in[0] = query->in[1] = query->out[0] = ROWS;
     else
         replicate(query);
     return YOKE_OK;
@@ -188,7 +209,10 @@ yoke_status yki_cut_xent_max(yki_cut_query *query)
         query->out[0] = (yki_spec){.state = YKI_PARTIAL, .reduction = YKI_MAX};
         return YOKE_OK;
     }
-    replicate(query);
+    if (cuts_rows(query, 0))
+        query->out[0] = ROWS;
+    else
+        replicate(query);
     return YOKE_OK;
 }
 
@@ -196,6 +220,10 @@ yoke_status yki_cut_xent_sum(yki_cut_query *query)
 {
     bool cut = sharded_last(query, 0);
     yki_spec logits = query->in[0];
+    if (cuts_rows(query, 0)) {
+        query->in[1] = query->in[2] = query->out[0] = ROWS;
+        return YOKE_OK;
+    }
     replicate(query);
     if (cut) {
         query->in[0] = logits;
@@ -209,6 +237,10 @@ yoke_status yki_cut_xent_loss(yki_cut_query *query)
 {
     yki_spec logits = query->in[2];
     bool cut = sharded_last(query, 2);
+    if (cuts_rows(query, 2)) {
+        query->in[0] = query->in[1] = query->in[3] = query->out[0] = ROWS;
+        return YOKE_OK;
+    }
     replicate(query);
     if (cut) query->in[2] = logits;
     return YOKE_OK;

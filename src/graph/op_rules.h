@@ -27,6 +27,7 @@ void yki_infer_nothing(yoke_model *model, yki_node *node);
 yoke_status yki_cut_linear(yki_cut_query *query);
 yoke_status yki_cut_conv2d(yki_cut_query *query);
 yoke_status yki_cut_follow(yki_cut_query *query);
+yoke_status yki_cut_rows(yki_cut_query *query);
 yoke_status yki_cut_flatten(yki_cut_query *query);
 yoke_status yki_cut_embed(yki_cut_query *query);
 yoke_status yki_cut_add(yki_cut_query *query);

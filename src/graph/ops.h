@@ -33,6 +33,17 @@ static inline int yki_spec_copies(yki_spec spec)
 
 bool yki_spec_equal(yki_spec a, yki_spec b);
 
+/* Samples that are sequences have a row for each position: their first dim, where that is not the last. */
+static inline bool yki_has_rows(const yki_value *value)
+{
+    return value->per_sample && value->ndim > 1;
+}
+/* Whether it is cut between its rows. */
+static inline bool yki_spec_cuts_rows(yki_spec spec, const yki_value *value)
+{
+    return spec.state == YKI_SHARDED && spec.dim == 0 && yki_has_rows(value);
+}
+
 /* n over k: the first n mod k get one more. */
 static inline int64_t yki_share(int64_t n, int k, int i)
 {
@@ -56,6 +67,7 @@ typedef struct yki_cut_query {
     const yoke_model *model;
     const yki_node *node;
     int ranks;
+    bool sp; /* sequence parallelism: what products do not need whole is cut between its rows */
     yki_spec in[YKI_MAX_INPUTS];
     bool free[YKI_MAX_INPUTS];
     yki_spec out[YKI_MAX_OUTPUTS];
@@ -97,6 +109,8 @@ typedef struct yki_op_info {
     int kernel_inputs; /* inputs that the kernel is given; the rest is for the gradient. 0: all */
     bool in_place;     /* the first output may take the first input's memory */
     bool root;         /* its gradient needs no gradient of its outputs */
+    bool once;         /* it does more than make its outputs: never run again for a micro-batch */
+    bool attends;      /* it is of attention's core, which recompute: selective makes again */
 } yki_op_info;
 
 /* FLOPs and bytes of a launch, by its shapes. */

@@ -289,6 +289,39 @@ static yoke_status read_devices(const place *at, void *field)
     return YOKE_OK;
 }
 
+/* "full", or an entry for each stage: [full, none], and full,none. How many there must be, the plan knows. */
+static yoke_status read_recompute(const place *at, void *field)
+{
+    yoke_layout *layout = (yoke_layout *)((char *)field - offsetof(yoke_layout, recompute));
+    const yki_yaml *node = at->node;
+    layout->nrecompute = 0;
+    memset(layout->recompute_of, 0, sizeof layout->recompute_of);
+    if (node->kind == YKI_YAML_SCALAR && !strchr(node->text, ',')) return read_name(at, field);
+    layout->recompute = YOKE_RECOMPUTE_NONE;
+    const char *rest = node->kind == YKI_YAML_SCALAR ? node->text : "";
+    int count = node->kind == YKI_YAML_SEQUENCE ? node->count : 1;
+    for (const char *p = rest; *p; p++) count += *p == ',';
+    char names[128], word[32], shown[96];
+    list_names(names, sizeof names, at->key->names);
+    if (node->kind == YKI_YAML_MAPPING || count < 1 || count > YOKE_MAX_DEVICES)
+        return FAIL(at, "must be %s, or a list of them like [full, none], one for each stage", names);
+    for (int i = 0; i < count; i++) {
+        size_t length = strcspn(rest, ","), end = length;
+        while (end > 0 && rest[end - 1] == ' ') end--;
+        snprintf(word, sizeof word, "%.*s", (int)(end < 31 ? end : 31), rest);
+        rest += length + (rest[length] == ',');
+        rest += strspn(rest, " ");
+        if (node->kind == YKI_YAML_SEQUENCE) YKI_TRY(need_scalar(at, node->items[i], names));
+        const char *text = node->kind == YKI_YAML_SEQUENCE ? node->items[i]->text : word;
+        int value = index_of(at->key->names, text);
+        if (value < 0)
+            return FAIL(at, "must be %s for each stage, not '%s'", names, yki_yaml_shown(shown, text));
+        layout->recompute_of[i] = (yoke_recompute)value;
+    }
+    layout->nrecompute = count;
+    return YOKE_OK;
+}
+
 static yoke_status read_shape(const place *at, void *field)
 {
     yoke_model_spec *model = (yoke_model_spec *)((char *)field - offsetof(yoke_model_spec, input));
@@ -359,7 +392,7 @@ yoke_status yki_reader_value(const yki_reader *reader, const yki_key *key, const
         [YKI_KEY_BOOL] = read_bool,       [YKI_KEY_SWITCH] = read_switch, [YKI_KEY_NAME] = read_name,
         [YKI_KEY_PATH] = read_path,       [YKI_KEY_BYTES] = read_bytes,   [YKI_KEY_SCHEDULE] = read_schedule,
         [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_BETAS] = read_betas,
-        [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers,
+        [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers, [YKI_KEY_STAGES] = read_recompute,
     };
     const place at = {reader, key, node, path};
     if (yki_yaml_is_null(node)) return FAIL(&at, "has no value");

@@ -101,7 +101,8 @@ const yki_key yki_job_keys[] = {
     {"layout.zero", YKI_KEY_INT, FIELD(layout.zero), RANGE(0, 3), .flag = "zero"},
     {"layout.dp_shard", YKI_KEY_INT, FIELD(layout.dp_shard), RANGE(0, MAX_DEGREE)},
     {"layout.dp_replicate", YKI_KEY_INT, FIELD(layout.dp_replicate), RANGE(0, MAX_DEGREE)},
-    {"layout.recompute", YKI_KEY_NAME, FIELD(layout.recompute), .names = recomputes, .flag = "recompute"},
+    {"layout.bucket", YKI_KEY_BYTES, FIELD(layout.bucket_bytes)},
+    {"layout.recompute", YKI_KEY_STAGES, FIELD(layout.recompute), .names = recomputes, .flag = "recompute"},
     {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024)},
     {"layout.device_memory", YKI_KEY_BYTES, FIELD(layout.device_memory_bytes), .flag = "device-memory"},
 

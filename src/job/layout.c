@@ -110,8 +110,12 @@ void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
     if (layout->zero > 0) yki_text_append(&out, " --zero %d", layout->zero);
     if (layout->dp_shard) yki_text_append(&out, " --set layout.dp_shard=%d", layout->dp_shard);
     if (layout->dp_replicate) yki_text_append(&out, " --set layout.dp_replicate=%d", layout->dp_replicate);
+    if (layout->bucket_bytes)
+        yki_text_append(&out, " --set layout.bucket=%lld", (long long)layout->bucket_bytes);
     if (layout->recompute != YOKE_RECOMPUTE_NONE)
         yki_text_append(&out, " --recompute %s", recomputes[layout->recompute]);
+    for (int i = 0; i < layout->nrecompute; i++)
+        yki_text_append(&out, "%s%s", i ? "," : " --recompute ", recomputes[layout->recompute_of[i]]);
     if (layout->sp) yki_text_append(&out, " --set layout.sp=true");
     if (layout->threads) yki_text_append(&out, " --set layout.threads=%d", layout->threads);
     if (layout->device_memory_bytes)

@@ -29,6 +29,13 @@ static void print_name(yki_text *text, const yki_key *key, const char *field)
     yki_text_append(text, "%s", key->names[value - key->first]);
 }
 
+static void print_recompute(yki_text *text, const yki_key *key, const yoke_layout *layout)
+{
+    for (int i = 0; i < layout->nrecompute; i++)
+        yki_text_append(text, "%s%s", i ? "," : "[", key->names[layout->recompute_of[i]]);
+    yki_text_append(text, "%s", layout->nrecompute ? "]" : key->names[layout->recompute]);
+}
+
 static void print_shape(yki_text *text, const yoke_model_spec *model)
 {
     for (int i = 0; i < model->input_ndim; i++)
@@ -114,6 +121,9 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
         break;
     case YKI_KEY_DEVICES:
         print_devices(text, &job->layout);
+        break;
+    case YKI_KEY_STAGES:
+        print_recompute(text, key, &job->layout);
         break;
     case YKI_KEY_SHAPE:
         print_shape(text, &job->model);

@@ -104,12 +104,6 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
     if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
 }
 
-/* Nodes that compute nothing and move nothing: their output is their input. */
-static bool is_nothing(const yki_placed_node *node)
-{
-    return node->op == YKI_OP_RESHAPE || node->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
-}
-
 /* Movements of the body that are under way. */
 typedef struct flights {
     struct flight {
@@ -234,6 +228,89 @@ static void add_instruction(body_maker *m, const int *nodes, int count)
     m->f.list[m->f.count++] = (struct flight){nodes, count, m->code->count - 1, m->f.requests++};
 }
 
+/* The gradients that a body completes, in buckets: each is reduced along dp while the backward pass goes on.
+ */
+typedef struct buckets {
+    int *last; /* by the program's parameter: the last node of the body that writes its gradient, if it is to
+                  be in a bucket; -1 */
+    int *list; /* of the bucket under way */
+    int count;
+    int64_t bytes;
+} buckets;
+
+enum { USUAL_BUCKET_BYTES = 4 << 20 };
+
+/* Whether a part of the stage other than `part` writes to a parameter's gradient too. */
+static bool written_elsewhere(const yki_builder *b, int part, int parameter)
+{
+    for (int c = 0; c < b->program->nparts; c++) {
+        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[c].part];
+        for (int v = 0; v < placed->nvalues && b->program->parts[c].part != part; v++)
+            if (placed->values[v].is_gradient && placed->values[v].parameter == parameter) return true;
+    }
+    return false;
+}
+
+static bool find_buckets(const body_maker *m, int part, buckets *k)
+{
+    yki_plan *plan = m->b->plan;
+    yki_program *program = m->b->program;
+    bool writes = m->body == YKI_BODY_W || m->body == YKI_BODY_BW;
+    k->last = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
+    k->list = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
+    if (!k->last || !k->list) return false;
+    for (int i = 0; i < program->nparameters; i++) k->last[i] = -1;
+    if (!writes || plan->mesh.degree[YKI_AXIS_DP] == 1 || plan->zero > 1) return true;
+    for (int i = 0; i < m->storage->count[m->body]; i++) {
+        const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][i]];
+        for (int o = 0; o < node->nout; o++) {
+            const yki_placed_value *value = &m->placed->values[node->out[o]];
+            if (value->is_gradient && !written_elsewhere(m->b, part, value->parameter))
+                k->last[program->local_of[value->parameter]] = i;
+        }
+    }
+    return true;
+}
+
+static void end_bucket(body_maker *m, buckets *k)
+{
+    yki_program *program = m->b->program;
+    int *list = yki_arena_alloc(&m->b->plan->arena, sizeof(int) * (size_t)(k->count + 1));
+    if (k->count == 0 || !list) return;
+    memcpy(list, k->list, sizeof(int) * (size_t)k->count);
+    yki_move kind = m->b->plan->zero == 1 ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE;
+    m->code->instructions[m->code->count++] = (yki_instruction){.op = YKI_OP_MOVE + (int)kind,
+                                                                .layer = -1,
+                                                                .gradient = {-1, -1},
+                                                                .edge = -1,
+                                                                .axis = YKI_AXIS_DP,
+                                                                .request = -1,
+                                                                .number = -1,
+                                                                .nbucket = k->count,
+                                                                .bucket = list,
+                                                                .first_bucketed = program->nbucketed};
+    program->nbucketed += k->count;
+    for (int i = 0; i < k->count; i++) program->parameters[list[i]].bucketed = true;
+    k->count = 0;
+    k->bytes = 0;
+}
+
+/* After node `at` of the body: what it completes goes into the bucket. */
+static void fill_bucket(body_maker *m, int at, buckets *k)
+{
+    const yki_program *program = m->b->program;
+    const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][at]];
+    for (int o = 0; o < node->nout; o++) {
+        const yki_placed_value *value = &m->placed->values[node->out[o]];
+        int local = value->is_gradient ? program->local_of[value->parameter] : -1;
+        if (local < 0 || k->last[local] != at) continue;
+        k->list[k->count++] = local;
+        k->bytes += 4 * program->parameters[local].elems;
+    }
+    int64_t enough = m->b->plan->options.layout.bucket_bytes;
+    if (k->bytes >= (enough > 0 ? enough : USUAL_BUCKET_BYTES)) end_bucket(m, k);
+}
+
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
 {
     body_maker m = {.b = b,
@@ -241,15 +318,18 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
                     .storage = storage,
                     .body = body,
                     .code = &part->body[body]};
-    size_t most = 2 * (size_t)storage->count[body] + 1;
+    buckets k = {0};
+    size_t most = 3 * (size_t)storage->count[body] + 2;
     m.f.list = yki_arena_alloc(&b->plan->arena, sizeof *m.f.list * most);
     m.code->instructions = yki_arena_alloc(&b->plan->arena, sizeof *m.code->instructions * most);
-    if (!m.code->instructions || !m.f.list) return false;
+    if (!m.code->instructions || !m.f.list || !find_buckets(&m, part->part, &k)) return false;
     for (int i = 0, count; i < storage->count[body]; i += count) {
         count = together(&m, i);
-        if (!is_nothing(&m.placed->nodes[storage->order[body][i]]))
+        if (!yki_is_alias(m.placed->nodes[storage->order[body][i]].op))
             add_instruction(&m, &storage->order[body][i], count);
+        fill_bucket(&m, i, &k);
     }
+    end_bucket(&m, &k);
     wait_before(&m, NULL);
     if (m.f.requests > b->program->nrequests) b->program->nrequests = m.f.requests;
     return true;
@@ -263,8 +343,12 @@ bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_stor
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
     int count;
     const yoke_action *actions = yoke_schedule_actions(b->plan->schedule, b->program->stage, &count);
-    for (int i = 0; i < count; i++)
-        if (actions[i].chunk == b->plan->chunk_of[part->part]) part->present[bodies[actions[i].kind]] = true;
+    part->last_weight = -1;
+    for (int i = 0; i < count; i++) {
+        if (actions[i].chunk != b->plan->chunk_of[part->part]) continue;
+        part->present[bodies[actions[i].kind]] = true;
+        if (actions[i].kind == YOKE_ACTION_W || actions[i].kind == YOKE_ACTION_BW) part->last_weight = i;
+    }
     for (int body = 0; body < YKI_BODY_COUNT; body++)
         if (part->present[body] && !make_body(b, part, storage, (yki_body)body)) return false;
     return !b->plan->arena.failed;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "plan/plan.h"
+#include "plan/recompute.h"
 
 typedef struct part_grad {
     yki_grad_context context; /* first: callbacks get its address */
@@ -13,7 +13,7 @@ typedef struct part_grad {
     yki_placed *placed;
     int *gradient;           /* of each value of the forward pass; -1 */
     int *whole;              /* zero 2: by parameter, its gradient before it is scattered; -1 */
-    int *again;              /* zero 3: by parameter, its copy gathered for the backward pass; -1 */
+    yki_recompute recompute; /* what is made, or gathered, again */
     yki_placed_node current; /* a copy: the array of nodes may move */
 } part_grad;
 
@@ -49,15 +49,10 @@ static int new_value(part_grad *g, int like)
     return yki_placed_value_add(g->plan, g->placed, &value);
 }
 
-/* A value as the backward pass reads it: parameters gathered for the forward pass are gathered again. */
+/* A value as the backward pass reads it. */
 static int in_backward(part_grad *g, int value)
 {
-    if (value < 0 || g->placed->values[value].gathered < 0) return value;
-    int *again = &g->again[g->placed->values[value].gathered];
-    if (*again >= 0) return *again;
-    const yki_placed_node *forward = &g->placed->nodes[g->placed->values[value].producer];
-    *again = yki_gather_parameter(g->plan, g->placed, forward->in[0], YKI_BODY_B, g->current.layer);
-    return *again < 0 ? value : *again;
+    return yki_recompute_value(g->plan, g->placed, &g->recompute, value, g->current.layer);
 }
 
 static void emit_several(yki_grad_context *c, int op, const yki_attr *attr, int nin, const int *in, int nout,
@@ -158,17 +153,13 @@ static void give(yki_grad_context *c, int i, int value)
     accumulate(self(c), self(c)->current.in[i], value);
 }
 
-/* The adjoint of a movement along tp, for the state that its output's gradient has: partial behind a
- * broadcast, otherwise that of the output itself. */
+/* The adjoint of a movement along tp, for the state that its output's gradient has. */
 static void adjoint(part_grad *g)
 {
     yki_move kind = (yki_move)(g->current.op - YKI_OP_MOVE);
     int dy = g->gradient[g->current.out[0]], x = g->current.in[0];
     if (dy < 0 || !g->placed->values[x].wants) return;
-    yki_state state = kind == YKI_MOVE_BROADCAST                              ? YKI_PARTIAL
-                      : kind == YKI_MOVE_SHARD || kind == YKI_MOVE_ALL_TO_ALL ? YKI_SHARDED
-                                                                              : YKI_REPLICATED;
-    yki_move back = yki_movements[kind].adjoint[state];
+    yki_move back = yki_movements[kind].adjoint[g->current.gradient_state];
     if (back == YKI_MOVE_NONE) {
         accumulate(g, x, dy);
         return;
@@ -294,6 +285,7 @@ static void backward(part_grad *g, int part, int nforward)
 yoke_status yki_plan_grad(yki_plan *plan)
 {
     int nparameters = plan->options.model->nparameters;
+    YKI_TRY(yki_recompute_check(plan));
     for (int lane = 0; lane < plan->nlanes; lane++)
         for (int part = 0; part < plan->nparts; part++) {
             yki_placed *placed = &plan->placed[lane][part];
@@ -307,13 +299,13 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .emit_parameter = emit_parameter,
                                            .give = give};
             int nforward = placed->nnodes;
+            YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));
             forward_copies(&g, part);
             g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
             g.whole = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
-            g.again = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
             if (plan->arena.failed) return yki_fail_memory("a plan");
             for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
-            for (int i = 0; i < nparameters; i++) g.whole[i] = g.again[i] = -1;
+            for (int i = 0; i < nparameters; i++) g.whole[i] = -1;
             int first = placed->nnodes;
             if (!plan->options.inference) backward(&g, part, nforward);
             yki_start_gathers(placed, first, placed->nnodes);

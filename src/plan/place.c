@@ -108,7 +108,8 @@ static yki_cut cut_of(placer *p, int logical, yki_spec spec)
     return cut;
 }
 
-/* A movement along tp: from a form to a new one. */
+/* A movement along tp: from a form to a new one. The gradient of what each rank does a share with is partial,
+ * any other has the value's own state. */
 static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec to, int layer)
 {
     yki_placed *placed = &p->parts[part];
@@ -123,9 +124,18 @@ static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec
     node->out[0] = value;
     if (kind == YKI_MOVE_ALL_REDUCE) node->reduction = from->spec.reduction;
     if (kind == YKI_MOVE_ALL_GATHER) node->cut = cut_of(p, from->logical, from->spec);
-    if (kind == YKI_MOVE_SHARD) node->cut = cut_of(p, from->logical, to);
+    if (kind == YKI_MOVE_SHARD || kind == YKI_MOVE_REDUCE_SCATTER) node->cut = cut_of(p, from->logical, to);
+    node->gradient_state = to.divided ? YKI_PARTIAL : to.state;
     placed->values[value].producer = placed->nnodes - 1;
     return add_form(p, part, from->logical, value, to, false);
+}
+
+/* What a sum becomes when it is taken: under sequence parallelism each rank's rows of it. */
+static yki_spec taken(const placer *p, int logical)
+{
+    const yki_value *value = &p->model->values[logical];
+    bool rows = p->plan->options.layout.sp && value->role == YKI_ROLE_ACTIVATION && yki_has_rows(value);
+    return rows ? yki_spec_sharded(0, 1, 1) : YKI_SPEC_REPLICATED;
 }
 
 /* The form of f's value in state `spec`, made of it if it isn't there. */
@@ -135,18 +145,19 @@ static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
     /* other uses would each need a part of their gradient */
     assert(!f->spec.divided && yki_spec_copies(f->spec) == 1 && yki_spec_copies(spec) == 1);
     if (f->spec.state == YKI_PARTIAL) { /* everybody from here on sees the sum */
-        form *whole = move(p, part, f, YKI_MOVE_ALL_REDUCE, YKI_SPEC_REPLICATED, layer);
-        if (!whole) return NULL;
+        yki_spec to = taken(p, f->logical);
+        yki_move kind = to.state == YKI_SHARDED ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE;
+        form *sum = move(p, part, f, kind, to, layer);
+        if (!sum) return NULL;
         f->primary = false;
-        whole->primary = true;
-        return convert(p, part, whole, spec, layer);
+        sum->primary = true;
+        return convert(p, part, sum, spec, layer);
     }
     for (form *other = p->forms[part]; other; other = other->next)
         if (other->logical == f->logical && yki_spec_equal(other->spec, spec)) return other;
-    if (spec.divided && f->spec.state == YKI_SHARDED) f = convert(p, part, f, YKI_SPEC_REPLICATED, layer);
-    if (!f) return NULL;
     if (f->spec.state == YKI_SHARDED) {
-        form *whole = move(p, part, f, YKI_MOVE_ALL_GATHER, YKI_SPEC_REPLICATED, layer);
+        yki_spec all = spec.divided ? YKI_SPEC_DIVIDED : YKI_SPEC_REPLICATED;
+        form *whole = move(p, part, f, YKI_MOVE_ALL_GATHER, all, layer);
         return whole ? convert(p, part, whole, spec, layer) : NULL;
     }
     return move(p, part, f, spec.divided ? YKI_MOVE_BROADCAST : YKI_MOVE_SHARD, spec, layer);
@@ -189,7 +200,7 @@ static form *import(placer *p, int part, int logical)
     int from = p->part_of[logical];
     form *made = find(p, from, logical);
     if (made && made->spec.state == YKI_PARTIAL)
-        made = convert(p, from, made, YKI_SPEC_REPLICATED,
+        made = convert(p, from, made, taken(p, logical),
                        p->model->nodes[p->model->values[logical].producer].layer);
     yki_edge *edge = made ? next_edge(p, from, part) : NULL;
     if (!edge) return NULL;
@@ -285,6 +296,8 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
             continue;
         }
         form *f = present(p, part, logical);
+        if (f && query->sp && f->spec.state == YKI_PARTIAL)
+            f = convert(p, part, f, taken(p, logical), node->layer);
         if (!f) return yki_fail_memory("a plan");
         query->in[i] = f->spec;
     }
@@ -343,12 +356,18 @@ static void localise(const placer *p, const yki_node *node, const yki_cut_query 
         attr->first_group = first / attr->width;
         break;
     }
+    case YKI_KERNEL_POSITION:
+        attr->offset += yki_spec_start(query->in[0], x->dims[0], p->tp, p->tp_rank);
+        break;
     case YKI_KERNEL_XENT_SUM:
-        attr->offset = yki_spec_start(query->in[0], x->dims[x->ndim - 1], p->tp, p->tp_rank);
+        if (!yki_spec_cuts_rows(query->in[0], x))
+            attr->offset = yki_spec_start(query->in[0], x->dims[x->ndim - 1], p->tp, p->tp_rank);
         break;
     case YKI_KERNEL_XENT_LOSS: {
         const yki_value *logits = &values[p->root[node->in[2]]];
-        attr->offset = yki_spec_start(query->in[2], logits->dims[logits->ndim - 1], p->tp, p->tp_rank);
+        placed->counts_loss |= yki_spec_cuts_rows(query->in[2], logits);
+        if (!yki_spec_cuts_rows(query->in[2], logits))
+            attr->offset = yki_spec_start(query->in[2], logits->dims[logits->ndim - 1], p->tp, p->tp_rank);
         break;
     }
     case YKI_KERNEL_MSE_LOSS:
@@ -374,7 +393,7 @@ static yoke_status place_node(placer *p, const yki_node *node)
 {
     int part = p->plan->part_of_layer[node->layer];
     yki_placed *placed = &p->parts[part];
-    yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp};
+    yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp, .sp = p->plan->options.layout.sp};
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
@@ -445,7 +464,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
     }
     int output = p.root[model->output], last = p.part_of[output];
     form *f = find(&p, last, output);
-    if (f && f->spec.state == YKI_PARTIAL) f = convert(&p, last, f, YKI_SPEC_REPLICATED, model->nlayers - 1);
+    if (f && f->spec.state == YKI_PARTIAL) f = convert(&p, last, f, taken(&p, output), model->nlayers - 1);
     if (!f) return yki_fail_memory("a plan");
     p.parts[last].output = f->value;
     p.parts[last].output_spec = f->spec;

@@ -49,6 +49,12 @@ yoke_status yki_degrees_check(const yoke_layout *l)
     return YOKE_OK;
 }
 
+static bool has_sequences(const yoke_model *model)
+{
+    const yki_value *input = &model->values[model->input];
+    return input->role == YKI_ROLE_INDEX || input->ndim == 2;
+}
+
 /* Over how many neighbours along dp zero deals states; 0: dp_shard and dp_replicate do not make dp. */
 static int shards_of(const yoke_layout *l)
 {
@@ -65,23 +71,24 @@ static yoke_status check_options(const yki_plan_options *options)
     if (l->cp > 1)
         return yki_fail(YOKE_INVALID, "cp %d: context parallelism is not in this version; choose cp 1",
                         l->cp);
-    if (l->sp && l->tp > 1)
-        return yki_fail(YOKE_INVALID, "sp: sequence parallelism is not in this version; choose sp false");
-    if (l->recompute != YOKE_RECOMPUTE_NONE)
-        return yki_fail(YOKE_INVALID, "recompute is not in this version; choose recompute none");
+    if (l->sp && l->tp > 1 && !has_sequences(options->model))
+        return yki_fail(YOKE_INVALID,
+                        "sp: sequence parallelism cuts samples of tokens or of rows, [positions, width], and "
+                        "this model's have neither; choose sp false");
     enum { MOST_MICROBATCHES = 1 << 16 };
     if (l->microbatches > MOST_MICROBATCHES)
         return yki_fail(YOKE_INVALID, "microbatches %d: %d at most", l->microbatches, MOST_MICROBATCHES);
-    if (l->threads < 0 || l->device_memory_bytes < 0)
-        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld: neither may be below 0", l->threads,
-                        (long long)l->device_memory_bytes);
+    if (l->threads < 0 || l->device_memory_bytes < 0 || l->bucket_bytes < 0)
+        return yki_fail(YOKE_INVALID, "threads %d, device_memory %lld, bucket %lld: none may be below 0",
+                        l->threads, (long long)l->device_memory_bytes, (long long)l->bucket_bytes);
     if (l->zero < 0 || l->zero > 3 || (unsigned)l->recompute > YOKE_RECOMPUTE_FULL)
         return yki_fail(YOKE_INVALID,
                         "zero %d, recompute %d: zero is 0 to 3, recompute none, selective or full", l->zero,
                         (int)l->recompute);
     if (shards_of(l) == 0)
-        return yki_fail(YOKE_INVALID, "dp_shard %d x dp_replicate %d is not dp %d", l->dp_shard,
-                        l->dp_replicate, l->dp);
+        return yki_fail(YOKE_INVALID,
+                        "dp %d cannot be dp_shard %d x dp_replicate %d (0: what the other leaves)", l->dp,
+                        l->dp_shard, l->dp_replicate);
     if (l->zero == 0 && l->dp_shard > 1)
         return yki_fail(
             YOKE_INVALID,

@@ -71,8 +71,9 @@ typedef struct yki_placed_node {
     bool adds;        /* to what its outputs have */
     bool shards;      /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
     yki_axis axis;    /* of a movement that is no copy */
-    yki_cut cut;      /* gathers and shards along it; shares in the arena */
+    yki_cut cut;      /* gathers, scatters and shards along it; shares in the arena */
     yki_reduction reduction;
+    yki_state gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
 } yki_placed_node;
 
 typedef struct yki_placed {
@@ -83,6 +84,12 @@ typedef struct yki_placed {
     int output; /* the model's output here; -1: in another part */
     yki_spec output_spec;
 } yki_placed;
+
+/* Nodes that compute nothing and move nothing: their output is their input. */
+static inline bool yki_is_alias(int op)
+{
+    return op == YKI_OP_RESHAPE || op == YKI_OP_MOVE + YKI_MOVE_BROADCAST;
+}
 
 /* A value that goes from one part to another, and its gradient back. */
 typedef struct yki_edge {
@@ -153,6 +160,10 @@ typedef struct yki_instruction {
     yki_axis axis;
     yki_cut cut;
     yki_reduction reduction;
+    int nbucket,
+        first_bucketed;       /* parameters whose gradients are reduced along dp, once the part's last
+                                 micro-batch has added to them; where the rank has room for their addresses */
+    const int *bucket;        /* the program's numbers of them */
     int npieces, first_piece; /* parameters, or their gradients, moved over zero's shards together; where the
                                  rank has room for their addresses */
     yki_moved_piece *pieces;
@@ -171,13 +182,15 @@ typedef struct yki_part_program {
     int64_t group_offset[YKI_GROUPS], group_bytes[YKI_GROUPS]; /* of one slot */
     int group_slots[YKI_GROUPS];
     const int *slot[YKI_GROUPS]; /* of each micro-batch */
+    int last_weight;             /* the action after which its gradients are complete; -1: none is */
 } yki_part_program;
 
 /* What a lane holds of a parameter. */
 typedef struct yki_local_parameter {
     int parameter;
     int64_t elems, dims[YOKE_MAX_DIMS];
-    yki_cut cut; /* over zero's shards */
+    yki_cut cut;   /* over zero's shards */
+    bool bucketed; /* its gradient is reduced along dp while the backward pass runs; else when it has ended */
     bool decays;
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
@@ -215,6 +228,7 @@ typedef struct yki_program {
     int nkernels;        /* kernel instructions, for prepared kernels */
     int nrequests;       /* movements of one body, at most */
     int npieces;         /* of all instructions */
+    int nbucketed;       /* the same, of buckets */
     int64_t temp_offset, workspace_offset, workspace_bytes;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */

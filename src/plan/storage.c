@@ -152,7 +152,7 @@ static bool may_share(const planner *p, int node)
 {
     const yki_placed_node *n = &p->placed->nodes[node];
     if (n->nin == 0 || n->nout == 0 || n->in[0] < 0 || p->placed->values[n->in[0]].storage < 0) return false;
-    if (n->op == YKI_OP_RESHAPE || n->op == YKI_OP_MOVE + YKI_MOVE_BROADCAST) return true;
+    if (yki_is_alias(n->op)) return true;
     const yki_storage *storage = &p->out->storages[p->placed->values[n->in[0]].storage];
     bool reduces = n->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE && n->edge < 0;
     if (!(yki_op(n->op)->in_place || reduces) || value_bytes(p, n->in[0]) != value_bytes(p, n->out[0]))

@@ -19,6 +19,7 @@ typedef struct frame {
     int microbatch;
     int64_t samples, first;
     const yki_variant *variant;
+    bool last; /* the part's gradients are complete with this action */
 } frame;
 
 static void *address(const frame *f, const yki_operand *operand)
@@ -168,8 +169,14 @@ static yoke_status start_move(const frame *f, const yki_instruction *in)
 
 static yoke_status run_movement(const frame *f, const yki_instruction *in)
 {
+    if (in->nbucket > 0 && !f->last) return YOKE_OK;
     YKI_TRY(f->rank->backend->synchronize(f->rank->device));
     double start = yki_now_ns();
+    if (in->nbucket > 0) {
+        YKI_TRY(yki_rank_start_bucket(f->rank, in));
+        f->rank->moving_ns += yki_now_ns() - start;
+        return YOKE_OK;
+    }
     if (in->phase == YKI_PHASE_WAIT) {
         YKI_TRY(yki_wait(&f->rank->requests[in->request]));
     } else {
@@ -203,7 +210,9 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
                                       [YOKE_ACTION_W] = YKI_BODY_W,
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
     const yki_part_program *part = &rank->program->parts[action->chunk];
-    frame f = {.rank = rank, .microbatch = action->microbatch};
+    frame f = {.rank = rank,
+               .microbatch = action->microbatch,
+               .last = part->last_weight >= 0 && action == &rank->program->actions[part->last_weight]};
     for (int g = 0; g < YKI_GROUPS; g++)
         f.group[g] =
             rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];

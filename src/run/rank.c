@@ -129,13 +129,17 @@ yoke_status yki_rank_open(yki_rank *rank)
     int64_t segments = 1;
     for (int i = 0; i < rank->program->nparameters; i++) segments += yki_rank_pieces(rank, i);
     rank->segments = calloc((size_t)segments, sizeof *rank->segments);
+    size_t bucketed = (size_t)rank->program->nbucketed + 1;
+    rank->bucket_segments = calloc(bucketed, sizeof *rank->bucket_segments);
+    rank->bucket_pieces = calloc(bucketed, sizeof *rank->bucket_pieces);
     rank->pieces =
         calloc((size_t)(rank->program->nparameters + rank->program->npieces) + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
     rank->written = calloc((size_t)rank->program->nparameters + 1, sizeof *rank->written);
     rank->ran =
         calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->pieces || !rank->written || !rank->ran || !rank->requests)
+    if (!rank->bucket_segments || !rank->bucket_pieces || !rank->segments || !rank->pieces ||
+        !rank->written || !rank->ran || !rank->requests)
         return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->run->nranks > 1)
@@ -176,6 +180,8 @@ void yki_rank_close(yki_rank *rank)
     free(rank->handed);
     free(rank->segments);
     free(rank->pieces);
+    free(rank->bucket_segments);
+    free(rank->bucket_pieces);
     free(rank->written);
     free(rank->ran);
 }

@@ -38,6 +38,10 @@ typedef struct yki_rank {
     bool *written;         /* by local parameter: its gradient has a value in this step */
     yki_segment *segments; /* of gradients, and how many are gathered for a reduction */
     int nsegments;
+    yki_segment *bucket_segments; /* of buckets under way */
+    yki_piece *bucket_pieces;
+    yki_request buckets[YKI_COMM_OUTSTANDING - 1];
+    uint64_t nbuckets; /* started in this step */
     yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
@@ -98,8 +102,9 @@ static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool grad
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
 
-/* reduce.c: the adjoints of the parameters' broadcasts, over tp, over stages that share a tied one, over dp;
- * and what the update leaves to be gathered. */
+/* reduce.c: the adjoints of the parameters' broadcasts, over dp (in buckets that bodies start), over tp, over
+ * stages that share a tied one; and what the update leaves to be gathered. */
+yoke_status yki_rank_start_bucket(yki_rank *rank, const yki_instruction *in);
 yoke_status yki_rank_reduce(yki_rank *rank);
 yoke_status yki_rank_gather_weights(yki_rank *rank);
 /* All that the rank has of a parameter (by the program's number); data NULL: nothing. */

@@ -65,11 +65,6 @@ yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int paramete
     return view_of(rank, kind, parameter, first, elems);
 }
 
-static void add_segment(yki_rank *rank, yki_view view)
-{
-    rank->segments[rank->nsegments++] = (yki_segment){view.data, view.dims[0]};
-}
-
 /* Of the segments gathered so far, which then are none. */
 static yoke_status all_reduce(yki_rank *rank, yki_comm *comm)
 {
@@ -85,6 +80,74 @@ static yoke_status all_reduce(yki_rank *rank, yki_comm *comm)
     return yki_wait(&request);
 }
 
+static yki_segment segment_of(yki_view view)
+{
+    return (yki_segment){view.data, view.dims[0]};
+}
+
+/* The rank's own part of a parameter's gradient. */
+static void add_own(yki_rank *rank, int parameter)
+{
+    for (int64_t k = 0; k < yki_rank_pieces(rank, parameter); k++)
+        rank->segments[rank->nsegments++] =
+            segment_of(yki_rank_piece(rank, YKI_TENSOR_GRADIENT, parameter, k));
+}
+
+/* A tensor that is kept whole, to be gathered or scattered in place. */
+static yki_piece in_place(const yki_rank *rank, yki_tensor_kind kind, int parameter)
+{
+    void *data = yki_rank_tensor(rank, kind, parameter).data;
+    return (yki_piece){data, data, rank->program->parameters[parameter].cut, 0};
+}
+
+/* Without zero, gradients are reduced over all replicas; zero 1 scatters them over the shards. */
+yoke_status yki_rank_start_bucket(yki_rank *rank, const yki_instruction *in)
+{
+    bool scatters = rank->plan->zero == 1;
+    yki_request *request = &rank->buckets[rank->nbuckets++ % (YKI_COMM_OUTSTANDING - 1)];
+    yki_segment *segments = &rank->bucket_segments[in->first_bucketed];
+    yki_piece *pieces = &rank->bucket_pieces[in->first_bucketed];
+    for (int i = 0; i < in->nbucket; i++) {
+        segments[i] = segment_of(yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, in->bucket[i]));
+        pieces[i] = in_place(rank, YKI_TENSOR_GRADIENT, in->bucket[i]);
+    }
+    yki_move_launch move = {.comm = scatters ? rank->shards : rank->replicas,
+                            .dtype = YKI_F32,
+                            .reduction = YKI_SUM,
+                            .segments = segments,
+                            .nsegments = in->nbucket,
+                            .pieces = pieces,
+                            .npieces = in->nbucket};
+    YKI_TRY(yki_wait(request));
+    return yki_movements[in->op - YKI_OP_MOVE].start(&move, request);
+}
+
+/* Along dp, of what was in no bucket; then all buckets have ended. */
+static yoke_status reduce_replicas(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    int count = 0;
+    yki_request request = {0};
+    for (int i = 0; i < program->nparameters && rank->plan->zero <= 1; i++) {
+        if (program->parameters[i].bucketed) continue;
+        rank->pieces[count++] = in_place(rank, YKI_TENSOR_GRADIENT, i);
+        if (rank->plan->zero == 0) add_own(rank, i);
+    }
+    yki_move_launch move = {.comm = rank->shards,
+                            .dtype = YKI_F32,
+                            .reduction = YKI_SUM,
+                            .pieces = rank->pieces,
+                            .npieces = count};
+    if (rank->plan->zero == 1 && count > 0)
+        YKI_TRY(yki_movements[YKI_MOVE_REDUCE_SCATTER].start(&move, &request));
+    YKI_TRY(yki_wait(&request));
+    YKI_TRY(all_reduce(rank, rank->replicas));
+    for (int i = 0; i < YKI_COMM_OUTSTANDING - 1; i++) YKI_TRY(yki_wait(&rank->buckets[i]));
+    rank->nbuckets = 0;
+    for (int i = 0; i < program->nparameters && rank->plan->zero > 0; i++) add_own(rank, i);
+    return all_reduce(rank, rank->replicas);
+}
+
 /* Along tp, of parameters that several ranks have and use for divided work. */
 static yoke_status reduce_parts(yki_rank *rank)
 {
@@ -93,7 +156,7 @@ static yoke_status reduce_parts(yki_rank *rank)
         for (int i = 0; i < program->nparameters; i++)
             if (rank->plan->param_places[program->parameters[i].parameter].gradient_parts ==
                 rank->plan->sums[k])
-                add_segment(rank, yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, i));
+                add_own(rank, i);
         YKI_TRY(all_reduce(rank, rank->sums[k]));
     }
     return YOKE_OK;
@@ -105,44 +168,29 @@ static yoke_status reduce_ties(yki_rank *rank)
     const yki_program *program = rank->program;
     for (int t = 0; t < rank->plan->nties; t++) {
         for (int i = 0; i < program->nparameters && rank->ties[t]; i++)
-            if (rank->plan->param_places[program->parameters[i].parameter].tie == t)
-                add_segment(rank, yki_rank_tensor(rank, YKI_TENSOR_GRADIENT, i));
+            if (rank->plan->param_places[program->parameters[i].parameter].tie == t) add_own(rank, i);
         if (rank->ties[t]) YKI_TRY(all_reduce(rank, rank->ties[t]));
     }
     return YOKE_OK;
 }
 
-/* A gather or scatter, in place, of every parameter's tensor of a kind that is kept whole. */
-static yoke_status move_whole(yki_rank *rank, yki_move kind, yki_tensor_kind tensor)
-{
-    const yki_program *program = rank->program;
-    yki_request request = {0};
-    for (int i = 0; i < program->nparameters; i++) {
-        void *data = yki_rank_tensor(rank, tensor, i).data;
-        rank->pieces[i] = (yki_piece){data, data, program->parameters[i].cut};
-    }
-    yki_move_launch move = {.comm = rank->shards,
-                            .dtype = dtype_of(rank, tensor),
-                            .pieces = rank->pieces,
-                            .npieces = program->nparameters};
-    YKI_TRY(yki_movements[kind].start(&move, &request));
-    return yki_wait(&request);
-}
-
 yoke_status yki_rank_reduce(yki_rank *rank)
 {
+    YKI_TRY(reduce_replicas(rank));
     YKI_TRY(reduce_parts(rank));
-    YKI_TRY(reduce_ties(rank));
-    if (rank->plan->zero == 1) YKI_TRY(move_whole(rank, YKI_MOVE_REDUCE_SCATTER, YKI_TENSOR_GRADIENT));
-    if (yki_comm_size(rank->replicas) == 1) return YOKE_OK;
-    for (int i = 0; i < rank->program->nparameters; i++)
-        for (int64_t k = 0; k < yki_rank_pieces(rank, i); k++)
-            add_segment(rank, yki_rank_piece(rank, YKI_TENSOR_GRADIENT, i, k));
-    return all_reduce(rank, rank->replicas);
+    return reduce_ties(rank);
 }
 
 yoke_status yki_rank_gather_weights(yki_rank *rank)
 {
+    yki_request request = {0};
     if (rank->plan->zero != 1 && rank->plan->zero != 2) return YOKE_OK;
-    return move_whole(rank, YKI_MOVE_ALL_GATHER, YKI_TENSOR_WEIGHT);
+    for (int i = 0; i < rank->program->nparameters; i++)
+        rank->pieces[i] = in_place(rank, YKI_TENSOR_WEIGHT, i);
+    yki_move_launch move = {.comm = rank->shards,
+                            .dtype = dtype_of(rank, YKI_TENSOR_WEIGHT),
+                            .pieces = rank->pieces,
+                            .npieces = rank->program->nparameters};
+    YKI_TRY(yki_movements[YKI_MOVE_ALL_GATHER].start(&move, &request));
+    return yki_wait(&request);
 }

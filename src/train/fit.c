@@ -1,5 +1,6 @@
 /* What would fit: other layouts of the same job, tried by planning each, cheapest first: no more devices than
- * asked for before more, fewer micro-batches before more. */
+ * asked for before more, fewer micro-batches before more. Recomputing attention's core costs about what four
+ * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 typedef struct candidate {
     int dp, tp, pp, microbatches, cost;
+    yoke_recompute recompute;
 } candidate;
 
 static int by_cost(const void *a, const void *b)
@@ -21,7 +23,8 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     yki_plan_options other = *options;
     yoke_layout *layout = &other.layout;
     layout->dp = c->dp, layout->tp = c->tp, layout->pp = c->pp, layout->microbatches = c->microbatches;
-    layout->ndevices = 0;
+    layout->ndevices = layout->nrecompute = 0;
+    layout->recompute = c->recompute;
     if (c->pp == 1 || strchr(layout->schedule, '.') || strchr(layout->schedule, '/'))
         snprintf(layout->schedule, sizeof layout->schedule, "1f1b");
     layout->chunks = 1;
@@ -32,34 +35,56 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     return true;
 }
 
-void yki_suggest_fits(const yki_plan_options *options)
+/* Every layout of up to eight devices that the batch and the model allow, with each kind of recomputation. */
+static int list_candidates(const yki_plan_options *options, candidate *list, int most)
 {
-    enum { MOST = 512, TRIES = 64, WANTED = 5 };
-    yoke_error error = *yoke_error_get();
-    candidate *list = malloc(sizeof *list * MOST);
+    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9};
     int count = 0, asked = yki_mesh_of(&options->layout).nranks;
-    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16};
-    bool placed = false;
+    bool placed = false, attends = false;
     for (int i = 0; i < options->model->nlayers; i++)
         placed |= options->model->layers[i].device >= 0 && !options->one_part;
-    for (int a = 0; a < 6 && list; a++)
-        for (int b = 0; b < 6; b++)
-            for (int c = 0; c < 6; c++)
-                for (int m = 0; m < 5 && count < MOST; m++) {
-                    int dp = degrees[a], tp = degrees[b], pp = degrees[c], n = dp * tp * pp;
-                    if (n > 8 || (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)))
-                        continue;
-                    int more = n > asked   ? 64 * n
-                               : n < asked ? 2 * (asked - n)
-                                           : 0; /* idle devices before new ones */
-                    list[count++] =
-                        (candidate){dp, tp, pp, parts[m], more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m};
-                }
+    for (int i = 0; i < options->model->nnodes; i++) attends |= yki_op(options->model->nodes[i].op)->attends;
+    for (int at = 0; at < 6 * 6 * 6 * 5 * 3 && count < most; at++) {
+        int m = at % 5, kind = at / 5 % 3, dp = degrees[at / 15 % 6], tp = degrees[at / 90 % 6],
+            pp = degrees[at / 540], n = dp * tp * pp;
+        if (n > 8 || (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)) ||
+            (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
+            continue;
+        int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0; /* idle devices before new ones */
+        list[count++] = (candidate){.dp = dp,
+                                    .tp = tp,
+                                    .pp = pp,
+                                    .microbatches = parts[m],
+                                    .recompute = (yoke_recompute)kind,
+                                    .cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind]};
+    }
+    return count;
+}
+
+/* Whether `c` recomputes more than one that fits and is the same otherwise. */
+static bool is_needless(const candidate *c, candidate *const *fitting, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (fitting[i]->dp == c->dp && fitting[i]->tp == c->tp && fitting[i]->pp == c->pp &&
+            fitting[i]->microbatches == c->microbatches)
+            return true;
+    return false;
+}
+
+void yki_suggest_fits(const yki_plan_options *options)
+{
+    enum { MOST = 1024, TRIES = 160, WANTED = 5 };
+    yoke_error error = *yoke_error_get();
+    candidate *list = malloc(sizeof *list * MOST), *fitting[WANTED];
+    int count = list ? list_candidates(options, list, MOST) : 0, tries = 0;
     if (list) qsort(list, (size_t)count, sizeof *list, by_cost);
-    for (int i = 0; i < count && i < TRIES && error.nwould_fit < WANTED; i++) {
+    for (int i = 0; i < count && tries < TRIES && error.nwould_fit < WANTED; i++) {
         yoke_layout layout;
-        if (fits(options, &list[i], &layout))
-            yoke_layout_flags(&layout, error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
+        if (is_needless(&list[i], fitting, error.nwould_fit)) continue;
+        tries++;
+        if (!fits(options, &list[i], &layout)) continue;
+        fitting[error.nwould_fit] = &list[i];
+        yoke_layout_flags(&layout, error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
     }
     free(list);
     yki_error_set(&error);

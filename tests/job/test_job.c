@@ -336,6 +336,8 @@ static void assert_same_job(const yoke_job *a, const yoke_job *b)
     assert_true(l->dp == k->dp && l->tp == k->tp && l->pp == k->pp && l->cp == k->cp && l->sp == k->sp);
     assert_true(l->microbatches == k->microbatches && l->chunks == k->chunks && l->zero == k->zero);
     assert_true(l->recompute == k->recompute && l->threads == k->threads && l->ndevices == k->ndevices);
+    assert_int_equal(l->nrecompute, k->nrecompute);
+    assert_memory_equal(l->recompute_of, k->recompute_of, sizeof l->recompute_of);
     assert_true(l->device_memory_bytes == k->device_memory_bytes);
     assert_string_equal(l->schedule, k->schedule);
     assert_memory_equal(l->devices, k->devices, sizeof l->devices);
@@ -365,6 +367,7 @@ static void a_printed_job_reads_back_the_same(void **state)
     assert_prints_itself(load(MLP, 0, NULL));
     assert_prints_itself(
         load(MLP, SET("layout.devices=[cpu:3, cpu:1]", "train.optimizer.nesterov=true", "layout.sp=true")));
+    assert_prints_itself(load(MLP, SET("layout.recompute=[full, none]")));
     assert_prints_itself(load(
         MLP, SET("layout={}", "train.steps=0", "train.optimizer.lr=0.1", "train.clip=0.3333333333333333")));
     assert_prints_itself(

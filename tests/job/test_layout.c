@@ -18,6 +18,9 @@ static void text_reads_back(void **state)
         "dp=2,tp=2,pp=2,microbatches=4",
         "pp=4,microbatches=8,schedule=gpipe,chunks=2",
         "tp=4,sp=true,recompute=full",
+        "pp=3,recompute=[full,none,selective]",
+        "pp=3,recompute=full,none,full,microbatches=2",
+        "recompute=[none]",
         "cp=2,threads=3,device_memory=512MiB",
         "devices=2",
         "devices=4,tp=2",
@@ -58,6 +61,24 @@ static void text_changes_what_it_names(void **state)
     assert_true(layout.dp == 2 && layout.ndevices == 4 && layout.devices[3] == 3 && layout.zero == 0);
 }
 
+static void recompute_is_of_all_stages_or_of_each(void **state)
+{
+    (void)state;
+    yoke_layout layout = parse("recompute=selective");
+    assert_true(layout.recompute == YOKE_RECOMPUTE_SELECTIVE && layout.nrecompute == 0);
+    assert_int_equal(yoke_layout_parse(&layout, "recompute=[full, none]"), YOKE_OK);
+    assert_true(layout.recompute == YOKE_RECOMPUTE_NONE && layout.nrecompute == 2);
+    assert_true(layout.recompute_of[0] == YOKE_RECOMPUTE_FULL &&
+                layout.recompute_of[1] == YOKE_RECOMPUTE_NONE);
+    assert_int_equal(yoke_layout_parse(&layout, "recompute=none, full ,selective,pp=3"), YOKE_OK);
+    assert_true(layout.nrecompute == 3 && layout.pp == 3);
+    assert_true(layout.recompute_of[1] == YOKE_RECOMPUTE_FULL &&
+                layout.recompute_of[2] == YOKE_RECOMPUTE_SELECTIVE);
+    assert_int_equal(yoke_layout_parse(&layout, "recompute=full"), YOKE_OK);
+    assert_true(layout.recompute == YOKE_RECOMPUTE_FULL && layout.nrecompute == 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(layout.recompute_of[i], YOKE_RECOMPUTE_NONE);
+}
+
 static void bad_text_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
@@ -72,6 +93,11 @@ static void bad_text_is_refused_and_changes_nothing(void **state)
         {"zero=4", "at most 3", "layout.zero"},
         {"schedule=nope", "unknown schedule 'nope': neither gpipe, 1f1b", "layout.schedule"},
         {"recompute=some", "none, selective or full", "layout.recompute"},
+        {"recompute=[full, some]", "none, selective or full for each stage, not 'some'", "layout.recompute"},
+        {"recompute=full,,none", "for each stage, not ''", "layout.recompute"},
+        {"recompute=[[full]]", "none, selective or full, not a list", "layout.recompute"},
+        {"recompute={a: full}", "a list of them like [full, none]", "layout.recompute"},
+        {"recompute=[]", "a list of them like [full, none]", "layout.recompute"},
         {"sp=maybe", "true or false", "layout.sp"},
         {"devices=3,tp=2", "3 devices cannot be shared", "layout.devices"},
         {"devices=[cuda:0]", "this build has no CUDA", "layout.devices"},
@@ -103,6 +129,10 @@ static void flags_name_every_degree(void **state)
         flags, "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule interleaved --chunks 2 --zero 1 "
                "--recompute full --set layout.sp=true --set layout.threads=2 --device-memory 1000 "
                "--devices cpu:1,cpu:0");
+    layout = parse("pp=2,recompute=full,none");
+    yoke_layout_flags(&layout, flags, sizeof flags);
+    assert_string_equal(flags,
+                        "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule 1f1b --recompute full,none");
 }
 
 int main(void)
@@ -110,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_reads_back),
         cmocka_unit_test(text_changes_what_it_names),
+        cmocka_unit_test(recompute_is_of_all_stages_or_of_each),
         cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
         cmocka_unit_test(flags_name_every_degree),
     };

@@ -157,10 +157,10 @@ static void must_agree(const yoke_model *model, const figures *one, const figure
     }
     const char *bytes = bytes_wrong(&many->out);
     if (!(loss <= 1e-5) || !(sqrt(difference) <= 1e-5 * one->gradient_norm + 1e-9) || bytes)
-        fail_msg("seed %llu, %d devices, dp %d, tp %d, pp %d, %d micro-batches, %s: losses differ by %.2g, "
+        fail_msg("seed %llu, %d devices, dp %d, tp %d%s, pp %d, %d micro-batches, %s: losses differ by %.2g, "
                  "gradients by %.2g of %.2g; %s",
-                 (unsigned long long)seed, devices, l->dp, l->tp, l->pp, l->microbatches, l->schedule, loss,
-                 sqrt(difference), one->gradient_norm, bytes ? bytes : "");
+                 (unsigned long long)seed, devices, l->dp, l->tp, l->sp ? " sp" : "", l->pp, l->microbatches,
+                 l->schedule, loss, sqrt(difference), one->gradient_norm, bytes ? bytes : "");
 }
 
 static void test_random_models(void **state)
@@ -186,6 +186,7 @@ static void test_random_models(void **state)
             if (!devices) {
                 layout.tp = 1 + (int)(draw(&choice) % 4);
                 layout.pp = 1 + (int)(draw(&choice) % 3);
+                layout.sp = k % 2;
                 if (schedule == 5) layout.chunks = 2;
             }
             snprintf(layout.schedule, sizeof layout.schedule, "%s", schedules[schedule]);

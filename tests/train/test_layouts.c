@@ -6,7 +6,7 @@
 
 #include "train/jobs.h"
 
-enum { NFACTORS = 9, MOST_VALUES = 24, SAMPLES = 150, TRIES = 60 };
+enum { NFACTORS = 10, MOST_VALUES = 24, SAMPLES = 150, TRIES = 60 };
 
 typedef struct factor {
     const char *name;
@@ -14,7 +14,7 @@ typedef struct factor {
     const char *values[MOST_VALUES];
 } factor;
 
-enum { MODEL, MESH, PARTS, SCHEDULE, BATCH, ORDER, OPTIMIZER, CLIP, THREADS };
+enum { MODEL, MESH, PARTS, SCHEDULE, BATCH, ORDER, OPTIMIZER, CLIP, THREADS, SP };
 
 static const factor factors[NFACTORS] = {
     {"model", 8, {"mlp", "regress", "conv", "tokens", "gpt2", "devices", "llama", "llama_tied"}},
@@ -34,6 +34,7 @@ static const factor factors[NFACTORS] = {
       "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: matrices}"}},
     {"clip", 2, {"", "0.3"}},
     {"threads", 2, {"1", "2"}},
+    {"sp", 2, {"false", "true"}},
 };
 
 static const int units[] = {10, 7, 11, 5, 5, 9, 5, 4}; /* layers that a pipeline may cut between, by model */
@@ -57,6 +58,8 @@ static bool can_run(const row *r)
     bool placed = !strcmp(model, "devices"), looped = !strcmp(schedule, "interleaved") ||
                                                       !strcmp(schedule, "1f1b.2") ||
                                                       !strcmp(schedule, "zb-v");
+    bool rows = strcmp(model, "mlp") && strcmp(model, "conv") && !placed;
+    if (r->value[SP] && (tp == 1 || !rows)) return false;
     if (batch < dp * m) return false;
     if (placed && (tp > 1 || pp > 1 || dp > 2)) return false;
     if (placed && strcmp(schedule, "1f1b") && strcmp(schedule, "gpipe")) return false;
@@ -87,6 +90,7 @@ static void describe(const row *r, bool single, char *text, size_t size)
     n += snprintf(text + n, size - (size_t)n, "; layout.dp=%d", digit(r, 0));
     if (digit(r, 1) > 1) n += snprintf(text + n, size - (size_t)n, "; layout.tp=%d", digit(r, 1));
     if (digit(r, 2) > 1) n += snprintf(text + n, size - (size_t)n, "; layout.pp=%d", digit(r, 2));
+    if (r->value[SP]) n += snprintf(text + n, size - (size_t)n, "; layout.sp=true");
     snprintf(text + n, size - (size_t)n, "; layout.threads=%s", factors[THREADS].values[r->value[THREADS]]);
 }
 
