@@ -196,7 +196,7 @@ static void write_row(const yki_holding *held, int64_t at, int64_t count, const 
 }
 
 /* Of a transposed tensor, a few rows and columns at a time: neighbours in memory are in different rows. */
-enum { TILE = 32 };
+enum { TILE = 16 }; /* a cache line */
 
 void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values)
 {
