@@ -77,6 +77,17 @@ yoke_status yki_disk_open(const char *path, int *fd_out, size_t *bytes_out)
     return YOKE_OK;
 }
 
+yoke_status yki_disk_open_to_write(const char *path, const char *name, int *fd_out)
+{
+    *fd_out = open(path, O_WRONLY | O_CLOEXEC);
+    return *fd_out < 0 ? refused("open", name, 0) : YOKE_OK;
+}
+
+yoke_status yki_disk_flush(int fd, const char *path, size_t need)
+{
+    return fsync(fd) != 0 ? refused("flush", path, need) : YOKE_OK;
+}
+
 /* Up to `count` bytes; fewer where the file got shorter meanwhile. */
 static yoke_status read_all(int fd, const char *path, char *bytes, size_t *count)
 {
@@ -167,7 +178,7 @@ yoke_status yki_disk_create(const char *path, const void *data, size_t bytes)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return refused("create", path, 0);
     yoke_status status = yki_disk_write(fd, path, data, bytes, 0, bytes);
-    if (status == YOKE_OK && fsync(fd) != 0) status = refused("flush", path, bytes);
+    if (status == YOKE_OK) status = yki_disk_flush(fd, path, bytes);
     if (close(fd) != 0 && status == YOKE_OK) status = refused("close", path, bytes);
     return status;
 }

@@ -21,6 +21,10 @@ yoke_status yki_disk_open(const char *path, int *fd_out, size_t *bytes_out);
  * byte. */
 yoke_status yki_disk_read(const char *path, size_t limit, char **bytes_out, size_t *count_out);
 
+/* Opens a file that is there to write into; the record names it as `name`. */
+yoke_status yki_disk_open_to_write(const char *path, const char *name, int *fd_out);
+/* To the disk itself; the record is that of yki_disk_write. */
+yoke_status yki_disk_flush(int fd, const char *path, size_t need);
 /* All of `bytes` at `offset`. YOKE_SYSTEM tells the file, the reason and, on a full disk, `need` bytes in all
  * and what is free. */
 yoke_status yki_disk_write(int fd, const char *path, const void *data, size_t bytes, size_t offset,

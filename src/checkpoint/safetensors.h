@@ -50,6 +50,9 @@ yoke_status yki_safetensors_read_f32(const yki_safetensors *file, const yki_safe
  * neither. YOKE_INVALID names tensor, element and value, or a dtype that read_f32 refuses; integers are
  * always finite. */
 yoke_status yki_safetensors_check_finite(const yki_safetensors *file, const yki_safetensor *tensor);
+/* The same of elements [first, first + count) alone. */
+yoke_status yki_safetensors_check_finite_part(const yki_safetensors *file, const yki_safetensor *tensor,
+                                              int64_t first, int64_t count);
 
 /* Writing. The header is written first, from all declarations; then each tensor's bytes at its place, in any
  * order. The file appears under its name when it is finished, replacing one that was there; until then a file
@@ -70,6 +73,11 @@ yoke_status yki_safetensors_begin(yki_safetensors_writer *writer);
  * other parts of the same one; every other function of a writer is called by one thread alone. */
 yoke_status yki_safetensors_write(yki_safetensors_writer *writer, const char *name, size_t offset,
                                   const void *data, size_t bytes);
+/* For writers that see this file, but not this struct, after begin: the path under which it is written, and
+ * its bytes; and the byte of it where tensor `name` begins, which from then on counts as written: they answer
+ * for all of it. */
+const char *yki_safetensors_unfinished(const yki_safetensors_writer *writer, size_t *bytes_out);
+yoke_status yki_safetensors_hand_out(yki_safetensors_writer *writer, const char *name, size_t *place_out);
 /* Flushes to the disk (fsync), closes and gives the file its name; it is complete, or the status says why not
  * (a tensor of which fewer bytes were written than it has: YOKE_INVALID) and the file is removed. Destroys
  * the writer. */

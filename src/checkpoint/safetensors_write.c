@@ -257,8 +257,7 @@ yoke_status yki_safetensors_begin(yki_safetensors_writer *writer)
     return status;
 }
 
-yoke_status yki_safetensors_write(yki_safetensors_writer *writer, const char *name, size_t offset,
-                                  const void *data, size_t bytes)
+static yoke_status find(const yki_safetensors_writer *writer, const char *name, entry **entry_out)
 {
     char quoted[YKI_QUOTE_BYTES];
     entry key = {.name = (char *)name}, *pointer = &key;
@@ -269,7 +268,31 @@ yoke_status yki_safetensors_write(yki_safetensors_writer *writer, const char *na
     if (!found)
         return yki_fail_at(YOKE_INVALID, writer->path, 0, "", "tensor %s was not declared",
                            yki_quote(quoted, name));
-    entry *e = *found;
+    *entry_out = *found;
+    return YOKE_OK;
+}
+
+const char *yki_safetensors_unfinished(const yki_safetensors_writer *writer, size_t *bytes_out)
+{
+    *bytes_out = writer->file_bytes;
+    return writer->partial;
+}
+
+yoke_status yki_safetensors_hand_out(yki_safetensors_writer *writer, const char *name, size_t *place_out)
+{
+    entry *e;
+    YKI_TRY(find(writer, name, &e));
+    atomic_store(&e->written, e->bytes);
+    *place_out = e->place;
+    return YOKE_OK;
+}
+
+yoke_status yki_safetensors_write(yki_safetensors_writer *writer, const char *name, size_t offset,
+                                  const void *data, size_t bytes)
+{
+    char quoted[YKI_QUOTE_BYTES];
+    entry *e;
+    YKI_TRY(find(writer, name, &e));
     if (offset > e->bytes || bytes > e->bytes - offset)
         return yki_fail_at(YOKE_INVALID, writer->path, 0, "",
                            "tensor %s has %zu bytes; %zu at %zu were to be written", yki_quote(quoted, name),
@@ -291,9 +314,7 @@ static yoke_status complete(yki_safetensors_writer *writer)
                                "tensor %s has %zu bytes, and %zu were written",
                                yki_quote(quoted, writer->entries[i].name), writer->entries[i].bytes, written);
     }
-    if (fsync(writer->fd) != 0)
-        return yki_fail_at(YOKE_SYSTEM, writer->path, 0, "", "cannot flush it: %s; it needs %zu bytes",
-                           strerror(errno), writer->file_bytes);
+    YKI_TRY(yki_disk_flush(writer->fd, writer->path, writer->file_bytes));
     int fd = writer->fd;
     writer->fd = -1;
     if (close(fd) != 0 || rename(writer->partial, writer->path) != 0) {

@@ -104,14 +104,16 @@ static void print_index(char *text, size_t size, const yki_safetensor *tensor, i
     if (length < size) snprintf(text + length, size - length, "]");
 }
 
-yoke_status yki_safetensors_check_finite(const yki_safetensors *file, const yki_safetensor *tensor)
+yoke_status yki_safetensors_check_finite_part(const yki_safetensors *file, const yki_safetensor *tensor,
+                                              int64_t first, int64_t count)
 {
     enum { BLOCK = 1024 };
     float values[BLOCK];
     if (strchr("UIB", tensor->dtype[0]) && strcmp(tensor->dtype, "BF16") != 0)
         return YOKE_OK; /* integers and booleans */
-    for (int64_t first = 0; first == 0 || first < tensor->elems; first += BLOCK) {
-        int64_t count = tensor->elems - first < BLOCK ? tensor->elems - first : BLOCK;
+    int64_t end = first + count;
+    do {
+        count = end - first < BLOCK ? end - first : BLOCK;
         YKI_TRY(yki_safetensors_read_f32(file, tensor, first, count, values));
         for (int64_t i = 0; i < count; i++) {
             if (isfinite(values[i])) continue;
@@ -121,6 +123,12 @@ yoke_status yki_safetensors_check_finite(const yki_safetensors *file, const yki_
                                yki_quote(quoted, tensor->name),
                                isnan(values[i]) ? "not a number" : "infinite", index);
         }
-    }
+        first += count;
+    } while (first < end);
     return YOKE_OK;
+}
+
+yoke_status yki_safetensors_check_finite(const yki_safetensors *file, const yki_safetensor *tensor)
+{
+    return yki_safetensors_check_finite_part(file, tensor, 0, tensor->elems);
 }

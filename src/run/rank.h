@@ -51,6 +51,9 @@ typedef struct yki_rank {
     bool started;
     yoke_status status;
     yoke_error error;
+    yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
+    int fault_at;        /* the tensor */
+    double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
 } yki_rank;
 
 struct yki_run {
@@ -64,6 +67,11 @@ struct yki_run {
     const yki_step *step;
     double step_start_ns, scalars[2]; /* loss sum, sum of squares: the same on every rank */
     int64_t rows_per_sample;
+    /* tensors to and from files, by the command under way */
+    const yki_stored_file *files;
+    const yki_stored_tensor *stored;
+    const yki_taken_tensor *taken;
+    int nfiles, ntensors;
     /* hand-over to the threads */
     pthread_mutex_t lock;
     pthread_cond_t go, done;

@@ -19,9 +19,15 @@ static int64_t offset_of(const yki_rank *rank, yki_tensor_kind kind, int paramet
     return offsets[kind];
 }
 
-static yki_dtype dtype_of(const yki_rank *rank, yki_tensor_kind kind)
+/* Buffers are f32 and whole, whatever the precision and zero's stage. */
+static bool is_buffer(const yki_rank *rank, int parameter)
 {
-    bool bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
+    return parameter >= rank->program->nparameters;
+}
+
+static yki_dtype dtype_of(const yki_rank *rank, yki_tensor_kind kind, int parameter)
+{
+    bool bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16 && !is_buffer(rank, parameter);
     return bf16 && kind == YKI_TENSOR_WEIGHT ? YKI_BF16 : YKI_F32;
 }
 
@@ -29,7 +35,7 @@ static yki_view view_of(const yki_rank *rank, yki_tensor_kind kind, int paramete
                         int64_t elems)
 {
     int64_t offset = offset_of(rank, kind, parameter);
-    yki_dtype dtype = dtype_of(rank, kind);
+    yki_dtype dtype = dtype_of(rank, kind, parameter);
     if (offset < 0) return (yki_view){0};
     return (yki_view){.data = rank->memory + offset + first * (int64_t)yki_dtype_bytes(dtype),
                       .dtype = dtype,
@@ -40,7 +46,7 @@ static yki_view view_of(const yki_rank *rank, yki_tensor_kind kind, int paramete
 yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter)
 {
     const yki_local_parameter *p = &rank->program->parameters[parameter];
-    bool shard = yki_states_sharded(rank->plan, kind);
+    bool shard = yki_states_sharded(rank->plan, kind) && !is_buffer(rank, parameter);
     int64_t mine = p->cut.outer * p->cut.share[shard_of(rank)] * p->cut.inner;
     return view_of(rank, kind, parameter, 0, shard ? mine : p->elems);
 }
@@ -197,7 +203,7 @@ yoke_status yki_rank_gather_weights(yki_rank *rank)
     for (int i = 0; i < rank->program->nparameters; i++)
         rank->pieces[i] = in_place(rank, YKI_TENSOR_WEIGHT, i);
     yki_move_launch move = {.comm = rank->shards,
-                            .dtype = dtype_of(rank, YKI_TENSOR_WEIGHT),
+                            .dtype = dtype_of(rank, YKI_TENSOR_WEIGHT, 0),
                             .pieces = rank->pieces,
                             .npieces = rank->program->nparameters};
     YKI_TRY(yki_movements[YKI_MOVE_ALL_GATHER].start(&move, &request));

@@ -3,6 +3,7 @@
 #ifndef YKI_RUN_RUN_H
 #define YKI_RUN_RUN_H
 
+#include "checkpoint/safetensors.h"
 #include "comm/comm.h"
 #include "plan/plan.h"
 
@@ -44,13 +45,45 @@ int64_t yki_run_forward_samples(const yki_run *run);
 
 /* Elements [first, first + count) of a parameter's tensor, in its logical order, gathered from the ranks that
  * hold them, or given to all that do (weights: the f32 master, and the copy that computes). Between steps
- * only. */
-void yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
-                  float *values);
-void yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
-                   const float *values);
+ * only. YOKE_SYSTEM: memory. */
+yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                         float *values);
+yoke_status yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
+                          const float *values);
 /* How many micro-batches of the last training step the buffers of a node with these constants tracked. */
 int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer);
+
+/* Files of a save, made and reserved by the caller; and where in them tensors lie, in f32. */
+typedef struct yki_stored_file {
+    const char *path; /* as it is opened */
+    const char *name; /* as people know it */
+    size_t bytes;     /* of it all */
+} yki_stored_file;
+
+typedef struct yki_stored_tensor {
+    yki_tensor_kind kind;
+    int parameter, file;
+    size_t place; /* byte of the file where it begins */
+} yki_stored_tensor;
+
+/* Every rank writes what is its own of these tensors, all at the same time, and flushes it: each byte of them
+ * is written once. YOKE_SYSTEM, with the first rank that failed: the disk is full, a write or flush failed;
+ * the run may go on. */
+yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
+                          const yki_stored_tensor *tensors, int ntensors);
+
+/* A tensor of an open file, in the parameter's logical shape, to take a parameter's from. */
+typedef struct yki_taken_tensor {
+    yki_tensor_kind kind;
+    int parameter;
+    const yki_safetensors *file;
+    const yki_safetensor *tensor;
+} yki_taken_tensor;
+
+/* Every rank reads what it holds of these tensors, all at the same time, after all of them together saw that
+ * every element is finite. YOKE_INVALID: one is not, or has a dtype that is not read; nothing was taken. */
+yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors);
+
 /* First values by the model's rules, keyed by seed and name. */
 yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
 

@@ -1,12 +1,11 @@
-/* Loading: tensors of a file or folder by name, checked against the model before the first is taken. */
+/* Loading: tensors of a file or folder by name, checked against the model before the
+ * first is taken; then every rank reads what it holds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "train/trainer.h"
-
-enum { BLOCK = 1 << 18 };
 
 /* The tensor of a parameter; Hugging Face saves some models with a leading "transformer.". */
 static const yki_safetensor *find(const yki_safetensors *file, const char *name, const char *suffix)
@@ -34,20 +33,45 @@ static yoke_status check_shape(const yki_safetensor *tensor, const yki_parameter
                        p->name, suffix, has, wants);
 }
 
-/* Every parameter's tensor must be there, in shape and finite, before any is taken. */
-static yoke_status check_all(yoke_trainer *trainer, const yki_safetensors *file, const char *path,
-                             const char *suffix)
+/* What a load takes, and from where. */
+typedef struct load {
+    yki_safetensors *files[2];
+    int nfiles;
+    yki_taken_tensor *tensors;
+    int ntensors;
+} load;
+
+static void release(load *l)
+{
+    for (int i = 0; i < l->nfiles; i++) yki_safetensors_close(l->files[i]);
+    free(l->tensors);
+}
+
+/* Adds every parameter's tensor of some kinds in a file: all must be there, in shape and of numbers. */
+static yoke_status add(yoke_trainer *trainer, const char *path, const yki_tensor_kind *kinds, int nkinds,
+                       load *l)
 {
     const yoke_model *model = trainer->model;
-    for (int i = 0; i < model->nparameters; i++) {
-        if (*suffix && model->parameters[i].buffer) continue;
-        const yki_safetensor *tensor = find(file, model->parameters[i].name, suffix);
-        if (!tensor)
-            return yki_fail_at(YOKE_INVALID, path, 0, "", "has no tensor '%s%s', which the model needs",
-                               model->parameters[i].name, suffix);
-        YKI_TRY(check_shape(tensor, &model->parameters[i], path, suffix));
-        YKI_TRY(yki_safetensors_check_finite(file, tensor));
-    }
+    size_t room = (size_t)(l->ntensors + nkinds * model->nparameters);
+    yki_taken_tensor *grown = realloc(l->tensors, sizeof *grown * (room + 1));
+    if (!grown) return yki_fail_memory("weights");
+    l->tensors = grown;
+    yki_safetensors *file;
+    YKI_TRY(yki_safetensors_open(path, &file));
+    l->files[l->nfiles++] = file;
+    for (int k = 0; k < nkinds; k++)
+        for (int i = 0; i < model->nparameters; i++) {
+            const yki_parameter *p = &model->parameters[i];
+            const char *suffix = yki_trainer_suffix(trainer, kinds[k], i);
+            if (!suffix) continue;
+            const yki_safetensor *tensor = find(file, p->name, suffix);
+            if (!tensor)
+                return yki_fail_at(YOKE_INVALID, path, 0, "", "has no tensor '%s%s', which the model needs",
+                                   p->name, suffix);
+            YKI_TRY(check_shape(tensor, p, path, suffix));
+            YKI_TRY(yki_safetensors_read_f32(file, tensor, 0, 0, NULL));
+            l->tensors[l->ntensors++] = (yki_taken_tensor){kinds[k], i, file, tensor};
+        }
     return YOKE_OK;
 }
 
@@ -66,33 +90,16 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
     }
 }
 
-static yoke_status take_all(yoke_trainer *trainer, const yki_safetensors *file, yki_tensor_kind kind,
-                            const char *suffix)
-{
-    float *block = malloc(sizeof *block * BLOCK);
-    if (!block) return yki_fail_memory("weights");
-    yoke_status status = YOKE_OK;
-    for (int i = 0; i < trainer->model->nparameters && status == YOKE_OK; i++) {
-        if (*suffix && trainer->model->parameters[i].buffer) continue;
-        const yki_safetensor *tensor = find(file, trainer->model->parameters[i].name, suffix);
-        for (int64_t first = 0; first < tensor->elems && status == YOKE_OK; first += BLOCK) {
-            int64_t count = tensor->elems - first < BLOCK ? tensor->elems - first : BLOCK;
-            status = yki_safetensors_read_f32(file, tensor, first, count, block);
-            if (status == YOKE_OK) yki_run_write(trainer->run, kind, i, first, count, block);
-        }
-    }
-    free(block);
-    if (status == YOKE_OK && kind == YKI_TENSOR_WEIGHT) take_counters(trainer, file);
-    return status;
-}
+static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
+                             moments[] = {YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
 
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
-    yki_safetensors *file;
-    YKI_TRY(yki_safetensors_open(path, &file));
-    yoke_status status = check_all(trainer, file, path, "");
-    if (status == YOKE_OK) status = take_all(trainer, file, YKI_TENSOR_WEIGHT, "");
-    yki_safetensors_close(file);
+    load l = {.nfiles = 0};
+    yoke_status status = add(trainer, path, weights, 1, &l);
+    if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
+    if (status == YOKE_OK) take_counters(trainer, l.files[0]);
+    release(&l);
     return status;
 }
 
@@ -100,21 +107,15 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
  * a refusal leaves the trainer as it was. */
 static yoke_status load_step(yoke_trainer *trainer, const char *folder)
 {
-    bool sgd = trainer->options.optimizer == YOKE_SGD, moments = !sgd || trainer->options.momentum != 0;
-    const char *first = sgd ? ".momentum_buffer" : ".exp_avg";
+    bool has_moments = trainer->options.optimizer != YOKE_SGD || trainer->options.momentum != 0;
     char path[1300];
+    load l = {.nfiles = 0};
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
-    yki_safetensors *weights, *state = NULL;
-    YKI_TRY(yki_safetensors_open(folder, &weights));
-    yoke_status status = check_all(trainer, weights, folder, "");
-    if (status == YOKE_OK && moments) status = yki_safetensors_open(path, &state);
-    if (status == YOKE_OK && moments) status = check_all(trainer, state, path, first);
-    if (status == YOKE_OK && !sgd) status = check_all(trainer, state, path, ".exp_avg_sq");
-    if (status == YOKE_OK) status = take_all(trainer, weights, YKI_TENSOR_WEIGHT, "");
-    if (status == YOKE_OK && moments) status = take_all(trainer, state, YKI_TENSOR_MOMENT1, first);
-    if (status == YOKE_OK && !sgd) status = take_all(trainer, state, YKI_TENSOR_MOMENT2, ".exp_avg_sq");
-    yki_safetensors_close(weights);
-    if (state) yki_safetensors_close(state);
+    yoke_status status = add(trainer, folder, weights, 1, &l);
+    if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
+    if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
+    if (status == YOKE_OK) take_counters(trainer, l.files[0]);
+    release(&l);
     return status;
 }
 

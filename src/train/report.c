@@ -156,9 +156,7 @@ const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *
 yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values)
 {
     for (int i = 0; i < trainer->model->nparameters; i++)
-        if (!strcmp(trainer->model->parameters[i].name, name)) {
-            yki_run_read(trainer->run, YKI_TENSOR_WEIGHT, i, 0, yki_trainer_elems(trainer, i), values);
-            return YOKE_OK;
-        }
+        if (!strcmp(trainer->model->parameters[i].name, name))
+            return yki_run_read(trainer->run, YKI_TENSOR_WEIGHT, i, 0, yki_trainer_elems(trainer, i), values);
     return yki_fail(YOKE_INVALID, "the model has no parameter '%s'", name);
 }

@@ -1,34 +1,28 @@
-/* Saving: weights, optimizer state and position, gathered by logical name, without a word of the layout but
- * its text. */
-#include <math.h>
+/* Saving: weights, optimizer state and position by logical name, without a word of the layout but its text.
+ * Here files are made, named and given their place; the tensors in them are written by the ranks. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "train/trainer.h"
 
-enum { BLOCK = 1 << 18 };
-
-/* Names of the optimizer's moments, after the parameter's. */
-static const char *moment_suffix(const yoke_trainer *trainer, yki_tensor_kind kind)
+const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter)
 {
-    if (trainer->options.optimizer == YOKE_SGD)
-        return kind == YKI_TENSOR_MOMENT1 && trainer->options.momentum != 0 ? ".momentum_buffer" : NULL;
+    const yoke_train_options *o = &trainer->options;
+    if (kind == YKI_TENSOR_WEIGHT) return "";
+    if (trainer->model->parameters[parameter].buffer) return NULL;
+    if (o->optimizer == YOKE_SGD)
+        return kind == YKI_TENSOR_MOMENT1 && o->momentum != 0 ? ".momentum_buffer" : NULL;
     return kind == YKI_TENSOR_MOMENT1 ? ".exp_avg" : ".exp_avg_sq";
 }
 
-static yoke_status write_tensor(yoke_trainer *trainer, yki_safetensors_writer *writer, yki_tensor_kind kind,
-                                int parameter, const char *name, float *block)
-{
-    int64_t elems = yki_trainer_elems(trainer, parameter);
-    for (int64_t first = 0; first < elems; first += BLOCK) {
-        int64_t count = elems - first < BLOCK ? elems - first : BLOCK;
-        yki_run_read(trainer->run, kind, parameter, first, count, block);
-        YKI_TRY(yki_safetensors_write(writer, name, (size_t)first * 4, block, (size_t)count * 4));
-    }
-    return YOKE_OK;
-}
+/* The files of tensors, by kind. */
+enum { NFILES = 2 };
+static const char *const file_names[NFILES] = {"model.safetensors", "optimizer.safetensors"};
+static const yki_tensor_kind kinds[] = {YKI_TENSOR_WEIGHT, YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
+static const int file_of[] = {[YKI_TENSOR_WEIGHT] = 0, [YKI_TENSOR_MOMENT1] = 1, [YKI_TENSOR_MOMENT2] = 1};
+enum { NKINDS = sizeof kinds / sizeof *kinds };
 
 /* What counts micro-batches: an integer each, beside the weights. */
 static yoke_status write_counters(yoke_trainer *trainer, yki_safetensors_writer *writer, bool declares)
@@ -43,36 +37,65 @@ static yoke_status write_counters(yoke_trainer *trainer, yki_safetensors_writer 
     return YOKE_OK;
 }
 
-/* One file: tensors of kinds[0..nkinds), or of the weights. */
-static yoke_status write_file(yoke_trainer *trainer, const char *folder, const char *file,
-                              const yki_tensor_kind *kinds, int nkinds)
+/* Headers and room for all tensors, before ranks write the first. */
+typedef struct tensor_files {
+    yki_safetensors_writer *writers[NFILES];
+    char names[NFILES][YKI_FOLDER_BYTES + 64];
+    yki_stored_file files[NFILES];
+    yki_stored_tensor *tensors;
+    int ntensors;
+} tensor_files;
+
+static yoke_status make_files(yoke_trainer *trainer, const yki_save *save, tensor_files *out)
 {
     const yoke_model *model = trainer->model;
-    char path[1300], name[256];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    yki_safetensors_writer *writer;
-    YKI_TRY(yki_safetensors_writer_create(path, &writer));
-    float *block = malloc(sizeof *block * BLOCK);
-    yoke_status status = block ? YOKE_OK : yki_fail_memory("a save");
-    for (int pass = 0; pass < 2 && status == YOKE_OK; pass++) {
-        for (int k = 0; k < nkinds && status == YOKE_OK; k++)
-            for (int i = 0; i < model->nparameters && status == YOKE_OK; i++) {
-                const yki_parameter *p = &model->parameters[i];
-                const char *suffix = kinds[k] == YKI_TENSOR_WEIGHT ? "" : moment_suffix(trainer, kinds[k]);
-                if (!suffix || (*suffix && p->buffer)) continue;
-                snprintf(name, sizeof name, "%.200s%s", p->name, suffix);
-                status = pass == 0 ? yki_safetensors_declare(writer, name, "F32", p->ndim, p->dims)
-                                   : write_tensor(trainer, writer, kinds[k], i, name, block);
-            }
-        if (status == YOKE_OK && kinds[0] == YKI_TENSOR_WEIGHT)
-            status = write_counters(trainer, writer, pass == 0);
-        if (pass == 0 && status == YOKE_OK) status = yki_safetensors_begin(writer);
+    char name[256];
+    out->tensors = malloc(sizeof *out->tensors * (size_t)(NKINDS * model->nparameters + 1));
+    if (!out->tensors) return yki_fail_memory("a save");
+    for (int f = 0; f < NFILES; f++) {
+        YKI_TRY(yki_path_join(out->names[f], sizeof out->names[f], save->temporary, file_names[f]));
+        YKI_TRY(yki_safetensors_writer_create(out->names[f], &out->writers[f]));
     }
-    free(block);
-    if (status == YOKE_OK) return yki_safetensors_finish(writer);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int k = 0; k < NKINDS; k++)
+            for (int i = 0; i < model->nparameters; i++) {
+                const yki_parameter *p = &model->parameters[i];
+                const char *suffix = yki_trainer_suffix(trainer, kinds[k], i);
+                yki_safetensors_writer *writer = out->writers[file_of[kinds[k]]];
+                if (!suffix) continue;
+                snprintf(name, sizeof name, "%.200s%s", p->name, suffix);
+                if (pass == 0) {
+                    YKI_TRY(yki_safetensors_declare(writer, name, "F32", p->ndim, p->dims));
+                    continue;
+                }
+                yki_stored_tensor *tensor = &out->tensors[out->ntensors++];
+                *tensor = (yki_stored_tensor){kinds[k], i, file_of[kinds[k]], 0};
+                YKI_TRY(yki_safetensors_hand_out(writer, name, &tensor->place));
+            }
+        YKI_TRY(write_counters(trainer, out->writers[file_of[YKI_TENSOR_WEIGHT]], pass == 0));
+        for (int f = 0; f < NFILES && pass == 0; f++) YKI_TRY(yki_safetensors_begin(out->writers[f]));
+    }
+    for (int f = 0; f < NFILES; f++) {
+        out->files[f].name = out->names[f];
+        out->files[f].path = yki_safetensors_unfinished(out->writers[f], &out->files[f].bytes);
+    }
+    return YOKE_OK;
+}
+
+static yoke_status write_tensors(yoke_trainer *trainer, const yki_save *save)
+{
+    tensor_files files = {.ntensors = 0};
+    yoke_status status = make_files(trainer, save, &files);
+    if (status == YOKE_OK)
+        status = yki_run_store(trainer->run, files.files, NFILES, files.tensors, files.ntensors);
+    for (int f = 0; f < NFILES && status == YOKE_OK; f++) {
+        status = yki_safetensors_finish(files.writers[f]);
+        files.writers[f] = NULL;
+    }
     yoke_error error = *yoke_error_get();
-    yki_safetensors_abandon(writer);
-    yki_error_set(&error);
+    for (int f = 0; f < NFILES; f++) yki_safetensors_abandon(files.writers[f]);
+    free(files.tensors);
+    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
@@ -103,10 +126,7 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *fold
 {
     yki_save save;
     YKI_TRY(yki_save_begin(dir, trainer->next_step, &save));
-    const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
-                          moments[] = {YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
-    yoke_status status = write_file(trainer, save.temporary, "model.safetensors", weights, 1);
-    if (status == YOKE_OK) status = write_file(trainer, save.temporary, "optimizer.safetensors", moments, 2);
+    yoke_status status = write_tensors(trainer, &save);
     if (status == YOKE_OK) status = write_texts(trainer, &save);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();

@@ -85,6 +85,8 @@ void yki_suggest_fits(const yki_plan_options *options);
 yoke_status yki_reference_set(const yoke_job *job, yoke_layout *one, yki_trainer_options *options);
 yoke_status yki_reference_order(yoke_trainer *trainer, int64_t count);
 
+/* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
+const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */

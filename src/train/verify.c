@@ -34,7 +34,7 @@ static yoke_status take_gradients(yoke_trainer *trainer, gradients *g)
         if (trainer->model->parameters[i].buffer) continue;
         if (!g->values || !(g->values[i] = malloc(sizeof(float) * (size_t)elems)))
             return yki_fail_memory("gradients");
-        yki_run_read(trainer->run, YKI_TENSOR_GRADIENT, i, 0, elems, g->values[i]);
+        YKI_TRY(yki_run_read(trainer->run, YKI_TENSOR_GRADIENT, i, 0, elems, g->values[i]));
     }
     return YOKE_OK;
 }

@@ -1,0 +1,167 @@
+/* Checkpoints beside one plain write and read of the same bytes, both sides in one run, alternating; medians,
+ * of the clock and of the seconds that all threads computed.
+ *
+ *     bench_save [--layers 8] [--width 512] [--vocab 8192] [--rounds 3] [--folder /tmp]
+ *
+ * A save ends when all is on the disk, and so does the plain write, of 1 MiB at a time. Loads find their
+ * files in memory, where the save left them, and so does the plain read.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/disk.h"
+#include "run/rank.h"
+#include "train/trainer.h"
+#include "yoke/yoke.h"
+
+enum { BLOCK = 1 << 20, MOST_ROUNDS = 100 };
+
+static void check(bool done, const char *what)
+{
+    if (done) return;
+    fprintf(stderr, "bench_save: %s\n", what);
+    exit(1);
+}
+
+static yoke_gpt2_options shape = {
+    .layers = 8, .heads = 8, .width = 512, .context = 64, .vocab = 8192, .sequence = 8};
+static int64_t rounds = 3;
+static const char *folder = "/tmp";
+
+enum { SAVE, WRITE, LOAD, READ, NSIDES };
+static double clocks[NSIDES][MOST_ROUNDS], computing[NSIDES][MOST_ROUNDS];
+
+static double computed(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static double start, start_computed;
+
+static void begin(void)
+{
+    start_computed = computed();
+    start = yki_now_ns();
+}
+
+static void end(int side, int64_t i)
+{
+    clocks[side][i] = (yki_now_ns() - start) * 1e-9;
+    computing[side][i] = computed() - start_computed;
+}
+
+/* As a save does, beside the file that is there, whose place it takes: memory of neither is warm. */
+static void plain_write(const char *path, size_t bytes)
+{
+    static char block[BLOCK];
+    char beside[1200];
+    snprintf(beside, sizeof beside, "%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    check(fd >= 0, path);
+    for (size_t at = 0; at < bytes; at += BLOCK) {
+        memset(block, (int)(at / BLOCK), 64);
+        check(pwrite(fd, block, BLOCK, (off_t)at) == BLOCK, "a plain write failed");
+    }
+    check(fsync(fd) == 0, "a plain flush failed");
+    close(fd);
+    check(rename(beside, path) == 0, "a plain rename failed");
+}
+
+static void plain_read(const char *path)
+{
+    static char block[BLOCK];
+    int fd = open(path, O_RDONLY);
+    check(fd >= 0, path);
+    while (read(fd, block, BLOCK) > 0) continue;
+    close(fd);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+static double median(double *values)
+{
+    qsort(values, (size_t)rounds, sizeof *values, compare);
+    return values[rounds / 2];
+}
+
+static void measure(const char *text)
+{
+    yoke_model *model;
+    yoke_data *data;
+    yoke_trainer *trainer;
+    yoke_layout layout = YOKE_LAYOUT_DEFAULT;
+    yoke_train_options options = YOKE_TRAIN_DEFAULT;
+    yoke_row row = {YOKE_I32, 1, {shape.sequence}};
+    char dir[1024], path[1100];
+    options.optimizer = YOKE_ADAMW;
+    options.steps = 1;
+    options.batch = 8;
+    check(yoke_model_create(&model) == YOKE_OK, "no model");
+    check(yoke_model_finish(model, yoke_gpt2(model, &shape), YOKE_CROSS_ENTROPY) == YOKE_OK, "no model");
+    check(yoke_data_random(&data, 64, &row, shape.vocab, &row, shape.vocab, 1) == YOKE_OK, "no data");
+    check(yoke_layout_parse(&layout, text) == YOKE_OK, text);
+    layout.threads = 1;
+    check(yoke_trainer_create(&trainer, model, data, &options, &layout) == YOKE_OK,
+          yoke_error_get()->message);
+    size_t bytes = 12 * (size_t)yoke_model_parameters(model);
+    snprintf(dir, sizeof dir, "%s/bench-save-%ld", folder, (long)getpid());
+    snprintf(path, sizeof path, "%s/plain", dir);
+    check(yki_disk_make_folders(dir) == YOKE_OK, yoke_error_get()->message);
+    for (int i = 0; i < rounds; i++) {
+        begin();
+        plain_write(path, bytes);
+        end(WRITE, i);
+        begin();
+        check(yoke_trainer_save(trainer, dir, NULL) == YOKE_OK, yoke_error_get()->message);
+        end(SAVE, i);
+        begin();
+        plain_read(path);
+        end(READ, i);
+        begin();
+        check(yoke_trainer_resume(trainer, dir) == YOKE_OK, yoke_error_get()->message);
+        end(LOAD, i);
+    }
+    double s[NSIDES], c[NSIDES];
+    for (int i = 0; i < NSIDES; i++) {
+        s[i] = (double)bytes * 1e-6 / median(clocks[i]);
+        c[i] = 1e9 / (double)bytes * median(computing[i]);
+    }
+    printf(
+        "%-12s %.0f MB; MB/s: save %.0f, write %.0f; load %.0f, read %.0f; computing s/GB: save %.2f, write "
+        "%.2f; load %.2f, read %.2f\n",
+        text[0] ? text : "one device", (double)bytes * 1e-6, s[SAVE], s[WRITE], s[LOAD], s[READ], c[SAVE],
+        c[WRITE], c[LOAD], c[READ]);
+    yoke_trainer_destroy(trainer);
+    yoke_data_destroy(data);
+    yoke_model_destroy(model);
+    yki_disk_remove_folder(dir);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const layouts[] = {"", "dp=2,zero=1", "dp=2,zero=3", "tp=2", "pp=2"};
+    struct {
+        const char *name;
+        int64_t *value;
+    } numbers[] = {{"--layers", &shape.layers},
+                   {"--width", &shape.width},
+                   {"--vocab", &shape.vocab},
+                   {"--rounds", &rounds}};
+    for (int i = 1; i + 1 < argc; i++) {
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+            if (!strcmp(argv[i], numbers[k].name)) *numbers[k].value = atoll(argv[i + 1]);
+        if (!strcmp(argv[i], "--folder")) folder = argv[i + 1];
+    }
+    if (rounds < 1 || rounds > MOST_ROUNDS) rounds = 3;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) measure(layouts[i]);
+    return 0;
+}

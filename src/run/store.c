@@ -1,0 +1,208 @@
+/* Parameters to and from files, by all ranks at once. A rank writes what is its own straight to its place in
+ * the files, and reads what it holds: it needs its own memory, paths and places, and a sum over all at the
+ * end. A fault of a file loses no rank: it is noted, all ranks end, and the caller hands the first one on. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/disk.h"
+#include "base/fail.h"
+#include "run/holding.h"
+
+enum { BUFFER = 1 << 18 }; /* elements, a rank's, for what lies in memory in another order or precision */
+
+static void note(yki_rank *rank, int tensor)
+{
+    rank->fault = *yoke_error_get();
+    rank->fault.rank = rank->rank;
+    rank->fault_at = tensor;
+}
+
+/* The first fault in the order of tensors, then of ranks. */
+static yoke_status first_fault(yki_run *run)
+{
+    const yki_rank *first = NULL;
+    for (int i = 0; i < run->nranks; i++) {
+        const yki_rank *rank = &run->ranks[i];
+        if (rank->fault.status != YOKE_OK && (!first || rank->fault_at < first->fault_at)) first = rank;
+    }
+    if (!first) return YOKE_OK;
+    yki_error_set(&first->fault);
+    return first->fault.status;
+}
+
+/* Blocks as long as can be where memory is as the file is, else as large as the buffer. */
+static int64_t most_of(const yki_holding *held)
+{
+    return yki_holding_plain(held) ? INT64_MAX : BUFFER;
+}
+
+/* Whole rows, `step` elements apart in memory as in the file, are one long one. */
+static yki_block joined(const yki_holding *held, yki_block block, int64_t step)
+{
+    if (block.columns != held->row_elems || step != held->row_elems) return block;
+    block.columns *= block.rows;
+    block.rows = 1;
+    return block;
+}
+
+/* A file that this rank writes to. */
+typedef struct output {
+    const yki_stored_file *file;
+    int fd; /* -1: not opened yet */
+    float *buffer;
+    double bytes;
+} output;
+
+static yoke_status write_block(output *out, const yki_holding *held, const yki_block *block, size_t place)
+{
+    bool plain = yki_holding_plain(held);
+    const float *from = plain ? (const float *)held->tensor.data + block->at : out->buffer;
+    int64_t step = plain ? held->row_step : block->columns;
+    if (!plain) yki_holding_pack(held, block, out->buffer);
+    yki_block part = joined(held, *block, step);
+    for (int64_t i = 0; i < part.rows; i++)
+        YKI_TRY(yki_disk_write(
+            out->fd, out->file->name, from + i * step, sizeof(float) * (size_t)part.columns,
+            place + sizeof(float) * (size_t)(part.first + i * held->row_elems), out->file->bytes));
+    out->bytes += (double)sizeof(float) * (double)(part.rows * part.columns);
+    return YOKE_OK;
+}
+
+static yoke_status write_tensor(yki_rank *rank, output *out, const yki_stored_tensor *tensor)
+{
+    yki_holding held;
+    yki_holding_walk walk = {0};
+    yoke_status status = yki_holding_init(rank, yki_logical_kind(rank->plan, tensor->kind, tensor->parameter),
+                                          tensor->parameter, true, &held);
+    for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);) {
+        if (out->fd < 0) status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
+        if (status == YOKE_OK) status = write_block(out, &held, &block, tensor->place);
+    }
+    yki_holding_release(&held);
+    return status;
+}
+
+static yoke_status write_file(yki_rank *rank, int file, output *out)
+{
+    const yki_run *run = rank->run;
+    yoke_status status = YOKE_OK;
+    int t = 0;
+    out->file = &run->files[file];
+    out->fd = -1;
+    for (; t < run->ntensors && status == YOKE_OK; t++)
+        if (run->stored[t].file == file) status = write_tensor(rank, out, &run->stored[t]);
+    if (out->fd >= 0 && status == YOKE_OK)
+        status = yki_disk_flush(out->fd, out->file->name, out->file->bytes);
+    if (status != YOKE_OK) note(rank, t);
+    if (out->fd >= 0) close(out->fd);
+    return status;
+}
+
+static yoke_status store(yki_rank *rank)
+{
+    const yki_run *run = rank->run;
+    yoke_status status = YOKE_OK;
+    output out = {.buffer = malloc(sizeof(float) * BUFFER)};
+    rank->fault.status = YOKE_OK;
+    if (!out.buffer) {
+        status = yki_fail_memory("a save");
+        note(rank, 0);
+    }
+    /* ranks begin with different files: a system lets one at a time write into each */
+    for (int f = 0; f < run->nfiles && status == YOKE_OK; f++)
+        status = write_file(rank, (rank->rank + f) % run->nfiles, &out);
+    free(out.buffer);
+    double sums[2] = {status != YOKE_OK, out.bytes};
+    YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
+    rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
+    return YOKE_OK;
+}
+
+yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
+                          const yki_stored_tensor *tensors, int ntensors)
+{
+    const yoke_model *model = run->plan->options.model;
+    double bytes = 0;
+    run->files = files;
+    run->nfiles = nfiles;
+    run->stored = tensors;
+    run->ntensors = ntensors;
+    YKI_TRY(yki_run_command(run, store));
+    YKI_TRY(first_fault(run));
+    for (int t = 0; t < ntensors; t++)
+        bytes += 4 * (double)yki_value_elems(&model->values[model->parameters[tensors[t].parameter].value]);
+    if (run->ranks[0].stored_bytes == bytes) return YOKE_OK;
+    return yki_fail(YOKE_SYSTEM, "the ranks wrote %.0f bytes of tensors that have %.0f",
+                    run->ranks[0].stored_bytes, bytes);
+}
+
+/* This rank's part of looking at all elements of all tensors, whoever holds them. */
+static yoke_status check(yki_rank *rank)
+{
+    const yki_run *run = rank->run;
+    for (int t = 0; t < run->ntensors; t++) {
+        const yki_taken_tensor *taken = &run->taken[t];
+        int64_t elems = taken->tensor->elems;
+        yoke_status status = yki_safetensors_check_finite_part(
+            taken->file, taken->tensor, yki_share_start(elems, run->nranks, rank->rank),
+            yki_share(elems, run->nranks, rank->rank));
+        if (status == YOKE_OK) continue;
+        note(rank, t);
+        return status;
+    }
+    return YOKE_OK;
+}
+
+static yoke_status read_block(const yki_taken_tensor *taken, const yki_holding *held, const yki_block *block,
+                              float *buffer)
+{
+    bool plain = yki_holding_plain(held);
+    float *to = plain ? (float *)held->tensor.data + block->at : buffer;
+    int64_t step = plain ? held->row_step : block->columns;
+    yki_block part = joined(held, *block, step);
+    for (int64_t i = 0; i < part.rows; i++)
+        YKI_TRY(yki_safetensors_read_f32(taken->file, taken->tensor, part.first + i * held->row_elems,
+                                         part.columns, to + i * step));
+    if (!plain) yki_holding_unpack(held, block, buffer);
+    return YOKE_OK;
+}
+
+static yoke_status read_tensor(yki_rank *rank, const yki_taken_tensor *taken, yki_tensor_kind kind,
+                               float *buffer)
+{
+    yki_holding held;
+    yki_holding_walk walk = {0};
+    yoke_status status = yki_holding_init(rank, kind, taken->parameter, false, &held);
+    for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);)
+        status = read_block(taken, &held, &block, buffer);
+    yki_holding_release(&held);
+    return status;
+}
+
+static yoke_status take(yki_rank *rank)
+{
+    const yki_run *run = rank->run;
+    rank->fault.status = YOKE_OK;
+    float *buffer = malloc(sizeof *buffer * BUFFER);
+    yoke_status status = buffer ? check(rank) : yki_fail_memory("a load");
+    if (!buffer) note(rank, 0);
+    double failed = status != YOKE_OK;
+    yoke_status lost = yki_sum_scalars(rank->world, &failed, 1);
+    for (int t = 0; t < run->ntensors && failed == 0 && lost == YOKE_OK && status == YOKE_OK; t++) {
+        const yki_taken_tensor *taken = &run->taken[t];
+        yki_tensor_kind logical = yki_logical_kind(rank->plan, taken->kind, taken->parameter);
+        status = read_tensor(rank, taken, taken->kind, buffer);
+        if (status == YOKE_OK && logical != taken->kind) status = read_tensor(rank, taken, logical, buffer);
+        if (status != YOKE_OK) note(rank, t);
+    }
+    free(buffer);
+    return lost;
+}
+
+yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors)
+{
+    run->taken = tensors;
+    run->ntensors = ntensors;
+    YKI_TRY(yki_run_command(run, take));
+    return first_fault(run);
+}

@@ -1,0 +1,328 @@
+/* Checkpoints that every rank writes and reads its share of: the same bytes under every layout, the same run
+ * from them, and a save that fails in one rank's share is absent. */
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/disk.h"
+#include "train/jobs.h"
+
+/* What the system does, but for the faults that a test asks for: these names stand before the C library's. */
+static _Atomic int fail_write, fail_flush; /* the so many-th call from now fails; 0: none does */
+static _Atomic int writes, thread_flushes; /* all of them; those of others than the first thread */
+static _Atomic bool short_writes;
+
+static bool is_due(_Atomic int *count)
+{
+    return atomic_load(count) > 0 && atomic_fetch_sub(count, 1) == 1;
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t offset)
+{
+    atomic_fetch_add(&writes, 1);
+    if (is_due(&fail_write)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    if (atomic_load(&short_writes) && bytes > 100) bytes = bytes / 2 + 1;
+    return syscall(SYS_pwrite64, fd, data, bytes, offset);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
+{
+    return pwrite64(fd, data, bytes, offset);
+}
+
+int fsync(int fd)
+{
+    if (is_due(&fail_flush)) {
+        errno = EIO;
+        return -1;
+    }
+    (void)fd;
+    atomic_fetch_add(&thread_flushes, syscall(SYS_gettid) != getpid());
+    return 0; /* nothing here has to outlive the machine */
+}
+
+static char folder[64];
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    (void)info, (void)kind, (void)at;
+    return remove(path);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/yoke-test-shares-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
+{
+    *job_out = open_job(model, overrides);
+    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
+    if (!trainer)
+        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
+    return trainer;
+}
+
+static void end(yoke_trainer *trainer, yoke_job *job)
+{
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+static void run(yoke_trainer *trainer, int64_t steps)
+{
+    if (yoke_trainer_run(trainer, steps, NULL, NULL) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+}
+
+static void save(yoke_trainer *trainer, const char *dir, char *step)
+{
+    if (yoke_trainer_save(trainer, dir, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+}
+
+static char *read_all(const char *dir, const char *name, size_t *bytes)
+{
+    char path[1400], *text;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (yki_disk_read(path, (size_t)1 << 30, &text, bytes) != YOKE_OK)
+        fail_msg("%s", yoke_error_get()->message);
+    return text;
+}
+
+/* Whether two steps' folders hold the same tensors, byte for byte. */
+static bool same_tensors(const char *a, const char *b)
+{
+    static const char *const names[] = {"model.safetensors", "optimizer.safetensors"};
+    bool same = true;
+    for (int i = 0; i < 2; i++) {
+        size_t m, n;
+        char *x = read_all(a, names[i], &m), *y = read_all(b, names[i], &n);
+        same &= m == n && memcmp(x, y, m) == 0;
+        free(x);
+        free(y);
+    }
+    return same;
+}
+
+static const char *const layouts[] = {
+    "",
+    "layout.dp=3; layout.zero=1",
+    "layout.dp=4; layout.zero=3",
+    "layout.tp=2",
+    "layout.tp=3",
+    "layout.pp=2",
+    "layout.dp=2; layout.tp=2; layout.zero=3",
+    "layout.dp=2; layout.pp=2; layout.microbatches=2; layout.zero=2",
+    "train.precision=bf16",
+    "layout.dp=3; layout.tp=2; layout.zero=1; train.precision=bf16",
+    "layout.dp=4; layout.dp_replicate=2; layout.zero=2",
+};
+enum { NLAYOUTS = sizeof layouts / sizeof *layouts, BEFORE = 3, AFTER = 3 };
+
+/* Saved under one layout and resumed under another, which saves the same bytes again, weights, moments and
+ * master copies alike, and trains on to the same losses: bit for bit where the layouts are one. */
+static void check_pair(const char *model, int from, int to, const char *step, const outcome *whole,
+                       const char *finished)
+{
+    yoke_job *job;
+    static outcome rest;
+    char dir[128], again[1200];
+    yoke_trainer *trainer = start(model, layouts[to], &job);
+    if (to % 2) run(trainer, 1); /* what it did is forgotten */
+    if (yoke_trainer_resume(trainer, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+    snprintf(dir, sizeof dir, "%s/again", folder);
+    save(trainer, dir, again);
+    if (!same_tensors(step, again))
+        fail_msg("%s: saved under [%s], [%s] reads or writes other bytes", model, layouts[from], layouts[to]);
+    run(trainer, AFTER);
+    collect(trainer, &rest);
+    bool bf16 = strstr(layouts[from], "bf16") || strstr(layouts[to], "bf16");
+    /* batch norm's statistics are of a micro-batch: another number of them is another run */
+    bool other_run = !strcmp(model, "batchnorm") &&
+                     !strstr(layouts[from], "microbatches") != !strstr(layouts[to], "microbatches");
+    for (int i = 0; i < AFTER && !other_run; i++) {
+        double is = rest.losses[i], was = whole->losses[BEFORE + i];
+        if (from == to ? is != was : !(fabs(is - was) <= (bf16 ? 2e-2 : 1e-5) * was))
+            fail_msg("%s: saved under [%s], resumed under [%s], step %d: %.9g, not %.9g", model,
+                     layouts[from], layouts[to], BEFORE + i, is, was);
+    }
+    save(trainer, dir, again);
+    if (from == to && !same_tensors(finished, again))
+        fail_msg("%s [%s]: the resumed run ends elsewhere", model, layouts[from]);
+    end(trainer, job);
+}
+
+static void test_every_layout_from_every_other(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"gpt2", "llama_tied", "mlp", "conv", "batchnorm"};
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (int from = 0; from < NLAYOUTS; from++) {
+            yoke_job *job;
+            static outcome whole;
+            char dir[128], step[1200], finished[1200];
+            yoke_trainer *trainer = start(models[m], layouts[from], &job);
+            run(trainer, BEFORE);
+            snprintf(dir, sizeof dir, "%s/%s-%d", folder, models[m], from);
+            save(trainer, dir, step);
+            run(trainer, AFTER);
+            save(trainer, dir, finished);
+            collect(trainer, &whole);
+            end(trainer, job);
+            for (int to = 0; to < NLAYOUTS; to++)
+                if (m < 2 || to == from || to == (from + 1) % NLAYOUTS || from == (to + 1) % NLAYOUTS)
+                    check_pair(models[m], from, to, step, &whole, finished);
+        }
+}
+
+/* Names in a folder, but for . and .. */
+static int count_names(const char *dir)
+{
+    int count = 0;
+    DIR *listing = opendir(dir);
+    assert_non_null(listing);
+    for (struct dirent *found; (found = readdir(listing));)
+        count += strcmp(found->d_name, ".") && strcmp(found->d_name, "..");
+    closedir(listing);
+    return count;
+}
+
+/* Each write and each flush of a save fails once: the save is absent, the one before stays, the run goes on,
+ * and the save that nothing disturbs is right. */
+static void test_failed_shares(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *layout;
+    } cases[] = {{"mlp", "layout.dp=3; layout.zero=1"}, {"mlp", "layout.tp=2; layout.dp=2; layout.zero=3"}};
+    for (int c = 0; c < 2; c++) {
+        yoke_job *jobs[2];
+        char dir[128], before[1200], step[1200];
+        snprintf(dir, sizeof dir, "%s/failed-%d", folder, c);
+        yoke_trainer *trainer = start(cases[c].model, cases[c].layout, &jobs[0]);
+        run(trainer, 2);
+        save(trainer, dir, before);
+        run(trainer, 1);
+        for (int flushes = 0; flushes < 2; flushes++) {
+            _Atomic int *fault = flushes ? &fail_flush : &fail_write;
+            int k = 1;
+            for (yoke_status status = YOKE_SYSTEM; status != YOKE_OK; k++) {
+                atomic_store(fault, k);
+                status = yoke_trainer_save(trainer, dir, step);
+                if (atomic_exchange(fault, 0) > 0) break; /* there was no k-th */
+                if (k > 1000) fail_msg("no save has %d writes", k);
+                const yoke_error *error = yoke_error_get();
+                const char *reason = flushes ? "Input/output error" : "No space left on device";
+                if (status != YOKE_SYSTEM || !strstr(error->message, reason) || !error->file[0])
+                    fail_msg("call %d: %s '%s' '%s'", k, yoke_status_name(status), error->file,
+                             error->message);
+                if (count_names(dir) == 1) continue;
+                /* its name is there: only the flush of the folder above failed */
+                assert_true(flushes && count_names(dir) == 2);
+                assert_int_equal(nftw(step, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+            }
+            assert_true(k > 8);
+            assert_int_equal(count_names(dir), 2);
+            if (!flushes) assert_int_equal(nftw(step, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+        }
+        yoke_trainer *other = start(cases[c].model, "", &jobs[1]);
+        if (yoke_trainer_resume(other, before) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+        char dir_again[128], again[1200];
+        snprintf(dir_again, sizeof dir_again, "%s/again", folder);
+        save(other, dir_again, again);
+        assert_true(same_tensors(before, again));
+        if (yoke_trainer_resume(other, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+        atomic_store(&short_writes, true);
+        save(other, dir_again, again);
+        atomic_store(&short_writes, false);
+        assert_true(same_tensors(step, again));
+        end(other, jobs[1]);
+        end(trainer, jobs[0]);
+    }
+}
+
+/* Whole rows of tensors that memory has transposed, and neighbours, are written at once; each of four ranks
+ * flushes both files. */
+static void test_writes_are_long(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    char dir[128];
+    snprintf(dir, sizeof dir, "%s/long", folder);
+    yoke_trainer *trainer = start("gpt2", "layout.dp=4; layout.zero=3", &job);
+    run(trainer, 1);
+    int before = atomic_load(&writes);
+    atomic_store(&thread_flushes, 0);
+    save(trainer, dir, NULL);
+    int tensors = 3 * yoke_trainer_parameters(trainer);
+    assert_in_range(atomic_load(&writes) - before, tensors, 4 * tensors + 16);
+    assert_int_equal(atomic_load(&thread_flushes), 8);
+    end(trainer, job);
+}
+
+/* A number that is none, in a share of whichever rank: refused by its name, and nothing was taken. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
+    yoke_job *jobs[2];
+    char dir[128], step[1200], first[128], second[128], before[1200], after[1200], path[1400], text[64];
+    snprintf(dir, sizeof dir, "%s/nan", folder);
+    snprintf(first, sizeof first, "%s/nan-before", folder);
+    snprintf(second, sizeof second, "%s/nan-after", folder);
+    yoke_trainer *a = start("mlp", "", &jobs[0]), *b = start("mlp", "layout.dp=2; layout.tp=2", &jobs[1]);
+    run(a, 2);
+    save(a, dir, step);
+    run(b, 1);
+    for (int f = 1; f >= 0; f--) { /* the second time, both are wrong */
+        yki_safetensors *file;
+        snprintf(path, sizeof path, "%s/%s", step, files[f]);
+        assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
+        const yki_safetensor *tensor = yki_safetensors_get(file, 1);
+        snprintf(text, sizeof text, "%s", tensor->name);
+        long offset = -(long)((const char *)yki_safetensors_get(file, yki_safetensors_count(file) - 1)->data +
+                              yki_safetensors_get(file, yki_safetensors_count(file) - 1)->bytes -
+                              (const char *)tensor->data);
+        int64_t elems = tensor->elems;
+        yki_safetensors_close(file);
+        FILE *out = fopen(path, "r+b");
+        assert_non_null(out);
+        float none = NAN;
+        assert_int_equal(fseek(out, offset + 4 * (long)(elems - 1), SEEK_END), 0);
+        assert_int_equal(fwrite(&none, 4, 1, out), 1);
+        assert_int_equal(fclose(out), 0);
+        save(b, first, before);
+        assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID);
+        if (!strstr(yoke_error_get()->message, text) || !strstr(yoke_error_get()->message, "not a number"))
+            fail_msg("'%s' is not named: %s", text, yoke_error_get()->message);
+        save(b, second, after);
+        assert_true(same_tensors(before, after));
+        run(b, 1);
+    }
+    end(a, jobs[0]);
+    end(b, jobs[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_layout_from_every_other),
+        cmocka_unit_test(test_failed_shares),
+        cmocka_unit_test(test_writes_are_long),
+        cmocka_unit_test(test_not_finite),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
