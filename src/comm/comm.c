@@ -7,7 +7,7 @@
 #include "base/fail.h"
 #include "comm/transport.h"
 
-const yki_transport *const yki_transports[] = {&yki_local_transport, NULL};
+const yki_transport *const yki_transports[] = {&yki_local_transport, &yki_mpi_transport, NULL};
 
 const char *yki_operation_name(int kind)
 {

@@ -5,7 +5,8 @@
  * group may be under way: each is waited for before the YKI_COMM_OUTSTANDING-th start after it, else that
  * start is YOKE_INVALID. Waits may come in any order: a rank that waits for one operation moves all its
  * others on. Reductions sum in rank order, in f32 for bf16 operands (rounded once), so the same inputs give
- * the same bits whatever the timing. Nothing is allocated after a group or channel is made. A rank that fails
+ * the same bits whatever the timing; over mpi, ranks of a process first, then those of a machine, then
+ * machines. Nothing is allocated after a group or channel is made. A rank that fails
  * calls yki_comm_abort; everybody's waits, now and later, then return with that status. Members that start
  * different operations lose the group with YOKE_INVALID; bad arguments are YOKE_INVALID at the start, and
  * leave a request that is done.
@@ -159,5 +160,18 @@ yoke_status yki_local_world_create(int size, int spin, yki_local_world **world_o
 /* Rank `rank`'s end of the group of all, one at a time; owned by the caller, destroyed before the world. */
 yoke_status yki_local_world_join(yki_local_world *world, int rank, yki_comm **comm_out);
 void yki_local_world_destroy(yki_local_world *world);
+
+/* --- mpi: ranks are threads of the processes that a launcher started (cluster.h), as many in each --- */
+
+typedef struct yki_mpi_world yki_mpi_world;
+
+/* By all processes together, which have joined: `size` ranks in each, numbered process by process. One world
+ * at a time. */
+yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out);
+/* The end of this process's rank number `local`, from 0, as yki_local_world_join's. */
+yoke_status yki_mpi_world_join(yki_mpi_world *world, int local, yki_comm **comm_out);
+void yki_mpi_world_destroy(yki_mpi_world *world);
+/* This process is lost to its ranks, as by yki_comm_abort, but the others are not told. */
+void yki_mpi_world_lose(yki_mpi_world *world, const yoke_error *why);
 
 #endif

@@ -46,7 +46,7 @@ typedef struct yki_transport {
     void (*abort)(yki_comm *comm, const yoke_error *why);
 } yki_transport;
 
-extern const yki_transport yki_local_transport;
+extern const yki_transport yki_local_transport, yki_mpi_transport;
 
 /* All transports of this build, ended by NULL. */
 extern const yki_transport *const yki_transports[];
@@ -85,6 +85,9 @@ static inline int64_t yki_part_first(int64_t elems, int size, int member)
 {
     return elems / size * member + elems % size * member / size;
 }
+
+/* A number for all of an operation that must be the same on every member of a group of `size`. */
+uint64_t yki_request_sign(const yki_request *op, int size);
 
 /* "all_reduce", ...; static. */
 const char *yki_operation_name(int kind);

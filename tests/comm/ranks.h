@@ -14,9 +14,24 @@
 
 typedef void (*ranks_body)(yki_comm *comm, void *shared);
 
+/* Over how many ranks of a process, and processes of a machine, sums are taken first. */
+static int ranks_each = 1, ranks_machine = 1;
+
+#ifdef YKI_TEST_MPI
+#include "comm/cluster.h"
+#include "comm/mpi/mpi.h"
+enum { ranks_over_mpi = 1 };
+typedef yki_mpi_world ranks_world;
+#define ranks_join yki_mpi_world_join
+#else
+enum { ranks_over_mpi = 0 };
+typedef yki_local_world ranks_world;
+#define ranks_join yki_local_world_join
+#endif
+
 typedef struct ranks_thread {
     pthread_t thread;
-    yki_local_world *world;
+    ranks_world *world;
     int rank;
     ranks_body body;
     void *shared;
@@ -41,14 +56,14 @@ static void *ranks_start(void *of)
 {
     ranks_thread *t = of;
     yki_comm *comm = NULL;
-    EXPECT(yki_local_world_join(t->world, t->rank, &comm) == YOKE_OK);
+    EXPECT(ranks_join(t->world, t->rank, &comm) == YOKE_OK);
     if (comm) t->body(comm, t->shared);
     yki_comm_destroy(comm);
     return NULL;
 }
 
 /* Runs body on `size` ranks of a world that is given. */
-static inline void ranks_run_in(yki_local_world *world, int size, ranks_body body, void *shared)
+static inline void ranks_run_in(ranks_world *world, int size, ranks_body body, void *shared)
 {
     ranks_thread *threads = calloc((size_t)size, sizeof *threads);
     atomic_store(&ranks_failures, 0);
@@ -61,6 +76,89 @@ static inline void ranks_run_in(yki_local_world *world, int size, ranks_body bod
     if (atomic_load(&ranks_failures)) fail_msg("%s", ranks_message);
 }
 
+#ifdef YKI_TEST_MPI
+
+static bool ranks_ran;
+
+/* What a count over the ranks of all processes must be, where the last run was one. */
+static inline void ranks_check_sum(int64_t here, int64_t expected)
+{
+    int64_t all[64], sum = 0;
+    if (!ranks_ran) return;
+    assert_int_equal(yki_cluster_gather(&here, all, sizeof here), YOKE_OK);
+    for (int p = 0; p < yki_cluster_size(); p++) sum += all[p];
+    assert_int_equal(sum, expected);
+}
+
+static inline int ranks_here(int size)
+{
+    return size / yki_cluster_size();
+}
+
+static inline void ranks_signs(void *world, yki_signs *out)
+{
+    (void)world;
+    *out = (yki_signs){.ranks = 1};
+}
+
+static inline void ranks_lost(void *world, const yoke_error *why)
+{
+    yki_mpi_world_lose(world, why);
+}
+
+/* Ranks dealt to the processes, where that can be even; else nothing is run. */
+static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
+{
+    (void)spin;
+    yki_mpi_world *world = NULL;
+    ranks_ran = size % yki_cluster_size() == 0;
+    if (!ranks_ran) return;
+    ranks_each = size / yki_cluster_size();
+    assert_int_equal(yki_mpi_world_create(ranks_each, &world), YOKE_OK);
+    yki_watch watch = {ranks_each, 60, ranks_signs, ranks_lost, world};
+    yki_cluster_watch(&watch);
+    ranks_run_in(world, ranks_each, body, shared);
+    yki_cluster_watch(NULL);
+    yki_mpi_world_destroy(world);
+}
+
+/* Around all tests of a program. With YKI_TEST_MACHINES, machines are taken to have so many processes. */
+static inline int ranks_group_setup(void **state)
+{
+    (void)state;
+    const char *machines = getenv("YKI_TEST_MACHINES"), *bytes = getenv("YKI_TEST_ROUND_BYTES");
+    if (bytes) yki_mpi_round_bytes = atoi(bytes);
+    if (yki_cluster_join() != YOKE_OK) {
+        fprintf(stderr, "%s\n", yoke_error_get()->message);
+        return 1;
+    }
+    ranks_machine = machines ? atoi(machines) : yki_cluster_size();
+    if (machines) yki_cluster_pretend(ranks_machine);
+    return yki_cluster_get() ? 0 : 1;
+}
+
+static inline int ranks_group_teardown(void **state)
+{
+    (void)state;
+    yki_cluster_leave(NULL);
+    return 0;
+}
+
+#else
+
+static inline void ranks_check_sum(int64_t here, int64_t expected)
+{
+    assert_int_equal(here, expected);
+}
+
+static inline int ranks_here(int size)
+{
+    return size;
+}
+
+#define ranks_group_setup    NULL
+#define ranks_group_teardown NULL
+
 /* The same in a fresh world. spin: as yki_local_world_create's. */
 static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
 {
@@ -69,6 +167,8 @@ static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
     ranks_run_in(world, size, body, shared);
     yki_local_world_destroy(world);
 }
+
+#endif
 
 /* A value of element `i` on rank `r`, between -1 and 1, of few enough bits that bf16 holds it. */
 static inline float ranks_value(int r, int64_t i)

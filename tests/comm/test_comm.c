@@ -87,6 +87,8 @@ static void waits_may_cross(void **state)
 
 /* --- loss --- */
 
+#ifndef YKI_TEST_MPI
+
 typedef struct loss_case {
     yki_local_world *world;
     yoke_status status;
@@ -149,6 +151,8 @@ static void a_loss_wakes_sleepers(void **state)
     }
 }
 
+#endif
+
 /* Ranks give their buffers back while peers may be in the middle of a reduction over them. */
 static void lose_amid_work(yki_comm *comm, void *shared)
 {
@@ -194,7 +198,8 @@ static void disagree(yki_comm *comm, void *shared)
     EXPECT(status == YOKE_OK);
     EXPECT(yki_wait(&request) == YOKE_INVALID);
     EXPECT(strstr(yoke_error_get()->message, "disagree") != NULL);
-    EXPECT(strstr(yoke_error_get()->message, "all_reduce") != NULL);
+    /* one process does not know what another started */
+    EXPECT(ranks_over_mpi || strstr(yoke_error_get()->message, "all_reduce") != NULL);
 }
 
 static void members_that_disagree_are_told(void **state)
@@ -242,6 +247,8 @@ static void groups_split(void **state)
     for (int n = 1; n <= 8; n++) ranks_run(n, -1, split_twice, NULL);
 }
 
+#ifndef YKI_TEST_MPI
+
 static void a_world_is_joined_once_at_a_time(void **state)
 {
     (void)state;
@@ -262,6 +269,8 @@ static void a_world_is_joined_once_at_a_time(void **state)
     }
     yki_local_world_destroy(world);
 }
+
+#endif
 
 /* --- channels --- */
 
@@ -333,8 +342,14 @@ static void mismatched_message(yki_comm *comm, void *shared)
         EXPECT(yki_send_start(channel, data, 8, &request) == YOKE_OK);
     } else
         EXPECT(yki_receive_start(channel, data, 7, &request) == YOKE_OK);
-    EXPECT(yki_wait(&request) == YOKE_INVALID);
-    EXPECT(strstr(yoke_error_get()->message, "8 bytes") != NULL);
+    yoke_status status = yki_wait(&request);
+    if (ranks_over_mpi) { /* the receiver finds it, and does not see how long the message was */
+        EXPECT(status == YOKE_INVALID || (rank == 0 && status == YOKE_OK));
+        EXPECT(status == YOKE_OK || strstr(yoke_error_get()->message, "7 bytes") != NULL);
+    } else {
+        EXPECT(status == YOKE_INVALID);
+        EXPECT(strstr(yoke_error_get()->message, "8 bytes") != NULL);
+    }
     yki_channel_close(channel);
 }
 
@@ -427,16 +442,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_overlap_in_any_order_of_waits),
         cmocka_unit_test(waits_may_cross),
+#ifndef YKI_TEST_MPI
         cmocka_unit_test(a_loss_wakes_sleepers),
+        cmocka_unit_test(a_world_is_joined_once_at_a_time),
+#endif
         cmocka_unit_test(a_loss_gives_buffers_back),
         cmocka_unit_test(members_that_disagree_are_told),
         cmocka_unit_test(groups_split),
-        cmocka_unit_test(a_world_is_joined_once_at_a_time),
         cmocka_unit_test(channels_carry_messages),
         cmocka_unit_test(both_sides_agree_on_the_bytes),
         cmocka_unit_test(bad_arguments_are_refused),
         cmocka_unit_test(more_ranks_than_cores),
         cmocka_unit_test(transports_are_complete),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, ranks_group_setup, ranks_group_teardown);
 }

@@ -15,8 +15,8 @@ static uint64_t mix_shares(uint64_t hash, const int64_t *share, int count)
     return hash;
 }
 
-/* FNV-1a over words of all that must be the same on every member. */
-static uint64_t sign(const yki_request *op, int size)
+/* FNV-1a over words. */
+uint64_t yki_request_sign(const yki_request *op, int size)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     hash = mix(hash, op->kind);
@@ -113,7 +113,7 @@ static yoke_status publish(yki_local_comm *comm, yki_request *request, const dou
     request->sequence = comm->started;
     yki_local_slot *slot = yki_local_slot_of(comm, comm->base.rank, comm->started);
     slot->op = *request;
-    slot->signature = sign(request, comm->base.size);
+    slot->signature = yki_request_sign(request, comm->base.size);
     for (int i = 0; i < count; i++) slot->scalars[i] = scalars[i];
     comm->unwaited |= bit;
     atomic_store(&me->started, ++comm->started);
