@@ -90,9 +90,9 @@ yoke_status yki_mpi_channel_start(yki_channel *base, yki_request *request)
         return status;
     }
     yki_mpi_message *m = &channel->message;
-    *m = (yki_mpi_message){.bytes = request->bytes, .active = true, .receives = !base->sends};
-    atomic_store(&channel->moved, 0);
     pthread_mutex_lock(&g->world->cluster->lock);
+    *m = (yki_mpi_message){.bytes = request->bytes, .receives = !base->sends};
+    atomic_store(&channel->moved, 0);
     int error =
         base->sends
             ? mpi->send(g->world->mpi, request->in, m->bytes, channel->peer, channel->tag, 1, &m->request)
