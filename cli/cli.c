@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cluster.h"
 #include "text.h"
 
 static int columns_of(int file)
@@ -143,10 +144,11 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
     vsnprintf(error.message, sizeof error.message, format, rest);
     va_end(rest);
     snprintf(error.key, sizeof error.key, "%s", key);
+    write_error(run, code, &error);
+    if (run->quiet) return code;
     fputs("yoke: ", stderr);
     text_escape(stderr, error.message, false);
     fputc('\n', stderr);
-    write_error(run, code, &error);
     return code;
 }
 
@@ -174,6 +176,10 @@ int cli_fail_library(cli *run)
 {
     yoke_error error = *yoke_error_get();
     int code = yoke_status_exit_code(error.status);
+    if (!cluster_speaks(run, &error)) {
+        write_error(run, code, &error);
+        return code;
+    }
     char *sentence = sentence_of_flag(run, &error);
     fputs("yoke: ", stderr);
     if (sentence)

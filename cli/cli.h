@@ -16,6 +16,7 @@
 typedef struct cli {
     const command *command; /* NULL before it is known */
     arguments arguments;
+    bool quiet; /* one of many processes, of which another one speaks */
     FILE *out;  /* for results: standard output, or nowhere under --json - */
     json *json; /* NULL without --json; open in its outermost object */
     const char *json_path;

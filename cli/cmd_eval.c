@@ -52,5 +52,6 @@ const command command_eval = {
         "yoke eval runs/gpt\nyoke eval runs/gpt --data other.txt\nyoke eval job.yaml --set model.from=./gpt2",
     .codes =
         "0   done\n1   the system refused\n2   bad usage, job, folder or data\n3   does not fit in memory",
+    .processes = FIRST_PROCESS,
     .run = command_run,
 };

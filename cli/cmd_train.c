@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "cli.h"
+#include "cluster.h"
 #include "progress.h"
 #include "report.h"
 #include "text.h"
+#include "yoke/cluster.h"
 #include "yoke/train.h"
 
 static struct {
@@ -46,8 +48,10 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGINT);
     sigaddset(&action.sa_mask, SIGTERM);
+    sigaddset(&action.sa_mask, SIGUSR1);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
 }
 
 /* A word as a shell reads it back. */
@@ -131,7 +135,9 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer)
     yoke_status status = YOKE_STOPPED;
     if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
     progress_start(&shown, run, given.stop_after);
-    if (!signalled) status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
+    /* with others, a signal ends the first step: they have to hear of it */
+    if (!signalled || yoke_cluster_size() > 1)
+        status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
     progress_end(&shown);
     if (status != YOKE_OK && status != YOKE_STOPPED) {
         int code = cli_fail_library(run);
@@ -160,12 +166,13 @@ static int command_run(cli *run)
     int code = 0;
     yoke_trainer *trainer = NULL;
     catch_signals();
-    yoke_job *job = cli_load_job(run, &code);
+    yoke_job *job = cluster_load_job(run, &code);
     if (!job) return code;
     if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
         code = cli_fail_library(run);
     else {
         stoppable = trainer;
+        if (signalled) yoke_trainer_stop(trainer);
         code = train(run, job, trainer);
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
@@ -201,6 +208,7 @@ const command command_train = {
              "3   does not fit in a device's memory; what would fit is said\n"
              "4   a rank or peer failed\n"
              "5   a loss or gradient was not finite\n"
-             "75  stopped by SIGINT or SIGTERM; state saved, run again with --resume",
+             "75  stopped by SIGINT, SIGTERM or SIGUSR1; state saved, run again with --resume",
+    .processes = ALL_PROCESSES,
     .run = command_run,
 };

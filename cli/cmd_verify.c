@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "cluster.h"
 #include "table.h"
 #include "text.h"
 #include "yoke/compare.h"
@@ -70,7 +71,7 @@ static int command_run(cli *run)
 {
     int code = 0;
     yoke_verification *v = NULL;
-    yoke_job *job = cli_load_job(run, &code);
+    yoke_job *job = cluster_load_job(run, &code);
     if (!job) return code;
     if (yoke_verify(job, given.against, given.write_gradients, given.tolerance, &v) != YOKE_OK)
         code = cli_fail_library(run);
@@ -109,5 +110,6 @@ const command command_verify = {
              "1   a tensor or the loss is further off\n"
              "2   bad usage, job file, data or layout\n"
              "3   does not fit in a device's memory",
+    .processes = ALL_PROCESSES,
     .run = command_run,
 };

@@ -7,6 +7,9 @@
 
 struct cli;
 
+/* Under mpirun or srun, a command runs in ... */
+typedef enum command_processes { ONE_PROCESS, FIRST_PROCESS, ALL_PROCESSES } command_processes;
+
 typedef struct command {
     const char *name;
     const char *summary;               /* one line of the program's help */
@@ -17,6 +20,7 @@ typedef struct command {
     const option_group *const *groups; /* NULL-terminated */
     const char *examples;              /* lines */
     const char *codes;                 /* its exit codes, lines */
+    command_processes processes;       /* one: it refuses to be started several times */
     /* Runs with options parsed; returns the exit code. What it says and writes goes through `run`. */
     int (*run)(struct cli *run);
 } command;

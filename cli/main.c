@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "cluster.h"
 #include "commands.h"
 #include "help.h"
 
@@ -45,6 +46,7 @@ static int dispatch(cli *run, int argc, char **argv)
     run->command = command_find(name, &nearest);
     if (!run->command) return unknown_command(run, name, nearest);
     int code = options_parse(run, argc, argv, 2);
+    if (code < 0) code = cluster_enter(run);
     return code >= 0 ? code : run->command->run(run);
 }
 
@@ -63,5 +65,5 @@ int main(int argc, char **argv)
     hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not cost a run its checkpoint */
     int code = cli_open(&run, argc, argv);
-    return cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv));
+    return cluster_leave(cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv)));
 }

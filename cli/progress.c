@@ -81,6 +81,7 @@ void progress_step(void *context, const yoke_step_report *r)
     }
     bool last = r->step + 1 >= p->end;
     p->finished = r->step + 1 >= r->steps;
+    if (p->run->quiet) return;
     if (p->run->error_terminal) {
         double t = now();
         if (!last && p->on_screen && t - p->last_drawn < .1) return;

@@ -104,6 +104,7 @@ typedef struct yoke_train_options {
     uint64_t seed;
     bool shuffle, drop_last; /* order of the samples; a job's data section says */
     double holdout;
+    double timeout; /* seconds in which no rank goes on before a step is lost; 0: any time */
 } yoke_train_options;
 
 /* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for
@@ -111,7 +112,7 @@ typedef struct yoke_train_options {
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
         .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999,             \
-        .eps = 1e-8, .seed = 1, .shuffle = true                                                              \
+        .eps = 1e-8, .seed = 1, .shuffle = true, .timeout = 60                                               \
     }
 
 typedef struct yoke_checkpoint_spec {

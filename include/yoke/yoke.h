@@ -3,6 +3,7 @@
 #define YOKE_YOKE_H
 
 #include "yoke/checkpoint.h"
+#include "yoke/cluster.h"
 #include "yoke/compare.h"
 #include "yoke/data.h"
 #include "yoke/job.h"

@@ -18,6 +18,7 @@ typedef struct yki_launched {
     const char *launcher; /* "mpirun of Open MPI" */
     const char *module;   /* "openmpi"; NULL: it does not say */
     int rank, size;
+    bool first_here; /* of the processes on its machine */
 } yki_launched;
 /* False: nobody, or alone. */
 bool yki_launch_find(yki_launched *out);
@@ -32,6 +33,8 @@ int yki_cluster_size(void);
 const char *yki_cluster_host(int process); /* "": alone */
 /* Processes on this machine, and this one's place among them. */
 int yki_cluster_neighbours(int *place_out);
+/* Whether the launcher has given this process some of the machine's cores only. */
+bool yki_cluster_bound(void);
 
 /* These block, and are called by all processes in the same order; alone they are nothing. */
 /* Every process's `bytes`, in the order of processes. */

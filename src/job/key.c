@@ -89,6 +89,7 @@ const yki_key yki_job_keys[] = {
     {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = MOVING},
     {"train.clip", YKI_KEY_DOUBLE, FIELD(train.clip), FROM(0)},
     {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
+    {"train.timeout", YKI_KEY_DOUBLE, FIELD(train.timeout), RANGE(0, 1e9)},
     {"train.seed", YKI_KEY_SEED, FIELD(train.seed), .always = true},
 
     {"layout.devices", YKI_KEY_DEVICES, FIELD(layout.ndevices), .flag = "devices"},

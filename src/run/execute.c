@@ -106,6 +106,7 @@ static void launch(const frame *f, const yki_instruction *in)
         if (in->gradient[1] >= 0) rank->written[rank->program->local_of[in->gradient[1]]] = true;
     }
     rank->backend->launch(rank->device, f->variant->prepared[in->number], &launch);
+    yki_post_progress(rank);
 }
 
 /* Elements of 4 bytes to element `at` of a view, in the type that computes. */
@@ -218,12 +219,10 @@ static yoke_status run_movement(const frame *f, const yki_instruction *in)
     if (in->nbucket > 0 && !f->last) return YOKE_OK;
     YKI_TRY(f->rank->backend->synchronize(f->rank->device));
     double start = yki_now_ns();
+    atomic_store_explicit(&f->rank->post.moving, in, memory_order_relaxed);
     if (in->nbucket > 0) {
         YKI_TRY(yki_rank_start_bucket(f->rank, in));
-        f->rank->moving_ns += yki_now_ns() - start;
-        return YOKE_OK;
-    }
-    if (in->phase == YKI_PHASE_WAIT) {
+    } else if (in->phase == YKI_PHASE_WAIT) {
         YKI_TRY(yki_wait(&f->rank->requests[in->request]));
     } else {
         if (in->request >= 0) f->rank->requests[in->request] = (yki_request){0};
@@ -231,6 +230,8 @@ static yoke_status run_movement(const frame *f, const yki_instruction *in)
                 : in->npieces > 0 ? start_shards(f, in)
                                   : start_move(f, in));
     }
+    atomic_store_explicit(&f->rank->post.moving, NULL, memory_order_relaxed);
+    yki_post_progress(f->rank);
     f->rank->moving_ns += yki_now_ns() - start;
     return YOKE_OK;
 }
@@ -264,6 +265,8 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
             rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];
     f.samples = yki_rank_samples(rank, action->microbatch, &f.first);
     YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
+    atomic_store_explicit(&rank->post.action, 1 + (uint32_t)action->kind + 8 * (uint32_t)action->microbatch,
+                          memory_order_relaxed);
     double start = yki_now_ns(), moving = rank->moving_ns;
     YKI_TRY(run_body(&f, &part->body[bodies[action->kind]]));
     double end = yki_now_ns();

@@ -1,5 +1,6 @@
 /* Parameters between steps: logical elements to and from the ranks that hold them, and first values. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "base/rng.h"
@@ -27,18 +28,30 @@ static void move(const yki_holding *held, int64_t first, int64_t count, float *v
     }
 }
 
+static yoke_status share_values(yki_rank *rank)
+{
+    yki_run *run = rank->run;
+    if (run->given != YOKE_OK) return yki_fail_memory("a rank's share of a tensor");
+    return yki_rank_share(rank, run->values, run->count);
+}
+
 yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
                          float *values)
 {
     yoke_status status = YOKE_OK;
     kind = yki_logical_kind(run->plan, kind, parameter);
-    for (int r = 0; r < run->nranks && status == YOKE_OK; r++) {
+    if (run->processes) memset(values, 0, sizeof *values * (size_t)count);
+    for (int r = 0; r < run->nlocal && status == YOKE_OK; r++) {
         yki_holding held;
         status = yki_holding_init(&run->ranks[r], kind, parameter, true, &held);
         if (status == YOKE_OK) move(&held, first, count, values, true);
         yki_holding_release(&held);
     }
-    return status;
+    if (!run->processes) return status;
+    run->values = values;
+    run->count = count;
+    run->given = status;
+    return yki_run_command(run, share_values);
 }
 
 yoke_status yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
@@ -47,7 +60,7 @@ yoke_status yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int
     yoke_status status = YOKE_OK;
     yki_tensor_kind kinds[] = {kind, yki_logical_kind(run->plan, kind, parameter)};
     int nkinds = kinds[0] == kinds[1] ? 1 : 2;
-    for (int i = 0; i < run->nranks * nkinds && status == YOKE_OK; i++) {
+    for (int i = 0; i < run->nlocal * nkinds && status == YOKE_OK; i++) {
         yki_holding held;
         status = yki_holding_init(&run->ranks[i / nkinds], kinds[i % nkinds], parameter, false, &held);
         if (status == YOKE_OK) move(&held, first, count, (float *)values, false);

@@ -10,7 +10,10 @@
 static yoke_status open_groups(yki_rank *rank)
 {
     const yki_mesh *mesh = &rank->plan->mesh;
-    YKI_TRY(yki_local_world_join(rank->run->world, rank->rank, &rank->world));
+    if (rank->run->processes)
+        YKI_TRY(yki_mpi_world_join(rank->run->processes, rank->rank - rank->run->first, &rank->world));
+    else
+        YKI_TRY(yki_local_world_join(rank->run->world, rank->rank, &rank->world));
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) {
         int place[YKI_AXIS_COUNT];
         memcpy(place, rank->place, sizeof place);
@@ -36,6 +39,9 @@ static yoke_status open_groups(yki_rank *rank)
         int colour = rank->plan->ties[t][here] ? yki_mesh_rank(mesh, at) : -1;
         YKI_TRY(yki_comm_split(rank->world, colour, here, &rank->ties[t]));
     }
+    if (rank->run->processes)
+        YKI_TRY(yki_comm_split(rank->world, rank->rank == rank->run->first ? 0 : -1, rank->rank,
+                               &rank->processes));
     return YOKE_OK;
 }
 
@@ -122,6 +128,16 @@ static yoke_status prepare_step(yki_rank *rank, int64_t batch)
     return YOKE_OK;
 }
 
+/* Among the ranks that share its cores: those of its process, where the launcher has dealt the cores out. */
+static yoke_status bind(yki_rank *rank)
+{
+    int place, processes = yki_cluster_neighbours(&place), nlocal = rank->run->nlocal;
+    bool shared = rank->run->processes && !yki_cluster_bound();
+    return rank->backend->device_bind(rank->device,
+                                      rank->rank - rank->run->first + (shared ? place * nlocal : 0),
+                                      shared ? processes * nlocal : nlocal);
+}
+
 yoke_status yki_rank_open(yki_rank *rank)
 {
     const yki_plan_options *options = &rank->plan->options;
@@ -143,8 +159,7 @@ yoke_status yki_rank_open(yki_rank *rank)
         !rank->written || !rank->ran || !rank->requests)
         return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
-    if (rank->run->nranks > 1)
-        YKI_TRY(rank->backend->device_bind(rank->device, rank->rank, rank->run->nranks));
+    if (rank->run->nranks > 1) YKI_TRY(bind(rank));
     void *memory;
     YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->states->total_bytes, &memory));
     rank->memory = memory;
@@ -167,6 +182,7 @@ void yki_rank_close(yki_rank *rank)
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) yki_comm_destroy(rank->axis[axis]);
     for (int t = 0; t < rank->plan->nties && rank->ties; t++) yki_comm_destroy(rank->ties[t]);
     free(rank->ties);
+    yki_comm_destroy(rank->processes);
     yki_comm_destroy(rank->world);
     for (int i = 0; i < rank->nvariants; i++) free(rank->variants[i].prepared);
     if (rank->device) {

@@ -3,7 +3,9 @@
 #define YKI_RUN_RANK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "comm/cluster.h"
 #include "run/run.h"
 
 typedef struct yki_variant {
@@ -12,6 +14,24 @@ typedef struct yki_variant {
 } yki_variant;
 
 enum { YKI_MAX_VARIANTS = 16 };
+
+/* What a rank does, for others to see: written by it alone. */
+typedef struct yki_post {
+    _Atomic uint64_t progress;
+    _Atomic(const yki_instruction *) moving; /* a movement of a body */
+    _Atomic(const char *) waiting;           /* another one; NULL beside that one: it computes */
+    _Atomic int64_t step;                    /* -1: none */
+    _Atomic uint32_t action;                 /* 1 + kind, micro-batch, chunk; 0: none */
+} yki_post;
+
+/* The watch over a run of several ranks. */
+typedef struct yki_guard {
+    double timeout;
+    bool watches; /* the cluster's lifeline asks */
+    bool started; /* a thread looks */
+    _Atomic int quit;
+    pthread_t thread;
+} yki_guard;
 
 typedef struct yki_rank {
     yki_run *run;
@@ -49,6 +69,8 @@ typedef struct yki_rank {
     int nran;
     pthread_t thread;
     bool started;
+    yki_comm *processes; /* of the first rank of each process; NULL: another rank, or one process */
+    yki_post post;
     yoke_status status;
     yoke_error error;
     yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
@@ -59,13 +81,23 @@ typedef struct yki_rank {
 struct yki_run {
     const yki_plan *plan;
     const yki_backend_ops *backend;
-    int nranks;
-    yki_rank *ranks;
+    int nranks;        /* in all processes */
+    int first, nlocal; /* this process's */
+    yki_rank *ranks;   /* this process's */
     yki_local_world *world;
+    yki_mpi_world *processes; /* instead of it, in a cluster */
     int64_t ragged;
+    /* what all ranks measured, collected; NULL in one process */
+    struct yki_figures *figures;
+    yoke_ran **ran;
+    yki_guard guard;
+    /* an array of the caller, by the command under way */
+    yoke_status given;
+    int64_t count;
+    float *values;
     /* the step under way */
     const yki_step *step;
-    double step_start_ns, scalars[2]; /* loss sum, sum of squares: the same on every rank */
+    double step_start_ns, scalars[3]; /* loss sum, sum of squares, stops: the same on every rank */
     int64_t rows_per_sample;
     /* tensors to and from files, by the command under way */
     const yki_stored_file *files;
@@ -117,6 +149,31 @@ yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int paramet
 int64_t yki_rank_pieces(const yki_rank *rank, int parameter);
 yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t piece);
 
+/* watch.c: ranks tell what they do, and who does nothing is found. */
+yoke_status yki_guard_start(yki_run *run, double timeout);
+void yki_guard_stop(yki_run *run);
+static inline void yki_post_progress(yki_rank *rank)
+{
+    uint64_t now = atomic_load_explicit(&rank->post.progress, memory_order_relaxed);
+    atomic_store_explicit(&rank->post.progress, now + 1, memory_order_relaxed);
+}
+/* NULL: it is over. */
+static inline void yki_post_waiting(yki_rank *rank, const char *for_what)
+{
+    atomic_store_explicit(&rank->post.waiting, for_what, memory_order_relaxed);
+    yki_post_progress(rank);
+}
+
+/* others.c: the first of the faults that ranks of all processes noted in a command. */
+yoke_status yki_run_first_fault(yki_run *run);
+/* Of a host's array that ranks of all processes have written parts of, and zeros elsewhere: whole in all. */
+yoke_status yki_rank_share(yki_rank *rank, float *values, int64_t count);
+
+/* run.c: this process's rank of that number; NULL: another's. */
+static inline yki_rank *yki_run_rank(const yki_run *run, int rank)
+{
+    return rank >= run->first && rank < run->first + run->nlocal ? &run->ranks[rank - run->first] : NULL;
+}
 /* run.c: runs a command on every rank, and waits. */
 yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *));
 

@@ -43,7 +43,7 @@ static void *rank_thread(void *argument)
 static yoke_status verdict(yki_run *run)
 {
     const yki_rank *worst = NULL;
-    for (int i = 0; i < run->nranks; i++) {
+    for (int i = 0; i < run->nlocal; i++) {
         const yki_rank *rank = &run->ranks[i];
         if (rank->status != YOKE_OK && (!worst || worst->status == YOKE_PEER_FAILED)) worst = rank;
     }
@@ -59,12 +59,12 @@ yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *))
         yki_error_set(&run->lost);
         return run->lost.status;
     }
-    if (run->nranks == 1) {
+    if (run->nlocal == 1) {
         guarded(&run->ranks[0], command);
     } else {
         pthread_mutex_lock(&run->lock);
         run->command = command;
-        run->running = run->nranks;
+        run->running = run->nlocal;
         run->turn++;
         pthread_cond_broadcast(&run->go);
         while (run->running > 0) pthread_cond_wait(&run->done, &run->lock);
@@ -75,23 +75,52 @@ yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *))
 
 static yoke_status start_threads(yki_run *run)
 {
-    for (int i = 0; i < run->nranks && run->nranks > 1; i++) {
+    for (int i = 0; i < run->nlocal && run->nlocal > 1; i++) {
         yki_rank *rank = &run->ranks[i];
         if (pthread_create(&rank->thread, NULL, rank_thread, rank) != 0)
-            return yki_fail(YOKE_SYSTEM, "the system gives no thread for rank %d of %d", i, run->nranks);
+            return yki_fail(YOKE_SYSTEM, "the system gives no thread for rank %d of %d", rank->rank,
+                            run->nranks);
         rank->started = true;
     }
     return YOKE_OK;
 }
 
-yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_out)
+/* The ranks of this process: all, or its share of them. */
+static yoke_status deal_ranks(yki_run *run, bool alone)
+{
+    int processes = alone ? 1 : yki_cluster_size();
+    if (run->nranks % processes != 0)
+        return yki_fail(YOKE_INVALID,
+                        "the layout has %d device%s, which %d processes cannot have as many of each; start "
+                        "as many processes as devices, or a divisor of that",
+                        run->nranks, run->nranks == 1 ? "" : "s", processes);
+    run->nlocal = run->nranks / processes;
+    run->first = alone ? 0 : yki_cluster_rank() * run->nlocal;
+    run->ranks = calloc((size_t)run->nlocal, sizeof *run->ranks);
+    if (!run->ranks) return yki_fail_memory("a run");
+    for (int i = 0; i < run->nlocal; i++) {
+        yki_rank *rank = &run->ranks[i];
+        *rank = (yki_rank){.run = run,
+                           .plan = run->plan,
+                           .program = yki_plan_program(run->plan, run->first + i),
+                           .states = yki_rank_states(run->plan, run->first + i),
+                           .backend = run->backend,
+                           .rank = run->first + i};
+        atomic_store(&rank->post.step, -1);
+        yki_mesh_place(&run->plan->mesh, rank->rank, rank->place);
+    }
+    return processes == 1 ? yki_local_world_create(run->nranks, -1, &run->world)
+                          : yki_mpi_world_create(run->nlocal, &run->processes);
+}
+
+yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options, yki_run **run_out)
 {
     yki_run *run = calloc(1, sizeof *run);
     if (!run) return yki_fail_memory("a run");
     run->plan = plan;
     run->backend = plan->options.backend;
     run->nranks = plan->mesh.nranks;
-    run->ragged = ragged;
+    run->ragged = options->ragged;
     const yoke_model *model = plan->options.model;
     const yki_value *output = &model->values[model->output];
     int64_t elems = yki_value_elems(output);
@@ -99,20 +128,9 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
-    run->ranks = calloc((size_t)run->nranks, sizeof *run->ranks);
-    yoke_status status =
-        run->ranks ? yki_local_world_create(run->nranks, -1, &run->world) : yki_fail_memory("a run");
-    for (int i = 0; i < run->nranks && status == YOKE_OK; i++) {
-        yki_rank *rank = &run->ranks[i];
-        *rank = (yki_rank){.run = run,
-                           .plan = plan,
-                           .program = yki_plan_program(plan, i),
-                           .states = yki_rank_states(plan, i),
-                           .backend = run->backend,
-                           .rank = i};
-        yki_mesh_place(&plan->mesh, i, rank->place);
-    }
+    yoke_status status = deal_ranks(run, options->alone);
     if (status == YOKE_OK) status = start_threads(run);
+    if (status == YOKE_OK) status = yki_guard_start(run, options->timeout);
     if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
@@ -127,14 +145,19 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
 void yki_run_destroy(yki_run *run)
 {
     if (!run) return;
+    yki_guard_stop(run);
     pthread_mutex_lock(&run->lock);
     run->quit = true;
     pthread_cond_broadcast(&run->go);
     pthread_mutex_unlock(&run->lock);
-    for (int i = 0; i < run->nranks && run->ranks; i++)
+    for (int i = 0; i < run->nlocal && run->ranks; i++)
         if (run->ranks[i].started) pthread_join(run->ranks[i].thread, NULL);
-    for (int i = 0; i < run->nranks && run->ranks; i++) yki_rank_close(&run->ranks[i]);
-    if (run->world) yki_local_world_destroy(run->world);
+    for (int i = 0; i < run->nlocal && run->ranks; i++) yki_rank_close(&run->ranks[i]);
+    yki_local_world_destroy(run->world);
+    yki_mpi_world_destroy(run->processes);
+    for (int r = 0; r < run->nranks && run->ran; r++) free(run->ran[r]);
+    free(run->ran);
+    free(run->figures);
     pthread_cond_destroy(&run->go);
     pthread_cond_destroy(&run->done);
     pthread_mutex_destroy(&run->lock);
@@ -150,20 +173,26 @@ int64_t yki_run_forward_samples(const yki_run *run)
 yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *result)
 {
     double computing = 0, before = 0;
-    for (int i = 0; i < run->nranks; i++) before += run->ranks[i].computing_ns;
+    for (int i = 0; i < run->nlocal; i++) before += run->ranks[i].computing_ns;
+    if (step->mode == YKI_RUN_PREDICT && run->processes) { /* each writes what it has */
+        const yoke_model *model = run->plan->options.model;
+        memset(step->outputs, 0,
+               sizeof(float) * (size_t)(step->samples * yki_value_elems(&model->values[model->output])));
+    }
     run->step = step;
     run->step_start_ns = yki_now_ns();
     YKI_TRY(yki_run_command(run, yki_rank_step));
     double ns = yki_now_ns() - run->step_start_ns;
-    for (int i = 0; i < run->nranks; i++) {
+    for (int i = 0; i < run->nlocal; i++) {
         run->ranks[i].stepping_ns += ns;
         computing += run->ranks[i].computing_ns;
     }
     result->loss = run->scalars[0] / ((double)step->samples * (double)run->rows_per_sample);
     result->gradient_norm = sqrt(run->scalars[1]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
+    result->stop = run->scalars[2] > 0;
     result->seconds = ns * 1e-9;
-    result->idle = 1 - (computing - before) / (ns * run->nranks);
+    result->idle = 1 - (computing - before) / (ns * run->nlocal);
     return YOKE_OK;
 }
 
@@ -172,41 +201,8 @@ int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer)
     return yki_rank_tracked(&run->ranks[0], buffer, 0, 0);
 }
 
-int64_t yki_run_measured_bytes(const yki_run *run, int rank)
-{
-    return run->backend->peak_bytes(run->ranks[rank].device);
-}
-
-double yki_run_idle(const yki_run *run, int rank)
-{
-    const yki_rank *r = &run->ranks[rank];
-    return r->stepping_ns > 0 ? 1 - r->computing_ns / r->stepping_ns : 0;
-}
-
 void yki_run_reset_idle(yki_run *run)
 {
-    for (int i = 0; i < run->nranks; i++)
+    for (int i = 0; i < run->nlocal; i++)
         run->ranks[i].computing_ns = run->ranks[i].stepping_ns = run->ranks[i].moving_ns = 0;
-}
-
-void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
-{
-    memset(moved, 0, sizeof(int64_t) * YKI_AXIS_COUNT);
-    for (int i = 0; i < run->nranks; i++) {
-        const yki_rank *rank = &run->ranks[i];
-        for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
-            moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
-        moved[YKI_AXIS_DP] += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
-        for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
-            moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
-        for (int t = 0; t < rank->plan->nties && rank->ties; t++)
-            if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
-        moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
-    }
-}
-
-const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out)
-{
-    *count_out = run->ranks[rank].nran;
-    return run->ranks[rank].ran;
 }

@@ -1,5 +1,8 @@
 /* run: the one place where program, backend and comm meet. A run has a rank for each device; each interprets
- * its program on a thread of its own (one rank alone runs on its caller's thread). */
+ * its program on a thread of its own (one rank alone runs on its caller's thread).
+ *
+ * In a cluster (comm/cluster.h) each process has as many of the ranks. All processes then make the same run
+ * and call the same functions in the same order. */
 #ifndef YKI_RUN_RUN_H
 #define YKI_RUN_RUN_H
 
@@ -24,20 +27,28 @@ typedef struct yki_step {
     int64_t step;      /* keys dropout */
     yki_update update; /* grad_scale is filled in by the run */
     double clip;       /* 0: none */
-    float *outputs;    /* PREDICT: [samples, output dims] */
+    float *outputs;    /* PREDICT: [samples, output dims]; the same on all processes */
+    bool stop;         /* this process was asked to stop */
 } yki_step;
 
 typedef struct yki_step_result {
     double loss;          /* mean over the step's samples */
     double gradient_norm; /* global, before clipping */
     bool finite;          /* false: nothing was updated */
-    double seconds, idle; /* idle: over all ranks */
+    bool stop;            /* some process was asked to stop: the same on all of them */
+    double seconds, idle; /* idle: over all ranks of this process */
 } yki_step_result;
 
+typedef struct yki_run_options {
+    int64_t ragged; /* samples of a ragged step; 0: none */
+    bool alone;     /* all ranks are here, whatever the cluster */
+    double timeout; /* seconds without progress of anybody in a step, before a rank is lost; 0: any time */
+} yki_run_options;
+
 /* Makes devices, arenas, groups and channels. plan is borrowed. Kernels are made ready for full steps of
- * plan's batch and for steps of `ragged` samples (0: none), so that those allocate nothing. YOKE_SYSTEM:
- * memory, threads. */
-yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_out);
+ * plan's batch and for ragged ones, so that those allocate nothing. YOKE_SYSTEM: memory, threads.
+ * YOKE_INVALID: the processes cannot have as many ranks each. */
+yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options, yki_run **run_out);
 void yki_run_destroy(yki_run *run);
 yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *result);
 /* Samples that one EVAL or PREDICT step takes at most. */
@@ -87,7 +98,9 @@ yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int nten
 /* First values by the model's rules, keyed by seed and name. */
 yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
 
-/* What ranks measured. */
+/* What ranks measured; of ranks of other processes, at the last time they were collected, by all processes
+ * together. */
+yoke_status yki_run_collect(yki_run *run);
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
 double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);

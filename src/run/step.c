@@ -106,21 +106,37 @@ static yoke_status run_forward(yki_rank *rank)
 static yoke_status finish_sends(yki_rank *rank)
 {
     size_t count = yki_channel_index(rank->plan, rank->plan->nedges, false, 0);
+    yki_post_waiting(rank, "its copies to other stages");
     for (size_t i = 0; i < count; i++) YKI_TRY(yki_wait(&rank->sends[i]));
+    yki_post_waiting(rank, NULL);
+    return YOKE_OK;
+}
+
+/* Outputs of all processes to all of them. */
+static yoke_status share_outputs(yki_rank *rank)
+{
+    const yki_step *step = rank->run->step;
+    const yoke_model *model = rank->plan->options.model;
+    yki_post_waiting(rank, "the others' outputs");
+    YKI_TRY(
+        yki_rank_share(rank, step->outputs, step->samples * yki_value_elems(&model->values[model->output])));
+    yki_post_waiting(rank, NULL);
     return YOKE_OK;
 }
 
 static yoke_status end_step(yki_rank *rank)
 {
-    double scalars[2] = {rank->loss, rank->sum_squares};
-    YKI_TRY(yki_sum_scalars(rank->world, scalars, 2));
-    if (rank->rank == 0) memcpy(rank->run->scalars, scalars, sizeof scalars);
+    double scalars[3] = {rank->loss, rank->sum_squares, rank == rank->run->ranks && rank->run->step->stop};
+    yki_post_waiting(rank, "the sum of losses over all ranks");
+    YKI_TRY(yki_sum_scalars(rank->world, scalars, 3));
+    yki_post_waiting(rank, NULL);
+    if (rank == rank->run->ranks) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->sum_squares = scalars[1];
     rank->loss = scalars[0];
     return YOKE_OK;
 }
 
-yoke_status yki_rank_step(yki_rank *rank)
+static yoke_status take_step(yki_rank *rank)
 {
     const yki_step *step = rank->run->step;
     bool backward = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
@@ -130,6 +146,7 @@ yoke_status yki_rank_step(yki_rank *rank)
         YKI_TRY(run_forward(rank));
         if (step->mode == YKI_RUN_PREDICT) yki_rank_output(rank);
         YKI_TRY(finish_sends(rank));
+        if (step->mode == YKI_RUN_PREDICT && rank->run->processes) YKI_TRY(share_outputs(rank));
         return end_step(rank);
     }
     memset(rank->written, 0, (size_t)rank->program->nparameters + (size_t)rank->program->nbuffers);
@@ -139,7 +156,9 @@ yoke_status yki_rank_step(yki_rank *rank)
     zero_unwritten(rank);
     double moving = yki_now_ns();
     rank->computing_ns += moving - start;
+    yki_post_waiting(rank, "gradients' reductions");
     YKI_TRY(yki_rank_reduce(rank));
+    yki_post_waiting(rank, NULL);
     start = yki_now_ns();
     sum_squares(rank);
     rank->computing_ns += yki_now_ns() - start;
@@ -149,8 +168,22 @@ yoke_status yki_rank_step(yki_rank *rank)
         start = yki_now_ns();
         update(rank, sqrt(rank->sum_squares));
         rank->computing_ns += yki_now_ns() - start;
+        yki_post_waiting(rank, "what an update leaves to be gathered");
         YKI_TRY(update_buffers(rank));
         YKI_TRY(yki_rank_gather_weights(rank));
+        yki_post_waiting(rank, NULL);
     }
     return rank->backend->synchronize(rank->device);
+}
+
+yoke_status yki_rank_step(yki_rank *rank)
+{
+    atomic_store(&rank->post.step, rank->run->step->step);
+    yoke_status status = take_step(rank);
+    if (status == YOKE_OK) { /* a rank that is lost says until the end where it was */
+        atomic_store(&rank->post.action, 0);
+        atomic_store(&rank->post.step, -1);
+        yki_post_progress(rank);
+    }
+    return status;
 }

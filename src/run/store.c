@@ -17,19 +17,6 @@ static void note(yki_rank *rank, int tensor)
     rank->fault_at = tensor;
 }
 
-/* The first fault in the order of tensors, then of ranks. */
-static yoke_status first_fault(yki_run *run)
-{
-    const yki_rank *first = NULL;
-    for (int i = 0; i < run->nranks; i++) {
-        const yki_rank *rank = &run->ranks[i];
-        if (rank->fault.status != YOKE_OK && (!first || rank->fault_at < first->fault_at)) first = rank;
-    }
-    if (!first) return YOKE_OK;
-    yki_error_set(&first->fault);
-    return first->fault.status;
-}
-
 /* Blocks as long as can be where memory is as the file is, else as large as the buffer. */
 static int64_t most_of(const yki_holding *held)
 {
@@ -128,7 +115,7 @@ yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles
     run->stored = tensors;
     run->ntensors = ntensors;
     YKI_TRY(yki_run_command(run, store));
-    YKI_TRY(first_fault(run));
+    YKI_TRY(yki_run_first_fault(run));
     for (int t = 0; t < ntensors; t++)
         bytes += 4 * (double)yki_value_elems(&model->values[model->parameters[tensors[t].parameter].value]);
     if (run->ranks[0].stored_bytes == bytes) return YOKE_OK;
@@ -204,5 +191,5 @@ yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int nten
     run->taken = tensors;
     run->ntensors = ntensors;
     YKI_TRY(yki_run_command(run, take));
-    return first_fault(run);
+    return yki_run_first_fault(run);
 }

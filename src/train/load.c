@@ -96,7 +96,7 @@ static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
     load l = {.nfiles = 0};
-    yoke_status status = add(trainer, path, weights, 1, &l);
+    yoke_status status = yki_trainer_agree(trainer, add(trainer, path, weights, 1, &l), "", 0);
     if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
     if (status == YOKE_OK) take_counters(trainer, l.files[0]);
     release(&l);
@@ -113,28 +113,38 @@ static yoke_status load_step(yoke_trainer *trainer, const char *folder)
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
     yoke_status status = add(trainer, folder, weights, 1, &l);
     if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
+    status = yki_trainer_agree(trainer, status, "", 0);
     if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
     if (status == YOKE_OK) take_counters(trainer, l.files[0]);
     release(&l);
     return status;
 }
 
-yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
+static yoke_status find_step(const yoke_trainer *trainer, const char *dir, char folder[YKI_FOLDER_BYTES],
+                             yki_saved_state *state)
 {
-    char folder[YKI_FOLDER_BYTES];
     int is_step;
     YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, NULL));
     if (!is_step)
         return yki_fail(YOKE_INVALID,
                         "%s holds weights but no state to resume from; start from them with model.from",
                         folder);
-    yki_saved_state state;
-    YKI_TRY(yki_checkpoint_state(folder, &state));
-    if (state.batch != trainer->options.batch)
+    YKI_TRY(yki_checkpoint_state(folder, state));
+    if (state->batch != trainer->options.batch)
         return yki_fail(YOKE_INVALID,
                         "%s was saved in a run with batch %lld, and this job's is %lld: its place in the "
                         "data would be another",
-                        folder, (long long)state.batch, (long long)trainer->options.batch);
+                        folder, (long long)state->batch, (long long)trainer->options.batch);
+    return YOKE_OK;
+}
+
+yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
+{
+    char folder[YKI_FOLDER_BYTES] = "";
+    yki_saved_state state = {.step = 0};
+    yoke_status status = find_step(trainer, dir, folder, &state);
+    uint64_t hash = yki_hash_text(folder, (uint64_t)state.step);
+    YKI_TRY(yki_trainer_agree(trainer, status, "newest step in the checkpoint", hash));
     YKI_TRY(load_step(trainer, folder));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;

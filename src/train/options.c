@@ -40,7 +40,8 @@ yoke_status yki_options_check(const yoke_train_options *t)
                             {"eps", t->eps, 0, any, false},
                             {"weight_decay", t->weight_decay, 0, any, false},
                             {"clip", t->clip, 0, any, false},
-                            {"holdout", t->holdout, 0, 1, true}};
+                            {"holdout", t->holdout, 0, 1, true},
+                            {"timeout", t->timeout, 0, 1e9, false}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const range *r = &ranges[i];
         if (r->value >= r->least && (r->open ? r->value < r->end : r->value <= r->end)) continue;

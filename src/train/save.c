@@ -2,9 +2,11 @@
  * Here files are made, named and given their place; the tensors in them are written by the ranks. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/disk.h"
 #include "base/fail.h"
+#include "comm/cluster.h"
 #include "train/trainer.h"
 
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter)
@@ -41,6 +43,7 @@ static yoke_status write_counters(yoke_trainer *trainer, yki_safetensors_writer 
 typedef struct tensor_files {
     yki_safetensors_writer *writers[NFILES];
     char names[NFILES][YKI_FOLDER_BYTES + 64];
+    char paths[NFILES][YKI_FOLDER_BYTES + 64]; /* that another process told */
     yki_stored_file files[NFILES];
     yki_stored_tensor *tensors;
     int ntensors;
@@ -82,13 +85,44 @@ static yoke_status make_files(yoke_trainer *trainer, const yki_save *save, tenso
     return YOKE_OK;
 }
 
+/* What the other processes' ranks need of the files that the first one made. */
+static yoke_status share_files(yoke_trainer *trainer, yoke_status status, tensor_files *files)
+{
+    struct {
+        char names[NFILES][sizeof files->names[0]], paths[NFILES][sizeof files->names[0]];
+        size_t bytes[NFILES];
+        int ntensors;
+    } told = {.ntensors = files->ntensors};
+    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
+    if (trainer->alone || yki_cluster_size() == 1) return YOKE_OK;
+    bool leads = yki_trainer_leads(trainer);
+    for (int f = 0; f < NFILES && leads; f++) {
+        snprintf(told.names[f], sizeof told.names[f], "%s", files->files[f].name);
+        snprintf(told.paths[f], sizeof told.paths[f], "%s", files->files[f].path);
+        told.bytes[f] = files->files[f].bytes;
+    }
+    YKI_TRY(yki_trainer_share(trainer, &told, sizeof told));
+    size_t bytes = sizeof *files->tensors * (size_t)(told.ntensors + 1);
+    if (!leads) files->tensors = calloc(1, bytes);
+    YKI_TRY(yki_trainer_agree(trainer, files->tensors ? YOKE_OK : yki_fail_memory("a save"), "", 0));
+    YKI_TRY(yki_trainer_share(trainer, files->tensors, bytes));
+    files->ntensors = told.ntensors;
+    for (int f = 0; f < NFILES && !leads; f++) {
+        memcpy(files->names[f], told.names[f], sizeof files->names[f]);
+        memcpy(files->paths[f], told.paths[f], sizeof files->paths[f]);
+        files->files[f] = (yki_stored_file){files->paths[f], files->names[f], told.bytes[f]};
+    }
+    return YOKE_OK;
+}
+
 static yoke_status write_tensors(yoke_trainer *trainer, const yki_save *save)
 {
     tensor_files files = {.ntensors = 0};
-    yoke_status status = make_files(trainer, save, &files);
+    bool leads = yki_trainer_leads(trainer);
+    yoke_status status = share_files(trainer, leads ? make_files(trainer, save, &files) : YOKE_OK, &files);
     if (status == YOKE_OK)
         status = yki_run_store(trainer->run, files.files, NFILES, files.tensors, files.ntensors);
-    for (int f = 0; f < NFILES && status == YOKE_OK; f++) {
+    for (int f = 0; f < NFILES && status == YOKE_OK && leads; f++) {
         status = yki_safetensors_finish(files.writers[f]);
         files.writers[f] = NULL;
     }
@@ -124,17 +158,22 @@ static yoke_status write_texts(yoke_trainer *trainer, const yki_save *save)
 
 yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder)
 {
-    yki_save save;
-    YKI_TRY(yki_save_begin(dir, trainer->next_step, &save));
-    yoke_status status = write_tensors(trainer, &save);
-    if (status == YOKE_OK) status = write_texts(trainer, &save);
+    yki_save save = {.step = trainer->next_step};
+    bool leads = yki_trainer_leads(trainer);
+    yoke_status status = leads ? yki_save_begin(dir, trainer->next_step, &save) : YOKE_OK;
+    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
+    status = write_tensors(trainer, &save);
+    if (status == YOKE_OK && leads) status = write_texts(trainer, &save);
+    status = yki_trainer_agree(trainer, status, "", 0);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
-        yki_save_abandon(&save);
+        if (leads) yki_save_abandon(&save);
         yki_error_set(&error);
         return status;
     }
-    YKI_TRY(yki_save_commit(&save, trainer->job ? trainer->job->checkpoint.keep : 0));
+    if (leads) status = yki_save_commit(&save, trainer->job ? trainer->job->checkpoint.keep : 0);
+    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
+    YKI_TRY(yki_trainer_share(trainer, save.final, sizeof save.final));
     if (folder) snprintf(folder, 1200, "%s", save.final);
     return YOKE_OK;
 }

@@ -2,10 +2,12 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
+#include "comm/cluster.h"
 #include "job/job.h"
 #include "model/model.h"
 
@@ -22,7 +24,10 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
     for (int i = 0; i < trainer->model->nlayers && !options->ignore_devices && !options->inference; i++)
         if (trainer->model->layers[i].device >= nranks)
             nranks = (trainer->model->layers[i].device + 1) * layout->dp;
-    int threads = layout->threads > 0 ? layout->threads : cores() / nranks;
+    int place, here = trainer->alone ? nranks : nranks / yki_cluster_size(); /* that share what there is */
+    int neighbours = trainer->alone ? 1 : yki_cluster_neighbours(&place);
+    here = here < 1 ? 1 : here;
+    int64_t threads = cores() / (yki_cluster_bound() ? here : here * neighbours);
     const yki_backend_ops *backend = yki_backend_get("cpu");
     return (yki_plan_options){.model = trainer->model,
                               .layout = *layout,
@@ -36,11 +41,13 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                               .no_loss = options->no_loss,
                               .one_part = options->ignore_devices,
                               .like = options->like,
-                              .threads = threads < 1 ? 1 : threads,
+                              .threads = layout->threads > 0 ? layout->threads
+                                         : threads < 1       ? 1
+                                                             : (int)threads,
                               .backend = backend,
                               .device_memory_bytes = layout->device_memory_bytes > 0
                                                          ? layout->device_memory_bytes
-                                                         : backend->memory_bytes(0) / nranks};
+                                                         : backend->memory_bytes(0) / here / neighbours};
 }
 
 static yoke_status count_steps(yoke_trainer *trainer)
@@ -54,23 +61,46 @@ static yoke_status count_steps(yoke_trainer *trainer)
     return YOKE_OK;
 }
 
-/* Everything behind model and data: plan, run, buffers, first weights. */
-static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const yki_trainer_options *options)
+/* Data and plan; in a cluster all processes must have made the same ones. */
+static yoke_status make_plan(yoke_trainer *trainer, const yoke_layout *layout,
+                             const yki_trainer_options *options, int64_t *ragged)
 {
-    int64_t ragged = 0;
     if (trainer->data) {
         YKI_TRY(yki_trainer_check_data(trainer, trainer->data));
         if (!options->inference) YKI_TRY(count_steps(trainer));
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
-        ragged = trainer->options.drop_last ? 0 : rest;
+        *ragged = trainer->options.drop_last ? 0 : rest;
     }
-    YKI_TRY(yki_degrees_check(layout));
+    return yki_degrees_check(layout);
+}
+
+static uint64_t hash_plan(const yoke_trainer *trainer)
+{
+    char text[400];
+    int n = trainer->plan->mesh.nranks;
+    snprintf(text, sizeof text, "%d %lld %lld %lld %lld", n, (long long)trainer->steps,
+             (long long)trainer->order.samples, (long long)yki_rank_states(trainer->plan, 0)->total_bytes,
+             (long long)yki_rank_states(trainer->plan, n - 1)->total_bytes);
+    return yki_hash_text(text, 0xcbf29ce484222325u);
+}
+
+/* Everything behind model and data: plan, run, buffers, first weights. `status`: of what was made before. */
+static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const yki_trainer_options *options,
+                         yoke_status status)
+{
+    yki_run_options ro = {.alone = trainer->alone, .timeout = trainer->options.timeout};
+    if (status == YOKE_OK) status = make_plan(trainer, layout, options, &ro.ragged);
+    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
     yki_plan_options po = plan_options(trainer, layout, options);
-    po.ragged = ragged;
-    yoke_status status = yki_plan_create(&po, &trainer->plan);
+    int64_t threads = po.threads;
+    YKI_TRY(yki_trainer_even_out(trainer, &threads, &po.device_memory_bytes));
+    po.threads = (int)threads;
+    po.ragged = ro.ragged;
+    status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
-    YKI_TRY(status);
-    YKI_TRY(yki_run_create(trainer->plan, ragged, &trainer->run));
+    uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
+    YKI_TRY(yki_trainer_agree(trainer, status, "plan of the run (data, machine)", hash));
+    YKI_TRY(yki_run_create(trainer->plan, &ro, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
     trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
@@ -104,7 +134,7 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     trainer->data = data;
     trainer->options = *options;
     yki_trainer_options none = {0};
-    yoke_status status = build(trainer, layout, &none);
+    yoke_status status = build(trainer, layout, &none, YOKE_OK);
     if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed);
     return finish_create(trainer, status, trainer_out);
 }
@@ -139,13 +169,13 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
 static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_options *options)
 {
     const yoke_job *job = options->job;
-    YKI_TRY(model_of_job(trainer, options));
-    if (!options->no_data) {
-        YKI_TRY(yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
-                                  &trainer->own_data));
+    yoke_status status = model_of_job(trainer, options);
+    if (status == YOKE_OK && !options->no_data) {
+        status = yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
+                                   &trainer->own_data);
         trainer->data = trainer->own_data;
     }
-    YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options));
+    YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options, status));
     const char *weights = options->weights ? options->weights : job->model.from;
     return weights[0] ? yki_trainer_load_weights(trainer, weights)
                       : yki_run_init_weights(trainer->run, job->train.seed);
@@ -156,6 +186,7 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return yki_fail_memory("a trainer");
     trainer->job = options->job;
+    trainer->alone = options->alone;
     return finish_create(trainer, build_from_job(trainer, options), trainer_out);
 }
 
@@ -169,7 +200,7 @@ yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
 {
     /* a tokenizer is read only where it says the vocabulary */
     yki_trainer_options options = {.job = job, .no_data = job->model.vocab > 0 || job->model.from[0]};
-    yoke_trainer trainer = {.job = job};
+    yoke_trainer trainer = {.job = job, .alone = true};
     yoke_status status = model_of_job(&trainer, &options);
     yki_plan_options po;
     if (status == YOKE_OK) {
@@ -257,11 +288,13 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
                      .targets = trainer->targets,
                      .step = s,
                      .update = update_at(trainer, s),
-                     .clip = trainer->options.clip};
+                     .clip = trainer->options.clip,
+                     .stop = atomic_load(&trainer->stop) != 0};
     int64_t before[YKI_AXIS_COUNT], after[YKI_AXIS_COUNT];
     yki_run_moved(trainer->run, before);
     YKI_TRY(yki_run_step(trainer->run, &step, result));
     yki_run_moved(trainer->run, after);
+    trainer->stopping = result->stop;
     for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
         trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
     for (int i = 0; i < YKI_AXIS_COUNT; i++) trainer->moved[i] = after[i] - before[i];
@@ -319,6 +352,15 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     return YOKE_OK;
 }
 
+/* Alone, at the next step's edge; with others, when all have heard of it with a step's losses. */
+static bool stops(yoke_trainer *trainer)
+{
+    bool asked = trainer->alone || yki_cluster_size() == 1 ? atomic_load(&trainer->stop) : trainer->stopping;
+    if (asked) atomic_store(&trainer->stop, 0);
+    trainer->stopping = false;
+    return asked;
+}
+
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
 {
     int64_t end = trainer->steps;
@@ -329,7 +371,7 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     double mean_seconds = 0;
     int64_t saved = -1;
     while (trainer->next_step < end) {
-        if (atomic_exchange(&trainer->stop, 0))
+        if (stops(trainer))
             return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
         if (trainer->next_step - trainer->first_step == trainer->capacity)
             YKI_TRY(reserve(trainer, end - trainer->first_step));
@@ -343,5 +385,5 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     }
     if (c && end == trainer->steps && trainer->next_step > trainer->first_step && saved != trainer->next_step)
         YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
-    return YOKE_OK;
+    return yki_run_collect(trainer->run);
 }

@@ -36,6 +36,7 @@ struct yoke_trainer {
     int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
+    bool alone, stopping; /* alone: all ranks are in this process; stopping: all processes know */
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
@@ -51,6 +52,7 @@ typedef struct yki_trainer_options {
     int64_t sequence, batch; /* 0: the job's */
     const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
     bool no_data;        /* inference on what the caller brings */
+    bool alone;          /* not over the processes of a cluster */
     yki_like like;       /* whose micro-batches one device takes */
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
@@ -84,6 +86,17 @@ void yki_suggest_fits(const yki_plan_options *options);
  * the layout. And the batch at hand in the order of its micro-batches. */
 yoke_status yki_reference_set(const yoke_job *job, yoke_layout *one, yki_trainer_options *options);
 yoke_status yki_reference_order(yoke_trainer *trainer, int64_t count);
+
+/* cluster.c: of the processes that train together. True: this one makes files, or there is no other. */
+bool yki_trainer_leads(const yoke_trainer *trainer);
+/* All go on with the first one's failure, or none has failed and all have the same `hash` of `what`. */
+yoke_status yki_trainer_agree(const yoke_trainer *trainer, yoke_status status, const char *what,
+                              uint64_t hash);
+/* The leader's bytes for all. */
+yoke_status yki_trainer_share(const yoke_trainer *trainer, void *data, size_t bytes);
+/* What the layout leaves open, the same for all: cores and memory are those of the process with the least. */
+yoke_status yki_trainer_even_out(const yoke_trainer *trainer, int64_t *threads, int64_t *memory);
+uint64_t yki_hash_text(const char *text, uint64_t hash);
 
 /* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);

@@ -170,7 +170,8 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
     one.threads = job->layout.threads;
     yki_trainer_options layout = {.job = job, .steps = 1},
-                        single = {.job = job, .steps = 1, .layout = &one, .ignore_devices = true};
+                        single = {
+                            .job = job, .steps = 1, .layout = &one, .ignore_devices = true, .alone = true};
     gradients g = {0}, r = {0};
     yoke_trainer *trainer = NULL, *reference = NULL;
     yoke_status status = YOKE_OK;
@@ -183,7 +184,10 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     if (status == YOKE_OK) status = yki_trainer_create(&trainer, &layout);
     if (status == YOKE_OK) status = take_gradients(trainer, &g);
     if (status == YOKE_OK && against) status = read_gradients(trainer, against, &r);
-    if (status == YOKE_OK && write_path) status = write_gradients(trainer, &g, write_path);
+    if (status == YOKE_OK && write_path) {
+        if (yki_trainer_leads(trainer)) status = write_gradients(trainer, &g, write_path);
+        status = yki_trainer_agree(trainer, status, "", 0);
+    }
     yoke_verification *v = status == YOKE_OK ? calloc(1, sizeof *v) : NULL;
     if (status == YOKE_OK)
         status = v ? compare(trainer, &g, &r, tolerance, v) : yki_fail_memory("a verification");

@@ -1,6 +1,7 @@
 /* Joining, comparing and leaving. */
 #include "comm/mpi/cluster.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,16 @@ int yki_cluster_neighbours(int *place_out)
             count++;
         }
     return joined ? count : 1;
+}
+
+bool yki_cluster_bound(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (joined && sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set) < sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+    return false;
 }
 
 void yki_cluster_name(int process, int ranks, char *text, size_t size)
@@ -107,8 +118,10 @@ yoke_status yki_cluster_agree(yoke_status status, const char *what, uint64_t has
     while (told == YOKE_OK && other < joined->size && all[other].hash == all[0].hash) other++;
     if (told == YOKE_OK && failed < joined->size) {
         told = all[failed].error.status;
-        all[failed].error.rank = failed;
         yki_error_set(&all[failed].error);
+        if (failed > 0) /* the others need not know the place */
+            told = yki_fail_at(told, all[failed].error.file, all[failed].error.line, all[failed].error.key,
+                               "rank %d on %s: %s", failed, joined->hosts[failed], all[failed].error.message);
     } else if (told == YOKE_OK && other < joined->size)
         told = yki_fail(YOKE_INVALID,
                         "rank %d on %s has another %s than rank 0 on %s; all processes need the same", other,

@@ -11,13 +11,14 @@
 #include "comm/mpi/cluster.h"
 
 static const struct {
-    const char *size, *rank, *also, *launcher, *module;
+    const char *size, *rank, *also, *here, *launcher, *module;
 } launchers[] = {
-    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", NULL, "mpirun of Open MPI", "openmpi"},
-    {"PMI_SIZE", "PMI_RANK", "SLURM_STEP_NUM_TASKS", "srun", "mpich"},
-    {"PMI_SIZE", "PMI_RANK", NULL, "mpirun of MPICH", "mpich"},
-    {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "PMIX_RANK", "srun", "openmpi"},
-    {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", NULL, "srun", NULL},
+    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", NULL, "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun of Open MPI",
+     "openmpi"},
+    {"PMI_SIZE", "PMI_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "srun", "mpich"},
+    {"PMI_SIZE", "PMI_RANK", NULL, "MPI_LOCALRANKID", "mpirun of MPICH", "mpich"},
+    {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "PMIX_RANK", "SLURM_LOCALID", "srun", "openmpi"},
+    {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", NULL, "SLURM_LOCALID", "srun", NULL},
 };
 
 static const char *const modules[] = {"openmpi", "mpich"};
@@ -27,7 +28,9 @@ bool yki_launch_find(yki_launched *out)
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
         const char *size = getenv(launchers[i].size), *rank = getenv(launchers[i].rank);
         if (!size || !rank || (launchers[i].also && !getenv(launchers[i].also))) continue;
-        *out = (yki_launched){launchers[i].launcher, launchers[i].module, atoi(rank), atoi(size)};
+        const char *here = getenv(launchers[i].here);
+        *out = (yki_launched){launchers[i].launcher, launchers[i].module, atoi(rank), atoi(size),
+                              here ? atoi(here) == 0 : atoi(rank) == 0};
         return out->size > 1;
     }
     return false;

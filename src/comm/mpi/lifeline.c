@@ -71,7 +71,7 @@ static int ranks_each(void)
 
 static double patience(void)
 {
-    return line.watched && line.watch.seconds > 0 ? line.watch.seconds : 60;
+    return !line.watched ? 60 : line.watch.seconds > 0 ? line.watch.seconds : 1e30;
 }
 
 static yki_frame frame_of(yki_frame_kind kind, const yoke_error *error)

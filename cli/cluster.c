@@ -1,0 +1,102 @@
+/* The program under mpirun or srun. */
+#include "cluster.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "yoke/cluster.h"
+
+static atomic_int said, ending;
+static bool speaks;
+
+/* A process is lost, or has failed. The sentence goes out at once: the launcher ends this process soon, and
+ * the thread that trains may be in the middle of a long kernel. */
+static void on_loss(const yoke_error *why)
+{
+    char line[sizeof why->message + 16];
+    int code = yoke_status_exit_code(why->status),
+        length = snprintf(line, sizeof line, "yoke: %s\n", why->message);
+    for (int i = 0; i < length - 1; i++)
+        if ((unsigned char)line[i] < ' ') line[i] = '?';
+    bool mine = why->status == YOKE_PEER_FAILED || speaks;
+    if (mine && !atomic_exchange(&said, 1) && write(STDERR_FILENO, line, (size_t)length) < 0)
+        code = code ? code : 1;
+    for (int waited = 0; waited < 15 && !atomic_load(&ending); waited++)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    if (!atomic_load(&ending)) _exit(code);
+}
+
+static void be_quiet(cli *run)
+{
+    FILE *nowhere = fopen("/dev/null", "w");
+    run->quiet = true;
+    if (run->json) {
+        if (run->json_file != STDOUT_FILENO) close(run->json_file);
+        out_destroy(run->json);
+        run->json = NULL;
+    }
+    if (!nowhere) return;
+    if (run->out != stdout) fclose(run->out);
+    run->out = nowhere;
+}
+
+int cluster_enter(cli *run)
+{
+    yoke_launch at;
+    if (!yoke_launched(&at)) return -1;
+    speaks = at.rank == 0;
+    if (!speaks) be_quiet(run);
+    switch (run->command->processes) {
+    case ONE_PROCESS:
+        return cli_fail(run, 2, "", "yoke %s runs in one process, and %s has started %d; start it without",
+                        run->command->name, at.launcher, at.size);
+    case FIRST_PROCESS:
+        return speaks ? -1 : 0;
+    case ALL_PROCESSES:
+        break;
+    }
+    if (yoke_cluster_join(on_loss) == YOKE_OK) return -1;
+    run->quiet = !at.first_here; /* what is missing may be missing on one machine only */
+    return cli_fail_library(run);
+}
+
+yoke_job *cluster_load_job(cli *run, int *code_out)
+{
+    yoke_job *job = NULL;
+    const arguments *given = &run->arguments;
+    yoke_status status =
+        yoke_job_load(given->positional[0], given->noverrides, (const char *const *)given->overrides, &job);
+    if (status == YOKE_OK || yoke_cluster_size() > 1) status = yoke_cluster_agree(job);
+    if (status == YOKE_OK) return job;
+    *code_out = cli_fail_library(run);
+    yoke_job_destroy(job);
+    return NULL;
+}
+
+bool cluster_speaks(const cli *run, const yoke_error *error)
+{
+    bool lost = error->status == YOKE_PEER_FAILED && yoke_cluster_size() > 1;
+    return (!run->quiet || lost) && !atomic_exchange(&said, 1);
+}
+
+int cluster_leave(int code)
+{
+    if (yoke_cluster_size() == 1) return code;
+    atomic_store(&ending, 1);
+    bool together = code == 0 || code == yoke_status_exit_code(YOKE_STOPPED) ||
+                    code == yoke_status_exit_code(YOKE_NON_FINITE);
+    if (together) {
+        yoke_cluster_leave(NULL);
+        return code;
+    }
+    yoke_error why = *yoke_error_get();
+    if (why.status == YOKE_OK) {
+        why.status = YOKE_CHECK_FAILED;
+        strcpy(why.message, "another process failed");
+    }
+    yoke_cluster_leave(&why);
+    fflush(NULL);
+    _exit(code); /* MPI would wait for the others */
+}
