@@ -1,7 +1,9 @@
 /* The program under mpirun or srun. */
 #include "cluster.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,16 @@ static void on_loss(const yoke_error *why)
     for (int waited = 0; waited < 15 && !atomic_load(&ending); waited++)
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     if (!atomic_load(&ending)) _exit(code);
+}
+
+/* MPI's libraries abort where a peer's memory is gone; the lifeline knows of it at the same moment. */
+static void on_abort(int number)
+{
+    for (int waited = 0; waited < 100 && !atomic_load(&said); waited++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    if (atomic_load(&said)) _exit(yoke_status_exit_code(YOKE_PEER_FAILED));
+    signal(number, SIG_DFL);
+    raise(number);
 }
 
 static void be_quiet(cli *run)
@@ -57,6 +69,8 @@ int cluster_enter(cli *run)
     case ALL_PROCESSES:
         break;
     }
+    setenv("UCX_HANDLE_ERRORS", "none", 0); /* no pages of addresses beside our sentence */
+    signal(SIGABRT, on_abort);
     if (yoke_cluster_join(on_loss) == YOKE_OK) return -1;
     run->quiet = !at.first_here; /* what is missing may be missing on one machine only */
     return cli_fail_library(run);

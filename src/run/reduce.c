@@ -72,7 +72,7 @@ yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int paramete
 }
 
 /* Of the segments gathered so far, which then are none. */
-static yoke_status all_reduce(yki_rank *rank, yki_comm *comm)
+static yoke_status all_reduce(yki_rank *rank, yki_comm *comm, const char *what)
 {
     yki_move_launch move = {.comm = comm,
                             .dtype = YKI_F32,
@@ -82,6 +82,7 @@ static yoke_status all_reduce(yki_rank *rank, yki_comm *comm)
     yki_request request = {0};
     if (rank->nsegments == 0) return YOKE_OK;
     rank->nsegments = 0;
+    yki_post_waiting(rank, what);
     YKI_TRY(yki_movements[YKI_MOVE_ALL_REDUCE].start(&move, &request));
     return yki_wait(&request);
 }
@@ -147,11 +148,12 @@ static yoke_status reduce_replicas(yki_rank *rank)
     if (rank->plan->zero == 1 && count > 0)
         YKI_TRY(yki_movements[YKI_MOVE_REDUCE_SCATTER].start(&move, &request));
     YKI_TRY(yki_wait(&request));
-    YKI_TRY(all_reduce(rank, rank->replicas));
+    YKI_TRY(all_reduce(rank, rank->replicas, "all_reduce of gradients over dp"));
+    yki_post_waiting(rank, "buckets of gradients over dp");
     for (int i = 0; i < YKI_COMM_OUTSTANDING - 1; i++) YKI_TRY(yki_wait(&rank->buckets[i]));
     rank->nbuckets = 0;
     for (int i = 0; i < program->nparameters && rank->plan->zero > 0; i++) add_own(rank, i);
-    return all_reduce(rank, rank->replicas);
+    return all_reduce(rank, rank->replicas, "all_reduce of gradients over dp");
 }
 
 /* Along tp, of parameters that several ranks have and use for divided work. */
@@ -163,7 +165,7 @@ static yoke_status reduce_parts(yki_rank *rank)
             if (rank->plan->param_places[program->parameters[i].parameter].gradient_parts ==
                 rank->plan->sums[k])
                 add_own(rank, i);
-        YKI_TRY(all_reduce(rank, rank->sums[k]));
+        YKI_TRY(all_reduce(rank, rank->sums[k], "all_reduce of gradients over tp"));
     }
     return YOKE_OK;
 }
@@ -175,7 +177,7 @@ static yoke_status reduce_ties(yki_rank *rank)
     for (int t = 0; t < rank->plan->nties; t++) {
         for (int i = 0; i < program->nparameters && rank->ties[t]; i++)
             if (rank->plan->param_places[program->parameters[i].parameter].tie == t) add_own(rank, i);
-        if (rank->ties[t]) YKI_TRY(all_reduce(rank, rank->ties[t]));
+        if (rank->ties[t]) YKI_TRY(all_reduce(rank, rank->ties[t], "all_reduce of tied gradients over pp"));
     }
     return YOKE_OK;
 }
@@ -185,7 +187,7 @@ static yoke_status reduce_context(yki_rank *rank)
 {
     if (rank->plan->mesh.degree[YKI_AXIS_CP] == 1) return YOKE_OK;
     for (int i = 0; i < rank->program->nparameters; i++) add_own(rank, i);
-    return all_reduce(rank, rank->axis[YKI_AXIS_CP]);
+    return all_reduce(rank, rank->axis[YKI_AXIS_CP], "all_reduce of gradients over cp");
 }
 
 yoke_status yki_rank_reduce(yki_rank *rank)

@@ -156,7 +156,7 @@ static yoke_status take_step(yki_rank *rank)
     zero_unwritten(rank);
     double moving = yki_now_ns();
     rank->computing_ns += moving - start;
-    yki_post_waiting(rank, "gradients' reductions");
+    yki_post_waiting(rank, "reduce_scatter of gradients over dp");
     YKI_TRY(yki_rank_reduce(rank));
     yki_post_waiting(rank, NULL);
     start = yki_now_ns();
@@ -168,7 +168,7 @@ static yoke_status take_step(yki_rank *rank)
         start = yki_now_ns();
         update(rank, sqrt(rank->sum_squares));
         rank->computing_ns += yki_now_ns() - start;
-        yki_post_waiting(rank, "what an update leaves to be gathered");
+        yki_post_waiting(rank, "all_gather of weights over dp");
         YKI_TRY(update_buffers(rank));
         YKI_TRY(yki_rank_gather_weights(rank));
         yki_post_waiting(rank, NULL);
