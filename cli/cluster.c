@@ -54,12 +54,19 @@ static void be_quiet(cli *run)
     run->out = nowhere;
 }
 
+void cluster_begin(cli *run)
+{
+    yoke_launch at;
+    if (!yoke_launched(&at)) return;
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* launchers mix what comes in pieces */
+    speaks = at.rank == 0;
+    if (!speaks) be_quiet(run);
+}
+
 int cluster_enter(cli *run)
 {
     yoke_launch at;
     if (!yoke_launched(&at)) return -1;
-    speaks = at.rank == 0;
-    if (!speaks) be_quiet(run);
     switch (run->command->processes) {
     case ONE_PROCESS:
         return cli_fail(run, 2, "", "yoke %s runs in one process, and %s has started %d; start it without",

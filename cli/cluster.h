@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+/* Before anything is said: of many processes the first one speaks. */
+void cluster_begin(cli *run);
 /* Joins the other processes, where the command is for all. Returns -1 to go on, or the exit code. */
 int cluster_enter(cli *run);
 /* The job, once all processes have loaded the same; NULL: said, and *code_out is the exit code. */

@@ -65,5 +65,6 @@ int main(int argc, char **argv)
     hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not cost a run its checkpoint */
     int code = cli_open(&run, argc, argv);
+    if (code < 0) cluster_begin(&run);
     return cluster_leave(cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv)));
 }

@@ -15,7 +15,8 @@
 typedef void (*ranks_body)(yki_comm *comm, void *shared);
 
 /* Over how many ranks of a process, and processes of a machine, sums are taken first. */
-static int ranks_each = 1, ranks_machine = 1;
+__attribute__((unused)) static int ranks_each = 1;
+__attribute__((unused)) static int ranks_machine = 1;
 
 #ifdef YKI_TEST_MPI
 #include "comm/cluster.h"

@@ -1,0 +1,38 @@
+"""Runs a program under an MPI's launcher: launch.py openmpi|mpich N PROGRAM [NAME=VALUE ...]. Exit code 77: it is not here."""
+import os
+import shutil
+import subprocess
+import sys
+
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def command(mpi, n):
+    """The launcher of n processes; None: this MPI is not installed, or yoke was built without its module."""
+    launcher = shutil.which("mpirun." + mpi)
+    if not launcher:
+        return None
+    return [launcher, *(["--oversubscribe"] if mpi == "openmpi" else []), "-n", str(n)]
+
+
+def environment(build, **more):
+    return {**os.environ, **AS_ROOT, "YOKE_MPI_PATH": build, **more}
+
+
+def skip(mpi, build):
+    """Why nothing can be tested, or None."""
+    if not command(mpi, 1):
+        return f"mpirun.{mpi} is not installed"
+    if not os.path.exists(f"{build}/yoke-mpi-{mpi}.so"):
+        return f"yoke was built without the module for {mpi}"
+    return None
+
+
+if __name__ == "__main__":
+    mpi, n, build, program, *settings = sys.argv[1:]
+    why = skip(mpi, build)
+    if why:
+        print("skipped:", why)
+        sys.exit(77)
+    more = dict(s.split("=", 1) for s in settings)
+    sys.exit(subprocess.run([*command(mpi, n), program], env=environment(build, **more)).returncode)

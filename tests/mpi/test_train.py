@@ -1,0 +1,241 @@
+"""yoke under mpirun: test_train.py openmpi|mpich BUILD. The same losses as local ranks', whatever the layout and however ranks
+are dealt to processes; saves and resumes; processes that disagree; ranks that are killed or stopped. Exit code 77: no such
+MPI. Standard library only."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import launch
+
+MPI, BUILD = sys.argv[1], os.path.abspath(sys.argv[2])
+YOKE = BUILD + "/yoke"
+RANK = {"openmpi": "OMPI_COMM_WORLD_RANK", "mpich": "PMI_RANK"}[MPI]
+JOB = """model: {family: gpt2, layers: 2, heads: 4, width: 32, context: 16, vocab: 64}
+data: {format: random, samples: 64, holdout: 0.2}
+train: {steps: 5, batch: 8, sequence: 16, loss: cross_entropy, optimizer: {name: adamw, lr: 1e-2}, clip: 1.0, seed: 3}
+"""
+LAYOUTS = [
+    (2, ["--dp", "2"]),
+    (2, ["--tp", "2"]),
+    (2, ["--pp", "2", "--microbatches", "2"]),
+    (2, ["--cp", "2"]),
+    (2, ["--cp", "2", "--set", "layout.cp_kind=ulysses"]),
+    (2, ["--dp", "2", "--zero", "1"]),
+    (2, ["--dp", "2", "--zero", "2", "--microbatches", "2"]),
+    (3, ["--dp", "3", "--zero", "3"]),
+    (2, ["--tp", "2", "--set", "layout.sp=true"]),
+    (4, ["--dp", "2", "--pp", "2", "--microbatches", "2", "--zero", "1"]),
+    # several ranks in each process
+    (2, ["--dp", "4"]),
+    (2, ["--dp", "2", "--tp", "2"]),
+    (2, ["--tp", "4"]),
+    (2, ["--tp", "2", "--pp", "2", "--microbatches", "4", "--schedule", "zb-h1"]),
+    (2, ["--dp", "2", "--cp", "2", "--zero", "2"]),
+    (2, ["--dp", "2", "--tp", "2", "--precision", "bf16"]),
+    (3, ["--dp", "3", "--tp", "2", "--zero", "3"]),
+]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="yoke-mpi-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.job = self.dir + "/job.yaml"
+        with open(self.job, "w") as f:
+            f.write(JOB)
+
+    def under(self, command, env=None, timeout=120):
+        try:
+            return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, cwd=self.dir,
+                                  env=launch.environment(BUILD, **(env or {})))
+        except subprocess.TimeoutExpired as e:
+            self.fail(f"no end in {timeout} s: {' '.join(command)}: {(e.stderr or b'')[-300:]}")
+
+    def yoke(self, n, *args, code=0, env=None):
+        """Under mpirun with n processes, or alone (0); the JSON."""
+        out = tempfile.mktemp(dir=self.dir, suffix=".json")
+        p = self.under([*(launch.command(MPI, n) if n else []), YOKE, *args, "--json", out], env)
+        self.assertEqual(p.returncode, code, f"{args}: {p.stdout[-200:]} {p.stderr[-500:]}")
+        self.said = "\n".join(line for line in p.stderr.splitlines() if line.startswith("yoke: "))
+        with open(out) as f:
+            text = f.read()
+        return json.loads(text) if text else None
+
+
+def losses(run):
+    return [s["loss"] for s in run["steps"]]
+
+
+class Layouts(Case):
+    def test_losses_are_those_of_local_ranks(self):
+        for n, flags in LAYOUTS:
+            with self.subTest(n=n, flags=flags):
+                local, over = self.yoke(0, "train", self.job, *flags), self.yoke(n, "train", self.job, *flags)
+                tolerance = 1e-3 if "bf16" in flags else 1e-6
+                for a, b in zip(losses(local), losses(over), strict=True):
+                    self.assertLess(abs(a - b) / abs(a), tolerance)
+                for key in ("moved_by_axis", "moved_bytes_per_step", "actions_run"):
+                    self.assertEqual(local[key], over[key], key)
+                for a, b in zip(local["devices"], over["devices"], strict=True):
+                    self.assertEqual(b["predicted_peak_bytes"], b["measured_peak_bytes"])
+                    self.assertEqual((a["name"], a["bytes"]["weights"]), (b["name"], b["bytes"]["weights"]))
+                self.assertLess(abs(local["held_out"]["loss"] / over["held_out"]["loss"] - 1), tolerance)
+
+    def test_the_same_bits_again(self):
+        flags = ["train", self.job, "--dp", "2", "--tp", "2", "--set", "train.steps=8"]
+        self.assertEqual(losses(self.yoke(2, *flags)), losses(self.yoke(2, *flags)))
+
+    def test_verify(self):
+        result = self.yoke(2, "verify", self.job, "--dp", "2", "--tp", "2", "--write-gradients", "g.safetensors")
+        self.assertTrue(result["passed"])
+        self.assertTrue(self.yoke(0, "verify", self.job, "--against", "g.safetensors")["passed"])
+
+
+class Saves(Case):
+    def test_a_run_goes_on_under_another_launcher(self):
+        full = losses(self.yoke(0, "train", self.job, "--dp", "2", "--zero", "1"))
+        flags = ["--dp", "2", "--zero", "1", "--set", "checkpoint.dir=ck", "--stop-after", "2"]
+        first = losses(self.yoke(2, "train", self.job, *flags))
+        self.assertEqual(os.listdir(self.dir + "/ck"), ["step-00000002"])
+        for n, layout in ((0, ["--tp", "2"]), (2, ["--pp", "2"]), (3, ["--dp", "3", "--zero", "3"])):
+            rest = losses(self.yoke(n, "train", self.job, *layout, "--resume", "ck"))
+            for a, b in zip(full, first + rest, strict=True):
+                self.assertLess(abs(a - b) / abs(a), 1e-5)
+
+    def test_a_save_that_fails_fails_everywhere(self):
+        with open(self.dir + "/file", "w"):
+            pass
+        self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=file/ck", code=2)
+        self.assertIn("file", self.said)
+
+
+class Refusals(Case):
+    def refused(self, command, *patterns, env=None):
+        p = self.under(command, env, timeout=60)
+        said = [line for line in p.stderr.splitlines() if line.startswith("yoke: ")]
+        self.assertEqual(p.returncode, 2, p.stderr[-500:])
+        for pattern in patterns:
+            self.assertRegex("\n".join(said), pattern)
+        self.assertEqual(len(said), 1, said)
+
+    def apart(self, first, second):
+        """Two processes with command lines of their own."""
+        one = launch.command(MPI, 1)
+        return [*one, *first, ":", *one[-2:], *second]
+
+    def test_who_disagrees_is_told(self):
+        run = [YOKE, "train", self.job, "--dp", "2"]
+        self.refused(self.apart(run, [*run, "--set", "train.seed=4"]), r"rank 1 on \S+ has another job than rank 0")
+        self.refused(self.apart(run, [YOKE, "train", "nothing.yaml", "--dp", "2"]), r"rank 1 on \S+: .*nothing\.yaml")
+        self.refused(self.apart([YOKE, "train", "nothing.yaml", "--dp", "2"], run), "nothing.yaml")
+        other = self.dir + "/yoke"
+        shutil.copy(YOKE, other)
+        with open(other, "ab") as f:
+            f.write(b"another")
+        self.refused(self.apart(run, [other, *run[1:]]), r"rank 1 on \S+ runs another binary")
+
+    def test_what_all_refuse_is_said_once(self):
+        for args, pattern in ((["train", "nothing.yaml"], "nothing.yaml"), (["train", self.job, "--frobnicate"], "frobnicate"),
+                              (["train", self.job, "--dp", "3"], "3 devices"), (["train", self.job], "1 device"),
+                              (["compare", self.job], "one process")):
+            self.refused([*launch.command(MPI, 2), YOKE, *args], pattern)
+
+    def test_no_module_and_the_wrong_one(self):
+        run = [*launch.command(MPI, 3), YOKE, "train", self.job, "--dp", "3"]
+        self.refused(run, f"yoke-mpi-{MPI}", "process 0 of 3", env={"YOKE_MPI_PATH": self.dir})
+        other = {"openmpi": "mpich", "mpich": "openmpi"}[MPI]
+        if not launch.skip(other, BUILD):
+            self.refused(run, "rank 0 of 1", env={"YOKE_MPI_PATH": f"{BUILD}/yoke-mpi-{other}.so"})
+
+    def test_eval_runs_once(self):
+        self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=ck")
+        self.assertEqual(self.yoke(0, "eval", "ck")["loss"], self.yoke(2, "eval", "ck")["loss"])
+
+
+class Faults(Case):
+    def start(self, n, *flags):
+        command = [*launch.command(MPI, n), YOKE, "train", self.job, "--steps", "100000000", *flags]
+        self.log = open(self.dir + "/log", "w+")
+        self.addCleanup(self.log.close)
+        p = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.dir,
+                             env=launch.environment(BUILD))
+        self.addCleanup(lambda: p.poll() is None and os.killpg(p.pid, signal.SIGKILL))
+        end = time.time() + 30
+        while "step" not in self.read():
+            self.assertLess(time.time(), end, self.read())
+            self.assertIsNone(p.poll(), self.read())
+            time.sleep(0.1)
+        self.ranks = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as e, open(f"/proc/{pid}/cmdline", "rb") as c:
+                    rank = re.search(RANK.encode() + rb"=(\d+)", e.read())
+                    if rank and c.read().startswith(YOKE.encode() + b"\0train\0" + self.job.encode()):
+                        self.ranks[int(rank[1])] = int(pid)
+            except OSError:
+                continue
+        self.assertEqual(sorted(self.ranks), list(range(n)))
+        return p
+
+    def read(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def ends(self, p, limit):
+        begin = time.time()
+        try:
+            p.wait(limit + 20)
+        except subprocess.TimeoutExpired:
+            self.fail("hangs: " + self.read()[-500:])
+        finally:
+            for pid in self.ranks.values():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        self.assertLess(time.time() - begin, limit, self.read()[-500:])
+        return p.returncode
+
+    def test_a_killed_rank_is_named(self):
+        for n, victim, flags in ((4, 2, ["--dp", "4"]), (2, 0, ["--dp", "2"]), (3, 1, ["--pp", "2", "--tp", "3"])):
+            if flags[0] == "--pp":
+                flags = ["--dp", "3", "--pp", "2", "--microbatches", "2"]  # two ranks a process
+            p = self.start(n, *flags)
+            os.kill(self.ranks[victim], signal.SIGKILL)
+            self.assertNotEqual(self.ends(p, 5), 0)
+            rank = victim * (2 if "--pp" in flags else 1)
+            self.assertRegex(self.read(), rf"yoke: rank {rank} .*on \S+ is gone.*; rank \d+ (waits|computes) in step \d+")
+
+    def test_a_stopped_rank_is_named(self):
+        p = self.start(3, "--dp", "3", "--set", "train.timeout=2")
+        os.kill(self.ranks[1], signal.SIGSTOP)
+        self.assertNotEqual(self.ends(p, 9), 0)
+        self.assertRegex(self.read(), r"yoke: rank 1 on \S+ gave no sign of life for 2 s.*waits in step \d+.* for ")
+
+    def test_a_signal_to_one_rank_saves_and_ends_all(self):
+        for number, victim in ((signal.SIGTERM, 1), (signal.SIGUSR1, 0)):
+            p = self.start(2, "--dp", "2", "--set", f"checkpoint.dir=ck{number}")
+            os.kill(self.ranks[victim], number)
+            code = self.ends(p, 15)
+            self.assertEqual(code, 75, self.read()[-500:])
+            self.assertEqual(len(os.listdir(f"{self.dir}/ck{number}")), 1)
+
+    def test_a_loss_that_is_not_finite_ends_all_with_5(self):
+        self.yoke(2, "train", self.job, "--dp", "2", "--set", "train.optimizer.lr=1e30", "--set", "train.clip=0", code=5)
+        self.assertIn("not finite", self.said)
+        self.assertEqual(self.said.count("yoke:"), 1)
+
+
+if __name__ == "__main__":
+    why = launch.skip(MPI, BUILD)
+    if why:
+        print("skipped:", why)
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
