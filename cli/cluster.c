@@ -15,19 +15,22 @@ static bool speaks;
 
 /* A process is lost, or has failed. The sentence goes out at once: the launcher ends this process soon, and
  * the thread that trains may be in the middle of a long kernel. */
-static void on_loss(const yoke_error *why)
+static void on_loss(const yoke_error *why, int known)
 {
     char line[sizeof why->message + 16];
-    int code = yoke_status_exit_code(why->status),
-        length = snprintf(line, sizeof line, "yoke: %s\n", why->message);
+    int length = snprintf(line, sizeof line, "yoke: %s\n", why->message);
     for (int i = 0; i < length - 1; i++)
         if ((unsigned char)line[i] < ' ') line[i] = '?';
     bool mine = why->status == YOKE_PEER_FAILED || speaks;
     if (mine && !atomic_exchange(&said, 1) && write(STDERR_FILENO, line, (size_t)length) < 0)
-        code = code ? code : 1;
+        atomic_store(&said, 0);
+    if (!known) return;
     for (int waited = 0; waited < 15 && !atomic_load(&ending); waited++)
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    if (!atomic_load(&ending)) _exit(code);
+    if (atomic_load(&ending)) return;
+    alarm(2); /* whatever MPI does at its end */
+    yoke_cluster_leave(why);
+    _exit(yoke_status_exit_code(why->status));
 }
 
 /* MPI's libraries abort where a peer's memory is gone; the lifeline knows of it at the same moment. */
@@ -117,7 +120,8 @@ int cluster_leave(int code)
         why.status = YOKE_CHECK_FAILED;
         strcpy(why.message, "another process failed");
     }
-    yoke_cluster_leave(&why);
     fflush(NULL);
+    alarm(2);
+    yoke_cluster_leave(&why);
     _exit(code); /* MPI would wait for the others */
 }

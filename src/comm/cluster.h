@@ -65,8 +65,10 @@ typedef struct yki_watch {
 void yki_cluster_watch(const yki_watch *watch);
 /* Tells all other processes' watches that this one's ranks are lost. */
 void yki_cluster_lose(const yoke_error *why);
-/* Called after the watch's `lost`, on the lifeline's thread, when a process is lost or has failed. */
-void yki_cluster_on_loss(void (*hook)(const yoke_error *why));
+/* Called on the lifeline's thread when a process is lost or has failed: at once with 0, and with 1 after the
+ * watch's `lost`. */
+typedef void (*yki_loss_hook)(const yoke_error *why, int known);
+void yki_cluster_on_loss(yki_loss_hook hook);
 
 /* Names ranks of a process for a sentence: "rank 2 on HOST", "rank 4 (to 5) on HOST". */
 void yki_cluster_name(int process, int ranks, char *text, size_t size);

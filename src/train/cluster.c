@@ -55,7 +55,7 @@ int yoke_launched(yoke_launch *out)
     return 1;
 }
 
-yoke_status yoke_cluster_join(void (*lost)(const yoke_error *why))
+yoke_status yoke_cluster_join(yoke_loss_hook lost)
 {
     YKI_TRY(yki_cluster_join());
     yki_cluster_on_loss(lost);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -202,7 +203,12 @@ void yki_cluster_leave(const yoke_error *why)
 {
     if (!joined) return;
     yki_lifeline_close(why);
-    if (why) return; /* MPI would wait for all */
+    if (why) { /* MPI would wait for all */
+        /* process 0 is to have said what it was told before the launcher ends it */
+        if (joined->rank > 0 && joined->mpi->abort) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+        if (joined->mpi->abort) joined->mpi->abort(yoke_status_exit_code(why->status));
+        return;
+    }
     joined->mpi->end();
     destroy(joined);
     joined = NULL;

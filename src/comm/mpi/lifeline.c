@@ -103,8 +103,9 @@ static void tell(const yoke_error *why)
     bool watched = line.watched;
     line.telling = true;
     pthread_mutex_unlock(&line.lock);
+    if (first && line.hook) line.hook(why, 0); /* at once: a launcher may end this process any moment */
     if (first && watched) watch.lost(watch.context, why);
-    if (first && line.hook) line.hook(why);
+    if (first && line.hook) line.hook(why, 1);
     pthread_mutex_lock(&line.lock);
     line.telling = false;
     pthread_cond_broadcast(&line.told);
@@ -322,7 +323,7 @@ void yki_cluster_lose(const yoke_error *why)
     pthread_mutex_unlock(&line.lock);
 }
 
-void yki_cluster_on_loss(void (*hook)(const yoke_error *why))
+void yki_cluster_on_loss(yki_loss_hook hook)
 {
     pthread_mutex_lock(&line.lock);
     line.hook = hook;

@@ -43,7 +43,7 @@ typedef struct yki_lifeline {
     uint64_t world;    /* watched so far: the same number on all processes */
     yki_frame pending; /* of the next world, which is not watched here yet */
     yki_watch watch;
-    void (*hook)(const yoke_error *why);
+    yki_loss_hook hook;
 } yki_lifeline;
 
 /* connect.c: process 0 gets a connection from each other one. YOKE_SYSTEM: no way there. */

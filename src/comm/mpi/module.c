@@ -26,6 +26,16 @@ static void end(void)
     MPI_Finalize();
 }
 
+#ifdef MPICH_VERSION
+/* Hydra waits for processes on other hosts, be they stopped. */
+static void abort_all(int code)
+{
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
+#else
+#define abort_all NULL
+#endif
+
 static int tag_limit(void)
 {
     int found = 0, *limit = NULL;
@@ -147,6 +157,7 @@ const yki_mpi_module yki_mpi_module_row = {
     .name = YKI_MPI_NAME,
     .begin = begin,
     .end = end,
+    .abort = abort_all,
     .tag_limit = tag_limit,
     .machines = machines,
     .all_gather = all_gather,

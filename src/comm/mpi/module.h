@@ -20,6 +20,8 @@ typedef struct yki_mpi_module {
     const char *name;
     int (*begin)(int *rank, int *size);
     void (*end)(void); /* all processes together */
+    /* Ends all processes, where an exit of this one does not make the launcher do so; NULL: it does. */
+    void (*abort)(int code);
     int (*tag_limit)(void);
     /* These block, and are called by all processes together. */
     int (*machines)(int *machine_of); /* by process: the first one of its machine */

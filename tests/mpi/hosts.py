@@ -1,0 +1,107 @@
+"""Hosts on one machine: network namespaces with a host name each, joined by a bridge. Needs root; rate and delay by tc, where the
+kernel has tbf and netem. Hosts() makes them, and takes them away at exit."""
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def skip():
+    """Why there can be no hosts, or None."""
+    for tool in ("ip", "tc", "unshare"):
+        if not shutil.which(tool):
+            return f"{tool} is not installed"
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    name = f"yk{os.getpid()}t"
+    made = run("ip", "netns", "add", name)
+    works = made.returncode == 0 and run("ip", "netns", "exec", name, "ip", "link", "set", "lo", "up").returncode == 0
+    run("ip", "netns", "del", name)
+    return None if works else f"no network namespaces here: {made.stderr.strip()}"
+
+
+class Hosts:
+    def __init__(self, count, rate="1gbit", delay="1ms"):
+        self.id = f"yk{os.getpid() % 10000}"
+        self.names = [f"{self.id}h{i}" for i in range(count)]
+        self.dir = tempfile.mkdtemp(prefix="yoke-hosts-")
+        self.limits = []
+        switch = self.id + "sw"
+        self.all = [*self.names, switch]
+        for name in self.all:
+            self.must("ip", "netns", "add", name)
+            self.must("ip", "-n", name, "link", "set", "lo", "up")
+        self.must("ip", "-n", switch, "link", "add", "name", "bridge0", "type", "bridge")
+        self.must("ip", "-n", switch, "link", "set", "bridge0", "up")
+        for i, name in enumerate(self.names):
+            near, far = f"{self.id}a{i}", f"{self.id}b{i}"
+            self.must("ip", "link", "add", near, "type", "veth", "peer", "name", far)
+            self.must("ip", "link", "set", near, "netns", name)
+            self.must("ip", "link", "set", far, "netns", switch)
+            self.must("ip", "-n", name, "addr", "add", f"10.77.{os.getpid() % 250}.{i + 1}/24", "dev", near)
+            self.must("ip", "-n", name, "link", "set", near, "up")
+            self.must("ip", "-n", switch, "link", "set", far, "master", "bridge0")
+            self.must("ip", "-n", switch, "link", "set", far, "up")
+            self.limit(name, near, rate, delay)
+        for name in self.names:  # what `ip netns exec` lays over /etc
+            os.makedirs("/etc/netns/" + name)
+            with open(f"/etc/netns/{name}/hosts", "w") as f:
+                f.write("127.0.0.1 localhost\n")
+                f.writelines(f"10.77.{os.getpid() % 250}.{i + 1} {other}\n" for i, other in enumerate(self.names))
+        self.agent = self.dir + "/agent"
+        with open(self.agent, "w") as f:
+            f.write("#!/bin/sh\n# As ssh: agent [-options] HOST COMMAND...\n"
+                    'while [ "${1#-}" != "$1" ]; do shift; done\nhost=$1; shift\n'
+                    f'exec {self.dir}/on "$host" sh -c "$*"\n')
+        with open(self.dir + "/on", "w") as f:
+            f.write('#!/bin/sh\n# on HOST COMMAND...\nhost=$1; shift\n'
+                    'exec ip netns exec "$host" unshare --uts sh -c \'hostname "$0"; exec "$@"\' "$host" "$@"\n')
+        for script in (self.agent, self.dir + "/on"):
+            os.chmod(script, stat.S_IRWXU)
+
+    def limit(self, host, link, rate, delay):
+        """A rate, and a delay where the kernel can; what there is goes to `limits`."""
+        for kind, words in (("delay", ["netem", "delay", delay, "rate", rate]),
+                            ("rate", ["tbf", "rate", rate, "burst", "256kbit", "latency", "100ms"])):
+            if run("ip", "netns", "exec", host, "tc", "qdisc", "add", "dev", link, "root", *words).returncode == 0:
+                self.limits.append(kind)
+                return
+
+    def must(self, *command):
+        p = run(*command)
+        if p.returncode != 0:
+            self.remove()
+            raise OSError(f"{' '.join(command)}: {p.stderr.strip()}")
+
+    def on(self, host, *command):
+        """The command that runs a command on a host."""
+        return [self.dir + "/on", host, *command]
+
+    def remove(self):
+        for name in self.all:
+            run("ip", "netns", "del", name)
+            shutil.rmtree("/etc/netns/" + name, ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+    def launcher(self, mpi, each):
+        """Of `each` processes on every host, from the first one."""
+        n = str(each * len(self.names))
+        if mpi == "openmpi":
+            hosts = ",".join(f"{h}:{each}" for h in self.names)
+            return self.on(self.names[0], shutil.which("mpirun.openmpi"), "--mca", "plm_rsh_agent", self.agent, "--mca", "btl",
+                           "tcp,vader,self", "--mca", "pml", "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none",
+                           "--host", hosts, "-x", "YOKE_MPI_PATH", "-n", n)
+        hosts = ",".join(f"{h}:{each}" for h in self.names)
+        return self.on(self.names[0], shutil.which("mpirun.mpich"), "-launcher", "ssh", "-launcher-exec", self.agent,
+                       "-hosts", hosts, "-n", n)

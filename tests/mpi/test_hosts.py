@@ -1,0 +1,63 @@
+"""yoke over several hosts: test_hosts.py openmpi|mpich BUILD. Network namespaces with a bridge between them stand for hosts; see
+hosts.py. Losses are local ranks'; a host whose rank is killed, stopped or cut off is named by one that is left. Exit code
+77: no such MPI, or no namespaces. Standard library only."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+import hosts
+import launch
+import test_train
+
+MPI, BUILD = sys.argv[1], os.path.abspath(sys.argv[2])
+
+
+class OverHosts(test_train.Case):
+    def setUp(self):
+        super().setUp()
+        # MPICH's UCX would find the same kernel on all hosts, and go through its memory
+        self.env = {"UCX_TLS": "tcp,self"} if MPI == "mpich" else {}
+
+    def over(self, each, *args):
+        out = self.dir + "/over.json"
+        p = self.under([*HOSTS.launcher(MPI, each), test_train.YOKE, *args, "--json", out], self.env)
+        self.assertEqual(p.returncode, 0, p.stderr[-600:])
+        with open(out) as f:
+            return json.load(f)
+
+    def test_losses(self):
+        for each, flags in ((1, ["--dp", "2"]), (2, ["--dp", "4"]), (2, ["--dp", "2", "--tp", "2", "--zero", "1"]),
+                            (1, ["--dp", "2", "--pp", "2", "--microbatches", "2"]), (2, ["--dp", "4", "--zero", "3"])):
+            with self.subTest(each=each, flags=flags):
+                local = test_train.losses(self.yoke(0, "train", self.job, *flags))
+                for a, b in zip(local, test_train.losses(self.over(each, "train", self.job, *flags)), strict=True):
+                    self.assertLess(abs(a - b) / abs(a), 1e-6)
+
+    def test_a_killed_or_stopped_rank_is_named_with_its_host(self):
+        for number, sentence in ((signal.SIGKILL, "is gone"), (signal.SIGSTOP, "no sign of life")):
+            command = launch.command
+            launch.command = lambda mpi, n: HOSTS.launcher(mpi, n // len(HOSTS.names))
+            try:
+                os.environ.update(self.env)
+                p = test_train.Faults.start(self, 2, "--dp", "2", "--set", "train.timeout=2")
+            finally:
+                launch.command = command
+            os.kill(self.ranks[1], number)
+            self.assertNotEqual(test_train.Faults.ends(self, p, 9), 0)
+            self.assertRegex(self.read(), rf"yoke: rank 1 on {HOSTS.names[1]} {sentence}|yoke: rank 1 on {HOSTS.names[1]} gave {sentence}")
+
+    read = test_train.Faults.read
+
+
+if __name__ == "__main__":
+    why = launch.skip(MPI, BUILD) or hosts.skip()
+    if why:
+        print("skipped:", why)
+        sys.exit(77)
+    with hosts.Hosts(2) as HOSTS:
+        print("hosts with", sorted(set(HOSTS.limits)) or "no limits", "by tc")
+        result = unittest.main(argv=[sys.argv[0], *sys.argv[3:]], exit=False).result
+    sys.exit(not result.wasSuccessful())
