@@ -47,7 +47,11 @@ typedef struct yoke_step_report {
     double seconds;                     /* of this step */
     double samples_per_s, tokens_per_s; /* tokens_per_s 0 where samples are not sequences */
     double seconds_left;
-    int64_t samples; /* in this step's batch */
+    int64_t samples;      /* in this step's batch */
+    int64_t moved_bytes;  /* received by ranks from others, over all ranks */
+    double flops;         /* the model's: three times the products of its forward pass */
+    double share_of_peak; /* flops / seconds over what yoke_trainer_measure_peak found; NaN: it was not called
+                           */
 } yoke_step_report;
 
 /* What a run was, over the steps it did so far. */

@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "job/job.h"
 #include "model/model.h"
+#include "predict/predict.h"
 
 static int cores(void)
 {
@@ -75,6 +76,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
     trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
     trainer->last_loss = NAN;
+    trainer->flops = yki_predict_flops(trainer->plan);
     return trainer->devices && trainer->tracked ? YOKE_OK : yki_fail_memory("a trainer");
 }
 
@@ -301,7 +303,6 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     trainer->next_step++;
     *mean_seconds =
         *mean_seconds == 0 || done < 2 ? result.seconds : 0.9 * *mean_seconds + 0.1 * result.seconds;
-    if (!progress) return YOKE_OK;
     int64_t samples = yki_order_batch_count(&trainer->order, s);
     double rate = (double)samples / result.seconds;
     yoke_step_report report = {.step = s,
@@ -315,14 +316,13 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
                                    trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
                                .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1),
                                .samples = samples};
-    progress(context, &report);
+    yki_trainer_tell(trainer, &report);
+    if (progress) progress(context, &report);
     return YOKE_OK;
 }
 
-yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
+static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress progress, void *context)
 {
-    int64_t end = trainer->steps;
-    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
     const yoke_checkpoint_spec *c =
         trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
@@ -343,4 +343,19 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     if (c && end == trainer->steps && trainer->next_step > trainer->first_step && saved != trainer->next_step)
         YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
     return YOKE_OK;
+}
+
+yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
+{
+    int64_t end = trainer->steps;
+    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
+    yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
+    yoke_status status = run_steps(trainer, end, progress, context);
+    yki_trainer_event(trainer,
+                      status == YOKE_OK           ? YOKE_RUN_ENDED
+                      : status == YOKE_STOPPED    ? YOKE_RUN_STOPPED
+                      : status == YOKE_NON_FINITE ? YOKE_RUN_NON_FINITE
+                                                  : YOKE_RUN_FAILED,
+                      "");
+    return status;
 }

@@ -9,6 +9,9 @@
 #include "data/order.h"
 #include "run/run.h"
 #include "yoke/compare.h"
+#include "yoke/record.h"
+
+enum { YKI_MAX_WATCHERS = 8 };
 
 struct yoke_trainer {
     const yoke_model *model;
@@ -39,6 +42,9 @@ struct yoke_trainer {
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
+    yoke_watcher watchers[YKI_MAX_WATCHERS];
+    int nwatchers;
+    double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
 };
 
 /* What a trainer is made for, beside the public ways. */
@@ -91,6 +97,11 @@ const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
+
+/* watch.c: tells watchers of an event, with the sentence of this thread's error record where it is one that
+ * ends a run; the record stays as it is. And of a step, whose report it completes. */
+void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);
+void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
 
 /* One training step; report is filled in. */
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result);
