@@ -125,13 +125,13 @@ static int evaluate(cli *run, yoke_trainer *trainer)
 }
 
 /* Runs the steps and what follows them; the job is loaded and the trainer stands. */
-static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *records)
+static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *kept)
 {
     progress shown;
     const char *dir = job->checkpoint.dir;
     yoke_status status = YOKE_STOPPED;
     if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
-    int code = records_open_trace(run, trainer, records);
+    int code = records_open_trace(run, trainer, kept);
     if (code != 0) return code;
     progress_start(&shown, run, given.stop_after);
     if (!signalled) status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
@@ -169,10 +169,10 @@ static int command_run(cli *run)
         code = cli_fail_library(run);
     else {
         stoppable = trainer;
-        records records;
-        code = records_open(run, trainer, &records);
-        if (code == 0) code = train(run, job, trainer, &records);
-        code = records_close(run, &records, code);
+        records kept;
+        code = records_open(run, trainer, &kept);
+        if (code == 0) code = train(run, job, trainer, &kept);
+        code = records_close(run, &kept, code);
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         stoppable = NULL;
