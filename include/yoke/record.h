@@ -43,9 +43,9 @@ YOKE_API yoke_status yoke_trainer_watch(yoke_trainer *trainer, const yoke_watche
 /* Takes away the watchers with this context. */
 YOKE_API void yoke_trainer_unwatch(yoke_trainer *trainer, const void *context);
 
-/* Measures what this machine's cores do at most, one large product in the run's precision with as many
- * threads as all devices of the run have (a few tenths of a second), in FLOP/s; reports of later steps tell
- * their share of it. YOKE_SYSTEM: memory. */
+/* Measures what this machine's cores do at most, in FLOP/s: the rate of one in a large product in the run's
+ * precision (a few tenths of a second), times as many as the run's devices have threads. Reports of later
+ * steps tell their share of it. YOKE_SYSTEM: memory. */
 YOKE_API yoke_status yoke_trainer_measure_peak(yoke_trainer *trainer, double *flops_per_s_out);
 
 /* --- run logs --- */

@@ -25,8 +25,8 @@ double yki_predict_flops(const yki_plan *plan)
 enum { PEAK_SIZE = 1024, PEAK_ROUNDS = 8 };
 
 /* The best of a few products of PEAK_SIZE cubed. */
-static yoke_status time_product(const yki_backend_ops *backend, yki_device *device, int threads,
-                                yki_dtype dtype, double *seconds_out)
+static yoke_status time_product(const yki_backend_ops *backend, yki_device *device, yki_dtype dtype,
+                                double *seconds_out)
 {
     static const yki_attr none;
     yki_launch product = {.kernel = YKI_KERNEL_LINEAR, .attr = &none, .nviews = 4};
@@ -37,7 +37,7 @@ static yoke_status time_product(const yki_backend_ops *backend, yki_device *devi
         *view = (yki_view){.dtype = dtype, .ndim = 2, .dims = {PEAK_SIZE, PEAK_SIZE}};
         YKI_TRY(backend->alloc(device, PEAK_SIZE * PEAK_SIZE * yki_dtype_bytes(dtype), &view->data));
     }
-    product.workspace_bytes = backend->workspace_bytes(&product, threads);
+    product.workspace_bytes = backend->workspace_bytes(&product, 1);
     YKI_TRY(backend->alloc(device, product.workspace_bytes + 1, &product.workspace));
     YKI_TRY(backend->prepare(device, &product, &prepared));
     *seconds_out = INFINITY;
@@ -60,9 +60,9 @@ yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
     yki_device *device;
     double seconds;
     if (threads > cores) threads = cores;
-    YKI_TRY(backend->device_create(0, threads, &device));
-    yoke_status status = time_product(backend, device, threads, dtype, &seconds);
+    YKI_TRY(backend->device_create(0, 1, &device));
+    yoke_status status = time_product(backend, device, dtype, &seconds);
     backend->device_destroy(device);
-    if (status == YOKE_OK) *flops_per_s_out = 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / seconds;
+    if (status == YOKE_OK) *flops_per_s_out = threads * 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / seconds;
     return status;
 }

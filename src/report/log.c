@@ -90,7 +90,8 @@ static void event(void *context, const yoke_run_event *e)
     };
     yoke_recorder *log = context;
     line l = {.length = 0};
-    put_string(&l, "event", names[e->kind]);
+    bool early = e->kind == YOKE_RUN_ENDED && e->step < log->trainer->steps; /* as it was asked to */
+    put_string(&l, "event", early ? "stop" : names[e->kind]);
     put_integer(&l, "step", e->step);
     if (e->path[0]) put_string(&l, "path", e->path);
     if (e->message[0]) put_string(&l, "message", e->message);

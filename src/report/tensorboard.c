@@ -70,8 +70,10 @@ static message event_at(int64_t step)
     memcpy(&bits, &now, sizeof bits);
     put_tag(&m, 1, FIXED64);
     put_little(&m, bits, 8);
-    put_tag(&m, 2, VARINT);
-    put_varint(&m, (uint64_t)step);
+    if (step > 0) { /* protobuf leaves out a 0 */
+        put_tag(&m, 2, VARINT);
+        put_varint(&m, (uint64_t)step);
+    }
     return m;
 }
 
