@@ -72,11 +72,12 @@ static void put_time(writer *w, const char *key, int64_t ns)
     fprintf(w->out, ",\"%s\":%lld.%03lld", key, (long long)(ns / 1000), (long long)(ns % 1000));
 }
 
-/* Begins an event of the rank: {"ph":..,"pid":..,"tid":..  */
+/* Begins an event of the rank: {"ph":..,"pid":..,"tid":..  Threads have numbers of their own: Perfetto takes
+ * one with its process's number for the main thread. */
 static void begin(writer *w, char phase, int thread)
 {
     fprintf(w->out, "%s{\"ph\":\"%c\",\"pid\":%d,\"tid\":%d", w->begun ? ",\n" : "\n", phase, w->rank,
-            thread);
+            (w->rank + 1) * 10 + thread);
     w->begun = true;
 }
 
@@ -260,9 +261,10 @@ static void put_movement(writer *w, const yki_traced *row, const char *layer)
     if (!w->arrows || !copies) return;
     bool sends = in->edge >= 0 ? in->sends : in->phase != YKI_PHASE_WAIT;
     bool receives = !sends && in->phase != YKI_PHASE_START;
-    /* inside the slices: at the beginning of the one, just before the end of the other */
-    if (sends) put_arrow(w, in, true, row->start_ns);
-    if (receives) put_arrow(w, in, false, row->end_ns - 1 > row->start_ns ? row->end_ns - 1 : row->start_ns);
+    /* inside the slices, for viewers that look for what surrounds them */
+    double start = row->start_ns, end = row->end_ns;
+    if (sends) put_arrow(w, in, true, start + 1 < end ? start + 1 : start);
+    if (receives) put_arrow(w, in, false, end - 1 > start ? end - 1 : start);
 }
 
 static void put_row(writer *w, const yki_traced *row)

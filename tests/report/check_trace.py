@@ -125,6 +125,9 @@ def check(name, folder):
     with open(os.path.join(folder, name + ".expected.json"), encoding="utf-8") as f:
         expected = json.load(f)
     events = trace["traceEvents"]
+    for e in events:
+        e["tid"] -= 10 * (e["pid"] + 1)
+        assert e["tid"] in (STEPS, COMPUTE, MOVEMENT)
     by_rank = collections.defaultdict(list)
     for e in events:
         by_rank[e["pid"]].append(e)
