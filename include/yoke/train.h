@@ -80,6 +80,12 @@ YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
  * Owns: the caller; yoke_schedule_destroy. */
 YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);
 
+/* Layouts of exactly `devices` devices under which the job fits in its devices' memory, those that cost least
+ * first, at most `most` and five. The job's own cp, sp and stage of zero (or a higher one) are kept. Compiled,
+ * but nothing is allocated on a device. *count_out 0: none. YOKE_INVALID: the model cannot be made. */
+YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most,
+                                      int *count_out);
+
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
  * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;
  * nothing was updated. */

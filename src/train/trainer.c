@@ -167,29 +167,62 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
     return yki_trainer_create(trainer_out, &options);
 }
 
-yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
+/* What a plan of the job needs, without its data: `use` gets it and the layout to plan for. */
+static yoke_status with_plan_options(const yoke_job *job,
+                                     yoke_status (*use)(const yki_plan_options *options, void *context),
+                                     void *context)
 {
     /* a tokenizer is read only where it says the vocabulary */
     yki_trainer_options options = {.job = job, .no_data = job->model.vocab > 0 || job->model.from[0]};
     yoke_trainer trainer = {.job = job};
     yoke_status status = model_of_job(&trainer, &options);
-    yki_plan_options po;
     if (status == YOKE_OK) {
-        po = plan_options(&trainer, &job->layout, &options);
+        yki_plan_options po = plan_options(&trainer, &job->layout, &options);
         po.backend = yki_backend_get("null");
-        po.device_memory_bytes = 0;
-        status = yki_plan_create(&po, &trainer.plan);
-    }
-    if (status == YOKE_OK) {
-        *schedule_out = trainer.plan->schedule;
-        trainer.plan->schedule = NULL;
+        status = use(&po, context);
     }
     yoke_error error = *yoke_error_get();
-    yki_plan_destroy(trainer.plan);
     yoke_model_destroy(trainer.own_model);
     yoke_tokenizer_destroy(trainer.tokenizer);
     if (status != YOKE_OK) yki_error_set(&error);
     return status;
+}
+
+static yoke_status take_schedule(const yki_plan_options *options, void *schedule_out)
+{
+    yki_plan_options anywhere = *options;
+    yki_plan *plan;
+    anywhere.device_memory_bytes = 0;
+    YKI_TRY(yki_plan_create(&anywhere, &plan));
+    *(yoke_schedule **)schedule_out = plan->schedule;
+    plan->schedule = NULL;
+    yki_plan_destroy(plan);
+    return YOKE_OK;
+}
+
+yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
+{
+    return with_plan_options(job, take_schedule, schedule_out);
+}
+
+typedef struct wanted_layouts {
+    int devices, most, *count_out;
+    yoke_layout *layouts;
+} wanted_layouts;
+
+static yoke_status find_layouts(const yki_plan_options *options, void *context)
+{
+    const wanted_layouts *wanted = context;
+    return yki_layouts_over(options, wanted->devices, wanted->layouts, wanted->most, wanted->count_out);
+}
+
+yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most, int *count_out)
+{
+    wanted_layouts wanted = {devices, most, count_out, layouts};
+    *count_out = 0;
+    if (devices < 1 || devices > YOKE_MAX_DEVICES)
+        return yki_fail(YOKE_INVALID, "%d devices: layouts are over 1 to %d", devices, YOKE_MAX_DEVICES);
+    return with_plan_options(job, find_layouts, &wanted);
 }
 
 void yoke_trainer_destroy(yoke_trainer *trainer)

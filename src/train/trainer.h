@@ -85,6 +85,9 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
+/* Up to `most` layouts of exactly so many devices that fit, cheapest first. */
+yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
+                             int *count_out);
 
 /* reference.c: what one device that the job's layout is verified against runs; YOKE_INVALID: nothing is like
  * the layout. And the batch at hand in the order of its micro-batches. */
