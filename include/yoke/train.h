@@ -81,8 +81,9 @@ YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);
 
 /* Layouts of exactly `devices` devices under which the job fits in its devices' memory, those that cost least
- * first, at most `most` and five. The job's own cp, sp and stage of zero (or a higher one) are kept. Compiled,
- * but nothing is allocated on a device. *count_out 0: none. YOKE_INVALID: the model cannot be made. */
+ * first, at most `most` and five. The job's own cp, sp and stage of zero (or a higher one) are kept.
+ * Compiled, but nothing is allocated on a device. *count_out 0: none. YOKE_INVALID: the model cannot be made.
+ */
 YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most,
                                       int *count_out);
 
