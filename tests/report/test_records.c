@@ -265,6 +265,38 @@ static void test_a_step_that_was_cut_short(void **state)
     finish(trainer, job);
 }
 
+/* Steps that are done twice, after a resume, have arrows of their own. */
+static void test_steps_done_twice(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_trace *trace;
+    yoke_trace_options options = YOKE_TRACE_DEFAULT;
+    yoke_trainer *trainer = start("mlp", "train.steps=6; layout.pp=2; layout.microbatches=2", &job);
+    assert_int_equal(yoke_trainer_save(trainer, in_folder("twice"), NULL), YOKE_OK);
+    assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("twice.json"), &options), YOKE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
+        assert_int_equal(yoke_trainer_resume(trainer, in_folder("twice")), YOKE_OK);
+    }
+    assert_int_equal(yoke_trace_close(trace, NULL), YOKE_OK);
+    json_t *read = read_trace("twice.json");
+    const json_t *events = json_object_get(read, "traceEvents");
+    bool drawn[4096] = {false};
+    int count = 0;
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i);
+        json_int_t id = json_integer_value(json_object_get(e, "id"));
+        if (strcmp(json_string_value(json_object_get(e, "ph")), "s") != 0) continue;
+        assert_true(id < 4096 && !drawn[id]);
+        drawn[id] = true;
+        count++;
+    }
+    assert_int_equal(count, 4 * 2 * 2); /* steps, micro-batches, there and back */
+    json_decref(read);
+    finish(trainer, job);
+}
+
 static void test_bad_traces(void **state)
 {
     (void)state;
@@ -280,6 +312,9 @@ static void test_bad_traces(void **state)
     assert_non_null(strstr(yoke_error_get()->message, "none/t.json"));
     assert_null(trace);
     assert_int_equal(yoke_trace_open(&trace, trainer, "/dev/full", &options), YOKE_OK);
+    yoke_trace *second = NULL;
+    assert_int_equal(yoke_trace_open(&second, trainer, in_folder("second.json"), &options), YOKE_INVALID);
+    assert_null(second);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_trace_close(trace, NULL), YOKE_SYSTEM);
     assert_non_null(strstr(yoke_error_get()->message, "/dev/full: No space left"));
@@ -359,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_work_is_the_models),
         cmocka_unit_test(test_rings_keep_the_last_steps),
         cmocka_unit_test(test_a_step_that_was_cut_short),
+        cmocka_unit_test(test_steps_done_twice),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_bad_recorders),
         cmocka_unit_test(test_records_change_nothing),
