@@ -409,7 +409,10 @@ yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
     put_trace(trace->trainer, trace->file, &summary);
     bool failed = fflush(trace->file) != 0 || ferror(trace->file);
     int why = errno;
-    failed |= fclose(trace->file) != 0 && !failed;
+    if (fclose(trace->file) != 0 && !failed) {
+        failed = true;
+        why = errno;
+    }
     yki_run_trace_end(trace->trainer->run);
     trace->trainer->traced = false;
     yoke_status status = YOKE_OK;
