@@ -1,5 +1,7 @@
 /* Watchers, logs, event files and traces through the C API: what they are told, what they hold, and that a
  * run is the same with and without them. */
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -346,6 +348,42 @@ static void test_bad_recorders(void **state)
     finish(trainer, job);
 }
 
+/* A disk that fills up in the middle of a line ends the log there; the next run's lines are whole again. */
+static void test_a_disk_that_fills_up(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_recorder *log;
+    struct rlimit all, little;
+    yoke_trainer *trainer = start("mlp", "train.steps=20", &job);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    little = (struct rlimit){2000, all.rlim_max};
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(yoke_log_open(&log, trainer, in_folder("full.jsonl")), YOKE_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    assert_int_equal(yoke_trainer_run(trainer, 15, NULL, NULL), YOKE_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    signal(SIGXFSZ, before);
+    assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK); /* room again: no line in the gap */
+    assert_int_equal(yoke_recorder_close(log), YOKE_SYSTEM);
+    assert_int_equal(yoke_log_open(&log, trainer, in_folder("full.jsonl")), YOKE_OK);
+    assert_int_equal(yoke_trainer_run(trainer, 4, NULL, NULL), YOKE_OK);
+    assert_int_equal(yoke_recorder_close(log), YOKE_OK);
+    char *text, *save = NULL;
+    size_t bytes;
+    int whole = 0, cut = 0;
+    assert_int_equal(yki_disk_read(in_folder("full.jsonl"), 1 << 20, &text, &bytes), YOKE_OK);
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        json_t *read = json_loads(line, 0, NULL);
+        *(read ? &whole : &cut) += 1;
+        json_decref(read);
+    }
+    assert_int_equal(cut, 1);
+    assert_true(whole > 2 + 6 && whole < 1 + 15 + 6); /* a start, some steps; a start, four steps, an end */
+    free(text);
+    finish(trainer, job);
+}
+
 /* The same bits with everything recorded as with nothing. */
 static void test_records_change_nothing(void **state)
 {
@@ -397,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_steps_done_twice),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_bad_recorders),
+        cmocka_unit_test(test_a_disk_that_fills_up),
         cmocka_unit_test(test_records_change_nothing),
         cmocka_unit_test(test_json_strings),
     };
