@@ -87,7 +87,8 @@ typedef struct yoke_trace_summary {
 
 /* Records what every rank does in the training steps to come, in memory that is reserved now: host memory,
  * none of a device's arena. The file is opened now and written when the trace is closed. YOKE_INVALID: the
- * file cannot be opened, or the steps are none; YOKE_SYSTEM: memory. Owns: the caller; yoke_trace_close. */
+ * file cannot be opened, the steps are none, or a trace of this trainer is open; YOKE_SYSTEM: memory. Owns:
+ * the caller; yoke_trace_close. */
 YOKE_API yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                                      const yoke_trace_options *options);
 /* Writes the file, Chrome trace JSON that Perfetto opens (docs/traces.md), after a failure of the trainer

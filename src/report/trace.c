@@ -49,6 +49,7 @@ typedef struct writer {
     int rank, place[YKI_AXIS_COUNT];
     bool begun, arrows; /* arrows: all ranks came to the end of this step */
     const yki_traced_step *step;
+    int64_t number; /* of the step among those recorded: the same on all ranks */
     const yoke_action *action;
     int64_t samples;
     int node; /* of the action's body */
@@ -194,7 +195,7 @@ static void put_arrow(writer *w, const yki_instruction *in, bool sends, double a
     begin(w, sends ? 's' : 'f', THREAD_MOVEMENT);
     put_time(w, "ts", from_start(w, at_ns));
     fprintf(w->out, ",\"cat\":\"copy\",\"name\":\"copy\",\"id\":%lld%s}",
-            (long long)((w->step->step * (most + 1) + copy) * plan->mesh.nranks + sender),
+            (long long)((w->number * (most + 1) + copy) * plan->mesh.nranks + sender),
             sends ? "" : ",\"bp\":\"e\"");
 }
 
@@ -355,6 +356,7 @@ static void put_trace(const yoke_trainer *trainer, FILE *out, yoke_trace_summary
         put_rank(&w);
         for (int64_t i = 0; (step = step_at(trace, i)); i++) {
             w.arrows = all_complete(trainer, i);
+            w.number = trace->recorded > trace->nsteps ? trace->recorded - trace->nsteps + i : i;
             put_step(&w, step);
             summary->events += step->count;
             if (i == 0) summary->first_step = step->step;
@@ -380,6 +382,8 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
     if (options->first_step < 0 || options->first_step > last)
         return yki_fail(YOKE_INVALID, "a trace of steps %lld to %lld has none; steps count from 0",
                         (long long)options->first_step, (long long)last);
+    if (trainer->traced)
+        return yki_fail(YOKE_INVALID, "a trace of this trainer is open already; close it first");
     yoke_trace *trace = calloc(1, sizeof *trace);
     if (!trace) return yki_fail_memory("a trace");
     *trace = (yoke_trace){.trainer = trainer, .file = fopen(path, "we")};
@@ -392,6 +396,7 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
         free(trace);
         return status;
     }
+    trainer->traced = true;
     *trace_out = trace;
     return YOKE_OK;
 }
@@ -404,8 +409,12 @@ yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
     put_trace(trace->trainer, trace->file, &summary);
     bool failed = fflush(trace->file) != 0 || ferror(trace->file);
     int why = errno;
-    failed |= fclose(trace->file) != 0 && !failed;
+    if (fclose(trace->file) != 0 && !failed) {
+        failed = true;
+        why = errno;
+    }
     yki_run_trace_end(trace->trainer->run);
+    trace->trainer->traced = false;
     yoke_status status = YOKE_OK;
     if (failed)
         status = yki_fail(YOKE_SYSTEM, "cannot write the trace to %.900s: %s", trace->path,

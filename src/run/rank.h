@@ -48,15 +48,15 @@ struct yki_rank {
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;
     int nran;
+    yki_trace *trace;           /* NULL: nothing is recorded */
+    yki_traced_step *recording; /* the step under way; NULL: not recorded */
     pthread_t thread;
     bool started;
     yoke_status status;
     yoke_error error;
-    yoke_error fault;           /* in a file, which loses no rank; status YOKE_OK: none */
-    int fault_at;               /* the tensor */
-    double stored_bytes;        /* of all ranks, in the last save; -1: one of them failed */
-    yki_trace *trace;           /* NULL: nothing is recorded */
-    yki_traced_step *recording; /* the step under way; NULL: not recorded */
+    yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
+    int fault_at;        /* the tensor */
+    double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
 };
 
 struct yki_run {

@@ -44,6 +44,7 @@ struct yoke_trainer {
     int nran;
     yoke_watcher watchers[YKI_MAX_WATCHERS];
     int nwatchers;
+    bool traced;        /* a trace is open */
     double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
 };
 

@@ -1,5 +1,5 @@
 """Reads with TensorBoard what yoke wrote for it: check_tensorboard.py YOKE. Exits 77 (skipped), saying so, where Python
-has no tensorboard (pip install tensorboard; then cmake -DYOKE_TENSORBOARD_PYTHON=...)."""
+has no tensorboard (scripts/venv puts it into build/venv)."""
 import glob
 import json
 import os

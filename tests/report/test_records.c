@@ -1,5 +1,7 @@
 /* Watchers, logs, event files and traces through the C API: what they are told, what they hold, and that a
  * run is the same with and without them. */
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -265,6 +267,38 @@ static void test_a_step_that_was_cut_short(void **state)
     finish(trainer, job);
 }
 
+/* Steps that are done twice, after a resume, have arrows of their own. */
+static void test_steps_done_twice(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_trace *trace;
+    yoke_trace_options options = YOKE_TRACE_DEFAULT;
+    yoke_trainer *trainer = start("mlp", "train.steps=6; layout.pp=2; layout.microbatches=2", &job);
+    assert_int_equal(yoke_trainer_save(trainer, in_folder("twice"), NULL), YOKE_OK);
+    assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("twice.json"), &options), YOKE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
+        assert_int_equal(yoke_trainer_resume(trainer, in_folder("twice")), YOKE_OK);
+    }
+    assert_int_equal(yoke_trace_close(trace, NULL), YOKE_OK);
+    json_t *read = read_trace("twice.json");
+    const json_t *events = json_object_get(read, "traceEvents");
+    bool drawn[4096] = {false};
+    int count = 0;
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i);
+        json_int_t id = json_integer_value(json_object_get(e, "id"));
+        if (strcmp(json_string_value(json_object_get(e, "ph")), "s") != 0) continue;
+        assert_true(id < 4096 && !drawn[id]);
+        drawn[id] = true;
+        count++;
+    }
+    assert_int_equal(count, 4 * 2 * 2); /* steps, micro-batches, there and back */
+    json_decref(read);
+    finish(trainer, job);
+}
+
 static void test_bad_traces(void **state)
 {
     (void)state;
@@ -280,6 +314,9 @@ static void test_bad_traces(void **state)
     assert_non_null(strstr(yoke_error_get()->message, "none/t.json"));
     assert_null(trace);
     assert_int_equal(yoke_trace_open(&trace, trainer, "/dev/full", &options), YOKE_OK);
+    yoke_trace *second = NULL;
+    assert_int_equal(yoke_trace_open(&second, trainer, in_folder("second.json"), &options), YOKE_INVALID);
+    assert_null(second);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_trace_close(trace, NULL), YOKE_SYSTEM);
     assert_non_null(strstr(yoke_error_get()->message, "/dev/full: No space left"));
@@ -308,6 +345,42 @@ static void test_bad_recorders(void **state)
     assert_non_null(strstr(yoke_error_get()->message, "the log to /dev/full: No space left"));
     assert_int_equal(trainer->nwatchers, 0);
     assert_int_equal(yoke_recorder_close(NULL), YOKE_OK);
+    finish(trainer, job);
+}
+
+/* A disk that fills up in the middle of a line ends the log there; the next run's lines are whole again. */
+static void test_a_disk_that_fills_up(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_recorder *log;
+    struct rlimit all, little;
+    yoke_trainer *trainer = start("mlp", "train.steps=20", &job);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    little = (struct rlimit){2000, all.rlim_max};
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(yoke_log_open(&log, trainer, in_folder("full.jsonl")), YOKE_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    assert_int_equal(yoke_trainer_run(trainer, 15, NULL, NULL), YOKE_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    signal(SIGXFSZ, before);
+    assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK); /* room again: no line in the gap */
+    assert_int_equal(yoke_recorder_close(log), YOKE_SYSTEM);
+    assert_int_equal(yoke_log_open(&log, trainer, in_folder("full.jsonl")), YOKE_OK);
+    assert_int_equal(yoke_trainer_run(trainer, 4, NULL, NULL), YOKE_OK);
+    assert_int_equal(yoke_recorder_close(log), YOKE_OK);
+    char *text, *save = NULL;
+    size_t bytes;
+    int whole = 0, cut = 0;
+    assert_int_equal(yki_disk_read(in_folder("full.jsonl"), 1 << 20, &text, &bytes), YOKE_OK);
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        json_t *read = json_loads(line, 0, NULL);
+        *(read ? &whole : &cut) += 1;
+        json_decref(read);
+    }
+    assert_int_equal(cut, 1);
+    assert_true(whole > 2 + 6 && whole < 1 + 15 + 6); /* a start, some steps; a start, four steps, an end */
+    free(text);
     finish(trainer, job);
 }
 
@@ -359,8 +432,10 @@ int main(void)
         cmocka_unit_test(test_work_is_the_models),
         cmocka_unit_test(test_rings_keep_the_last_steps),
         cmocka_unit_test(test_a_step_that_was_cut_short),
+        cmocka_unit_test(test_steps_done_twice),
         cmocka_unit_test(test_bad_traces),
         cmocka_unit_test(test_bad_recorders),
+        cmocka_unit_test(test_a_disk_that_fills_up),
         cmocka_unit_test(test_records_change_nothing),
         cmocka_unit_test(test_json_strings),
     };
