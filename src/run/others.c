@@ -12,8 +12,7 @@ typedef struct yki_figures {
     int nran;
 } yki_figures;
 
-/* Bytes received by a rank, by axis. */
-static void moved_by(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT])
+void yki_rank_moved(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT])
 {
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
         moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
@@ -32,7 +31,7 @@ static yki_figures figures_of(const yki_run *run, int rank)
     yki_figures figures = {.peak_bytes = run->backend->peak_bytes(r->device),
                            .idle = r->stepping_ns > 0 ? 1 - r->computing_ns / r->stepping_ns : 0,
                            .nran = r->nran};
-    moved_by(r, figures.moved);
+    yki_rank_moved(r, figures.moved);
     return figures;
 }
 
@@ -89,7 +88,7 @@ double yki_run_idle(const yki_run *run, int rank)
 void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
 {
     memset(moved, 0, sizeof(int64_t) * YKI_AXIS_COUNT);
-    for (int i = 0; i < run->nlocal; i++) moved_by(&run->ranks[i], moved);
+    for (int i = 0; i < run->nlocal; i++) yki_rank_moved(&run->ranks[i], moved);
 }
 
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out)

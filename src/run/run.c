@@ -153,6 +153,7 @@ void yki_run_destroy(yki_run *run)
     for (int i = 0; i < run->nlocal && run->ranks; i++)
         if (run->ranks[i].started) pthread_join(run->ranks[i].thread, NULL);
     for (int i = 0; i < run->nlocal && run->ranks; i++) yki_rank_close(&run->ranks[i]);
+    yki_run_trace_end(run);
     yki_local_world_destroy(run->world);
     yki_mpi_world_destroy(run->processes);
     for (int r = 0; r < run->nranks && run->ran; r++) free(run->ran[r]);

@@ -175,5 +175,6 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *fold
     YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
     YKI_TRY(yki_trainer_share(trainer, save.final, sizeof save.final));
     if (folder) snprintf(folder, 1200, "%s", save.final);
+    yki_trainer_event(trainer, YOKE_RUN_SAVED, save.final);
     return YOKE_OK;
 }
