@@ -1,0 +1,87 @@
+/* A rank that does not go on: the run ends after train.timeout, and a sentence says who, where, and what for.
+ */
+#include "train/jobs.h"
+
+#include <time.h>
+
+#include "base/fail.h"
+#include "run/rank.h"
+
+/* Rank 1 computes for long in a step; all others wait for it. */
+static yoke_status stall(yki_rank *rank)
+{
+    atomic_store(&rank->post.step, 7);
+    if (rank->rank == 1) {
+        nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
+        return yki_barrier(rank->world);
+    }
+    yki_post_waiting(rank, "a barrier");
+    return yki_barrier(rank->world);
+}
+
+/* Rank 1 works for as long, and shows it. */
+static yoke_status slow(yki_rank *rank)
+{
+    atomic_store(&rank->post.step, 7);
+    for (int i = 0; i < 30 && rank->rank == 1; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        yki_post_progress(rank);
+    }
+    if (rank->rank != 1) yki_post_waiting(rank, "a barrier");
+    YKI_TRY(yki_barrier(rank->world));
+    yki_post_waiting(rank, NULL);
+    atomic_store(&rank->post.step, -1);
+    return YOKE_OK;
+}
+
+static yoke_trainer *trainer_of(const char *overrides, yoke_job **job_out)
+{
+    *job_out = open_job("gpt2", overrides);
+    assert_non_null(*job_out);
+    yoke_trainer *trainer = make_trainer(*job_out);
+    if (!trainer) fail_msg("%s", yoke_error_get()->message);
+    return trainer;
+}
+
+static void a_rank_that_stalls_is_named(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=1", &job);
+    assert_int_equal(yki_run_command(trainer->run, stall), YOKE_PEER_FAILED);
+    const char *said = yoke_error_get()->message;
+    if (!strstr(said, "rank 1 computes in step 7") || !strstr(said, "train.timeout")) fail_msg("%s", said);
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+static void a_rank_that_is_slow_is_not(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=1", &job);
+    assert_int_equal(yki_run_command(trainer->run, slow), YOKE_OK);
+    assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+static void any_time_is_allowed(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=0", &job);
+    assert_int_equal(yki_run_command(trainer->run, stall), YOKE_OK);
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rank_that_stalls_is_named),
+        cmocka_unit_test(a_rank_that_is_slow_is_not),
+        cmocka_unit_test(any_time_is_allowed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
