@@ -160,6 +160,8 @@ yoke_status yki_local_world_create(int size, int spin, yki_local_world **world_o
 /* Rank `rank`'s end of the group of all, one at a time; owned by the caller, destroyed before the world. */
 yoke_status yki_local_world_join(yki_local_world *world, int rank, yki_comm **comm_out);
 void yki_local_world_destroy(yki_local_world *world);
+/* As yki_comm_abort, by no rank. */
+void yki_local_world_lose(yki_local_world *world, const yoke_error *why);
 
 /* --- mpi: ranks are threads of the processes that a launcher started (cluster.h), as many in each --- */
 

@@ -81,9 +81,9 @@ static void *look(void *of)
         /* ticks, not time: a process that was stopped, or a machine that slept, has lost nobody */
         still = now.armed && now.waiting > 0 && now.progress == last.progress ? still + TICK_MS * 1e-3 : 0;
         last = now;
-        if (still < run->guard.timeout || !run->ranks[0].world) continue;
+        if (still < run->guard.timeout) continue;
         yki_fail(YOKE_PEER_FAILED, "no rank has gone on for %.0f s (train.timeout): %s", still, now.where);
-        yki_comm_abort(run->ranks[0].world, yoke_error_get());
+        yki_local_world_lose(run->world, yoke_error_get());
         return NULL;
     }
     return NULL;

@@ -152,6 +152,11 @@ yoke_status yki_local_world_join(yki_local_world *world, int rank, yki_comm **co
     return YOKE_OK;
 }
 
+void yki_local_world_lose(yki_local_world *world, const yoke_error *why)
+{
+    yki_local_lose(world, -1, why);
+}
+
 void yki_local_world_destroy(yki_local_world *world)
 {
     if (!world) return;

@@ -123,7 +123,7 @@ static void lose_peer(int process, const char *how)
     snprintf(why.message, sizeof why.message, "%s %s", name, how);
     if (line.rank == 0) {
         yki_frame frame = frame_of(YKI_FRAME_LOST, &why);
-        send_all(&frame, process);
+        send_all(&frame, -1);
     }
     size_t said = strlen(why.message);
     snprintf(why.message + said, sizeof why.message - said, "%s%s", mine.where[0] ? "; " : "", mine.where);
@@ -302,15 +302,13 @@ void yki_cluster_watch(const yki_watch *watch)
         line.world++;
         if (!gone) line.lost = false;
     }
+    bool told = watch && line.pending.magic && line.pending.world == line.world;
     yki_frame pending = line.pending;
-    line.pending.world = 0;
-    if (watch && pending.world == line.world && pending.magic) {
-        pthread_mutex_unlock(&line.lock);
-        yoke_error why = error_of(&pending);
-        tell(&why);
-        return;
-    }
+    if (told) line.pending.magic = 0;
     pthread_mutex_unlock(&line.lock);
+    if (!told) return;
+    yoke_error why = error_of(&pending);
+    tell(&why);
 }
 
 void yki_cluster_lose(const yoke_error *why)
