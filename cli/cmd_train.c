@@ -39,7 +39,8 @@ static void on_signal(int number)
     (void)number;
     signalled = 1;
     signal(SIGINT, SIG_DFL); /* the second one ends the program as usual */
-    signal(SIGTERM, SIG_DFL);
+    /* a launcher sends it again where a peer is lost: then the loss ends this process, with its code */
+    if (yoke_cluster_size() == 1) signal(SIGTERM, SIG_DFL);
     if (stoppable) yoke_trainer_stop(stoppable);
 }
 

@@ -105,11 +105,11 @@ static void tell(const yoke_error *why)
     pthread_mutex_unlock(&line.lock);
     if (first && line.hook) line.hook(why, 0); /* at once: a launcher may end this process any moment */
     if (first && watched) watch.lost(watch.context, why);
-    if (first && line.hook) line.hook(why, 1);
     pthread_mutex_lock(&line.lock);
     line.telling = false;
     pthread_cond_broadcast(&line.told);
     pthread_mutex_unlock(&line.lock);
+    if (first && line.hook) line.hook(why, 1);
 }
 
 /* A peer is lost: `how` follows its name. Process 0 tells the others. Under the lock, which it gives up. */
