@@ -103,5 +103,5 @@ class Hosts:
                            "tcp,vader,self", "--mca", "pml", "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none",
                            "--host", hosts, "-x", "YOKE_MPI_PATH", "-n", n)
         hosts = ",".join(f"{h}:{each}" for h in self.names)
-        return self.on(self.names[0], shutil.which("mpirun.mpich"), "-launcher", "ssh", "-launcher-exec", self.agent,
+        return self.on(self.names[0], shutil.which("mpirun.mpich"), "-disable-auto-cleanup", "-launcher", "ssh", "-launcher-exec", self.agent,
                        "-hosts", hosts, "-n", n)

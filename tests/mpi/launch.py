@@ -12,7 +12,8 @@ def command(mpi, n):
     launcher = shutil.which("mpirun." + mpi)
     if not launcher:
         return None
-    return [launcher, *(["--oversubscribe"] if mpi == "openmpi" else []), "-n", str(n)]
+    # Hydra kills survivors in the moment a process is gone, before they have said a word, unless told not to
+    return [launcher, "--oversubscribe" if mpi == "openmpi" else "-disable-auto-cleanup", "-n", str(n)]
 
 
 def environment(build, **more):

@@ -160,8 +160,8 @@ class Refusals(Case):
 
 
 class Faults(Case):
-    def start(self, n, *flags):
-        command = [*launch.command(MPI, n), YOKE, "train", self.job, "--steps", "100000000", *flags]
+    def start(self, n, *flags, program=YOKE):
+        command = [*launch.command(MPI, n), program, "train", self.job, "--steps", "100000000", *flags]
         self.log = open(self.dir + "/log", "w+")
         self.addCleanup(self.log.close)
         p = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.dir,
@@ -226,6 +226,21 @@ class Faults(Case):
             code = self.ends(p, 15)
             self.assertEqual(code, 75, self.read()[-500:])
             self.assertEqual(len(os.listdir(f"{self.dir}/ck{number}")), 1)
+
+    @unittest.skipIf(MPI == "mpich", "MPI_Abort ends the scripts that write the codes down")
+    def test_a_signal_while_a_peer_is_lost_ends_with_4(self):
+        wrapper = self.dir + "/wrapper"
+        with open(wrapper, "w") as f:  # writes the code of each process, whatever the launcher does then
+            f.write(f'#!/bin/sh\ntrap "" TERM\n{YOKE} "$@"\ncode=$?\necho ${RANK} $code >>{self.dir}/codes\nexit 4\n')
+        os.chmod(wrapper, 0o700)
+        p = self.start(3, "--dp", "3", program=wrapper)
+        os.kill(self.ranks[1], signal.SIGKILL)
+        os.kill(self.ranks[0], signal.SIGTERM)
+        self.assertNotEqual(self.ends(p, 5), 0)
+        with open(self.dir + "/codes") as f:
+            codes = dict(line.split() for line in f)
+        codes.pop("1")
+        self.assertTrue(codes and set(codes.values()) == {"4"}, codes)
 
     def test_a_loss_that_is_not_finite_ends_all_with_5(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "train.optimizer.lr=1e30", "--set", "train.clip=0", code=5)
