@@ -83,7 +83,10 @@ int cluster_enter(cli *run)
     signal(SIGABRT, on_abort);
     if (yoke_cluster_join(on_loss) == YOKE_OK) return -1;
     run->quiet = !at.first_here; /* what is missing may be missing on one machine only */
-    return cli_fail_library(run);
+    int code = cli_fail_library(run);
+    /* the first exit ends the others: not before they have spoken */
+    if (at.rank > 0) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    return code;
 }
 
 yoke_job *cluster_load_job(cli *run, int *code_out)

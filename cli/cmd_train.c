@@ -182,7 +182,7 @@ static int command_run(cli *run)
         if (code == 0) code = train(run, job, trainer, &kept);
         code = records_close(run, &kept, code);
         signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
+        if (yoke_cluster_size() == 1) signal(SIGTERM, SIG_DFL);
         stoppable = NULL;
     }
     yoke_trainer_destroy(trainer);

@@ -28,9 +28,11 @@ typedef struct yki_post {
 /* The watch over a run of several ranks. */
 typedef struct yki_guard {
     double timeout;
-    bool watches; /* the cluster's lifeline asks */
-    bool started; /* a thread looks */
-    _Atomic int quit;
+    bool ready, watches; /* watches: the cluster's lifeline asks */
+    bool started;        /* a thread looks */
+    bool quit;           /* under lock, as `ended` */
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
     pthread_t thread;
 } yki_guard;
 

@@ -68,6 +68,21 @@ static void lost(void *of, const yoke_error *why)
     yki_mpi_world_lose(((yki_run *)of)->processes, why);
 }
 
+/* Until a tick has passed; false: the run ends. */
+static bool tick(yki_guard *guard, int ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    int64_t ns = t.tv_nsec + ms * INT64_C(1000000);
+    t.tv_sec += ns / 1000000000;
+    t.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&guard->lock);
+    while (!guard->quit && pthread_cond_timedwait(&guard->ended, &guard->lock, &t) == 0) continue;
+    bool goes_on = !guard->quit;
+    pthread_mutex_unlock(&guard->lock);
+    return goes_on;
+}
+
 /* Ranks of one process. */
 static void *look(void *of)
 {
@@ -75,8 +90,7 @@ static void *look(void *of)
     yki_run *run = of;
     yki_signs last = {0}, now;
     double still = 0;
-    while (!atomic_load(&run->guard.quit)) {
-        nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000L}, NULL);
+    while (tick(&run->guard, TICK_MS)) {
         signs_of(run, true, &now);
         /* ticks, not time: a process that was stopped, or a machine that slept, has lost nobody */
         still = now.armed && now.waiting > 0 && now.progress == last.progress ? still + TICK_MS * 1e-3 : 0;
@@ -92,6 +106,9 @@ static void *look(void *of)
 yoke_status yki_guard_start(yki_run *run, double timeout)
 {
     run->guard.timeout = timeout;
+    pthread_mutex_init(&run->guard.lock, NULL);
+    pthread_cond_init(&run->guard.ended, NULL);
+    run->guard.ready = true;
     if (run->processes) {
         yki_watch watch = {run->nlocal, timeout, signs, lost, run};
         run->guard.watches = true;
@@ -106,8 +123,15 @@ yoke_status yki_guard_start(yki_run *run, double timeout)
 
 void yki_guard_stop(yki_run *run)
 {
-    atomic_store(&run->guard.quit, 1);
-    if (run->guard.watches) yki_cluster_watch(NULL);
-    if (run->guard.started) pthread_join(run->guard.thread, NULL);
-    run->guard.watches = run->guard.started = false;
+    yki_guard *guard = &run->guard;
+    if (!guard->ready) return;
+    if (guard->watches) yki_cluster_watch(NULL);
+    pthread_mutex_lock(&guard->lock);
+    guard->quit = true;
+    pthread_cond_signal(&guard->ended);
+    pthread_mutex_unlock(&guard->lock);
+    if (guard->started) pthread_join(guard->thread, NULL);
+    pthread_mutex_destroy(&guard->lock);
+    pthread_cond_destroy(&guard->ended);
+    guard->ready = false;
 }
