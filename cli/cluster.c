@@ -104,7 +104,8 @@ yoke_job *cluster_load_job(cli *run, int *code_out)
 
 bool cluster_speaks(const cli *run, const yoke_error *error)
 {
-    bool lost = error->status == YOKE_PEER_FAILED && yoke_cluster_size() > 1;
+    if (yoke_cluster_size() == 1) return !run->quiet;
+    bool lost = error->status == YOKE_PEER_FAILED;
     return (!run->quiet || lost) && !atomic_exchange(&said, 1);
 }
 

@@ -10,7 +10,7 @@ void cluster_begin(cli *run);
 int cluster_enter(cli *run);
 /* The job, once all processes have loaded the same; NULL: said, and *code_out is the exit code. */
 yoke_job *cluster_load_job(cli *run, int *code_out);
-/* Whether this process says what failed: once, and one of them only unless it is about a loss. */
+/* Whether this process says what failed: of several one does, once, unless it is about a loss. */
 bool cluster_speaks(const cli *run, const yoke_error *error);
 /* The end of the program; returns the code, or does not where others are lost. */
 int cluster_leave(int code);
