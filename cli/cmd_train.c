@@ -88,6 +88,18 @@ static char *resume_command(const cli *run, const char *dir)
     return command_line;
 }
 
+static void on_notice(void *context, const yoke_error *notice)
+{
+    progress_clear(context);
+    fputs("yoke: ", stderr);
+    if (notice->file[0]) {
+        text_escape(stderr, notice->file, false);
+        fputs(": ", stderr);
+    }
+    text_escape(stderr, notice->message, false);
+    fputc('\n', stderr);
+}
+
 /* Saves what a run that ended early has; *said_out: where, and how to go on, freed by the caller. */
 static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_out)
 {
@@ -129,8 +141,9 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer)
     progress shown;
     const char *dir = job->checkpoint.dir;
     yoke_status status = YOKE_STOPPED;
-    if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
     progress_start(&shown, run, given.stop_after);
+    yoke_trainer_on_notice(trainer, on_notice, &shown);
+    if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
     if (!signalled) status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
     progress_end(&shown);
     if (status != YOKE_OK && status != YOKE_STOPPED) {

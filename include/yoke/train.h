@@ -84,6 +84,12 @@ YOKE_API yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yo
 /* Asks the run to stop after the step under way. Any thread, and signal handlers. */
 YOKE_API void yoke_trainer_stop(yoke_trainer *trainer);
 
+/* What a run's owner should know though nothing failed: which step a resume took and what it passed over, a
+ * save that failed where the job says to go on. `notice` is as the record of a failure, with its status and
+ * sentence. Called on the thread that runs, saves or resumes; NULL: nobody. */
+typedef void (*yoke_notice)(void *context, const yoke_error *notice);
+YOKE_API void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context);
+
 /* Forward only: n samples' inputs (rows as the data has them) to n outputs (f32, the model's output shape).
  */
 YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs,
@@ -96,7 +102,9 @@ YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, d
 /* Saves weights, optimizer state and position to DIR/step-N; *folder (1200 bytes, may be NULL) receives the
  * name. */
 YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder);
-/* Goes on from a saved folder or the newest complete step of DIR, which is only read. */
+/* Goes on from a saved folder or the newest complete step of DIR, which is only read; which one, and why no
+ * newer, is a notice. YOKE_INVALID: nothing to resume from; another batch or seed than that run's; a tensor
+ * that is not what was saved, by file, name and block; on any failure the trainer is as it was. */
 YOKE_API yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir);
 
 YOKE_API yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out);

@@ -89,7 +89,10 @@ yoke_status yki_checkpoint_check(const char *folder)
     YKI_TRY(check_tensors(folder));
     YKI_TRY(yki_path_join(path, sizeof path, folder, "optimizer.safetensors"));
     YKI_TRY(check_tensors(path));
-    return yki_checkpoint_state(folder, &state);
+    YKI_TRY(yki_checkpoint_state(folder, &state));
+    if (!state.hashed) return YOKE_OK;
+    YKI_TRY(yki_path_join(path, sizeof path, folder, "hashes.json"));
+    return yki_path_exists(path) ? YOKE_OK : yki_fail_at(YOKE_INVALID, path, 0, "", "is missing");
 }
 
 static bool has(const char *folder, const char *name)

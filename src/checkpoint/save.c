@@ -176,7 +176,7 @@ static yoke_status remove_step(const char *dir, const yki_step_entry *entry)
     return yki_disk_remove_folder(gone);
 }
 
-/* Removes complete steps beyond the `keep` newest, but never `saved` nor the newest with a finite loss. */
+/* Removes complete steps beyond the `keep` newest, but never `saved` nor the newest that is finite. */
 static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
 {
     yki_step_entry *steps;
@@ -193,7 +193,7 @@ static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
             yki_checkpoint_state(folder, &state) != YOKE_OK)
             continue; /* what is not complete is neither counted nor touched */
         complete++;
-        bool is_newest_finite = !finite_kept && isfinite(state.last_loss);
+        bool is_newest_finite = !finite_kept && !state.not_finite && isfinite(state.last_loss);
         finite_kept |= is_newest_finite;
         if (complete > keep && !is_newest_finite && steps[i].step != saved)
             status = remove_step(dir, &steps[i]);

@@ -39,6 +39,8 @@ char *yki_state_print(const yki_saved_state *state)
         free(quoted);
         json_decref(string);
     }
+    yki_text_append(&text, ",\n  \"finite\": %s,\n  \"hashed\": %s", state->not_finite ? "false" : "true",
+                    state->hashed ? "true" : "false");
     yki_text_append(&text, "\n}\n");
     return yki_text_take(&text);
 }
@@ -60,6 +62,16 @@ static yoke_status read_string(const char *path, json_t *object, const char *key
     if (strlen(value) >= size)
         return yki_fail_at(YOKE_INVALID, path, 0, key, "is longer than %zu bytes", size - 1);
     strcpy(out, value);
+    return YOKE_OK;
+}
+
+/* Folders of older versions have none: *out stays. */
+static yoke_status read_flag(const char *path, json_t *object, const char *key, bool *out)
+{
+    json_t *value = json_object_get(object, key);
+    if (value && !json_is_boolean(value))
+        return yki_fail_at(YOKE_INVALID, path, 0, key, "is neither true nor false");
+    if (value) *out = json_is_true(value);
     return YOKE_OK;
 }
 
@@ -97,7 +109,11 @@ static yoke_status read_state(const char *path, json_t *object, yki_saved_state 
     state->last_loss = json_is_null(loss) ? (double)NAN : json_number_value(loss);
     YKI_TRY(read_string(path, object, "layout", state->layout, sizeof state->layout));
     YKI_TRY(read_string(path, object, "optimizer", state->optimizer, sizeof state->optimizer));
-    return read_string(path, object, "precision", state->precision, sizeof state->precision);
+    YKI_TRY(read_string(path, object, "precision", state->precision, sizeof state->precision));
+    bool finite = true;
+    YKI_TRY(read_flag(path, object, "finite", &finite));
+    state->not_finite = !finite;
+    return read_flag(path, object, "hashed", &state->hashed);
 }
 
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)

@@ -54,6 +54,7 @@ typedef struct yki_rank {
     yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
     int fault_at;        /* the tensor */
     double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
+    bool stored_not_finite;
 } yki_rank;
 
 struct yki_run {
@@ -71,6 +72,7 @@ struct yki_run {
     const yki_stored_file *files;
     const yki_stored_tensor *stored;
     const yki_taken_tensor *taken;
+    char *image; /* where tensors go instead of files; NULL: files */
     int nfiles, ntensors;
     /* hand-over to the threads */
     pthread_mutex_t lock;
@@ -104,6 +106,9 @@ static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool grad
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
+
+/* hash.c: the rank's share of hashing what all of them stored. */
+yoke_status yki_rank_hash(yki_rank *rank);
 
 /* reduce.c: the adjoints of the parameters' broadcasts, over dp (in buckets that bodies start), over tp, over
  * stages that share a tied one; and what the update leaves to be gathered. */

@@ -214,6 +214,18 @@ void yoke_trainer_stop(yoke_trainer *trainer)
     atomic_store(&trainer->stop, 1);
 }
 
+void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context)
+{
+    trainer->notice = notice;
+    trainer->notice_context = context;
+}
+
+void yki_trainer_notice(const yoke_trainer *trainer)
+{
+    yoke_error record = *yoke_error_get();
+    if (trainer->notice) trainer->notice(trainer->notice_context, &record);
+}
+
 /* The learning rate of step s; the job file's formulas. */
 static double rate_at(const yoke_train_options *t, int64_t steps, int64_t s)
 {

@@ -36,6 +36,8 @@ struct yoke_trainer {
     int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
+    yoke_notice notice; /* NULL: nobody */
+    void *notice_context;
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
@@ -87,10 +89,25 @@ yoke_status yki_reference_order(yoke_trainer *trainer, int64_t count);
 
 /* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
+/* Tensors of a save, each at its place in one image of them all. Owns: the caller, with free(). */
+yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **tensors_out, int *count_out,
+                              size_t *bytes_out);
+/* What a save takes of the trainer as it stands between two steps. */
+typedef struct yki_snapshot {
+    yki_saved_state state;
+    int64_t *tracked;  /* owned */
+    const char *image; /* of all tensors; NULL: the ranks write from their memory */
+} yki_snapshot;
+yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot);
+/* Writes it to DIR/step-N. With an image, any thread: of the trainer only what no step changes is read. */
+yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir, char *folder);
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
+
+/* Hands this thread's record on as a notice. */
+void yki_trainer_notice(const yoke_trainer *trainer);
 
 /* One training step; report is filled in. */
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result);
