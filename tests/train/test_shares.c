@@ -93,9 +93,9 @@ static void save(yoke_trainer *trainer, const char *dir, char *step)
     if (yoke_trainer_save(trainer, dir, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
 }
 
-static char *read_all(const char *dir, const char *name, size_t *bytes)
+__attribute__((noinline)) static char *read_all(const char *dir, const char *name, size_t *bytes)
 {
-    char path[1400], *text;
+    char path[1400], *text = NULL;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     if (yki_disk_read(path, (size_t)1 << 30, &text, bytes) != YOKE_OK)
         fail_msg("%s", yoke_error_get()->message);
@@ -280,7 +280,7 @@ static void forget_hashes(const char *step)
     size_t bytes;
     char *state = read_all(step, "state.json", &bytes), *word = strstr(state, "\"hashed\": true");
     assert_true(word != NULL);
-    memcpy(word, "\"hashed\":false", 15);
+    memcpy(word, "\"hashed\":false", 14);
     snprintf(path, sizeof path, "%s/state.json", step);
     assert_int_equal(yki_disk_create(path, state, bytes), YOKE_OK);
     free(state);
