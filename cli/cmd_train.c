@@ -31,12 +31,15 @@ static const option_group group_run = {
 static yoke_trainer *volatile stoppable;
 static volatile sig_atomic_t signalled;
 
+/* What asks for an end. Schedulers send some of them twice, or to every process of a job: only a person's
+ * second interrupt ends the program before it has saved. */
+static const int asking[] = {SIGINT, SIGTERM, SIGUSR1};
+enum { NASKING = sizeof asking / sizeof *asking };
+
 static void on_signal(int number)
 {
-    (void)number;
     signalled = 1;
-    signal(SIGINT, SIG_DFL); /* the second one ends the program as usual */
-    signal(SIGTERM, SIG_DFL);
+    if (number == SIGINT) signal(SIGINT, SIG_DFL);
     if (stoppable) yoke_trainer_stop(stoppable);
 }
 
@@ -44,10 +47,8 @@ static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaddset(&action.sa_mask, SIGINT);
-    sigaddset(&action.sa_mask, SIGTERM);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (int i = 0; i < NASKING; i++) sigaddset(&action.sa_mask, asking[i]);
+    for (int i = 0; i < NASKING; i++) sigaction(asking[i], &action, NULL);
 }
 
 /* A word as a shell reads it back. */
@@ -180,8 +181,7 @@ static int command_run(cli *run)
     else {
         stoppable = trainer;
         code = train(run, job, trainer);
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
+        for (int i = 0; i < NASKING; i++) signal(asking[i], SIG_DFL);
         stoppable = NULL;
     }
     yoke_trainer_destroy(trainer);
@@ -214,6 +214,6 @@ const command command_train = {
              "3   does not fit in a device's memory; what would fit is said\n"
              "4   a rank or peer failed\n"
              "5   a loss or gradient was not finite\n"
-             "75  stopped by SIGINT or SIGTERM; state saved, run again with --resume",
+             "75  stopped by SIGINT, SIGTERM or SIGUSR1; state saved, run again with --resume",
     .run = command_run,
 };

@@ -255,6 +255,7 @@ yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, co
 yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder)
 {
     yki_snapshot snapshot;
+    YKI_TRY(yki_saves_look(trainer, true));
     YKI_TRY(yki_snapshot_take(trainer, &snapshot));
     yoke_status status = yki_snapshot_write(trainer, &snapshot, dir, folder);
     free(snapshot.tracked);

@@ -10,6 +10,8 @@
 #include "run/run.h"
 #include "yoke/compare.h"
 
+typedef struct yki_background yki_background;
+
 struct yoke_trainer {
     const yoke_model *model;
     yoke_data *data;
@@ -36,7 +38,10 @@ struct yoke_trainer {
     int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
-    yoke_notice notice; /* NULL: nobody */
+    yki_background *background;  /* checkpoint.async; NULL: none yet */
+    int64_t saves, failed_saves; /* of runs, by what the job says */
+    double save_seconds;         /* that steps waited for them */
+    yoke_notice notice;          /* NULL: nobody */
     void *notice_context;
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
@@ -101,6 +106,18 @@ typedef struct yki_snapshot {
 yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot);
 /* Writes it to DIR/step-N. With an image, any thread: of the trainer only what no step changes is read. */
 yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir, char *folder);
+/* background.c: saves of a run, where the job has a checkpoint.dir. begin: once a run, before its first step.
+ * look: whether the save under way has failed; with `waits`, after it ended. step: saves the step at hand, or
+ * starts to. end: waits for all, and gives the run's status. A failure that the job says to go on after is a
+ * notice. */
+yoke_status yki_saves_begin(yoke_trainer *trainer);
+yoke_status yki_saves_look(yoke_trainer *trainer, bool waits);
+yoke_status yki_saves_step(yoke_trainer *trainer);
+yoke_status yki_saves_end(yoke_trainer *trainer, yoke_status status);
+void yki_background_destroy(yki_background *background);
+/* Bytes of the copy that such saves are made from; 0: the job has none. */
+int64_t yki_staging_bytes(const yoke_trainer *trainer);
+
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
