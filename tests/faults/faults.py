@@ -1,6 +1,6 @@
 """What the tests of faults share: a small job whose every run can be told from every other, and runs of it under the
 shim (shim.c)."""
-import json, os, re, signal, subprocess
+import json, os, re, signal, subprocess, tempfile
 
 JOB = """
 model:
@@ -17,6 +17,8 @@ train: {steps: %(steps)d, batch: 12, optimizer: {name: adamw, lr: 1e-2}}
 layout: {threads: 1}
 checkpoint: {dir: ck, every: %(every)d, keep: %(keep)d}
 """
+# In memory where there is a place: a disk takes its time to make and remove folders.
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 STEP = re.compile(r"step-(\d{8})$")
 
 

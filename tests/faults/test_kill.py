@@ -8,7 +8,7 @@ import os, shutil, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from faults import KILLED, STEP, Place
+from faults import KILLED, SCRATCH, STEP, Place
 
 STEPS, EVERY = 4, 2
 CASES = {  # flags, kind of fault, intervals that may be lost, stride
@@ -71,7 +71,7 @@ def run(case, stride):
 
 if __name__ == "__main__":
     YOKE, SHIM = map(os.path.abspath, sys.argv[1:3])
-    BASE = tempfile.mkdtemp(prefix="yoke-kill-")
+    BASE = tempfile.mkdtemp(prefix="yoke-kill-", dir=SCRATCH)
     try:
         for name in CASES:
             run(name, int(sys.argv[4]) if "--stride" in sys.argv else 1)
