@@ -110,7 +110,7 @@ static void track(void *block)
     live++;
     traces[i][0] = NULL;
     atomic_flag_clear(&lock);
-    if (traced) backtrace(traces[i], DEPTH);
+    if (traced) backtrace(traces[i], DEPTH); /* not under the lock: it may take memory */
 }
 
 static void forget(void *block)
