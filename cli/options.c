@@ -52,7 +52,7 @@ const option_group options_layout = {
         OPTION("cp", "N", OPTION_KEY, "context parallelism: N devices share each sequence",
                .key = "layout.cp"),
         OPTION("zero", "0..3", OPTION_KEY,
-               "shard over replicas what they all hold: in a later version; 0 until then",
+               "deal over replicas the optimizer's state (1), gradients too (2), weights too (3)",
                .key = "layout.zero"),
         OPTION("microbatches", "N", OPTION_KEY, "run each replica's share of the batch in N parts",
                .key = "layout.microbatches"),

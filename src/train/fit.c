@@ -1,6 +1,7 @@
 /* What would fit: other layouts of the same job, tried by planning each, cheapest first: no more devices than
  * asked for before more, fewer micro-batches before more. Recomputing attention's core costs about what four
- * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. */
+ * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. Zero's
+ * first two stages move what plain data parallelism moves, the third half as much again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "train/trainer.h"
 
 typedef struct candidate {
-    int dp, tp, pp, microbatches, cost;
+    int dp, tp, pp, microbatches, zero, cost;
     yoke_recompute recompute;
 } candidate;
 
@@ -23,6 +24,8 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     yki_plan_options other = *options;
     yoke_layout *layout = &other.layout;
     layout->dp = c->dp, layout->tp = c->tp, layout->pp = c->pp, layout->microbatches = c->microbatches;
+    layout->zero = c->zero;
+    if (c->dp != options->layout.dp) layout->dp_shard = layout->dp_replicate = 0;
     layout->ndevices = layout->nrecompute = 0;
     layout->recompute = c->recompute;
     if (c->pp == 1 || strchr(layout->schedule, '.') || strchr(layout->schedule, '/'))
@@ -35,45 +38,53 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     return true;
 }
 
-/* Every layout of up to eight devices that the batch and the model allow, with each kind of recomputation. */
+/* Every layout of up to eight devices that the batch and the model allow, with each kind of recomputation
+ * and, over data-parallel ranks, the job's stage of zero and those above it. */
 static int list_candidates(const yki_plan_options *options, candidate *list, int most)
 {
-    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9};
+    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9},
+                     zeros[] = {0, 1, 1, 4};
     int count = 0, asked = yki_mesh_of(&options->layout).nranks;
     bool placed = false, attends = false;
     for (int i = 0; i < options->model->nlayers; i++)
         placed |= options->model->layers[i].device >= 0 && !options->one_part;
     for (int i = 0; i < options->model->nnodes; i++) attends |= yki_op(options->model->nodes[i].op)->attends;
-    for (int at = 0; at < 6 * 6 * 6 * 5 * 3 && count < most; at++) {
-        int m = at % 5, kind = at / 5 % 3, dp = degrees[at / 15 % 6], tp = degrees[at / 90 % 6],
-            pp = degrees[at / 540], n = dp * tp * pp;
-        if (n > 8 || (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)) ||
+    for (int at = 0; at < 6 * 6 * 6 * 5 * 3 * 4 && count < most; at++) {
+        int m = at % 5, kind = at / 5 % 3, zero = at / 15 % 4, dp = degrees[at / 60 % 6],
+            tp = degrees[at / 360 % 6], pp = degrees[at / 2160], n = dp * tp * pp;
+        if (n > 8 || (dp == 1 ? zero > 0 : zero < options->layout.zero) ||
+            (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)) ||
             (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
             continue;
         int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0; /* idle devices before new ones */
-        list[count++] = (candidate){.dp = dp,
-                                    .tp = tp,
-                                    .pp = pp,
-                                    .microbatches = parts[m],
-                                    .recompute = (yoke_recompute)kind,
-                                    .cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind]};
+        list[count++] =
+            (candidate){.dp = dp,
+                        .tp = tp,
+                        .pp = pp,
+                        .microbatches = parts[m],
+                        .zero = zero,
+                        .recompute = (yoke_recompute)kind,
+                        .cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero]};
     }
     return count;
 }
 
-/* Whether `c` recomputes more than one that fits and is the same otherwise. */
+/* Whether one that fits, and costs less, differs from `c` in one thing alone: in the micro-batches, or in how
+ * much is recomputed or dealt out. */
 static bool is_needless(const candidate *c, candidate *const *fitting, int count)
 {
-    for (int i = 0; i < count; i++)
-        if (fitting[i]->dp == c->dp && fitting[i]->tp == c->tp && fitting[i]->pp == c->pp &&
-            fitting[i]->microbatches == c->microbatches)
-            return true;
+    for (int i = 0; i < count; i++) {
+        const candidate *f = fitting[i];
+        bool same_mesh = f->dp == c->dp && f->tp == c->tp && f->pp == c->pp;
+        bool same_states = f->zero == c->zero && f->recompute == c->recompute;
+        if (same_mesh && (same_states || f->microbatches == c->microbatches)) return true;
+    }
     return false;
 }
 
 void yki_suggest_fits(const yki_plan_options *options)
 {
-    enum { MOST = 1024, TRIES = 160, WANTED = 5 };
+    enum { MOST = 2048, TRIES = 1000, WANTED = 5 };
     yoke_error error = *yoke_error_get();
     candidate *list = malloc(sizeof *list * MOST), *fitting[WANTED];
     int count = list ? list_candidates(options, list, MOST) : 0, tries = 0;

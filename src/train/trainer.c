@@ -351,7 +351,8 @@ static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress p
         if (trainer->next_step - trainer->first_step == trainer->capacity)
             YKI_TRY(reserve(trainer, end - trainer->first_step));
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
-        if (trainer->next_step - trainer->first_step == 2) yki_run_reset_idle(trainer->run); /* warm-up */
+        if (trainer->next_step - trainer->first_step == 2 && trainer->next_step < end)
+            yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {
             YKI_TRY(yki_saves_step(trainer));
             saved = trainer->next_step;
