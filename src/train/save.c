@@ -7,6 +7,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/hashes.h"
+#include "job/job.h"
 #include "train/trainer.h"
 
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter)
@@ -223,15 +224,14 @@ yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapsho
     *snapshot = (yki_snapshot){.state = {.step = trainer->next_step,
                                          .seed = trainer->options.seed,
                                          .batch = trainer->options.batch,
-                                         .last_loss = trainer->last_loss},
-                               .tracked = malloc(counters)};
-    if (!snapshot->tracked) return yki_fail_memory("a save");
-    memcpy(snapshot->tracked, trainer->tracked, counters);
+                                         .last_loss = trainer->last_loss}};
     yki_saved_state *state = &snapshot->state;
-    yoke_layout_print(&trainer->plan->options.layout, state->layout, sizeof state->layout);
+    YKI_TRY(yki_layout_text(&trainer->plan->options.layout, state->layout, sizeof state->layout));
     snprintf(state->optimizer, sizeof state->optimizer, "%s", optimizers[trainer->options.optimizer]);
     snprintf(state->precision, sizeof state->precision, "%s",
              trainer->options.precision == YOKE_PRECISION_BF16 ? "bf16" : "f32");
+    if (!(snapshot->tracked = malloc(counters))) return yki_fail_memory("a save");
+    memcpy(snapshot->tracked, trainer->tracked, counters);
     return YOKE_OK;
 }
 

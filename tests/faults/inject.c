@@ -72,6 +72,11 @@ void inject_open(void)
 
 /* ---- the n-th call ---- */
 
+enum { DEPTH = 12 };
+static void *failed_trace[DEPTH];
+static int failed_depth;
+static bool traced; /* for people: takes time */
+
 static _Atomic int kind_now, calls, failing;
 static const char *_Atomic failed_what;
 
@@ -80,12 +85,13 @@ static bool is_due(inject_kind kind, const char *what)
     if (atomic_load(&kind_now) != (int)kind) return false;
     if (atomic_fetch_add(&calls, 1) + 1 != atomic_load(&failing)) return false;
     atomic_store(&failed_what, what);
+    if (traced) failed_depth = backtrace(failed_trace, DEPTH);
     return true;
 }
 
 /* ---- what was taken and not given back ---- */
 
-enum { ROOM = 1 << 18, DEPTH = 12 };
+enum { ROOM = 1 << 18 };
 static void *blocks[ROOM]; /* open addressing; NULL: never used, GONE: free again */
 static void *traces[ROOM][DEPTH];
 static char gone;
@@ -93,7 +99,6 @@ static char gone;
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static int live;
 static _Atomic bool tracking;
-static bool traced;
 
 static size_t place_of(const void *block)
 {
@@ -159,6 +164,11 @@ void inject_print_live(void)
             backtrace_symbols_fd(traces[i], DEPTH, 2);
             return;
         }
+}
+
+void inject_print_failed(void)
+{
+    if (traced) backtrace_symbols_fd(failed_trace, failed_depth, 2);
 }
 
 /* ---- memory ---- */

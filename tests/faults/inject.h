@@ -19,5 +19,7 @@ int inject_end(bool *failed_out, const char **what_out);
 int inject_live(void);
 /* Where the first of them was taken, for people. */
 void inject_print_live(void);
+/* Where the call that failed was made. Both only with INJECT_TRACE in the environment. */
+void inject_print_failed(void);
 
 #endif
