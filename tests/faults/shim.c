@@ -1,11 +1,12 @@
 /* Faults on demand, preloaded into a program: counts the calls that change or flush what lies in one folder,
- * and at the so many-th kills the process, tears the write and kills it, or has the disk full for a while.
+ * and at the so many-th something befalls it.
  *
- *     FAULT_FOLDER   calls on paths that contain this text count
- *     FAULT_AT       the call, from 1
- *     FAULT_KIND     kill (before the call), torn (half of a write is done, then kill), full (writes and
- * reservations of FAULT_CALLS calls from then on fail with ENOSPC) FAULT_COUNT    a file that gets the number
- * of calls when the process exits */
+ * FAULT_FOLDER: calls on paths that contain this text count.
+ * FAULT_AT: the call, from 1.
+ * FAULT_KIND: kill (before the call); torn (half of a write is done, then kill); full (writes and
+ * reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal (FAULT_SIGNAL is raised before
+ * each of FAULT_CALLS calls, which then go on). FAULT_COUNT: a file that gets the number of calls when the
+ * process exits. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 
 static const char *folder, *count_path;
 static int at, calls = 1;
+static int raised;
 static bool tears, fills;
 static _Atomic int count;
 
@@ -34,6 +36,7 @@ __attribute__((constructor)) static void begin(void)
     calls = length ? atoi(length) : 1;
     tears = kind && strcmp(kind, "torn") == 0;
     fills = kind && strcmp(kind, "full") == 0;
+    if (kind && strcmp(kind, "signal") == 0) raised = atoi(getenv("FAULT_SIGNAL"));
 }
 
 __attribute__((destructor)) static void end(void)
@@ -56,7 +59,12 @@ static bool is_due(const char *path)
 {
     if (!folder || !path || !strstr(path, folder)) return false;
     int number = atomic_fetch_add(&count, 1) + 1;
-    return at > 0 && (fills ? number >= at && number < at + calls : number == at);
+    bool due = at > 0 && number >= at && number < at + calls;
+    if (due && raised) {
+        syscall(SYS_kill, getpid(), raised);
+        return false;
+    }
+    return due;
 }
 
 static bool is_due_at(int fd)
