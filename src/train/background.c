@@ -163,7 +163,7 @@ yoke_status yki_saves_step(yoke_trainer *trainer)
 {
     double began = yki_now_ns();
     yoke_status status;
-    if (trainer->background) {
+    if (trainer->background && trainer->job->checkpoint.async) {
         YKI_TRY(yki_saves_look(trainer, true));
         began = yki_now_ns();
         status = start(trainer->background);
