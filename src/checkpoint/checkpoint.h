@@ -64,7 +64,8 @@ yoke_status yki_checkpoint_find(const char *path, char folder_out[YKI_FOLDER_BYT
 yoke_status yki_checkpoint_check(const char *folder);
 /* Reads FOLDER/state.json. YOKE_INVALID names file and key. */
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out);
-/* state.json as text, with the hash of what it says, freed by the caller with free(); NULL when memory is out. */
+/* state.json as text, with the hash of what it says, freed by the caller with free(); NULL when memory is
+ * out. */
 char *yki_state_print(const yki_saved_state *state);
 
 /* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers`
