@@ -115,6 +115,8 @@ const yki_key yki_job_keys[] = {
     {"checkpoint.keep", YKI_KEY_INT, FIELD(checkpoint.keep), RANGE(0, 1e9)},
     {"checkpoint.async", YKI_KEY_BOOL, FIELD(checkpoint.async)},
     {"checkpoint.on_error", YKI_KEY_NAME, FIELD(checkpoint.on_error), .names = on_errors},
+
+    {"launch.fallbacks", YKI_KEY_LAYOUTS, FIELD(launch.fallbacks)},
 };
 const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
 

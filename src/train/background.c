@@ -16,13 +16,13 @@ struct yki_background {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool busy, quit;
-    yki_snapshot snapshot; /* the thread's while it is busy */
+    bool busy, quit, ended; /* ended: a save, and nobody has looked yet */
+    yki_snapshot snapshot;  /* the thread's while it is busy */
     yki_stored_tensor *tensors;
     int ntensors;
     char *image;
     size_t bytes;
-    yoke_error fault; /* of the save before, until it is fetched; status YOKE_OK: none */
+    yoke_error fault; /* of the save before; status YOKE_OK: none */
 };
 
 static void *write_saves(void *argument)
@@ -33,12 +33,12 @@ static void *write_saves(void *argument)
         while (!b->busy && !b->quit) pthread_cond_wait(&b->changed, &b->lock);
         if (!b->busy) break;
         pthread_mutex_unlock(&b->lock);
-        yoke_status status =
-            yki_snapshot_write(b->trainer, &b->snapshot, b->trainer->job->checkpoint.dir, NULL);
+        yoke_status status = yki_snapshot_write(b->trainer, &b->snapshot, b->trainer->job->checkpoint.dir);
         pthread_mutex_lock(&b->lock);
         b->fault = *yoke_error_get();
         b->fault.status = status;
         b->busy = false;
+        b->ended = true;
         pthread_cond_broadcast(&b->changed);
     }
     pthread_mutex_unlock(&b->lock);
@@ -92,13 +92,17 @@ static yoke_status fetch(yki_background *b, bool waits)
 {
     pthread_mutex_lock(&b->lock);
     while (b->busy && waits) pthread_cond_wait(&b->changed, &b->lock);
+    bool ended = !b->busy && b->ended;
     yoke_error fault = {.status = YOKE_OK};
-    if (!b->busy) {
+    if (ended) {
         fault = b->fault;
-        b->fault.status = YOKE_OK;
+        b->ended = false;
     }
     pthread_mutex_unlock(&b->lock);
-    if (fault.status != YOKE_OK) yki_error_set(&fault);
+    if (fault.status != YOKE_OK)
+        yki_error_set(&fault);
+    else if (ended)
+        yki_trainer_event_at(b->trainer, YOKE_RUN_SAVED, b->snapshot.state.step, b->snapshot.folder);
     return fault.status;
 }
 
@@ -133,6 +137,7 @@ static yoke_status settle(yoke_trainer *trainer, yoke_status status, int64_t ste
     memcpy(sentence, record->message, sizeof sentence);
     snprintf(record->message, sizeof record->message, "step %lld was not saved, and the run goes on: %.900s",
              (long long)step, sentence);
+    yki_trainer_event_at(trainer, YOKE_RUN_NOT_SAVED, step, "");
     yki_trainer_notice(trainer);
     return YOKE_OK;
 }

@@ -9,6 +9,8 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
+enum { WANTED = 5 };
+
 typedef struct candidate {
     int dp, tp, pp, microbatches, zero, cost;
     yoke_recompute recompute;
@@ -38,35 +40,42 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     return true;
 }
 
-/* Every layout of up to eight devices that the batch and the model allow, with each kind of recomputation
- * and, over data-parallel ranks, the job's stage of zero and those above it. */
-static int list_candidates(const yki_plan_options *options, candidate *list, int most)
+typedef struct candidates {
+    candidate *list;
+    int count, room;
+} candidates;
+
+/* Adds every layout of n devices that the batch and the model allow, with each kind of recomputation and,
+ * over data-parallel ranks, the job's stage of zero and those above it. More devices than `asked` cost much,
+ * idle ones little. False: out of memory. */
+static bool list_over(const yki_plan_options *options, int n, int asked, candidates *found)
 {
-    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9},
-                     zeros[] = {0, 1, 1, 4};
-    int count = 0, asked = yki_mesh_of(&options->layout).nranks;
+    static const int parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9}, zeros[] = {0, 1, 1, 4};
+    enum { PARTS = 5, KINDS = 3, ZEROS = 4 };
+    int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0;
     bool placed = false, attends = false;
     for (int i = 0; i < options->model->nlayers; i++)
         placed |= options->model->layers[i].device >= 0 && !options->one_part;
     for (int i = 0; i < options->model->nnodes; i++) attends |= yki_op(options->model->nodes[i].op)->attends;
-    for (int at = 0; at < 6 * 6 * 6 * 5 * 3 * 4 && count < most; at++) {
-        int m = at % 5, kind = at / 5 % 3, zero = at / 15 % 4, dp = degrees[at / 60 % 6],
-            tp = degrees[at / 360 % 6], pp = degrees[at / 2160], n = dp * tp * pp;
-        if (n > 8 || (dp == 1 ? zero > 0 : zero < options->layout.zero) ||
-            (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)) ||
-            (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
-            continue;
-        int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0; /* idle devices before new ones */
-        list[count++] =
-            (candidate){.dp = dp,
-                        .tp = tp,
-                        .pp = pp,
-                        .microbatches = parts[m],
-                        .zero = zero,
-                        .recompute = (yoke_recompute)kind,
-                        .cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero]};
+    for (int at = 0; at < n * n; at++) {
+        int tp = at % n + 1, pp = at / n + 1, dp = n / (tp * pp);
+        if (dp * tp * pp != n || (placed && (tp > 1 || pp > 1))) continue;
+        int room = found->count + PARTS * KINDS * ZEROS;
+        candidate *list =
+            room <= found->room ? found->list : realloc(found->list, sizeof *list * (size_t)room);
+        if (!list) return false;
+        found->list = list;
+        found->room = room > found->room ? room : found->room;
+        for (int k = 0; k < PARTS * KINDS * ZEROS; k++) {
+            int m = k % PARTS, kind = k / PARTS % KINDS, zero = k / (PARTS * KINDS);
+            if ((dp == 1 ? zero > 0 : zero < options->layout.zero) ||
+                (int64_t)dp * parts[m] > options->batch || (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
+                continue;
+            int cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero];
+            found->list[found->count++] = (candidate){dp, tp, pp, parts[m], zero, cost, (yoke_recompute)kind};
+        }
     }
-    return count;
+    return true;
 }
 
 /* Whether one that fits, and costs less, differs from `c` in one thing alone: in the micro-batches, or in how
@@ -82,21 +91,49 @@ static bool is_needless(const candidate *c, candidate *const *fitting, int count
     return false;
 }
 
+/* The first `most` that fit, cheapest first. */
+static int try_all(const yki_plan_options *options, candidates *found, yoke_layout *layouts, int most)
+{
+    enum { TRIES = 1000 };
+    candidate *fitting[WANTED];
+    int count = 0, tries = 0;
+    if (found->list) qsort(found->list, (size_t)found->count, sizeof *found->list, by_cost);
+    for (int i = 0; i < found->count && tries < TRIES && count < most; i++) {
+        if (is_needless(&found->list[i], fitting, count)) continue;
+        tries++;
+        if (fits(options, &found->list[i], &layouts[count])) fitting[count++] = &found->list[i];
+    }
+    free(found->list);
+    return count;
+}
+
 void yki_suggest_fits(const yki_plan_options *options)
 {
-    enum { MOST = 2048, TRIES = 1000, WANTED = 5 };
+    static const int devices[] = {1, 2, 3, 4, 6, 8};
     yoke_error error = *yoke_error_get();
-    candidate *list = malloc(sizeof *list * MOST), *fitting[WANTED];
-    int count = list ? list_candidates(options, list, MOST) : 0, tries = 0;
-    if (list) qsort(list, (size_t)count, sizeof *list, by_cost);
-    for (int i = 0; i < count && tries < TRIES && error.nwould_fit < WANTED; i++) {
-        yoke_layout layout;
-        if (is_needless(&list[i], fitting, error.nwould_fit)) continue;
-        tries++;
-        if (!fits(options, &list[i], &layout)) continue;
-        fitting[error.nwould_fit] = &list[i];
-        yoke_layout_flags(&layout, error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
-    }
-    free(list);
+    candidates found = {0};
+    yoke_layout *layouts = calloc(WANTED, sizeof *layouts);
+    const yoke_layout *l = &options->layout;
+    bool listed = layouts != NULL;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices && listed; i++)
+        listed = list_over(options, devices[i], l->dp * l->tp * l->pp, &found);
+    int count = try_all(options, &found, layouts, layouts ? WANTED : 0);
+    for (int i = 0; i < count; i++)
+        yoke_layout_flags(&layouts[i], error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
+    free(layouts);
     yki_error_set(&error);
+}
+
+yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
+                             int *count_out)
+{
+    candidates found = {0};
+    int cp = options->layout.cp;
+    *count_out = 0;
+    if (devices % cp == 0 && !list_over(options, devices / cp, devices / cp, &found)) {
+        free(found.list);
+        return yki_fail_memory("layouts");
+    }
+    *count_out = try_all(options, &found, layouts, most < WANTED ? most : WANTED);
+    return YOKE_OK;
 }

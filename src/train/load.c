@@ -184,6 +184,7 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     YKI_TRY(load_step(trainer, folder, state.hashed));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;
+    yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
     yki_fail(YOKE_OK, "resumed from %s%s%s%s%s", folder, passed_over[0] ? " (" : "", passed_over,
              passed_over[0] ? ")" : "",
              state.hashed ? "" : "; it has no hashes, so its tensors were not checked against any");

@@ -235,7 +235,7 @@ yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapsho
     return YOKE_OK;
 }
 
-yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir, char *folder)
+yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir)
 {
     yki_save save;
     YKI_TRY(yki_save_begin(dir, snapshot->state.step, &save));
@@ -248,7 +248,7 @@ yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, co
         return status;
     }
     YKI_TRY(yki_save_commit(&save, trainer->job ? trainer->job->checkpoint.keep : 0));
-    if (folder) snprintf(folder, 1200, "%s", save.final);
+    snprintf(snapshot->folder, sizeof snapshot->folder, "%s", save.final);
     return YOKE_OK;
 }
 
@@ -257,7 +257,10 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *fold
     yki_snapshot snapshot;
     YKI_TRY(yki_saves_look(trainer, true));
     YKI_TRY(yki_snapshot_take(trainer, &snapshot));
-    yoke_status status = yki_snapshot_write(trainer, &snapshot, dir, folder);
+    yoke_status status = yki_snapshot_write(trainer, &snapshot, dir);
     free(snapshot.tracked);
-    return status;
+    if (status != YOKE_OK) return status;
+    if (folder) snprintf(folder, 1200, "%s", snapshot.folder);
+    yki_trainer_event(trainer, YOKE_RUN_SAVED, snapshot.folder);
+    return YOKE_OK;
 }

@@ -9,6 +9,9 @@
 #include "data/order.h"
 #include "run/run.h"
 #include "yoke/compare.h"
+#include "yoke/record.h"
+
+enum { YKI_MAX_WATCHERS = 8 };
 
 typedef struct yki_background yki_background;
 
@@ -46,6 +49,10 @@ struct yoke_trainer {
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
+    yoke_watcher watchers[YKI_MAX_WATCHERS];
+    int nwatchers;
+    bool traced;        /* a trace is open */
+    double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
 };
 
 /* What a trainer is made for, beside the public ways. */
@@ -86,6 +93,9 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
+/* Up to `most` layouts of exactly so many devices that fit, cheapest first. */
+yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
+                             int *count_out);
 
 /* reference.c: what one device that the job's layout is verified against runs; YOKE_INVALID: nothing is like
  * the layout. And the batch at hand in the order of its micro-batches. */
@@ -100,12 +110,13 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
 /* What a save takes of the trainer as it stands between two steps. */
 typedef struct yki_snapshot {
     yki_saved_state state;
-    int64_t *tracked;  /* owned */
-    const char *image; /* of all tensors; NULL: the ranks write from their memory */
+    int64_t *tracked;              /* owned */
+    const char *image;             /* of all tensors; NULL: the ranks write from their memory */
+    char folder[YKI_FOLDER_BYTES]; /* of the step, once it is written */
 } yki_snapshot;
 yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot);
 /* Writes it to DIR/step-N. With an image, any thread: of the trainer only what no step changes is read. */
-yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir, char *folder);
+yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir);
 /* background.c: saves of a run, where the job has a checkpoint.dir. begin: once a run, before its first step.
  * look: whether the save under way has failed; with `waits`, after it ended. step: saves the step at hand, or
  * starts to. end: waits for all, and gives the run's status. A failure that the job says to go on after is a
@@ -125,6 +136,11 @@ int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
 
 /* Hands this thread's record on as a notice. */
 void yki_trainer_notice(const yoke_trainer *trainer);
+/* watch.c: tells watchers of an event, with the sentence of this thread's error record where it is one that
+ * ends a run; the record stays as it is. And of a step, whose report it completes. */
+void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);
+void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64_t step, const char *path);
+void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
 
 /* One training step; report is filled in. */
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result);
