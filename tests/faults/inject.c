@@ -346,3 +346,26 @@ void *mmap64(void *address, size_t bytes, int protection, int flags, int fd, off
     if (fails(CALLER, "mmap", ENOMEM)) return MAP_FAILED;
     return (void *)syscall(SYS_mmap, address, bytes, protection, flags, fd, offset);
 }
+
+#ifdef INJECT_PRELOADED
+/* In a program as it is: INJECT_KIND memory or files, INJECT_AT the call, INJECT_COUNT a file for their
+ * number. */
+__attribute__((constructor)) static void preload_begin(void)
+{
+    const char *kind = getenv("INJECT_KIND"), *at = getenv("INJECT_AT");
+    inject_open();
+    if (kind) inject_begin(strcmp(kind, "files") == 0 ? INJECT_FILES : INJECT_MEMORY, at ? atoi(at) : 0);
+    atomic_store(&tracking, false);
+}
+
+__attribute__((destructor)) static void preload_end(void)
+{
+    bool failed;
+    const char *what, *path = getenv("INJECT_COUNT");
+    int count = inject_end(&failed, &what);
+    FILE *out = path ? fopen(path, "w") : NULL;
+    if (!out) return;
+    fprintf(out, "%d\n", count);
+    fclose(out);
+}
+#endif
