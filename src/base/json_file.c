@@ -1,6 +1,7 @@
 /* Strict JSON from files, and text made safe to show. */
 #include "base/json_file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -109,8 +110,10 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not UTF-8: byte 0x%02x at offset %zu", of,
                            what, gap, (unsigned char)bytes[valid], valid);
     json_error_t error;
+    errno = 0; /* jansson takes a word that it has no memory for to be no word */
     json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
-    if (!value && json_error_code(&error) == json_error_out_of_memory) return yki_fail_memory("JSON");
+    if (!value && (errno == ENOMEM || json_error_code(&error) == json_error_out_of_memory))
+        return yki_fail_memory("JSON");
     if (!value)
         return yki_fail_at(YOKE_INVALID, path, *what ? 0 : error.line, "",
                            "%s%s%sis not valid JSON at byte %d: %s", of, what, gap, error.position,

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The commands with every so many-th allocation, read and write of theirs failing: an exit code and a sentence, or all of
-the work done; never a crash or a hang.
+the work done, and right; never a crash or a hang.
 
     test_commands.py YOKE INJECT [STRIDE]
 """
-import os, shutil, subprocess, sys, tempfile
+import json, os, shutil, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -29,13 +29,24 @@ def run(folder, command, kind, number=0, count=None):
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, timeout=60)
 
 
-def check(command, kind, number):
+def result(folder, command):
+    """What does not depend on the clock in a command's JSON."""
+    with open(os.path.join(folder, "out.json")) as text:
+        report = json.load(text)
+    keys = dict(train=["steps", "final_loss"], compare=[]).get(command[0])
+    return report if keys is None else [report.get(key) for key in keys]
+
+
+def check(command, kind, number, expected):
     with tempfile.TemporaryDirectory(dir=BASE) as folder:
         shutil.copytree(PLACE.folder, folder, dirs_exist_ok=True)
         ended = run(folder, command, kind, number)
         what = f"{' '.join(command)}, {kind}, call {number}: {ended.returncode}, {ended.stderr.decode()[-400:]!r}"
         assert 0 <= ended.returncode <= 5, what
         assert ended.returncode == 0 or b"yoke: " in ended.stderr, what
+        if ended.returncode == 0:
+            there = result(folder, command)
+            assert there == expected, f"{what}: {there}, not {expected}"
         return ended.returncode == 0
 
 
@@ -53,10 +64,10 @@ if __name__ == "__main__":
                     path = os.path.join(folder, "count")
                     ended = run(folder, command, kind, count=path)
                     assert ended.returncode == 0, ended.stderr
-                    count = int(open(path).read())
+                    count, expected = int(open(path).read()), result(folder, command)
                 numbers = range(1, count + 1, stride if kind == "memory" else (stride + 6) // 7)
                 with ThreadPoolExecutor(2) as pool:
-                    done = list(pool.map(lambda n: check(command, kind, n), numbers))
+                    done = list(pool.map(lambda n: check(command, kind, n, expected), numbers))
                 print(f"{' '.join(command)}: {len(done)} of {count} calls for {kind}, {done.count(True)} done all the same")
     finally:
         shutil.rmtree(BASE, ignore_errors=True)
