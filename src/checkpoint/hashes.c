@@ -67,7 +67,7 @@ yoke_status yki_hashes_add(yki_hashes *hashes, const char *file, const char *ten
 
 yoke_status yki_hashes_save(const yki_hashes *hashes, const yki_save *save)
 {
-    char *text = json_dumps(hashes->object, JSON_INDENT(1) | JSON_SORT_KEYS);
+    char *text = yki_json_dump(hashes->object, JSON_INDENT(1) | JSON_SORT_KEYS);
     if (!text) return yki_fail_memory("hashes.json");
     yoke_status status = yki_save_text(save, "hashes.json", text);
     free(text);

@@ -31,7 +31,7 @@ static void print(const yki_saved_state *state, yki_text *out)
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
         json_t *string =
             json_stringn(strings[i].value, yki_utf8_prefix(strings[i].value, strlen(strings[i].value)));
-        char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+        char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
         if (quoted)
             yki_text_append(out, ",\n  \"%s\": %s", strings[i].key, quoted);
         else

@@ -30,14 +30,14 @@ typedef struct range {
 } range;
 
 enum { MOST_RANGES = 64 };
-static range spared[MOST_RANGES], program;
+static range spared[MOST_RANGES], program, libc;
 static int nspared;
 
 static int add_library(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size, (void)unused;
-    static const char *const names[] = {"libgomp",   "libdnnl", "libstdc++", "ld-linux", "libgcc",
-                                        "libOpenCL", "libudev", "libhwloc",  "libcmocka"};
+    static const char *const names[] = {"libgomp",   "libdnnl", "libstdc++", "ld-linux",  "libgcc",
+                                        "libOpenCL", "libudev", "libhwloc",  "libcmocka", "libfyaml"};
     bool is_program = !info->dlpi_name[0], is_spared = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         is_spared |= strstr(info->dlpi_name, names[i]) != NULL;
@@ -46,6 +46,7 @@ static int add_library(struct dl_phdr_info *info, size_t size, void *unused)
         if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
         range r = {info->dlpi_addr + part->p_vaddr, info->dlpi_addr + part->p_vaddr + part->p_memsz};
         if (is_program) program = r;
+        if (strstr(info->dlpi_name, "libc.so")) libc = r;
         if (is_spared) spared[nspared++] = r;
     }
     return 0;
@@ -56,11 +57,26 @@ static bool is_in(const range *r, const void *address)
     return (uintptr_t)address >= r->from && (uintptr_t)address < r->end;
 }
 
-static bool counts(const void *caller)
+static bool is_spared(const void *caller)
 {
     for (int i = 0; i < nspared; i++)
-        if (is_in(&spared[i], caller)) return false;
-    return true;
+        if (is_in(&spared[i], caller)) return true;
+    return false;
+}
+
+/* What the C library takes, for a copy of a text or so, it takes for who called it. */
+static bool counts(const void *caller)
+{
+    static _Thread_local bool looks;
+    void *frames[16];
+    if (!is_in(&libc, caller)) return !is_spared(caller);
+    if (looks) return false;
+    looks = true;
+    int n = backtrace(frames, 16), i = 0;
+    looks = false;
+    while (i < n && frames[i] != caller) i++;
+    while (i < n && is_in(&libc, frames[i])) i++;
+    return i == n || !is_spared(frames[i]);
 }
 
 void inject_open(void)

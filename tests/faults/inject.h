@@ -1,6 +1,7 @@
 /* What the system gives and takes, with the n-th call failing: memory, or files. The names stand before the C
  * library's. Calls of libraries that answer a failed allocation by ending the process, or that throw, are let
- * through: OpenMP's, oneDNN's and what they stand on. What callers of memory have not given back is counted.
+ * through: OpenMP's, oneDNN's and what they stand on, and those of libfyaml, which reads through the pointer.
+ * What callers of memory have not given back is counted.
  */
 #ifndef YKI_TESTS_FAULTS_INJECT_H
 #define YKI_TESTS_FAULTS_INJECT_H

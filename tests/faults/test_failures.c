@@ -2,7 +2,7 @@
  * each gives a status with a sentence, gives all memory back, and ends; what is asked for again then works as
  * ever.
  *
- *     test_failures [STRIDE]    every so many-th call: 5, unless said; 1 is all */
+ *     test_failures [STRIDE]    every so many-th call: 199 of memory and 7 of files, unless said; 1 is all */
 #include <dirent.h>
 #include <ftw.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include "train/jobs.h"
 
 static char folder[64], saved[1200], job_path[128];
-static int stride = 5;
+static int strides[] = {[INJECT_MEMORY] = 199, [INJECT_FILES] = 7};
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
 {
@@ -173,7 +173,7 @@ static void fail_each(const work *w, inject_kind kind)
     int total = inject_end(&failed, &what), tolerated = 0, kept = inject_live();
     assert_true(value == expected);
     uint64_t files = digest();
-    for (int n = 1; n <= total + 20; n += stride) {
+    for (int n = 1; n <= total + 20; n += strides[kind]) {
         clean();
         value = -1;
         inject_begin(kind, n);
@@ -257,7 +257,7 @@ static int end(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory), cmocka_unit_test(test_files)};
-    if (argc > 1 && atoi(argv[1]) > 0) stride = atoi(argv[1]);
+    if (argc > 1 && atoi(argv[1]) > 0) strides[INJECT_MEMORY] = strides[INJECT_FILES] = atoi(argv[1]);
     inject_open();
     return cmocka_run_group_tests(tests, prepare, end);
 }
