@@ -114,6 +114,7 @@ void progress_say(progress *p, const char *format, ...)
 {
     char line[300];
     va_list rest;
+    if (p->run->quiet) return;
     va_start(rest, format);
     vsnprintf(line, sizeof line, format, rest);
     va_end(rest);

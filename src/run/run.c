@@ -109,8 +109,13 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
         atomic_store(&rank->post.step, -1);
         yki_mesh_place(&run->plan->mesh, rank->rank, rank->place);
     }
-    return processes == 1 ? yki_local_world_create(run->nranks, -1, &run->world)
-                          : yki_mpi_world_create(run->nlocal, &run->processes);
+    YKI_TRY(processes == 1 ? yki_local_world_create(run->nranks, -1, &run->world)
+                           : yki_mpi_world_create(run->nlocal, &run->processes));
+    /* before any of them runs: a rank that fails tells the others through its end of the world */
+    for (int i = 0; i < run->nlocal; i++)
+        YKI_TRY(run->processes ? yki_mpi_world_join(run->processes, i, &run->ranks[i].world)
+                               : yki_local_world_join(run->world, i, &run->ranks[i].world));
+    return YOKE_OK;
 }
 
 yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options, yki_run **run_out)

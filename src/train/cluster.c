@@ -7,6 +7,11 @@
 #include "train/trainer.h"
 #include "yoke/cluster.h"
 
+bool yki_trainer_alone(const yoke_trainer *trainer)
+{
+    return trainer->alone || yki_cluster_size() == 1;
+}
+
 bool yki_trainer_leads(const yoke_trainer *trainer)
 {
     return trainer->alone || yki_cluster_rank() == 0;
