@@ -33,10 +33,21 @@ const char *fuzz_folder(const char *name, int slot);
 /* Takes NAME out of the folder again; nothing where it is not there. */
 void fuzz_folder_without(const char *name);
 
-/* True where `status` is YOKE_OK. Otherwise it must be YOKE_INVALID (input is at fault, nothing else), with a
- * record of one sentence: not empty, valid UTF-8, without a character that a terminal would obey. */
-int fuzz_accepted(yoke_status status);
+/* Runs a call that reads input. True where it gives YOKE_OK. Otherwise that must be YOKE_INVALID (input is at
+ * fault, nothing else), with a record of one sentence: not empty, valid UTF-8, without a character that a
+ * terminal would obey. Replaying can make one allocation within such calls fail; YOKE_SYSTEM is right then.
+ */
+#define fuzz_accepted(call) (fuzz_begin(), fuzz_judge(call))
+void fuzz_begin(void);
+int fuzz_judge(yoke_status status);
 /* Ends the run, as a finding, unless `holds`. */
 void fuzz_require(int holds, const char *what);
+
+/* Makes allocation number `failing` within those calls fail, counted from now; -1: none. */
+void fuzz_starve(long failing);
+/* Whether one has failed since. */
+int fuzz_starved(void);
+/* The next allocation: whether it is to fail. */
+int fuzz_allocation_fails(void);
 
 #endif

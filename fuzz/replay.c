@@ -1,6 +1,11 @@
-/* A target without libFuzzer: runs it over the files and folders that are named. Any compiler builds it, so
- * the corpus is a test of every preset. */
+/* A target without libFuzzer: runs it over the files and folders that are named; any compiler builds it, so
+ * the corpus is a test of every preset. With --starve first, each file is run once for every allocation that
+ * reading it makes, which then fails (for MOST of them, spread evenly, where there are more): the answer must
+ * be a status, and nothing may leak or crash. The linker sends the library's own calls of malloc and its like
+ * here (--wrap); what other libraries allocate is theirs (jansson 2.14 itself reads past its buffer when it
+ * gets none). */
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +13,69 @@
 #include "base/disk.h"
 #include "fuzz/input.h"
 
+enum { MOST = 100 };
+
 static int nfiles;
+static bool starve;
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t most);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t most);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fuzz_allocation_fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fuzz_allocation_fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    return fuzz_allocation_fails() ? NULL : __real_realloc(old, bytes);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fuzz_allocation_fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t most)
+{
+    return fuzz_allocation_fails() ? NULL : __real_strndup(text, most);
+}
+
+/* How many allocations the input makes: with one that is never reached. */
+static long count_allocations(const uint8_t *bytes, size_t count)
+{
+    long most = 1;
+    do {
+        most *= 2;
+        fuzz_starve(most);
+        LLVMFuzzerTestOneInput(bytes, count);
+    } while (fuzz_starved());
+    return most;
+}
+
+static void run_starved(const uint8_t *bytes, size_t count)
+{
+    long most = count_allocations(bytes, count), step = most > MOST ? most / MOST : 1;
+    for (long failing = 0; failing < most; failing += step) {
+        fuzz_starve(failing);
+        LLVMFuzzerTestOneInput(bytes, count);
+        if (!fuzz_starved()) break;
+    }
+    fuzz_starve(-1);
+}
 
 static void run_file(const char *path)
 {
@@ -24,7 +91,10 @@ static void run_file(const char *path)
     memcpy(copy, bytes, count);
     free(bytes);
     fprintf(stderr, "%s\n", path); /* the last line is the file at fault */
-    LLVMFuzzerTestOneInput(copy, count);
+    if (starve)
+        run_starved(copy, count);
+    else
+        LLVMFuzzerTestOneInput(copy, count);
     free(copy);
     nfiles++;
 }
@@ -36,7 +106,8 @@ static int is_visible(const struct dirent *entry)
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    starve = argc > 1 && strcmp(argv[1], "--starve") == 0;
+    for (int i = 1 + starve; i < argc; i++) {
         struct dirent **entries;
         int count = yki_path_is_folder(argv[i]) ? scandir(argv[i], &entries, is_visible, alphasort) : -1;
         if (count < 0) {

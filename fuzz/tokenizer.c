@@ -61,8 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         " aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabababababababababab \xf0\x9f\x98\x80";
     fuzz_part parts[2];
     int count = fuzz_split(data, size, parts, 2);
+    const char *path = place(parts[0]);
     yoke_tokenizer *tokenizer;
-    if (!fuzz_accepted(yoke_tokenizer_create(&tokenizer, place(parts[0])))) return 0;
+    if (!fuzz_accepted(yoke_tokenizer_create(&tokenizer, path))) return 0;
     encode(tokenizer, standard, sizeof standard - 1);
     if (count > 1) encode(tokenizer, (const char *)parts[1].data, parts[1].size);
     size_t bytes;

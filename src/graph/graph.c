@@ -157,7 +157,10 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
     yki_arena arena = {0};
     bool *used = yki_arena_alloc(&arena, (size_t)model->nvalues + 1);
     bool *fed = yki_arena_alloc(&arena, (size_t)model->nvalues + 1);
-    if (arena.failed) return yki_fail_memory("the check of a model");
+    if (arena.failed) {
+        yki_arena_release(&arena);
+        return yki_fail_memory("the check of a model");
+    }
     used[model->output] = true;
     for (int i = model->nnodes - 1; i >= 0; i--) {
         const yki_node *node = &model->nodes[i];
