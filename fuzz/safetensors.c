@@ -77,7 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_folder(names[i - 1], i);
         place(i, parts[i]);
     }
-    const char *folder = fuzz_folder("model.safetensors.index.json", 0);
+    const char *folder = fuzz_folder("model.safetensors.index.json", 0), *type = "{\"model_type\": \"gpt2\"}";
+    if (size % 2) type = "{\"model_type\": \"llama\"}";
+    fuzz_folder("config.json", 4);
+    fuzz_file(4, type, strlen(type));
     fuzz_file(0, parts[0].data, parts[0].size);
     open_and_read(folder);
     return 0;

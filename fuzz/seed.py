@@ -151,6 +151,10 @@ def seeds_safetensors():
     yield b'{"weight_map":{"a":"../a.safetensors"}}' + MARK
     yield b'{"weight_map":{"a":1}}' + MARK
     yield b'{"weight_map":[]}' + MARK
+    buffers = [("h.0.attn.bias", "F32", [1], bytes(4)), ("h.0.attn.masked_bias", "F32", [1], bytes(4)), ("m.rotary_emb.inv_freq", "F32", [1], bytes(4))]
+    for end in (b"", b" "):
+        yield json.dumps({"weight_map": {b[0]: "a.safetensors" for b in buffers}}).encode() + end + MARK + tensors(buffers)
+    yield b'{"weight_map":{"a":".hidden"}}' + MARK
     yield b'{"weight_map":{"x":"a.safetensors"}}' + MARK + tensors([a])
 
 
@@ -197,6 +201,10 @@ def seeds_state():
     yield {**state, "seed": "-1"}
     yield {**state, "layout": "ä\u0007", "optimizer": 7}
     yield {}
+    yield json.dumps(state).encode() + MARK + b"step-1\nstep-2\n.step-2.old-7\n.step-3.old-7\nstep-4\nstep-0005\nstep-5\nother\n"
+    yield json.dumps(state).encode() + MARK + b"x\nstep-1\nx\nstep-2\nx\nstep-3"
+    yield json.dumps(state).encode() + MARK + b"other"
+    yield b"{" + MARK + b"step-1\nstep-2\nstep-3\n" + b"\n".join(b"step-1%d" % i for i in range(15))
     yield json.dumps(state).encode() + MARK + b"step-00000100\n.step-7.tmp-12\n.step-7.old-12\n.step-7.gone-1\nstep-99999999999999999999\nstep-x\n.step-\n"
 
 
@@ -224,6 +232,8 @@ def seeds_tokenizer():
     yield file(merges='["a  b"]')
     yield file(merges='[["a","zz"]]')
     yield file(pre='{"type":"Metaspace"}')
+    yield file(vocab=',"\u0080":256,"\u00ad":257,"\u007f ":258,"\u4e00":259', merges="[]", added="[]")
+    yield file(vocab=',"ab":256,"a\u00e9":257', merges='["a b","a \u00e9"]', added='[{"id":257,"content":"a\u00e9"}]')
     yield file(more=',"unk_token":null,"continuing_subword_prefix":"##"')
     yield b'{"model":{"type":"WordPiece"}}'
     yield b'{"version":"1.0"}'
@@ -299,8 +309,67 @@ train: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}
 ]
 
 
+LAYERS = """model: {family: layers, input: [4], layers: [{type: linear, out: 3}]}
+data: {format: random}
+train: {steps: 1, batch: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1}}
+"""
+GPT = """model: {family: gpt2, layers: 1, heads: 2, width: 8, context: 16, vocab: 9}
+data: {format: random}
+train: {steps: 1, batch: 4, loss: cross_entropy, optimizer: {name: adam, lr: 0.1}}
+"""
+# One override each over a job that is good: what a value may be, and what it may not.
+OVER_LAYERS = """
+train.steps=[1] | train.steps="1" | train.steps=+5 | train.steps=1.5 | train.steps=1e3 | train.steps=99999999999999999999 | train.steps={a: 1}
+train.seed=[1] | train.seed="1" | train.seed=-1 | train.seed=1.0 | train.seed=99999999999999999999999 | train.seed=18446744073709551615
+train.optimizer.lr="0.1" | train.optimizer.lr=[1] | train.optimizer.lr=.5 | train.optimizer.lr=5. | train.optimizer.lr=1e | train.optimizer.lr=1e999
+train.optimizer.lr=0 | train.optimizer.lr=+1E-2 | train.optimizer.momentum=1 | train.optimizer.momentum=-0.1 | train.optimizer.lr=0.1000000000000000055511151231257827
+data.shuffle=[a] | data.shuffle="true" | data.shuffle=True | data.shuffle=TRUE | data.shuffle=False | data.shuffle=FALSE | data.shuffle=yes
+train.loss=[mse] | train.loss=mae | train.loss=~ | train.nosuch=1 | nosuch=1 | train.batch.more=1 | model.layers.0.out=5 | model.layers.9.out=5
+model.layers.0.type=conv2d | model.layers.0.tipe=x | model.layers.0=7 | model.layers={a: b} | model.layers=3 | model.layers=[] | model.layers.0.out.x=1
+model.from=./a//b/./c | model.from=/ | model.from="" | model.from=[a] | model.from='a b' | model.from="\u0007\u00e9" | model.from= | model.input={a: 1}
+model.input=[] | model.input=[1,1,1,1,1,1,1] | model.input=[x] | model.input=[2147483647,2147483647,2147483647] | model.input=3
+layout.device_memory=[1] | layout.device_memory=5K | layout.device_memory=5k | layout.device_memory=-5MB | layout.device_memory=+5 | layout.device_memory=abc
+layout.device_memory=1e300GB | layout.device_memory=9999999999999GB | layout.device_memory=1.5 | layout.device_memory=1.5kB | layout.device_memory=1.5 GiB
+layout.device_memory=5 parsecs | layout.device_memory=5b | layout.device_memory=99999999999999999999 | layout.device_memory=3TiB | layout.device_memory=4096KiB
+layout.device_memory=1.000000000000000000000000000000000000000000000000000000000000000000001
+layout.schedule=[a] | layout.schedule= | layout.schedule='' | layout.schedule=/tmp | layout.schedule=/no/such/file | layout.schedule=/etc/passwd | layout.schedule="1f1b"
+layout.devices=[] | layout.devices=0 | layout.devices=2000 | layout.devices=1.5 | layout.devices={a: 1} | layout.devices=[[a]] | layout.devices=cpu:70000
+layout.devices=cpu:0,cpu:0 | layout.devices=cuda:0 | layout.devices=cpu:x | layout.devices=cpu: | layout.devices=gpu | layout.devices=[cpu:1] | layout.devices=cpu:0, cpu:1
+layout.recompute={a: 1} | layout.recompute=[] | layout.recompute=full,none | layout.recompute=[full,[none]] | layout.recompute=[fool] | layout.recompute=full , x
+layout.recompute=full,abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz | layout.tp=3 | layout.dp=5 | layout={dp: 2, cp: 2} | layout= | layout=dp | layout=dp=2,=3
+layout=dp=2 ,tp=1 , devices=[cpu:0, cpu:1] | layout={a | layout=dp="2\"",zero='1' | layout=zero=4 | layout.dp_shard=2 | layout.microbatches=5 | layout.cp=9999
+checkpoint.every=5 | checkpoint.keep=5 | checkpoint={dir: a, every: 1, keep: 1} | train.epochs=2 | train.epochs=0 | train.steps= | train.optimizer=adamw | train.optimizer=x
+train.schedule=cosine | train.schedule.final_lr=1 | train.schedule={name: linear, warmup: 3, final_lr: 0.01} | train.optimizer.nesterov=true | train.optimizer.betas=[1,2]
+train.precision=bf16 | train.sequence=4 | train.clip=-1 | data.samples=0 | data.samples=1e3 | data.holdout=1 | .=1 | a..b=1 | a b=1 | =1 | train.steps | --dp=2 | --dp=
+--nosuch=1 | --layout=dp=2 | --devices=2 | --recompute=full | --device-memory=1GiB | --schedule=gpipe | --precision=bf16 | --steps=3 | --pp=0 | data.format=text
+data={format: text, path: x} | data={format: csv, path: x, targets: a} | data={format: csv, path: x, targets: {a: b}} | data={format: csv, path: x, targets: []}
+data={format: csv, path: x, targets: [a, [b]]} | data={format: csv, path: x, targets: ['']} | data={format: csv, path: x, targets: [a, a]} | data.path=x
+data={format: csv, path: x, targets: [A, Z, _, /, "[", "\u0007", "\u007f", yes, "\"q\\"]} | data={format: idx, inputs: x.gz, targets: y} | data={format: npy, inputs: x}
+"""
+OVER_GPT = """
+train.optimizer.betas=[0.5] | train.optimizer.betas=x | train.optimizer.betas=[x, y] | train.optimizer.betas=[0.5, x] | train.optimizer.betas=[0.5, 0.6] | model.heads=3
+train.sequence=17 | train.sequence=8 | model.vocab= | model.context= | model.from=x | model.layers=[{type: relu}] | model.layers=0 | model.layers=99999 | model.dropout=1
+model={family: gpt2, from: x} | model={family: gpt2, from: x, width: 8} | model={family: llama, from: x, heads: 4, kv_heads: 3} | model={family: llama, from: x, kv_heads: 3}
+model={family: llama, layers: 1, heads: 2, width: 8, context: 16, vocab: 9} | data={format: text, path: x} | data={format: tokens, path: x, tokenizer: y} | train.loss=mse
+data={format: npy, inputs: x, targets: y} | data={format: tokens, path: x} | layout={tp: 2, sp: true} | layout={pp: 3} | layout={cp: 2, cp_kind: ulysses} | layout={zero: 3, dp: 2}
+layout={dp: 4, zero: 1, dp_shard: 2, dp_replicate: 2, bucket: 1MiB} | model.tied=true | model.kv_heads=1 | train.epochs=1 | layout={pp: 2, chunks: 2, schedule: interleaved}
+"""
+WHOLE = ["model: {family: layers, input: [2, 3], layers: [{type: flatten}]}\ndata: {format: text, path: x}\ntrain: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n",
+         "model: {family: layers, input: [3], layers: [{type: embedding, rows: 9, out: 2}]}\ndata: {format: tokens, path: x}\ntrain: {steps: 1, batch: 1, sequence: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 1}}\n",
+         "model: {family: layers, input: [3], layers: [{type: linear, out: 2, device: 0}, {type: relu, device: 2}]}\ndata: {format: random}\ntrain: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n"]
+WHOLE += [WHOLE[2].replace("device: 2", "device: 1") + f"layout: {{{layout}}}\n" for layout in ("tp: 2", "pp: 2", "cp: 2", "devices: 3", "devices: 4", "dp: 2")]
+WHOLE += ["a: [" * 40, "{" * 20 + "}" * 20, "{[a]: b}", '"\\x00": 1', '"\\uD800": 1', '{"": 1}', "~", "null", "\xff", "\xc2\x9b: 1", "a: [1, 2", "x: \"\\q\"", "a:\n\t- b",
+          "%YAML 1.1\n---\na: b", "a: b\n...\nc", "# nothing\n", ""]
+
+
 def seeds_job():
     yield from JOBS
+    for base, over in ((LAYERS, OVER_LAYERS), (GPT, OVER_GPT)):
+        for item in over.replace("\n", "|").split("|"):
+            item = item.strip()
+            if item:
+                yield (f"#{item.replace('=', ' ', 1)}\n" if item.startswith("--") else f"#--set {item}\n") + base
+    yield from WHOLE
 
 
 def write(folder, name, seeds):

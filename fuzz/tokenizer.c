@@ -72,6 +72,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require(token && bytes > 0 && token[bytes] == '\0', "the last token has bytes");
     encode(tokenizer, token, bytes);
     yoke_tokenizer_added(tokenizer, "<s>");
+    for (int i = 0; i < 2; i++) {
+        const int32_t none[] = {0, i ? (int32_t)last + 1 : -1};
+        char *text;
+        fuzz_require(yoke_tokenizer_decode(tokenizer, none, 2, &text, NULL) == YOKE_INVALID,
+                     "no token outside is decoded");
+        fuzz_require(yoke_tokenizer_decode(tokenizer, none, 1, &text, NULL) == YOKE_OK,
+                     "the first token is decoded");
+        free(text);
+    }
     yoke_tokenizer_destroy(tokenizer);
     return 0;
 }

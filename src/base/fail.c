@@ -57,19 +57,17 @@ static void put_plain(char *out, size_t size, const char *text)
 {
     size_t left = strlen(text), n = 0;
     while (left > 0) {
-        size_t valid = yki_utf8_prefix(text, left < 4 ? left : 4), length = 1;
         const unsigned char *c = (const unsigned char *)text;
-        while (valid > 0 && length < valid && (c[length] & 0xc0) == 0x80) length++;
-        bool shown = valid > 0 && c[0] >= 32 && c[0] != 127 && !(c[0] == 0xc2 && c[1] < 0xa0);
+        size_t length = yki_utf8_character(text, left);
+        bool shown = length > 0 && c[0] >= 32 && c[0] != 127 && !(c[0] == 0xc2 && c[1] < 0xa0);
         if (n + (shown ? length : 4) >= size) break;
         if (shown)
             memcpy(out + n, text, length);
         else
             snprintf(out + n, 5, "\\x%02x", c[0]);
         n += shown ? length : 4;
-        length = shown ? length : 1;
-        text += length;
-        left -= length;
+        text += shown ? length : 1;
+        left -= shown ? length : 1;
     }
     out[n] = '\0';
 }

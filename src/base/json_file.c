@@ -12,9 +12,10 @@
 #include "base/disk.h"
 #include "base/fail.h"
 
-/* Length of the valid UTF-8 character at bytes[0..count), 0: none. Ranges by Unicode's table 3-7. */
-static size_t character(const unsigned char *bytes, size_t count)
+/* Ranges by Unicode's table 3-7. */
+size_t yki_utf8_character(const char *text, size_t count)
 {
+    const unsigned char *bytes = (const unsigned char *)text;
     if (bytes[0] < 0x80) return 1;
     size_t length = bytes[0] >= 0xc2 && bytes[0] <= 0xdf   ? 2
                     : bytes[0] >= 0xe0 && bytes[0] <= 0xef ? 3
@@ -33,7 +34,7 @@ size_t yki_utf8_prefix(const char *bytes, size_t count)
 {
     size_t at = 0;
     while (at < count) {
-        size_t length = character((const unsigned char *)bytes + at, count - at);
+        size_t length = yki_utf8_character(bytes + at, count - at);
         if (length == 0) break;
         at += length;
     }
@@ -51,7 +52,7 @@ char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
             out += 3;
             break;
         }
-        size_t length = character(bytes + at, count - at);
+        size_t length = yki_utf8_character(text + at, count - at);
         bool control = length == 0 || bytes[at] < 0x20 || bytes[at] == 0x7f ||
                        (length == 2 && bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
         if (control) { /* a terminal would obey it */

@@ -32,6 +32,8 @@ const char *yki_file_kind(const void *bytes, size_t count);
  * with "...". */
 char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text);
 
+/* Bytes of the UTF-8 character that bytes[0..count) begin with (count > 0); 0: none. */
+size_t yki_utf8_character(const char *bytes, size_t count);
 /* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 size_t yki_utf8_prefix(const char *bytes, size_t count);
 

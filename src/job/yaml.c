@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/json_file.h"
 #include "base/text.h"
 
 typedef struct frame {
@@ -151,33 +152,19 @@ void yki_yaml_remove(yki_yaml *mapping, const char *key)
 
 /* ---- what is checked before libfyaml sees a byte ---- */
 
-/* Bytes of the UTF-8 character at p, or 0 if there is none (overlong, surrogate, cut off). */
-static int utf8_length(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80) return 1;
-    int length = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < (size_t)length) return 0;
-    for (int i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 char *yki_yaml_shown(char buffer[96], const char *text)
 {
     int n = 0;
     const unsigned char *p = (const unsigned char *)text;
     while (*p && n < 60) {
-        int length = utf8_length(p, strnlen((const char *)p, 4));
+        size_t length = yki_utf8_character((const char *)p, strnlen((const char *)p, 4));
         bool control = *p < 32 || *p == 127 || (*p == 0xc2 && p[1] < 0xa0);
         if (length == 0 || control) {
             n += snprintf(buffer + n, 5, "\\x%02x", *p++);
             continue;
         }
-        memcpy(buffer + n, p, (size_t)length);
-        n += length;
+        memcpy(buffer + n, p, length);
+        n += (int)length;
         p += length;
     }
     snprintf(buffer + n, 4, "%s", *p ? "..." : "");
@@ -189,7 +176,7 @@ yoke_status yki_yaml_check_characters(const char *text, size_t length, const cha
     const unsigned char *bytes = (const unsigned char *)text;
     int line = 1;
     for (size_t i = 0; i < length;) {
-        int n = utf8_length(bytes + i, length - i);
+        size_t n = yki_utf8_character(text + i, length - i);
         int shown_line = *file ? line : 0;
         if (n == 0)
             return yki_fail_at(YOKE_INVALID, file, shown_line, "", "is not UTF-8: byte 0x%02x", bytes[i]);
@@ -197,7 +184,7 @@ yoke_status yki_yaml_check_characters(const char *text, size_t length, const cha
             return yki_fail_at(YOKE_INVALID, file, shown_line, "", "has a control character: byte 0x%02x",
                                bytes[i]);
         line += bytes[i] == '\n';
-        i += (size_t)n;
+        i += n;
     }
     return YOKE_OK;
 }
@@ -233,11 +220,10 @@ static yoke_status token_text(reader *r, struct fy_token *token)
         yki_text_append_bytes(&r->text, c->str, c->len);
     fy_token_iter_destroy(chunks);
     if (r->text.failed) return yki_fail_memory("a YAML document");
-    const unsigned char *bytes = (const unsigned char *)r->text.data;
     for (size_t i = 0; i < r->text.length;) { /* escapes can make what the file itself must not hold */
-        int n = utf8_length(bytes + i, r->text.length - i);
-        if (n == 0 || bytes[i] == 0) return refuse(r, bad);
-        i += (size_t)n;
+        size_t n = yki_utf8_character(r->text.data + i, r->text.length - i);
+        if (n == 0 || r->text.data[i] == '\0') return refuse(r, bad);
+        i += n;
     }
     return error ? refuse(r, bad) : YOKE_OK;
 }

@@ -285,6 +285,40 @@ static void a_pattern_that_takes_too_long_is_stopped(void **state)
     free(text);
 }
 
+/* Too long a pattern is refused before it is looked at; one that machine code has no stack for is
+ * interpreted. */
+static void patterns_have_bounds(void **state)
+{
+    (void)state;
+    static char long_pattern[(1 << 16) + 512];
+    static const char start[] =
+        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\","
+        "\"pattern\":{\"Regex\":\"";
+    static const char end[] = "\"}}," BYTE_LEVEL "]}";
+    yoke_tokenizer *tokenizer = NULL;
+    memset(long_pattern, 'a', sizeof long_pattern - 1);
+    memcpy(long_pattern, start, sizeof start - 1);
+    memcpy(long_pattern + sizeof long_pattern - sizeof end, end, sizeof end);
+    const parts many = {.pre_tokenizer = long_pattern}, deep = {.pre_tokenizer = SPLIT("(?:(a)|(b))+c")};
+    char *text = print(&many), *nested = print(&deep);
+    assert_int_equal(load(text, strlen(text), &tokenizer), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "at most 65536"));
+    assert_int_equal(load(nested, strlen(nested), &tokenizer), YOKE_OK);
+    enum { WORD = 1 << 18 };
+    char *word = malloc(WORD);
+    assert_non_null(word);
+    for (int i = 0; i < WORD; i++) word[i] = (char)('a' + i % 2);
+    word[WORD - 1] = 'c';
+    int32_t *ids = NULL;
+    int64_t count;
+    assert_int_equal(yoke_tokenizer_encode(tokenizer, word, WORD, &ids, &count), YOKE_OK);
+    free(ids);
+    free(word);
+    yoke_tokenizer_destroy(tokenizer);
+    free(nested);
+    free(text);
+}
+
 static char *read_tokenizer(const char *name, size_t *count_out)
 {
     char path[1024];
@@ -354,6 +388,7 @@ int main(void)
         cmocka_unit_test(malformed_files_are_refused_by_name),
         cmocka_unit_test(files_that_are_no_json_are_refused),
         cmocka_unit_test(a_pattern_that_takes_too_long_is_stopped),
+        cmocka_unit_test(patterns_have_bounds),
         cmocka_unit_test(changed_bytes_are_refused_or_work),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);

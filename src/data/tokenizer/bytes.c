@@ -23,11 +23,11 @@ long yki_alphabet_bytes(const char *text, char *out)
 {
     const unsigned char *at = (const unsigned char *)text;
     long count = 0;
-    while (*at) { /* the alphabet ends at U+0143: one or two bytes of UTF-8 */
+    while (*at) { /* valid UTF-8, as JSON's strings are; the alphabet ends at U+0143: one or two bytes */
         unsigned code = *at;
         int length = 1;
         if (code >= 0x80) {
-            if (code > 0xdf || (at[1] & 0xc0) != 0x80) return -1;
+            if (code > 0xdf) return -1;
             code = (code & 0x1f) << 6 | (at[1] & 0x3f);
             length = 2;
         }

@@ -33,7 +33,7 @@ struct yki_matcher {
 
 void yki_pattern_destroy(yki_pattern *pattern)
 {
-    if (pattern) pcre2_code_free(pattern->code);
+    pcre2_code_free(pattern->code);
     free(pattern);
 }
 
