@@ -56,13 +56,13 @@ static yki_cut cut_of(const end *e)
 static yoke_status all_gather(end *e, yki_request *request)
 {
     yki_cut cut = cut_of(e);
-    return yki_all_gather_start(e->comm, &(yki_piece){e->in, e->out, cut}, 1, YKI_F32, request);
+    return yki_all_gather_start(e->comm, &(yki_piece){e->in, e->out, cut, 0}, 1, YKI_F32, request);
 }
 
 static yoke_status reduce_scatter(end *e, yki_request *request)
 {
     yki_cut cut = cut_of(e);
-    return yki_reduce_scatter_start(e->comm, &(yki_piece){e->out, e->in, cut}, 1, YKI_F32, request);
+    return yki_reduce_scatter_start(e->comm, &(yki_piece){e->out, e->in, cut, 0}, 1, YKI_F32, request);
 }
 
 static yoke_status all_to_all(end *e, yki_request *request)

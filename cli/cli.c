@@ -119,7 +119,8 @@ int cli_close(cli *run, int code)
 static void write_error(cli *run, int code, const yoke_error *error)
 {
     json *j = run->json;
-    if (!j) return;
+    if (!j || run->failed) return; /* the first is the one that counts */
+    run->failed = true;
     put_begin_object(j, "error");
     put_integer(j, "code", code);
     put_string(j, "message", error->message);

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "progress.h"
+#include "records.h"
 #include "report.h"
 #include "text.h"
 #include "yoke/train.h"
@@ -124,24 +125,26 @@ static int evaluate(cli *run, yoke_trainer *trainer)
 }
 
 /* Runs the steps and what follows them; the job is loaded and the trainer stands. */
-static int train(cli *run, const yoke_job *job, yoke_trainer *trainer)
+static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *kept)
 {
     progress shown;
     const char *dir = job->checkpoint.dir;
     yoke_status status = YOKE_STOPPED;
     if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
+    int code = records_open_trace(run, trainer, kept);
+    if (code != 0) return code;
     progress_start(&shown, run, given.stop_after);
     if (!signalled) status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
     progress_end(&shown);
     if (status != YOKE_OK && status != YOKE_STOPPED) {
-        int code = cli_fail_library(run);
+        code = cli_fail_library(run);
         report_losses(run, trainer);
         return code;
     }
     bool stopped = status == YOKE_STOPPED,
          early = stopped || (given.stop_after && shown.first >= 0 && !shown.finished && dir[0]);
     char *said = NULL;
-    int code = early ? save(run, trainer, dir[0] ? dir : "yoke-interrupted", &said) : 0; /* before all else */
+    code = early ? save(run, trainer, dir[0] ? dir : "yoke-interrupted", &said) : 0; /* before all else */
     if (code == 0) code = report_run(run, trainer, job->train.steps);
     if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, trainer);
     if (code == 0 && stopped)
@@ -166,7 +169,10 @@ static int command_run(cli *run)
         code = cli_fail_library(run);
     else {
         stoppable = trainer;
-        code = train(run, job, trainer);
+        records kept;
+        code = records_open(run, trainer, &kept);
+        if (code == 0) code = train(run, job, trainer, &kept);
+        code = records_close(run, &kept, code);
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         stoppable = NULL;
@@ -188,13 +194,15 @@ const command command_train = {
              "are split over devices; whatever it is, the losses are those of one device. A layout that "
              "cannot run, or "
              "that does not fit, is refused before anything starts.",
-    .groups = (const option_group *const[]){&options_layout, &options_training, &group_run, &options_job,
-                                            &options_general, NULL},
+    .groups = (const option_group *const[]){&options_layout, &options_training, &group_run, &options_records,
+                                            &options_job, &options_general, NULL},
     .examples = "yoke train gpt.yaml\n"
                 "yoke train gpt.yaml --dp 2 --steps 500\n"
                 "yoke train gpt.yaml --pp 4 --microbatches 8 --schedule zb-h1 --json result.json\n"
                 "yoke train gpt.yaml --set checkpoint.dir=runs/gpt --stop-after 100\n"
-                "yoke train gpt.yaml --resume runs/gpt",
+                "yoke train gpt.yaml --resume runs/gpt\n"
+                "yoke train gpt.yaml --pp 2 --microbatches 4 --trace trace.json --trace-steps 10..12\n"
+                "yoke train gpt.yaml --log run.jsonl --tensorboard runs/gpt",
     .codes = "0   all steps done, or --stop-after reached\n"
              "1   the system refused: disk full, no memory\n"
              "2   bad usage, job file, data or layout\n"

@@ -13,6 +13,7 @@ typedef struct command {
     const char *usage;                 /* after the name: "JOB [options]" */
     const char *operand;               /* what its arguments are called where one is missing */
     int least, most;                   /* how many arguments */
+    bool takes_rest;                   /* what follows -- is another command line */
     const char *about;                 /* a sentence or two */
     const option_group *const *groups; /* NULL-terminated */
     const char *examples;              /* lines */
@@ -22,7 +23,7 @@ typedef struct command {
 } command;
 
 extern const command command_train, command_compare, command_verify, command_schedule, command_generate,
-    command_eval, command_inspect, command_devices;
+    command_eval, command_inspect, command_devices, command_launch;
 
 extern const command *const commands[]; /* NULL-terminated, in the order of help */
 /* The command, or NULL and in *nearest_out the name nearest to it (NULL: none is near). */

@@ -41,7 +41,8 @@ static void print_group(const cli *run, const option_group *group)
     char left[64];
     heading(run, group->title);
     for (const option *o = group->options; o->name; o++) {
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        snprintf(left, sizeof left, "%s%s%s%s", option_dashes(o), o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
         row(run, left, 22, o->help);
     }
 }

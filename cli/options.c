@@ -52,7 +52,7 @@ const option_group options_layout = {
         OPTION("cp", "N", OPTION_KEY, "context parallelism: N devices share each sequence",
                .key = "layout.cp"),
         OPTION("zero", "0..3", OPTION_KEY,
-               "shard over replicas what they all hold: in a later version; 0 until then",
+               "deal over replicas the optimizer's state (1), gradients too (2), weights too (3)",
                .key = "layout.zero"),
         OPTION("microbatches", "N", OPTION_KEY, "run each replica's share of the batch in N parts",
                .key = "layout.microbatches"),
@@ -75,6 +75,11 @@ const option_group options_layout = {
         {0},
     },
 };
+
+const char *option_dashes(const option *o)
+{
+    return o->name[1] ? "--" : "-";
+}
 
 void arguments_release(arguments *given)
 {
@@ -144,9 +149,12 @@ static int unknown(struct cli *run, const char *typed, const char *name, size_t 
         for (const option *o = (*group)->options; o->name && count < 64; o++) names[count++] = o->name;
     snprintf(word, sizeof word, "%.*s", (int)(length < 40 ? length : 40), name);
     nearest = text_nearest(word, names, count, sizeof names[0]);
-    return cli_fail(run, 2, typed, "%s is no option of `yoke %s`%s%s%s; `yoke %s --help` lists them", typed,
-                    run->command->name, nearest ? "; the nearest is --" : "", nearest ? nearest : "", "",
-                    run->command->name);
+    return cli_fail(run, 2, typed, "%s is no option of `yoke %s`%s%s; `yoke %s --help` lists them", typed,
+                    run->command->name,
+                    !nearest     ? ""
+                    : nearest[1] ? "; the nearest is --"
+                                 : "; the nearest is -",
+                    nearest ? nearest : "", run->command->name);
 }
 
 /* The next KEY=VALUE of a layout's text, cut off at its end: what follows a comma without a `=` of its own
@@ -215,7 +223,7 @@ static bool take_devices(arguments *given, const option *o, const char *value, c
 static int take_number(struct cli *run, const option *o, const char *value)
 {
     char *end = NULL, bound[64] = "", flag[64];
-    snprintf(flag, sizeof flag, "--%s", o->name);
+    snprintf(flag, sizeof flag, "%s%s", option_dashes(o), o->name);
     errno = 0;
     if (o->kind == OPTION_NUMBER) {
         double number = strtod(value, &end);
@@ -283,9 +291,13 @@ static int parse_option(struct cli *run, int argc, char **argv, int *at)
     size_t length = strcspn(name, "=");
     if (strcmp(word, "-h") == 0)
         name = "help", length = 4;
-    else if (word[1] != '-')
-        return unknown(run, word, word + 1, strlen(word + 1));
+    else if (word[1] != '-') {
+        name = word + 1;
+        length = strcspn(name, "=");
+        if (length > 1) return unknown(run, word, name, strlen(name));
+    }
     const option *o = find(run->command, name, length);
+    if (!o && word[1] != '-') return unknown(run, word, name, strlen(name));
     if (!o) {
         char typed[200];
         snprintf(typed, sizeof typed, "--%.*s", (int)(length < 150 ? length : 150), name);
@@ -296,7 +308,8 @@ static int parse_option(struct cli *run, int argc, char **argv, int *at)
     if (o->value && !value) {
         const char *next = *at + 1 < argc ? argv[*at + 1] : NULL;
         if (!next || (strncmp(next, "--", 2) == 0 && find(run->command, next + 2, strcspn(next + 2, "="))))
-            return cli_fail(run, 2, word, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+            return cli_fail(run, 2, word, "%s%s needs a value: %s%s %s", option_dashes(o), o->name,
+                            option_dashes(o), o->name, o->value);
         value = next;
         ++*at;
     }
@@ -310,6 +323,11 @@ int options_parse(struct cli *run, int argc, char **argv, int first)
     bool only_positional = false;
     for (int i = first; i < argc; i++) {
         if (!only_positional && argv[i][0] == '-' && argv[i][1]) {
+            if (strcmp(argv[i], "--") == 0 && which->takes_rest) {
+                given->rest = argv + i + 1;
+                given->nrest = argc - i - 1;
+                break;
+            }
             if (strcmp(argv[i], "--") == 0) {
                 only_positional = true;
                 continue;

@@ -25,7 +25,7 @@ typedef enum option_kind {
 } option_kind;
 
 typedef struct option {
-    const char *name;  /* without the dashes */
+    const char *name;  /* without the dashes; of one letter: -n */
     const char *value; /* what help calls the value; NULL: none */
     option_kind kind;
     const char *help;
@@ -39,6 +39,9 @@ typedef struct option {
     {                                                                                                        \
         .name = name_, .value = value_, .kind = kind_, .help = __VA_ARGS__                                   \
     }
+
+/* What stands before its name. */
+const char *option_dashes(const option *o);
 
 /* Options under one heading of the help; the row without a name ends the table. */
 typedef struct option_group {
@@ -56,6 +59,8 @@ typedef struct arguments {
     int noverrides;
     char **overrides; /* "train.steps=20", as yoke_job_load takes them */
     char **typed;     /* the flag that each came from: "--steps 20" */
+    int nrest;        /* what follows --, for a command that takes it */
+    char **rest;
 } arguments;
 
 /* Parses argv[first..argc) for the command of `run` into targets and run->arguments. Returns -1 to go on, or

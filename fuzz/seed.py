@@ -352,6 +352,8 @@ train.sequence=17 | train.sequence=8 | model.vocab= | model.context= | model.fro
 model={family: gpt2, from: x} | model={family: gpt2, from: x, width: 8} | model={family: llama, from: x, heads: 4, kv_heads: 3} | model={family: llama, from: x, kv_heads: 3}
 model={family: llama, layers: 1, heads: 2, width: 8, context: 16, vocab: 9} | data={format: text, path: x} | data={format: tokens, path: x, tokenizer: y} | train.loss=mse
 data={format: npy, inputs: x, targets: y} | data={format: tokens, path: x} | layout={tp: 2, sp: true} | layout={pp: 3} | layout={cp: 2, cp_kind: ulysses} | layout={zero: 3, dp: 2}
+launch.fallbacks=dp=2; tp=2,zero=1 ; dp=1 | launch={fallbacks: [dp=2, "tp=2"]} | launch.fallbacks={a: 1} | launch.fallbacks=[[a]] | launch.fallbacks=; | launch.fallbacks=dp=x
+launch={fallbacks: ["", " \t"]} | launch.fallbacks=dp=2;nosuch=1 | launch.fallbacks="schedule=/etc/passwd;dp=2" | launch={fallbacks: ["devices=[cpu:0,cpu:1]", "x\u0007=\u00e9"]}
 layout={dp: 4, zero: 1, dp_shard: 2, dp_replicate: 2, bucket: 1MiB} | model.tied=true | model.kv_heads=1 | train.epochs=1 | layout={pp: 2, chunks: 2, schedule: interleaved}
 """
 WHOLE = ["model: {family: layers, input: [2, 3], layers: [{type: flatten}]}\ndata: {format: text, path: x}\ntrain: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n",

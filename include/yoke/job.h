@@ -119,6 +119,11 @@ typedef struct yoke_checkpoint_spec {
     int64_t every, keep; /* 0: only the last step; keep 0: all */
 } yoke_checkpoint_spec;
 
+/* What `yoke launch` does where ranks are lost. */
+typedef struct yoke_launch_spec {
+    char fallbacks[1024]; /* layouts as yoke_layout_parse takes them, "; " between; "" none */
+} yoke_launch_spec;
+
 typedef struct yoke_job {
     char path[1024]; /* absolute */
     yoke_model_spec model;
@@ -127,6 +132,7 @@ typedef struct yoke_job {
     yoke_layout layout;
     bool has_layout;
     yoke_checkpoint_spec checkpoint;
+    yoke_launch_spec launch;
 } yoke_job;
 
 /* Reads a job. overrides: "train.steps=20", in order, each as --set takes it: values are YAML in one line,

@@ -47,7 +47,11 @@ typedef struct yoke_step_report {
     double seconds;                     /* of this step */
     double samples_per_s, tokens_per_s; /* tokens_per_s 0 where samples are not sequences */
     double seconds_left;
-    int64_t samples; /* in this step's batch */
+    int64_t samples;      /* in this step's batch */
+    int64_t moved_bytes;  /* received by ranks from others, over all ranks */
+    double flops;         /* the model's: three times the products of its forward pass */
+    double share_of_peak; /* flops / seconds over what yoke_trainer_measure_peak found; NaN: it was not called
+                           */
 } yoke_step_report;
 
 /* What a run was, over the steps it did so far. */
@@ -75,6 +79,13 @@ YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 /* The schedule that a job would run: compiled, but nothing is allocated on a device and no data are read.
  * Owns: the caller; yoke_schedule_destroy. */
 YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);
+
+/* Layouts of exactly `devices` devices under which the job fits in its devices' memory, those that cost least
+ * first, at most `most` and five. The job's own cp, sp and stage of zero (or a higher one) are kept.
+ * Compiled, but nothing is allocated on a device. *count_out 0: none. YOKE_INVALID: the model cannot be made.
+ */
+YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most,
+                                      int *count_out);
 
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
  * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;

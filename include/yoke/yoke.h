@@ -8,6 +8,7 @@
 #include "yoke/job.h"
 #include "yoke/layout.h"
 #include "yoke/model.h"
+#include "yoke/record.h"
 #include "yoke/schedule.h"
 #include "yoke/status.h"
 #include "yoke/tokenizer.h"

@@ -136,6 +136,31 @@ yoke_status yki_json_load(const char *path, json_t **object_out)
     return status;
 }
 
+char *yki_json_string(char *buffer, size_t size, const char *text)
+{
+    size_t at = 0, left = strlen(text);
+    buffer[at++] = '"';
+    while (left > 0) {
+        char escaped[8];
+        size_t bytes = yki_utf8_character(text, left), length = bytes;
+        const char *put = text;
+        if (bytes == 0) {
+            put = "?";
+            bytes = length = 1;
+        } else if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\') {
+            length = (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", *text);
+            put = escaped;
+        }
+        if (at + length + 2 > size) break;
+        memcpy(buffer + at, put, length);
+        at += length;
+        text += bytes;
+        left -= bytes;
+    }
+    memcpy(buffer + at, "\"", 2);
+    return buffer;
+}
+
 char *yki_json_real(char buffer[32], double value)
 {
     if (!isfinite(value)) {

@@ -37,6 +37,10 @@ size_t yki_utf8_character(const char *bytes, size_t count);
 /* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 size_t yki_utf8_prefix(const char *bytes, size_t count);
 
+/* `text` as a JSON string with its quotes, in at most `size` bytes (at least 4): cut short, at a character's
+ * edge, where it is longer; a byte that is not UTF-8 is '?'. Returns buffer. */
+char *yki_json_string(char *buffer, size_t size, const char *text);
+
 /* The shortest decimal that reads back to `value`, as a JSON real; "null" for what is not finite. Any locale.
  */
 char *yki_json_real(char buffer[32], double value);

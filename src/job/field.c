@@ -378,6 +378,45 @@ static yoke_status read_columns(const place *at, void *field)
     return YOKE_OK;
 }
 
+/* One layout of a list, checked by itself; appended to the text. */
+static yoke_status add_layout(const place *at, const char *text, size_t length, char *list)
+{
+    char piece[256];
+    yoke_layout layout = YOKE_LAYOUT_DEFAULT;
+    while (length > 0 && strchr(" \t", *text)) text++, length--;
+    while (length > 0 && strchr(" \t", text[length - 1])) length--;
+    snprintf(piece, sizeof piece, "%.*s", (int)(length < 255 ? length : 255), text);
+    if (!*piece || length > 255 || yoke_layout_parse(&layout, piece) != YOKE_OK) {
+        char shown[96], why[256];
+        snprintf(why, sizeof why, "%.250s",
+                 *piece && length < 256 ? yoke_error_get()->message : "empty or too long");
+        return FAIL(at, "has a layout '%s' that cannot be read: %s", yki_yaml_shown(shown, piece), why);
+    }
+    size_t used = strlen(list);
+    if (used + length + 3 > at->key->size) return FAIL(at, "is too long");
+    snprintf(list + used, at->key->size - used, "%s%s", used ? "; " : "", piece);
+    return YOKE_OK;
+}
+
+static yoke_status read_layouts(const place *at, void *field)
+{
+    char *list = field;
+    const yki_yaml *node = at->node;
+    *list = '\0';
+    if (node->kind == YKI_YAML_MAPPING)
+        return FAIL(at, "must be layouts like 'dp=2,zero=1; dp=1', or a list of them");
+    for (int i = 0; node->kind == YKI_YAML_SEQUENCE && i < node->count; i++) {
+        YKI_TRY(need_scalar(at, node->items[i], "a list of layouts like dp=2"));
+        YKI_TRY(add_layout(at, node->items[i]->text, strlen(node->items[i]->text), list));
+    }
+    for (const char *text = node->kind == YKI_YAML_SCALAR ? node->text : NULL; text && *text;) {
+        size_t length = strcspn(text, ";");
+        YKI_TRY(add_layout(at, text, length, list));
+        text += length + (text[length] == ';');
+    }
+    return YOKE_OK;
+}
+
 static yoke_status read_layers(const place *at, void *field)
 {
     yoke_model_spec *model = (yoke_model_spec *)((char *)field - offsetof(yoke_model_spec, layers));
@@ -393,6 +432,7 @@ yoke_status yki_reader_value(const yki_reader *reader, const yki_key *key, const
         [YKI_KEY_PATH] = read_path,       [YKI_KEY_BYTES] = read_bytes,   [YKI_KEY_SCHEDULE] = read_schedule,
         [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_BETAS] = read_betas,
         [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers, [YKI_KEY_STAGES] = read_recompute,
+        [YKI_KEY_LAYOUTS] = read_layouts,
     };
     const place at = {reader, key, node, path};
     if (yki_yaml_is_null(node)) return FAIL(&at, "has no value");

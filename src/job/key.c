@@ -112,6 +112,8 @@ const yki_key yki_job_keys[] = {
     {"checkpoint.dir", YKI_KEY_PATH, FIELD(checkpoint.dir)},
     {"checkpoint.every", YKI_KEY_INT, FIELD(checkpoint.every), RANGE(0, MAX_STEPS)},
     {"checkpoint.keep", YKI_KEY_INT, FIELD(checkpoint.keep), RANGE(0, 1e9)},
+
+    {"launch.fallbacks", YKI_KEY_LAYOUTS, FIELD(launch.fallbacks)},
 };
 const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
 

@@ -23,6 +23,7 @@ typedef enum yki_key_kind {
     YKI_KEY_BETAS,    /* beta1 and beta2 */
     YKI_KEY_COLUMNS,  /* ntarget_columns and target_columns */
     YKI_KEY_STAGES,   /* recompute of the layout: one of `names` for all stages, or a list of them */
+    YKI_KEY_LAYOUTS,  /* char[size]: layouts as text, "; " between, or a list of them */
     YKI_KEY_LAYERS,   /* a list of layers: nlayers and layers */
 } yki_key_kind;
 

@@ -135,6 +135,9 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
         yki_value_print_double(text, job->train.beta2);
         yki_text_append(text, "]");
         break;
+    case YKI_KEY_LAYOUTS:
+        yki_value_print_text(text, (const char *)field);
+        break;
     case YKI_KEY_COLUMNS:
         print_columns(text, &job->data);
         break;

@@ -5,7 +5,7 @@ yoke_status yki_all_gather_move(const yki_move_launch *launch, yki_request *requ
 {
     if (launch->pieces)
         return yki_all_gather_start(launch->comm, launch->pieces, launch->npieces, launch->dtype, request);
-    yki_piece whole = {(void *)(uintptr_t)launch->in, (void *)(uintptr_t)launch->out, launch->cut};
+    yki_piece whole = {(void *)(uintptr_t)launch->in, (void *)(uintptr_t)launch->out, launch->cut, 0};
     return yki_all_gather_start(launch->comm, &whole, 1, launch->dtype, request);
 }
 

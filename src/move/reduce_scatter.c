@@ -6,7 +6,7 @@ yoke_status yki_reduce_scatter_move(const yki_move_launch *launch, yki_request *
     if (launch->pieces)
         return yki_reduce_scatter_start(launch->comm, launch->pieces, launch->npieces, launch->dtype,
                                         request);
-    yki_piece whole = {(void *)(uintptr_t)launch->out, (void *)(uintptr_t)launch->in, launch->cut};
+    yki_piece whole = {(void *)(uintptr_t)launch->out, (void *)(uintptr_t)launch->in, launch->cut, 0};
     return yki_reduce_scatter_start(launch->comm, &whole, 1, launch->dtype, request);
 }
 

@@ -5,7 +5,7 @@
  * what a rank's queries saw is put together part by part. Back, they go round the other way, from where they
  * ended: so the gradient of each part follows its keys home, and each rank's own part, which needs no hop, is
  * computed while the first one is under way. (Liu et al., "Ring Attention with Blockwise Transformers", 2023;
- * Brandon et al., "Striped Attention", 2023, for the balance; docs/decisions/0012.)
+ * Brandon et al., "Striped Attention", 2023, for the balance; docs/decisions/0011.)
  *
  * Ulysses: each rank has one run of tokens, and for attention all tokens of a share of the heads (Jacobs et
  * al., "DeepSpeed Ulysses", 2023). */

@@ -4,12 +4,11 @@
  * parameter moves nothing forward, and its adjoint, an all-reduce, commutes with the sum over micro-batches
  * and is done once, when the step ends (run/step.c). So it is along tp for a parameter that every rank has
  * whole and work uses that is divided. */
-#include <assert.h>
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/rng.h"
 #include "plan/context.h"
+#include "plan/placer.h"
 
 int64_t yki_placed_elems(const yki_placed_value *value)
 {
@@ -43,142 +42,12 @@ yki_placed_node *yki_placed_node_add(yki_plan *plan, yki_placed *placed, int op,
     return node;
 }
 
-/* A logical value in a part: its state now, and other forms made of it. */
-typedef struct form {
-    int logical, value;
-    yki_spec spec;
-    bool primary; /* what operators are asked about */
-    struct form *next;
-} form;
-
-typedef struct placer {
-    yki_plan *plan;
-    const yoke_model *model;
-    int tp, tp_rank, lane;
-    int64_t tokens; /* of a sequence that this lane has; -1: all, whatever a sample is */
-    yki_positions positions;
-    yki_placed *parts;
-    form **forms; /* [part] */
-    int *root;    /* of each logical value: the one it is a moved copy of */
-    int *part_of; /* of each logical value: where it is made; -1: anywhere */
-    int edge;     /* the next edge to be met: the same for every lane */
-} placer;
-
-static form *find(placer *p, int part, int logical)
-{
-    for (form *f = p->forms[part]; f; f = f->next)
-        if (f->logical == logical && f->primary) return f;
-    return NULL;
-}
-
-static form *add_form(placer *p, int part, int logical, int value, yki_spec spec, bool primary)
-{
-    form *f = yki_arena_alloc(&p->plan->arena, sizeof *f);
-    if (!f) return NULL;
-    *f = (form){logical, value, spec, primary, p->forms[part]};
-    p->forms[part] = f;
-    return f;
-}
-
-/* A dim of a value as the ranks of this lane's tp group hold it together. */
-static int64_t extent(const placer *p, int logical, int dim)
-{
-    const yki_value *value = &p->model->values[logical];
-    return p->tokens >= 0 && value->per_sample && dim == 0 ? p->tokens : value->dims[dim];
-}
-
-/* The value of one sample (or the parameter) as this rank holds it under `spec`. */
-static yki_placed_value local_value(const placer *p, int logical, yki_spec spec)
-{
-    const yki_value *value = &p->model->values[logical];
-    yki_placed_value local = {.role = value->role,
-                              .per_sample = value->per_sample,
-                              .per_row = value->per_row,
-                              .ndim = value->ndim,
-                              .parameter = value->parameter,
-                              .gathered = -1,
-                              .producer = -1,
-                              .storage = -1};
-    for (int i = 0; i < value->ndim; i++) local.dims[i] = extent(p, logical, i);
-    if (spec.state == YKI_SHARDED)
-        local.dims[spec.dim] = yki_spec_share(spec, local.dims[spec.dim], p->tp, p->tp_rank);
-    return local;
-}
-
-static yki_cut cut_of(placer *p, int logical, yki_spec spec)
-{
-    const yki_value *value = &p->model->values[logical];
-    yki_cut cut = {.outer = 1, .inner = 1};
-    int64_t *share = yki_arena_alloc(&p->plan->arena, sizeof(int64_t) * (size_t)p->tp);
-    for (int i = 0; i < spec.dim; i++) cut.outer *= extent(p, logical, i);
-    for (int i = spec.dim + 1; i < value->ndim; i++) cut.inner *= extent(p, logical, i);
-    for (int i = 0; i < p->tp && share; i++)
-        share[i] = yki_spec_share(spec, extent(p, logical, spec.dim), p->tp, i);
-    cut.share = share;
-    return cut;
-}
-
-/* A movement along tp: from a form to a new one. The gradient of what each rank does a share with is partial,
- * any other has the value's own state. */
-static form *move(placer *p, int part, const form *from, yki_move kind, yki_spec to, int layer)
-{
-    yki_placed *placed = &p->parts[part];
-    yki_placed_value local = local_value(p, from->logical, to);
-    local.wants = placed->values[from->value].wants;
-    int value = yki_placed_value_add(p->plan, placed, &local);
-    yki_placed_node *node =
-        value >= 0 ? yki_placed_node_add(p->plan, placed, YKI_OP_MOVE + (int)kind, YKI_BODY_F, layer) : NULL;
-    if (!node) return NULL;
-    node->nin = node->nout = 1;
-    node->in[0] = from->value;
-    node->out[0] = value;
-    if (kind == YKI_MOVE_ALL_REDUCE) node->reduction = from->spec.reduction;
-    if (kind == YKI_MOVE_ALL_GATHER) node->cut = cut_of(p, from->logical, from->spec);
-    if (kind == YKI_MOVE_SHARD || kind == YKI_MOVE_REDUCE_SCATTER) node->cut = cut_of(p, from->logical, to);
-    node->gradient_state = to.divided ? YKI_PARTIAL : to.state;
-    placed->values[value].producer = placed->nnodes - 1;
-    return add_form(p, part, from->logical, value, to, false);
-}
-
-/* What a sum becomes when it is taken: under sequence parallelism each rank's rows of it. */
-static yki_spec taken(const placer *p, int logical)
-{
-    const yki_value *value = &p->model->values[logical];
-    bool rows = p->plan->options.layout.sp && value->role == YKI_ROLE_ACTIVATION && yki_has_rows(value);
-    return rows ? yki_spec_sharded(0, 1, 1) : YKI_SPEC_REPLICATED;
-}
-
-/* The form of f's value in state `spec`, made of it if it isn't there. */
-static form *convert(placer *p, int part, form *f, yki_spec spec, int layer)
-{
-    if (yki_spec_equal(f->spec, spec)) return f;
-    /* other uses would each need a part of their gradient */
-    assert(!f->spec.divided && yki_spec_copies(f->spec) == 1 && yki_spec_copies(spec) == 1);
-    if (f->spec.state == YKI_PARTIAL) { /* everybody from here on sees the sum */
-        yki_spec to = taken(p, f->logical);
-        yki_move kind = to.state == YKI_SHARDED ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE;
-        form *sum = move(p, part, f, kind, to, layer);
-        if (!sum) return NULL;
-        f->primary = false;
-        sum->primary = true;
-        return convert(p, part, sum, spec, layer);
-    }
-    for (form *other = p->forms[part]; other; other = other->next)
-        if (other->logical == f->logical && yki_spec_equal(other->spec, spec)) return other;
-    if (f->spec.state == YKI_SHARDED) {
-        yki_spec all = spec.divided ? YKI_SPEC_DIVIDED : YKI_SPEC_REPLICATED;
-        form *whole = move(p, part, f, YKI_MOVE_ALL_GATHER, all, layer);
-        return whole ? convert(p, part, whole, spec, layer) : NULL;
-    }
-    return move(p, part, f, spec.divided ? YKI_MOVE_BROADCAST : YKI_MOVE_SHARD, spec, layer);
-}
-
 /* A source (samples, targets) is loaded by every part that uses it. */
-static form *load(placer *p, int part, int logical)
+static yki_form *load(yki_placer *p, int part, int logical)
 {
     const yki_node *source = &p->model->nodes[p->model->values[logical].producer];
     yki_placed *placed = &p->parts[part];
-    yki_placed_value local = local_value(p, logical, YKI_SPEC_REPLICATED);
+    yki_placed_value local = yki_placer_value(p, logical, YKI_SPEC_REPLICATED);
     int value = yki_placed_value_add(p->plan, placed, &local);
     yki_placed_node *node =
         value >= 0 ? yki_placed_node_add(p->plan, placed, source->op, YKI_BODY_F, source->layer) : NULL;
@@ -186,10 +55,10 @@ static form *load(placer *p, int part, int logical)
     node->nout = 1;
     node->out[0] = value;
     placed->values[value].producer = placed->nnodes - 1;
-    return add_form(p, part, logical, value, YKI_SPEC_REPLICATED, true);
+    return yki_form_add(p, part, logical, value, YKI_SPEC_REPLICATED, true);
 }
 
-static yki_edge *next_edge(placer *p, int from, int to)
+static yki_edge *next_edge(yki_placer *p, int from, int to)
 {
     if (p->lane == 0) {
         yki_edge *edge = YKI_APPEND(&p->plan->arena, p->plan, edges);
@@ -205,45 +74,45 @@ static yki_edge *next_edge(placer *p, int from, int to)
 }
 
 /* Brings a value from the part that makes it: an edge. */
-static form *import(placer *p, int part, int logical)
+static yki_form *import(yki_placer *p, int part, int logical)
 {
     int from = p->part_of[logical];
-    form *made = find(p, from, logical);
+    yki_form *made = yki_form_find(p, from, logical);
     if (made && made->spec.state == YKI_PARTIAL)
-        made = convert(p, from, made, taken(p, logical),
-                       p->model->nodes[p->model->values[logical].producer].layer);
+        made = yki_form_convert(p, from, made, yki_form_summed(p, logical),
+                                p->model->nodes[p->model->values[logical].producer].layer);
     yki_edge *edge = made ? next_edge(p, from, part) : NULL;
     if (!edge) return NULL;
     yki_placed_value *sent = &p->parts[from].values[made->value];
     sent->kept = true;
-    yki_placed_value local = local_value(p, logical, made->spec);
+    yki_placed_value local = yki_placer_value(p, logical, made->spec);
     local.moved = true;
     local.wants = sent->wants;
     yki_placed *placed = &p->parts[part];
     edge->value = made->value;
     edge->imported = yki_placed_value_add(p->plan, placed, &local);
     if (edge->imported < 0) return NULL;
-    return add_form(p, part, logical, edge->imported, made->spec, true);
+    return yki_form_add(p, part, logical, edge->imported, made->spec, true);
 }
 
 /* The form of a node's input that the node is asked about. */
-static form *present(placer *p, int part, int logical)
+static yki_form *present(yki_placer *p, int part, int logical)
 {
-    form *f = find(p, part, logical);
+    yki_form *f = yki_form_find(p, part, logical);
     if (f) return f;
     const yki_value *value = &p->model->values[logical];
     if (value->parameter >= 0) {
         yki_param_place *place = &p->plan->param_places[value->parameter];
-        yki_placed_value local = local_value(p, logical, place->spec);
+        yki_placed_value local = yki_placer_value(p, logical, place->spec);
         local.wants = !p->model->parameters[value->parameter].buffer;
         int index = yki_placed_value_add(p->plan, &p->parts[part], &local);
-        return index < 0 ? NULL : add_form(p, part, logical, index, place->spec, true);
+        return index < 0 ? NULL : yki_form_add(p, part, logical, index, place->spec, true);
     }
     return p->part_of[logical] < 0 ? load(p, part, logical) : import(p, part, logical);
 }
 
 /* Zero 3: a parameter as its operators see it, gathered once for this body. */
-static int gathered(placer *p, int part, int parameter, int shard, int layer)
+static int gathered(yki_placer *p, int part, int parameter, int shard, int layer)
 {
     const yki_placed *placed = &p->parts[part];
     for (int i = 0; i < placed->nvalues; i++)
@@ -261,7 +130,7 @@ static void hold_parameter(yki_plan *plan, int parameter, int stage)
 
 /* A parameter's state, from the first operator that uses it; and whether its gradient is partial, in which
  * all must agree. */
-static yoke_status place_parameter(placer *p, const yki_node *node, int parameter, yki_spec spec,
+static yoke_status place_parameter(yki_placer *p, const yki_node *node, int parameter, yki_spec spec,
                                    bool divided)
 {
     yki_param_place *place = &p->plan->param_places[parameter];
@@ -290,7 +159,7 @@ static bool parts_gradients(const yki_cut_query *query)
 }
 
 /* Asks the operator, and puts every input into the state it wants. */
-static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_cut_query *query,
+static yoke_status place_inputs(yki_placer *p, const yki_node *node, int part, yki_cut_query *query,
                                 int in[YKI_MAX_INPUTS])
 {
     yki_param_place *places = p->plan->param_places;
@@ -305,9 +174,9 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
             query->in[i] = places[parameter].spec;
             continue;
         }
-        form *f = present(p, part, logical);
+        yki_form *f = present(p, part, logical);
         if (f && query->sp && f->spec.state == YKI_PARTIAL)
-            f = convert(p, part, f, taken(p, logical), node->layer);
+            f = yki_form_convert(p, part, f, yki_form_summed(p, logical), node->layer);
         if (!f) return yki_fail_memory("a plan");
         query->in[i] = f->spec;
     }
@@ -323,14 +192,14 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
         int logical = p->root[node->in[i]], parameter = p->model->values[logical].parameter;
         if (parameter >= 0)
             YKI_TRY(place_parameter(p, node, parameter, query->in[i], parts_gradients(query)));
-        form *f = present(p, part, logical);
+        yki_form *f = present(p, part, logical);
         if (f && parameter < 0) {
             yki_spec want = query->in[i];
             if (divided && want.state == YKI_REPLICATED &&
                 p->model->values[logical].role == YKI_ROLE_ACTIVATION &&
                 (p->parts[part].values[f->value].wants || f->spec.divided))
                 want.divided = true;
-            f = convert(p, part, f, want, node->layer);
+            f = yki_form_convert(p, part, f, want, node->layer);
         }
         if (!f) return yki_fail_memory("a plan");
         in[i] = f->value;
@@ -341,100 +210,24 @@ static yoke_status place_inputs(placer *p, const yki_node *node, int part, yki_c
     return YOKE_OK;
 }
 
-/* Positions of a value's rows, of which this rank may have a share of the lane's. */
-static yki_positions positions_of(const placer *p, int value, yki_spec spec)
-{
-    bool cut = spec.state == YKI_SHARDED && spec.dim == 0;
-    int64_t start = cut ? yki_spec_start(spec, extent(p, p->root[value], 0), p->tp, p->tp_rank) : 0;
-    return yki_positions_from(p->positions, start);
-}
-
-/* Constants that depend on which share this rank has. */
-static void localise(const placer *p, const yki_node *node, const yki_cut_query *query,
-                     yki_placed_node *placed)
-{
-    const yki_value *values = p->model->values;
-    const yki_value *x = node->nin > 0 ? &values[p->root[node->in[0]]] : NULL;
-    yki_attr *attr = &placed->attr;
-    if (attr->key) attr->key = yki_rng_bits(attr->key, p->plan->options.seed);
-    placed->counts_loss = p->tp_rank == 0;
-    switch (node->op) {
-    case YKI_KERNEL_LINEAR:
-        placed->skip_bias = query->out[0].state == YKI_PARTIAL && p->tp_rank != 0;
-        break;
-    case YKI_KERNEL_EMBED:
-        if (query->in[1].state == YKI_SHARDED && query->in[1].dim == 0)
-            attr->offset = yki_spec_start(query->in[1], values[node->in[1]].dims[0], p->tp, p->tp_rank);
-        break;
-    case YKI_KERNEL_POSITION:
-    case YKI_KERNEL_ROPE:
-        attr->rows = positions_of(p, node->in[0], query->in[0]);
-        break;
-    case YKI_KERNEL_ATTENTION:
-        attr->width = x->dims[1] / 3 / attr->global;
-        attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
-        break;
-    case YKI_KERNEL_GQA: {
-        int64_t first = yki_spec_start(query->in[1], values[p->root[node->in[1]]].dims[1], p->tp, p->tp_rank);
-        attr->offset = yki_spec_start(query->out[1], attr->global, p->tp, p->tp_rank);
-        attr->first_group = first / attr->width;
-        break;
-    }
-    case YKI_KERNEL_XENT_SUM:
-        if (!yki_spec_cuts_rows(query->in[0], x))
-            attr->offset = yki_spec_start(query->in[0], x->dims[x->ndim - 1], p->tp, p->tp_rank);
-        break;
-    case YKI_KERNEL_XENT_LOSS: {
-        const yki_value *logits = &values[p->root[node->in[2]]];
-        placed->counts_loss |= yki_spec_cuts_rows(query->in[2], logits);
-        if (!yki_spec_cuts_rows(query->in[2], logits))
-            attr->offset = yki_spec_start(query->in[2], logits->dims[logits->ndim - 1], p->tp, p->tp_rank);
-        break;
-    }
-    case YKI_KERNEL_MSE_LOSS:
-        placed->counts_loss |= query->in[0].state == YKI_SHARDED;
-        break;
-    case YKI_KERNEL_DROPOUT: {
-        yki_spec spec = query->in[0];
-        int dim = spec.state == YKI_SHARDED ? spec.dim : 0;
-        attr->outer = attr->inner = 1;
-        if (p->tokens >= 0) { /* [tokens, width] */
-            attr->length = x->dims[0];
-            attr->rows = positions_of(p, node->in[0], spec);
-            attr->outer = extent(p, p->root[node->in[0]], 0);
-            if (dim == 0) attr->outer = yki_spec_share(spec, attr->outer, p->tp, p->tp_rank);
-            if (dim == 0) spec = YKI_SPEC_REPLICATED;
-            dim = 1;
-        }
-        for (int i = 0; i < dim && p->tokens < 0; i++) attr->outer *= x->dims[i];
-        for (int i = dim + 1; i < x->ndim; i++) attr->inner *= x->dims[i];
-        attr->global = x->dims[dim];
-        attr->local = yki_spec_share(spec, x->dims[dim], p->tp, p->tp_rank);
-        attr->offset = yki_spec_start(spec, x->dims[dim], p->tp, p->tp_rank);
-        break;
-    }
-    default:
-        break;
-    }
-}
-
 /* Attention over tokens of which this lane has a share. */
-static yoke_status place_attention(placer *p, const yki_node *node, int part, const yki_cut_query *query,
+static yoke_status place_attention(yki_placer *p, const yki_node *node, int part, const yki_cut_query *query,
                                    const int in[YKI_MAX_INPUTS])
 {
     yki_placed_node whole = {.op = node->op, .attr = node->attr, .nin = node->nin, .layer = node->layer};
     int out[2];
     memcpy(whole.in, in, sizeof whole.in);
-    localise(p, node, query, &whole);
+    yki_localise(p, node, query, &whole);
     YKI_TRY(yki_context_attend(p->plan, &p->parts[part], p->lane, &whole, &out[0], &out[1]));
     for (int i = 0; i < 2; i++) {
-        if (!add_form(p, part, node->out[i], out[i], query->out[i], true)) return yki_fail_memory("a plan");
+        if (!yki_form_add(p, part, node->out[i], out[i], query->out[i], true))
+            return yki_fail_memory("a plan");
         p->part_of[node->out[i]] = part;
     }
     return YOKE_OK;
 }
 
-static yoke_status place_node(placer *p, const yki_node *node)
+static yoke_status place_node(yki_placer *p, const yki_node *node)
 {
     int part = p->plan->part_of_layer[node->layer];
     yki_placed *placed = &p->parts[part];
@@ -450,18 +243,18 @@ static yoke_status place_node(placer *p, const yki_node *node)
     added->nin = node->nin;
     memcpy(added->in, in, sizeof in);
     added->nout = node->nout;
-    localise(p, node, &query, added);
+    yki_localise(p, node, &query, added);
     bool wants = false;
     for (int i = 0; i < node->nin; i++) wants |= in[i] >= 0 && placed->values[in[i]].wants;
     for (int i = 0; i < node->nout; i++) {
-        yki_placed_value local = local_value(p, node->out[i], query.out[i]);
+        yki_placed_value local = yki_placer_value(p, node->out[i], query.out[i]);
         local.producer = at;
         local.wants = wants && local.role == YKI_ROLE_ACTIVATION;
         int value = yki_placed_value_add(p->plan, placed, &local);
         if (value < 0) return yki_fail_memory("a plan");
         placed->nodes[at].out[i] = value;
         value = yki_placed_over_replicas(p->plan, placed, node, value);
-        if (value < 0 || !add_form(p, part, node->out[i], value, query.out[i], true))
+        if (value < 0 || !yki_form_add(p, part, node->out[i], value, query.out[i], true))
             return yki_fail_memory("a plan");
         p->part_of[node->out[i]] = part;
     }
@@ -472,7 +265,7 @@ static yoke_status place_node(placer *p, const yki_node *node)
 
 /* Parts follow each other in every schedule; where no value goes from one to the next, a message of no bytes
  * does. */
-static yoke_status pad_edges(placer *p)
+static yoke_status pad_edges(yki_placer *p)
 {
     int met = p->edge;
     for (int part = 0; part + 1 < p->plan->nparts; part++) {
@@ -491,10 +284,10 @@ static yoke_status place_for(yki_plan *plan, int lane)
 {
     const yoke_model *model = plan->options.model;
     int tp = plan->mesh.degree[YKI_AXIS_TP];
-    placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp, .tokens = -1};
+    yki_placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp, .tokens = -1};
     if (plan->mesh.degree[YKI_AXIS_CP] > 1) p.positions = yki_context_positions(plan, lane / tp, &p.tokens);
     p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
-    p.forms = yki_arena_alloc(&plan->arena, sizeof(form *) * (size_t)plan->nparts);
+    p.forms = yki_arena_alloc(&plan->arena, sizeof(yki_form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
     p.part_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
     if (plan->arena.failed) return yki_fail_memory("a plan");
@@ -516,8 +309,9 @@ static yoke_status place_for(yki_plan *plan, int lane)
             YKI_TRY(place_node(&p, node));
     }
     int output = p.root[model->output], last = p.part_of[output];
-    form *f = find(&p, last, output);
-    if (f && f->spec.state == YKI_PARTIAL) f = convert(&p, last, f, taken(&p, output), model->nlayers - 1);
+    yki_form *f = yki_form_find(&p, last, output);
+    if (f && f->spec.state == YKI_PARTIAL)
+        f = yki_form_convert(&p, last, f, yki_form_summed(&p, output), model->nlayers - 1);
     if (!f) return yki_fail_memory("a plan");
     p.parts[last].output = f->value;
     p.parts[last].output_spec = f->spec;

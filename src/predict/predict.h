@@ -13,4 +13,12 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out);
  * out. */
 double yki_predict_idle(const yki_plan *plan);
 
+/* Floating-point operations of a training step per sample: three times the products of the forward pass
+ * (their gradients are two more each), whatever is computed again. */
+double yki_predict_flops(const yki_plan *plan);
+
+/* What the cores of the plan's devices do at most, in FLOP/s: what one does of a large product in the plan's
+ * precision, on a device made for it, times as many as the devices have threads. YOKE_SYSTEM: memory. */
+yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out);
+
 #endif

@@ -239,12 +239,14 @@ static yoke_status run_body(frame *f, const yki_code *code)
 {
     for (int i = 0; i < code->count; i++) {
         const yki_instruction *in = &code->instructions[i];
+        double start = f->rank->recording ? yki_now_ns() : 0;
         if (in->op < YKI_KERNEL_COUNT)
             launch(f, in);
         else if (in->op < YKI_OP_MOVE)
             load(f, in);
         else
             YKI_TRY(run_movement(f, in));
+        if (f->rank->recording) yki_trace_instruction(f->rank, in, start);
     }
     return f->rank->backend->synchronize(f->rank->device);
 }
@@ -265,8 +267,11 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
     f.samples = yki_rank_samples(rank, action->microbatch, &f.first);
     YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
     double start = yki_now_ns(), moving = rank->moving_ns;
+    yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_ACTION, start) : NULL;
+    if (traced) traced->of.action = action, traced->amount = f.samples;
     YKI_TRY(run_body(&f, &part->body[bodies[action->kind]]));
     double end = yki_now_ns();
+    if (traced) traced->end_ns = end;
     rank->computing_ns += end - start - (rank->moving_ns - moving);
     rank->ran[rank->nran++] = (yoke_ran){.action = *action,
                                          .rank = rank->rank,

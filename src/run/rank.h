@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "run/run.h"
+#include "run/trace.h"
 
 typedef struct yki_variant {
     int64_t samples;         /* of a micro-batch */
@@ -13,7 +14,7 @@ typedef struct yki_variant {
 
 enum { YKI_MAX_VARIANTS = 16 };
 
-typedef struct yki_rank {
+struct yki_rank {
     yki_run *run;
     const yki_plan *plan;
     const yki_program *program;
@@ -47,6 +48,8 @@ typedef struct yki_rank {
     double moving_ns, computing_ns, stepping_ns;
     yoke_ran *ran;
     int nran;
+    yki_trace *trace;           /* NULL: nothing is recorded */
+    yki_traced_step *recording; /* the step under way; NULL: not recorded */
     pthread_t thread;
     bool started;
     yoke_status status;
@@ -54,7 +57,7 @@ typedef struct yki_rank {
     yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
     int fault_at;        /* the tensor */
     double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
-} yki_rank;
+};
 
 struct yki_run {
     const yki_plan *plan;
@@ -67,6 +70,7 @@ struct yki_run {
     const yki_step *step;
     double step_start_ns, scalars[2]; /* loss sum, sum of squares: the same on every rank */
     int64_t rows_per_sample;
+    double trace_origin_ns;
     /* tensors to and from files, by the command under way */
     const yki_stored_file *files;
     const yki_stored_tensor *stored;
@@ -82,8 +86,6 @@ struct yki_run {
     yoke_error lost; /* after a failure: every later call fails with it */
 };
 
-double yki_now_ns(void);
-
 /* rank.c: life of a rank, on its own thread. */
 yoke_status yki_rank_open(yki_rank *rank);
 void yki_rank_close(yki_rank *rank);
@@ -97,10 +99,6 @@ void yki_rank_output(yki_rank *rank);
  * those with two values at least, of which a variance can be told. */
 int64_t yki_rank_tracked(const yki_rank *rank, const yki_attr *attr, int replica, int first);
 int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_out);
-static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool gradient, int microbatch)
-{
-    return ((size_t)edge * 2 + gradient) * (size_t)plan->microbatches + (size_t)microbatch;
-}
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
@@ -119,5 +117,7 @@ yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int paramete
 
 /* run.c: runs a command on every rank, and waits. */
 yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *));
+/* Adds the bytes that a rank has received since it was made, by axis. */
+void yki_rank_moved(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT]);
 
 #endif

@@ -190,10 +190,19 @@ static yoke_status reduce_context(yki_rank *rank)
 
 yoke_status yki_rank_reduce(yki_rank *rank)
 {
-    YKI_TRY(reduce_replicas(rank));
-    YKI_TRY(reduce_parts(rank));
-    YKI_TRY(reduce_ties(rank));
-    return reduce_context(rank);
+    static const struct {
+        yki_span span;
+        yoke_status (*reduce)(yki_rank *rank);
+    } all[] = {{YKI_SPAN_REPLICAS, reduce_replicas},
+               {YKI_SPAN_PARTS, reduce_parts},
+               {YKI_SPAN_TIES, reduce_ties},
+               {YKI_SPAN_CONTEXT, reduce_context}};
+    double start = yki_now_ns();
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        YKI_TRY(all[i].reduce(rank));
+        start = yki_trace_span(rank, all[i].span, start);
+    }
+    return YOKE_OK;
 }
 
 yoke_status yki_rank_gather_weights(yki_rank *rank)

@@ -134,6 +134,7 @@ void yki_run_destroy(yki_run *run)
     for (int i = 0; i < run->nranks && run->ranks; i++)
         if (run->ranks[i].started) pthread_join(run->ranks[i].thread, NULL);
     for (int i = 0; i < run->nranks && run->ranks; i++) yki_rank_close(&run->ranks[i]);
+    yki_run_trace_end(run);
     if (run->world) yki_local_world_destroy(run->world);
     pthread_cond_destroy(&run->go);
     pthread_cond_destroy(&run->done);
@@ -189,20 +190,22 @@ void yki_run_reset_idle(yki_run *run)
         run->ranks[i].computing_ns = run->ranks[i].stepping_ns = run->ranks[i].moving_ns = 0;
 }
 
+void yki_rank_moved(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT])
+{
+    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
+        moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
+    moved[YKI_AXIS_DP] += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
+    for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
+        moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
+    for (int t = 0; t < rank->plan->nties && rank->ties; t++)
+        if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
+    moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
+}
+
 void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
 {
     memset(moved, 0, sizeof(int64_t) * YKI_AXIS_COUNT);
-    for (int i = 0; i < run->nranks; i++) {
-        const yki_rank *rank = &run->ranks[i];
-        for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
-            moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
-        moved[YKI_AXIS_DP] += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
-        for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
-            moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
-        for (int t = 0; t < rank->plan->nties && rank->ties; t++)
-            if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
-        moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
-    }
+    for (int i = 0; i < run->nranks; i++) yki_rank_moved(&run->ranks[i], moved);
 }
 
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out)

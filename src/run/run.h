@@ -6,8 +6,11 @@
 #include "checkpoint/safetensors.h"
 #include "comm/comm.h"
 #include "plan/plan.h"
+#include "run/trace.h"
 
 typedef struct yki_run yki_run;
+
+double yki_now_ns(void);
 
 typedef enum yki_run_mode {
     YKI_RUN_TRAIN,     /* forward, backward, reduce, update */
@@ -95,5 +98,19 @@ void yki_run_reset_idle(yki_run *run);
 void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT]);
 /* Actions of the last step, of one rank. */
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out);
+
+/* The number of a copy between parts among all of a step's; with edge nedges, how many there are. */
+static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool gradient, int microbatch)
+{
+    return ((size_t)edge * 2 + gradient) * (size_t)plan->microbatches + (size_t)microbatch;
+}
+
+/* Records the training steps first .. last from now on, at most `most_steps` of them: the last ones that fit
+ * in rings of `bytes` a rank, and one at least. Every process of a run records its own ranks, and they all
+ * must call: their clocks start together. YOKE_SYSTEM: memory; the run may go on. */
+yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t most_steps, int64_t bytes);
+void yki_run_trace_end(yki_run *run);
+/* A rank's ring between steps, NULL where nothing is recorded; and the time that is its clock's 0. */
+const yki_trace *yki_run_traced(const yki_run *run, int rank, double *origin_ns_out);
 
 #endif

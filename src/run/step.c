@@ -126,6 +126,7 @@ yoke_status yki_rank_step(yki_rank *rank)
     bool backward = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
     rank->loss = rank->ignored_loss = rank->sum_squares = 0;
     rank->nran = 0;
+    yki_trace_begin_step(rank);
     if (!backward) {
         YKI_TRY(run_forward(rank));
         if (step->mode == YKI_RUN_PREDICT) yki_rank_output(rank);
@@ -137,20 +138,26 @@ yoke_status yki_rank_step(yki_rank *rank)
         YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
     double start = yki_now_ns();
     zero_unwritten(rank);
-    double moving = yki_now_ns();
-    rank->computing_ns += moving - start;
+    rank->computing_ns += yki_trace_span(rank, YKI_SPAN_ZERO, start) - start;
     YKI_TRY(yki_rank_reduce(rank));
     start = yki_now_ns();
     sum_squares(rank);
-    rank->computing_ns += yki_now_ns() - start;
+    double summed = yki_trace_span(rank, YKI_SPAN_NORM, start);
+    rank->computing_ns += summed - start;
     YKI_TRY(finish_sends(rank));
+    start = yki_trace_span(rank, YKI_SPAN_SENDS, summed);
     YKI_TRY(end_step(rank));
+    start = yki_trace_span(rank, YKI_SPAN_SCALARS, start);
     if (step->mode == YKI_RUN_TRAIN && isfinite(rank->loss) && isfinite(rank->sum_squares)) {
-        start = yki_now_ns();
         update(rank, sqrt(rank->sum_squares));
-        rank->computing_ns += yki_now_ns() - start;
+        double updated = yki_trace_span(rank, YKI_SPAN_UPDATE, start);
+        rank->computing_ns += updated - start;
         YKI_TRY(update_buffers(rank));
+        start = yki_trace_span(rank, YKI_SPAN_STATISTICS, updated);
         YKI_TRY(yki_rank_gather_weights(rank));
+        yki_trace_span(rank, YKI_SPAN_GATHER, start);
     }
-    return rank->backend->synchronize(rank->device);
+    YKI_TRY(rank->backend->synchronize(rank->device));
+    yki_trace_end_step(rank);
+    return YOKE_OK;
 }

@@ -1,6 +1,7 @@
 /* What would fit: other layouts of the same job, tried by planning each, cheapest first: no more devices than
  * asked for before more, fewer micro-batches before more. Recomputing attention's core costs about what four
- * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. */
+ * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. Zero's
+ * first two stages move what plain data parallelism moves, the third half as much again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,10 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
+enum { WANTED = 5 };
+
 typedef struct candidate {
-    int dp, tp, pp, microbatches, cost;
+    int dp, tp, pp, microbatches, zero, cost;
     yoke_recompute recompute;
 } candidate;
 
@@ -23,6 +26,8 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     yki_plan_options other = *options;
     yoke_layout *layout = &other.layout;
     layout->dp = c->dp, layout->tp = c->tp, layout->pp = c->pp, layout->microbatches = c->microbatches;
+    layout->zero = c->zero;
+    if (c->dp != options->layout.dp) layout->dp_shard = layout->dp_replicate = 0;
     layout->ndevices = layout->nrecompute = 0;
     layout->recompute = c->recompute;
     if (c->pp == 1 || strchr(layout->schedule, '.') || strchr(layout->schedule, '/'))
@@ -35,57 +40,100 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
     return true;
 }
 
-/* Every layout of up to eight devices that the batch and the model allow, with each kind of recomputation. */
-static int list_candidates(const yki_plan_options *options, candidate *list, int most)
+typedef struct candidates {
+    candidate *list;
+    int count, room;
+} candidates;
+
+/* Adds every layout of n devices that the batch and the model allow, with each kind of recomputation and,
+ * over data-parallel ranks, the job's stage of zero and those above it. More devices than `asked` cost much,
+ * idle ones little. False: out of memory. */
+static bool list_over(const yki_plan_options *options, int n, int asked, candidates *found)
 {
-    static const int degrees[] = {1, 2, 3, 4, 6, 8}, parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9};
-    int count = 0, asked = yki_mesh_of(&options->layout).nranks;
+    static const int parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9}, zeros[] = {0, 1, 1, 4};
+    enum { PARTS = 5, KINDS = 3, ZEROS = 4 };
+    int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0;
     bool placed = false, attends = false;
     for (int i = 0; i < options->model->nlayers; i++)
         placed |= options->model->layers[i].device >= 0 && !options->one_part;
     for (int i = 0; i < options->model->nnodes; i++) attends |= yki_op(options->model->nodes[i].op)->attends;
-    for (int at = 0; at < 6 * 6 * 6 * 5 * 3 && count < most; at++) {
-        int m = at % 5, kind = at / 5 % 3, dp = degrees[at / 15 % 6], tp = degrees[at / 90 % 6],
-            pp = degrees[at / 540], n = dp * tp * pp;
-        if (n > 8 || (int64_t)dp * parts[m] > options->batch || (placed && (tp > 1 || pp > 1)) ||
-            (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
-            continue;
-        int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0; /* idle devices before new ones */
-        list[count++] = (candidate){.dp = dp,
-                                    .tp = tp,
-                                    .pp = pp,
-                                    .microbatches = parts[m],
-                                    .recompute = (yoke_recompute)kind,
-                                    .cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind]};
+    for (int at = 0; at < n * n; at++) {
+        int tp = at % n + 1, pp = at / n + 1, dp = n / (tp * pp);
+        if (dp * tp * pp != n || (placed && (tp > 1 || pp > 1))) continue;
+        int room = found->count + PARTS * KINDS * ZEROS;
+        candidate *list =
+            room <= found->room ? found->list : realloc(found->list, sizeof *list * (size_t)room);
+        if (!list) return false;
+        found->list = list;
+        found->room = room > found->room ? room : found->room;
+        for (int k = 0; k < PARTS * KINDS * ZEROS; k++) {
+            int m = k % PARTS, kind = k / PARTS % KINDS, zero = k / (PARTS * KINDS);
+            if ((dp == 1 ? zero > 0 : zero < options->layout.zero) ||
+                (int64_t)dp * parts[m] > options->batch || (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
+                continue;
+            int cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero];
+            found->list[found->count++] = (candidate){dp, tp, pp, parts[m], zero, cost, (yoke_recompute)kind};
+        }
     }
-    return count;
+    return true;
 }
 
-/* Whether `c` recomputes more than one that fits and is the same otherwise. */
+/* Whether one that fits, and costs less, differs from `c` in one thing alone: in the micro-batches, or in how
+ * much is recomputed or dealt out. */
 static bool is_needless(const candidate *c, candidate *const *fitting, int count)
 {
-    for (int i = 0; i < count; i++)
-        if (fitting[i]->dp == c->dp && fitting[i]->tp == c->tp && fitting[i]->pp == c->pp &&
-            fitting[i]->microbatches == c->microbatches)
-            return true;
+    for (int i = 0; i < count; i++) {
+        const candidate *f = fitting[i];
+        bool same_mesh = f->dp == c->dp && f->tp == c->tp && f->pp == c->pp;
+        bool same_states = f->zero == c->zero && f->recompute == c->recompute;
+        if (same_mesh && (same_states || f->microbatches == c->microbatches)) return true;
+    }
     return false;
+}
+
+/* The first `most` that fit, cheapest first. */
+static int try_all(const yki_plan_options *options, candidates *found, yoke_layout *layouts, int most)
+{
+    enum { TRIES = 1000 };
+    candidate *fitting[WANTED];
+    int count = 0, tries = 0;
+    if (found->list) qsort(found->list, (size_t)found->count, sizeof *found->list, by_cost);
+    for (int i = 0; i < found->count && tries < TRIES && count < most; i++) {
+        if (is_needless(&found->list[i], fitting, count)) continue;
+        tries++;
+        if (fits(options, &found->list[i], &layouts[count])) fitting[count++] = &found->list[i];
+    }
+    free(found->list);
+    return count;
 }
 
 void yki_suggest_fits(const yki_plan_options *options)
 {
-    enum { MOST = 1024, TRIES = 160, WANTED = 5 };
+    static const int devices[] = {1, 2, 3, 4, 6, 8};
     yoke_error error = *yoke_error_get();
-    candidate *list = malloc(sizeof *list * MOST), *fitting[WANTED];
-    int count = list ? list_candidates(options, list, MOST) : 0, tries = 0;
-    if (list) qsort(list, (size_t)count, sizeof *list, by_cost);
-    for (int i = 0; i < count && tries < TRIES && error.nwould_fit < WANTED; i++) {
-        yoke_layout layout;
-        if (is_needless(&list[i], fitting, error.nwould_fit)) continue;
-        tries++;
-        if (!fits(options, &list[i], &layout)) continue;
-        fitting[error.nwould_fit] = &list[i];
-        yoke_layout_flags(&layout, error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
-    }
-    free(list);
+    candidates found = {0};
+    yoke_layout *layouts = calloc(WANTED, sizeof *layouts);
+    const yoke_layout *l = &options->layout;
+    bool listed = layouts != NULL;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices && listed; i++)
+        listed = list_over(options, devices[i], l->dp * l->tp * l->pp, &found);
+    int count = try_all(options, &found, layouts, layouts ? WANTED : 0);
+    for (int i = 0; i < count; i++)
+        yoke_layout_flags(&layouts[i], error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
+    free(layouts);
     yki_error_set(&error);
+}
+
+yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
+                             int *count_out)
+{
+    candidates found = {0};
+    int cp = options->layout.cp;
+    *count_out = 0;
+    if (devices % cp == 0 && !list_over(options, devices / cp, devices / cp, &found)) {
+        free(found.list);
+        return yki_fail_memory("layouts");
+    }
+    *count_out = try_all(options, &found, layouts, most < WANTED ? most : WANTED);
+    return YOKE_OK;
 }

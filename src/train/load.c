@@ -138,5 +138,6 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     YKI_TRY(load_step(trainer, folder));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;
+    yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
     return YOKE_OK;
 }

@@ -136,5 +136,6 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *fold
     }
     YKI_TRY(yki_save_commit(&save, trainer->job ? trainer->job->checkpoint.keep : 0));
     if (folder) snprintf(folder, 1200, "%s", save.final);
+    yki_trainer_event(trainer, YOKE_RUN_SAVED, save.final);
     return YOKE_OK;
 }

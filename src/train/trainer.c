@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "job/job.h"
 #include "model/model.h"
+#include "predict/predict.h"
 
 static int cores(void)
 {
@@ -75,6 +76,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
     trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
     trainer->last_loss = NAN;
+    trainer->flops = yki_predict_flops(trainer->plan);
     return trainer->devices && trainer->tracked ? YOKE_OK : yki_fail_memory("a trainer");
 }
 
@@ -165,29 +167,62 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
     return yki_trainer_create(trainer_out, &options);
 }
 
-yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
+/* What a plan of the job needs, without its data: `use` gets it and the layout to plan for. */
+static yoke_status with_plan_options(const yoke_job *job,
+                                     yoke_status (*use)(const yki_plan_options *options, void *context),
+                                     void *context)
 {
     /* a tokenizer is read only where it says the vocabulary */
     yki_trainer_options options = {.job = job, .no_data = job->model.vocab > 0 || job->model.from[0]};
     yoke_trainer trainer = {.job = job};
     yoke_status status = model_of_job(&trainer, &options);
-    yki_plan_options po;
     if (status == YOKE_OK) {
-        po = plan_options(&trainer, &job->layout, &options);
+        yki_plan_options po = plan_options(&trainer, &job->layout, &options);
         po.backend = yki_backend_get("null");
-        po.device_memory_bytes = 0;
-        status = yki_plan_create(&po, &trainer.plan);
-    }
-    if (status == YOKE_OK) {
-        *schedule_out = trainer.plan->schedule;
-        trainer.plan->schedule = NULL;
+        status = use(&po, context);
     }
     yoke_error error = *yoke_error_get();
-    yki_plan_destroy(trainer.plan);
     yoke_model_destroy(trainer.own_model);
     yoke_tokenizer_destroy(trainer.tokenizer);
     if (status != YOKE_OK) yki_error_set(&error);
     return status;
+}
+
+static yoke_status take_schedule(const yki_plan_options *options, void *schedule_out)
+{
+    yki_plan_options anywhere = *options;
+    yki_plan *plan;
+    anywhere.device_memory_bytes = 0;
+    YKI_TRY(yki_plan_create(&anywhere, &plan));
+    *(yoke_schedule **)schedule_out = plan->schedule;
+    plan->schedule = NULL;
+    yki_plan_destroy(plan);
+    return YOKE_OK;
+}
+
+yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
+{
+    return with_plan_options(job, take_schedule, schedule_out);
+}
+
+typedef struct wanted_layouts {
+    int devices, most, *count_out;
+    yoke_layout *layouts;
+} wanted_layouts;
+
+static yoke_status find_layouts(const yki_plan_options *options, void *context)
+{
+    const wanted_layouts *wanted = context;
+    return yki_layouts_over(options, wanted->devices, wanted->layouts, wanted->most, wanted->count_out);
+}
+
+yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most, int *count_out)
+{
+    wanted_layouts wanted = {devices, most, count_out, layouts};
+    *count_out = 0;
+    if (devices < 1 || devices > YOKE_MAX_DEVICES)
+        return yki_fail(YOKE_INVALID, "%d devices: layouts are over 1 to %d", devices, YOKE_MAX_DEVICES);
+    return with_plan_options(job, find_layouts, &wanted);
 }
 
 void yoke_trainer_destroy(yoke_trainer *trainer)
@@ -301,7 +336,6 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     trainer->next_step++;
     *mean_seconds =
         *mean_seconds == 0 || done < 2 ? result.seconds : 0.9 * *mean_seconds + 0.1 * result.seconds;
-    if (!progress) return YOKE_OK;
     int64_t samples = yki_order_batch_count(&trainer->order, s);
     double rate = (double)samples / result.seconds;
     yoke_step_report report = {.step = s,
@@ -315,14 +349,13 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
                                    trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
                                .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1),
                                .samples = samples};
-    progress(context, &report);
+    yki_trainer_tell(trainer, &report);
+    if (progress) progress(context, &report);
     return YOKE_OK;
 }
 
-yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
+static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress progress, void *context)
 {
-    int64_t end = trainer->steps;
-    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
     const yoke_checkpoint_spec *c =
         trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
@@ -334,7 +367,8 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
         if (trainer->next_step - trainer->first_step == trainer->capacity)
             YKI_TRY(reserve(trainer, end - trainer->first_step));
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
-        if (trainer->next_step - trainer->first_step == 2) yki_run_reset_idle(trainer->run); /* warm-up */
+        if (trainer->next_step - trainer->first_step == 2 && trainer->next_step < end)
+            yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {
             YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
             saved = trainer->next_step;
@@ -343,4 +377,19 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     if (c && end == trainer->steps && trainer->next_step > trainer->first_step && saved != trainer->next_step)
         YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
     return YOKE_OK;
+}
+
+yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
+{
+    int64_t end = trainer->steps;
+    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
+    yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
+    yoke_status status = run_steps(trainer, end, progress, context);
+    yki_trainer_event(trainer,
+                      status == YOKE_OK           ? YOKE_RUN_ENDED
+                      : status == YOKE_STOPPED    ? YOKE_RUN_STOPPED
+                      : status == YOKE_NON_FINITE ? YOKE_RUN_NON_FINITE
+                                                  : YOKE_RUN_FAILED,
+                      "");
+    return status;
 }

@@ -9,6 +9,9 @@
 #include "data/order.h"
 #include "run/run.h"
 #include "yoke/compare.h"
+#include "yoke/record.h"
+
+enum { YKI_MAX_WATCHERS = 8 };
 
 struct yoke_trainer {
     const yoke_model *model;
@@ -39,6 +42,10 @@ struct yoke_trainer {
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
+    yoke_watcher watchers[YKI_MAX_WATCHERS];
+    int nwatchers;
+    bool traced;        /* a trace is open */
+    double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
 };
 
 /* What a trainer is made for, beside the public ways. */
@@ -79,6 +86,9 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);
+/* Up to `most` layouts of exactly so many devices that fit, cheapest first. */
+yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
+                             int *count_out);
 
 /* reference.c: what one device that the job's layout is verified against runs; YOKE_INVALID: nothing is like
  * the layout. And the batch at hand in the order of its micro-batches. */
@@ -91,6 +101,11 @@ const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
+
+/* watch.c: tells watchers of an event, with the sentence of this thread's error record where it is one that
+ * ends a run; the record stays as it is. And of a step, whose report it completes. */
+void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);
+void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
 
 /* One training step; report is filled in. */
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result);

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 YOKE = os.path.abspath(sys.argv[1])
-COMMANDS = ["train", "compare", "verify", "schedule", "generate", "eval", "inspect", "devices"]
+COMMANDS = ["train", "launch", "compare", "verify", "schedule", "generate", "eval", "inspect", "devices"]
 ESCAPE = b"\x1b"
 JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
 data: {format: random, samples: 50, holdout: 0.2}

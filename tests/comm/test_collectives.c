@@ -191,7 +191,7 @@ static void all_gather(yki_comm *comm, void *shared)
                     put(c->dtype, place, at, source(c->dtype, 0, at));
                 }
     yki_cut cut = {c->outer, c->inner, c->share};
-    yki_piece pieces[2] = {{in, out, cut}, {place, place, cut}};
+    yki_piece pieces[2] = {{in, out, cut, 0}, {place, place, cut, 0}};
     yki_request request;
     EXPECT(yki_all_gather_start(comm, pieces, 2, c->dtype, &request) == YOKE_OK);
     EXPECT(yki_wait(&request) == YOKE_OK);
@@ -221,7 +221,7 @@ static void reduce_scatter(yki_comm *comm, void *shared)
     size_t unit = (size_t)c->inner * yki_dtype_bytes(c->dtype);
     memcpy(place, in, (size_t)(c->outer * whole) * unit);
     yki_cut cut = {c->outer, c->inner, c->share};
-    yki_piece pieces[2] = {{out, in, cut}, {place, place, cut}};
+    yki_piece pieces[2] = {{out, in, cut, 0}, {place, place, cut, 0}};
     yki_request request;
     EXPECT(yki_reduce_scatter_start(comm, pieces, 2, c->dtype, &request) == YOKE_OK);
     EXPECT(yki_wait(&request) == YOKE_OK);

@@ -361,10 +361,10 @@ static void bad_arguments(yki_comm *comm, void *shared)
     EXPECT(yki_all_reduce_start(comm, &large, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
     EXPECT(yki_all_reduce_start(comm, NULL, 1, YKI_F32, YKI_SUM, &r) == YOKE_INVALID);
     EXPECT(yki_all_reduce_start(comm, NULL, 0, (yki_dtype)9, YKI_SUM, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, cut}, 1, YKI_F32, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, huge_cut}, 1, YKI_F32, &r) == YOKE_INVALID);
-    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, none}, 1, YKI_F32, &r) == YOKE_INVALID);
-    EXPECT(yki_reduce_scatter_start(comm, &(yki_piece){x + 1, x, wide}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, cut, 0}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, huge_cut, 0}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_all_gather_start(comm, &(yki_piece){x, x + 1, none, 0}, 1, YKI_F32, &r) == YOKE_INVALID);
+    EXPECT(yki_reduce_scatter_start(comm, &(yki_piece){x + 1, x, wide, 0}, 1, YKI_F32, &r) == YOKE_INVALID);
     EXPECT(yki_reduce_scatter_start(comm, NULL, 1, YKI_F32, &r) == YOKE_INVALID);
     EXPECT(yki_all_gather_start(comm, NULL, -1, YKI_F32, &r) == YOKE_INVALID);
     EXPECT(yki_all_to_all_start(comm, x, x + 1, YKI_F32, &exchange, &r) == YOKE_INVALID);

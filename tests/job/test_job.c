@@ -4,7 +4,9 @@
 
 #include <locale.h>
 
+#include "base/disk.h"
 #include "job/job.h"
+#include "job/key.h"
 
 #define SET(...)                                                                                             \
     (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[])                     \
@@ -404,6 +406,29 @@ static void a_locale_with_a_decimal_comma_changes_nothing(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
+/* `name` on the page, as a whole or as the end of a dotted one. */
+static bool is_on(const char *page, const char *name)
+{
+    char word[64], end[64];
+    snprintf(word, sizeof word, "`%s`", name);
+    snprintf(end, sizeof end, ".%s`", name);
+    return strstr(page, word) || strstr(page, end);
+}
+
+static void the_page_names_every_key(void **state)
+{
+    (void)state;
+    char *page;
+    size_t bytes;
+    assert_int_equal(yki_disk_read(YKI_JOB_FILES "/../../docs/job-file.md", 1 << 20, &page, &bytes), YOKE_OK);
+    for (int i = 0; i < yki_job_nkeys + yki_layer_nkeys; i++) {
+        const char *path = i < yki_job_nkeys ? yki_job_keys[i].path : yki_layer_keys[i - yki_job_nkeys].path;
+        const char *dot = strrchr(path, '.');
+        if (!is_on(page, dot ? dot + 1 : path)) fail_msg("docs/job-file.md has no `%s`", path);
+    }
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +439,7 @@ int main(void)
         cmocka_unit_test(overrides_change_what_the_file_says),
         cmocka_unit_test(devices_fit_the_degrees),
         cmocka_unit_test(a_printed_job_reads_back_the_same),
+        cmocka_unit_test(the_page_names_every_key),
         cmocka_unit_test(a_locale_with_a_decimal_comma_changes_nothing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

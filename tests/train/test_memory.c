@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "train/jobs.h"
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || !defined __GLIBC__
@@ -67,9 +68,8 @@ enum { NLAYOUTS = sizeof layouts / sizeof *layouts };
 
 /* Steps, ragged ones among them, allocate nothing: not on the caller's thread, not on the ranks'. Small
  * products are served by our own kernels; a library's allocations would be its own business. */
-static void test_steps_allocate_nothing(void **state)
+static void steps_allocate_nothing(bool recorded)
 {
-    (void)state;
     static const char *const models[] = {"mlp", "regress", "conv", "tokens", "gpt2"};
     if (!COUNTING) skip();
     for (int m = 0; m < 5; m++)
@@ -82,6 +82,9 @@ static void test_steps_allocate_nothing(void **state)
             yoke_trainer *trainer = start(models[m], overrides, &job);
             assert_true(counted > 100); /* the counter counts */
             yki_step_result result;
+            yoke_trace *trace = NULL;
+            yoke_trace_options options = {.last_step = -1, .bytes_per_rank = 1 << 15};
+            if (recorded) assert_int_equal(yoke_trace_open(&trace, trainer, "/dev/null", &options), YOKE_OK);
             /* yoke_trainer_run reserves room for the figures of its steps first: count steps alone */
             for (int s = 0; s < 40; s++) {
                 if (s == 1) counted = 0;
@@ -90,8 +93,44 @@ static void test_steps_allocate_nothing(void **state)
             }
             long n = counted;
             if (n != 0) fail_msg("%s [%s]: 39 steps made %ld allocations", models[m], overrides, n);
+            assert_int_equal(yoke_trace_close(trace, NULL), YOKE_OK);
             finish(trainer, job);
         }
+}
+
+static void test_steps_allocate_nothing(void **state)
+{
+    (void)state;
+    steps_allocate_nothing(false);
+}
+
+static void test_steps_of_a_trace_allocate_nothing(void **state)
+{
+    (void)state;
+    steps_allocate_nothing(true);
+}
+
+/* What a log and TensorBoard's events are told of a step. */
+static void test_recorders_allocate_nothing(void **state)
+{
+    (void)state;
+    if (!COUNTING) skip();
+    yoke_job *job;
+    yoke_recorder *log, *events;
+    yoke_trainer *trainer = start("mlp", "train.steps=40", &job);
+    char folder[] = "/tmp/yoke-memory-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(yoke_log_open(&log, trainer, "/dev/null"), YOKE_OK);
+    assert_int_equal(yoke_tensorboard_open(&events, trainer, folder), YOKE_OK);
+    assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
+    yoke_step_report report = {.step = 1, .loss = 1, .seconds = 1, .samples = 1, .samples_per_s = 1};
+    counted = 0;
+    for (int s = 0; s < 40; s++) yki_trainer_tell(trainer, &report);
+    assert_int_equal(counted, 0);
+    assert_int_equal(yoke_recorder_close(log), YOKE_OK);
+    assert_int_equal(yoke_recorder_close(events), YOKE_OK);
+    assert_int_equal(yki_disk_remove_folder(folder), YOKE_OK);
+    finish(trainer, job);
 }
 
 static long resident_kib(void)
@@ -274,9 +313,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_touched_pages), /* first: while the heap is small */
-        cmocka_unit_test(test_steps_allocate_nothing),  cmocka_unit_test(test_resident_memory_stays),
-        cmocka_unit_test(test_moved_over_dp),           cmocka_unit_test(test_moved_over_tp),
-        cmocka_unit_test(test_moved_for_grouped_heads), cmocka_unit_test(test_moved_over_pp),
+        cmocka_unit_test(test_steps_allocate_nothing),
+        cmocka_unit_test(test_steps_of_a_trace_allocate_nothing),
+        cmocka_unit_test(test_recorders_allocate_nothing),
+        cmocka_unit_test(test_resident_memory_stays),
+        cmocka_unit_test(test_moved_over_dp),
+        cmocka_unit_test(test_moved_over_tp),
+        cmocka_unit_test(test_moved_for_grouped_heads),
+        cmocka_unit_test(test_moved_over_pp),
         cmocka_unit_test(test_moved_over_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,28 @@ static void test_would_fit(void **state)
         assert_null(strstr(yoke_error_get()->would_fit[i], "--dp 1 --tp 1 --pp 1 "));
 }
 
+/* Two samples for two replicas: what fits without more devices is states dealt out. */
+static void test_zero_would_fit(void **state)
+{
+    (void)state;
+    static outcome dealt, out;
+    const char *base = "train.batch=2; train.steps=1; layout.dp=2";
+    char overrides[256];
+    for (int zero = 1; zero <= 3; zero++) {
+        snprintf(overrides, sizeof overrides, "%s; layout.zero=%d", base, zero);
+        assert_int_equal(run_job("gpt2", overrides, &dealt), YOKE_OK);
+        snprintf(overrides, sizeof overrides, "%s; layout.device_memory=%lld", base,
+                 (long long)dealt.devices[0].predicted_peak_bytes);
+        assert_int_equal(run_job("gpt2", overrides, &out), YOKE_DOES_NOT_FIT);
+        bool named = false;
+        for (int i = 0; i < yoke_error_get()->nwould_fit; i++) {
+            const char *text = yoke_error_get()->would_fit[i];
+            named |= strstr(text, "--dp 2 --tp 1 --pp 1 ") && strstr(text, " --zero ");
+        }
+        if (!named) fail_msg("no stage of zero is among what fits in %s", overrides);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_moved_again),
         cmocka_unit_test(test_lists_have_an_entry_a_stage),
         cmocka_unit_test(test_would_fit),
+        cmocka_unit_test(test_zero_would_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

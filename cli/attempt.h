@@ -1,0 +1,20 @@
+/* One run of another program: started in a process group of its own, signals handed on, waited for. */
+#ifndef CLI_ATTEMPT_H
+#define CLI_ATTEMPT_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* The first signal that asked this program to end; 0: none did. */
+extern volatile sig_atomic_t attempt_signalled;
+
+/* From now on SIGINT, SIGTERM and SIGUSR1 go to the attempt under way: the first as `first` (what its
+ * launcher hands on to every process), those that follow as they are. */
+void attempt_hand_on_signals(int first);
+
+/* Runs argv[0], found by PATH, with nothing on standard input, and waits for it, at most `limit` seconds (0:
+ * without end; then it is killed). Returns its exit code, 128 + the signal that ended it, or -1 with errno:
+ * it cannot be started. *seconds_out: how long it took. quiet: its output is thrown away. */
+int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_out);
+
+#endif

@@ -1,0 +1,106 @@
+/* Logs, events and traces of a run, as the options ask for them. */
+#include "records.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "text.h"
+
+static struct {
+    const char *log, *tensorboard, *trace, *trace_steps;
+} given;
+
+const option_group options_records = {
+    "Records",
+    (const option[]){
+        OPTION("log", "FILE", OPTION_TEXT,
+               "append a line of JSON for each step and event: loss, rate, speed, bytes moved",
+               .target = &given.log),
+        OPTION("tensorboard", "DIR", OPTION_TEXT, "the same as scalars in an event file of TensorBoard",
+               .target = &given.tensorboard),
+        OPTION("trace", "FILE", OPTION_TEXT,
+               "write when every rank did what, as JSON that Perfetto opens; the last steps that fit in 16 "
+               "MiB a rank",
+               .target = &given.trace),
+        OPTION("trace-steps", "A..B", OPTION_TEXT, "only these steps, from 0", .target = &given.trace_steps),
+        {0},
+    },
+};
+
+int records_open(cli *run, yoke_trainer *trainer, records *r)
+{
+    double peak;
+    *r = (records){0};
+    if (given.trace_steps && !given.trace)
+        return cli_fail(run, 2, "--trace-steps",
+                        "--trace-steps chooses steps of a trace; name its file: --trace FILE");
+    if ((given.log || given.tensorboard) && yoke_trainer_measure_peak(trainer, &peak) != YOKE_OK)
+        return cli_fail_library(run);
+    if ((given.log && yoke_log_open(&r->log, trainer, given.log) != YOKE_OK) ||
+        (given.tensorboard && yoke_tensorboard_open(&r->tensorboard, trainer, given.tensorboard) != YOKE_OK))
+        return cli_fail_library(run);
+    return 0;
+}
+
+/* "A..B" */
+static bool read_steps(const char *text, yoke_trace_options *options)
+{
+    char *end;
+    errno = 0;
+    options->first_step = strtoll(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || end[0] != '.' || end[1] != '.' || !isdigit((unsigned char)end[2]))
+        return false;
+    options->last_step = strtoll(end + 2, &end, 10);
+    return !*end && !errno && options->first_step <= options->last_step;
+}
+
+int records_open_trace(cli *run, yoke_trainer *trainer, records *r)
+{
+    yoke_trace_options options = YOKE_TRACE_DEFAULT;
+    if (given.trace_steps && !read_steps(given.trace_steps, &options))
+        return cli_fail(run, 2, "--trace-steps",
+                        "--trace-steps takes the first and the last step, from 0, e.g. 10..19, not '%s'",
+                        given.trace_steps);
+    if (given.trace && yoke_trace_open(&r->trace, trainer, given.trace, &options) != YOKE_OK)
+        return cli_fail_library(run);
+    return 0;
+}
+
+static void tell_trace(cli *run, const yoke_trace_summary *s)
+{
+    fputs("trace          ", run->out);
+    text_escape(run->out, given.trace, false);
+    if (s->steps == 0)
+        fputs(": no step was run that it was to be of\n", run->out);
+    else
+        fprintf(run->out, ": steps %lld .. %lld, %lld events\n", (long long)s->first_step,
+                (long long)s->last_step, (long long)s->events);
+    if (s->dropped_steps > 0)
+        fprintf(run->out,
+                "               %lld steps before them (%lld events) had no room and are not in it; "
+                "--trace-steps A..B chooses\n",
+                (long long)s->dropped_steps, (long long)s->dropped_events);
+    if (!run->json) return;
+    put_begin_object(run->json, "trace");
+    put_string(run->json, "file", given.trace);
+    put_integer(run->json, "steps", s->steps);
+    put_integer(run->json, "events", s->events);
+    put_integer(run->json, "dropped_steps", s->dropped_steps);
+    put_integer(run->json, "dropped_events", s->dropped_events);
+    put_end_object(run->json);
+}
+
+int records_close(cli *run, records *r, int code)
+{
+    yoke_trace_summary summary;
+    bool traces = r->trace != NULL;
+    int failed = 0;
+    if (yoke_trace_close(r->trace, &summary) != YOKE_OK)
+        failed = cli_fail_library(run);
+    else if (traces)
+        tell_trace(run, &summary);
+    if (yoke_recorder_close(r->log) != YOKE_OK) failed = cli_fail_library(run);
+    if (yoke_recorder_close(r->tensorboard) != YOKE_OK) failed = cli_fail_library(run);
+    return code ? code : failed;
+}

@@ -1,0 +1,68 @@
+/* The arithmetic of a model's step, and the most that this machine does of it. */
+#include <math.h>
+
+#include "base/fail.h"
+#include "predict/predict.h"
+#include "run/run.h"
+
+double yki_predict_flops(const yki_plan *plan)
+{
+    double flops = 0;
+    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++)
+        for (int c = 0; c < plan->programs[i].nparts; c++) {
+            const yki_code *code = &plan->programs[i].parts[c].body[YKI_BODY_F];
+            for (int k = 0; k < code->count; k++) {
+                const yki_instruction *in = &code->instructions[k];
+                yki_launch launch;
+                if (in->number < 0 || !yki_op(in->op)->flops) continue;
+                yki_instruction_shapes(in, 1, &launch);
+                flops += yki_launch_flops(&launch);
+            }
+        }
+    return 3 * flops; /* as convention has it: the backward pass is two products for each one */
+}
+
+enum { PEAK_SIZE = 1024, PEAK_ROUNDS = 8 };
+
+/* The best of a few products of PEAK_SIZE cubed. */
+static yoke_status time_product(const yki_backend_ops *backend, yki_device *device, yki_dtype dtype,
+                                double *seconds_out)
+{
+    static const yki_attr none;
+    yki_launch product = {.kernel = YKI_KERNEL_LINEAR, .attr = &none, .nviews = 4};
+    const int operands[] = {0, 1, 3}; /* no bias */
+    yki_prepared *prepared;
+    for (int i = 0; i < 3; i++) {
+        yki_view *view = &product.views[operands[i]];
+        *view = (yki_view){.dtype = dtype, .ndim = 2, .dims = {PEAK_SIZE, PEAK_SIZE}};
+        YKI_TRY(backend->alloc(device, PEAK_SIZE * PEAK_SIZE * yki_dtype_bytes(dtype), &view->data));
+    }
+    product.workspace_bytes = backend->workspace_bytes(&product, 1);
+    YKI_TRY(backend->alloc(device, product.workspace_bytes + 1, &product.workspace));
+    YKI_TRY(backend->prepare(device, &product, &prepared));
+    *seconds_out = INFINITY;
+    for (int round = 0; round < PEAK_ROUNDS; round++) {
+        double start = yki_now_ns();
+        backend->launch(device, prepared, &product);
+        YKI_TRY(backend->synchronize(device));
+        *seconds_out = fmin(*seconds_out, (yki_now_ns() - start) * 1e-9);
+    }
+    for (int i = 0; i < 3; i++) backend->free(device, product.views[operands[i]].data);
+    backend->free(device, product.workspace);
+    return YOKE_OK;
+}
+
+yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
+{
+    const yki_backend_ops *backend = plan->options.backend;
+    int threads = plan->options.threads * plan->mesh.nranks, cores = backend->count();
+    yki_dtype dtype = plan->options.precision == YOKE_PRECISION_BF16 ? YKI_BF16 : YKI_F32;
+    yki_device *device;
+    double seconds;
+    if (threads > cores) threads = cores;
+    YKI_TRY(backend->device_create(0, 1, &device));
+    yoke_status status = time_product(backend, device, dtype, &seconds);
+    backend->device_destroy(device);
+    if (status == YOKE_OK) *flops_per_s_out = threads * 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / seconds;
+    return status;
+}

@@ -1,0 +1,426 @@
+/* Traces as Chrome's JSON, which Perfetto opens: a process for each rank, with a thread for its steps and
+ * actions, one for what computes and one for what moves; an arrow from each send to its receive; bytes
+ * received as a counter. Times are microseconds from the start of the trace. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/json_file.h"
+#include "train/trainer.h"
+
+struct yoke_trace {
+    yoke_trainer *trainer;
+    char path[1200];
+    FILE *file;
+};
+
+enum { THREAD_STEPS, THREAD_COMPUTE, THREAD_MOVEMENT, NTHREADS };
+static const char *const thread_names[NTHREADS] = {"steps and actions", "compute", "movement"};
+static const char *const thread_kinds[NTHREADS] = {"action", "compute", "movement"};
+
+static const struct {
+    const char *name;
+    int thread;
+} spans[YKI_SPAN_COUNT] = {
+    [YKI_SPAN_ZERO] = {"zero gradients", THREAD_COMPUTE},
+    [YKI_SPAN_REPLICAS] = {"reduce over dp", THREAD_MOVEMENT},
+    [YKI_SPAN_PARTS] = {"reduce over tp", THREAD_MOVEMENT},
+    [YKI_SPAN_TIES] = {"reduce over pp", THREAD_MOVEMENT},
+    [YKI_SPAN_CONTEXT] = {"reduce over cp", THREAD_MOVEMENT},
+    [YKI_SPAN_NORM] = {"gradient norm", THREAD_COMPUTE},
+    [YKI_SPAN_SENDS] = {"wait for sends", THREAD_MOVEMENT},
+    [YKI_SPAN_SCALARS] = {"sum loss and norm", THREAD_MOVEMENT},
+    [YKI_SPAN_UPDATE] = {"update", THREAD_COMPUTE},
+    [YKI_SPAN_STATISTICS] = {"update buffers", THREAD_COMPUTE},
+    [YKI_SPAN_GATHER] = {"gather weights", THREAD_MOVEMENT},
+};
+
+static const char *const axis_names[YKI_AXIS_COUNT] = {
+    [YKI_AXIS_TP] = "tp", [YKI_AXIS_CP] = "cp", [YKI_AXIS_DP] = "dp", [YKI_AXIS_PP] = "pp"};
+
+/* Where the writing stands: a rank, a step of it, an action of that. */
+typedef struct writer {
+    FILE *out;
+    const yki_plan *plan;
+    const yki_program *program;
+    double origin_ns;
+    int rank, place[YKI_AXIS_COUNT];
+    bool begun, arrows; /* arrows: all ranks came to the end of this step */
+    const yki_traced_step *step;
+    int64_t number; /* of the step among those recorded: the same on all ranks */
+    const yoke_action *action;
+    int64_t samples;
+    int node; /* of the action's body */
+    int64_t received;
+} writer;
+
+static void put_string(writer *w, const char *text)
+{
+    char quoted[300];
+    fputs(yki_json_string(quoted, sizeof quoted, text), w->out);
+}
+
+/* Whole nanoseconds from the start, so that ends and starts that are one time stay one. */
+static int64_t from_start(const writer *w, double ns)
+{
+    return (int64_t)(ns - w->origin_ns);
+}
+
+static void put_time(writer *w, const char *key, int64_t ns)
+{
+    fprintf(w->out, ",\"%s\":%lld.%03lld", key, (long long)(ns / 1000), (long long)(ns % 1000));
+}
+
+/* Begins an event of the rank: {"ph":..,"pid":..,"tid":..  Threads have numbers of their own: Perfetto takes
+ * one with its process's number for the main thread. */
+static void begin(writer *w, char phase, int thread)
+{
+    fprintf(w->out, "%s{\"ph\":\"%c\",\"pid\":%d,\"tid\":%d", w->begun ? ",\n" : "\n", phase, w->rank,
+            (w->rank + 1) * 10 + thread);
+    w->begun = true;
+}
+
+static void begin_complete(writer *w, int thread, double start_ns, double end_ns)
+{
+    int64_t start = from_start(w, start_ns), end = from_start(w, end_ns);
+    begin(w, 'X', thread);
+    put_time(w, "ts", start);
+    put_time(w, "dur", end > start ? end - start : 0);
+    fprintf(w->out, ",\"cat\":\"%s\",\"name\":", thread_kinds[thread]);
+}
+
+static void put_metadata(writer *w, int thread, const char *name, const char *text)
+{
+    begin(w, 'M', thread);
+    fprintf(w->out, ",\"name\":\"%s\",\"args\":{\"name\":", name);
+    put_string(w, text);
+    fputs("}}", w->out);
+}
+
+static void put_rank(writer *w)
+{
+    char name[128], layers[96];
+    const yoke_layout *layout = &w->plan->options.layout;
+    int device = layout->ndevices > w->rank ? layout->devices[w->rank] : w->rank;
+    snprintf(name, sizeof name, "rank %d on cpu:%d (dp %d, tp %d, pp %d, cp %d)", w->rank, device,
+             w->place[YKI_AXIS_DP], w->place[YKI_AXIS_TP], w->place[YKI_AXIS_PP], w->place[YKI_AXIS_CP]);
+    put_metadata(w, THREAD_STEPS, "process_name", name);
+    yki_plan_stage_layers(w->plan, w->place[YKI_AXIS_PP], layers, sizeof layers);
+    begin(w, 'M', THREAD_STEPS);
+    fputs(",\"name\":\"process_labels\",\"args\":{\"labels\":", w->out);
+    put_string(w, layers);
+    fputs("}}", w->out);
+    begin(w, 'M', THREAD_STEPS);
+    fprintf(w->out, ",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", w->rank);
+    for (int thread = 0; thread < NTHREADS; thread++) {
+        put_metadata(w, thread, "thread_name", thread_names[thread]);
+        begin(w, 'M', thread);
+        fprintf(w->out, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", thread);
+    }
+}
+
+/* "F0", "BW3.1": as a schedule's text has it. */
+static void action_text(const yoke_action *action, char text[32])
+{
+    static const char *const names[] = {
+        [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
+    int length = snprintf(text, 32, "%s%d", names[action->kind], (int)action->microbatch);
+    if (action->chunk > 0) snprintf(text + length, 32 - (size_t)length, ".%d", action->chunk);
+}
+
+/* The arguments that all events of a step have, and those of an action. */
+static void put_place(writer *w)
+{
+    char text[32];
+    fprintf(w->out, ",\"args\":{\"step\":%lld", (long long)w->step->step);
+    if (!w->action) return;
+    action_text(w->action, text);
+    fprintf(w->out, ",\"action\":\"%s\",\"microbatch\":%d,\"chunk\":%d,\"part\":%d", text,
+            (int)w->action->microbatch, w->action->chunk, w->program->parts[w->action->chunk].part);
+}
+
+static int64_t operand_bytes(const yki_operand *operand, int64_t samples)
+{
+    yki_view view = yki_operand_view(operand, samples);
+    if (operand->space == YKI_SPACE_NONE) return 0;
+    return yki_view_elems(&view) * (int64_t)yki_dtype_bytes(view.dtype);
+}
+
+/* Bytes of the tensors that a movement is of, on this rank: the whole ones. */
+static int64_t moved_bytes(const writer *w, const yki_instruction *in)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < in->nbucket; i++) bytes += 4 * w->program->parameters[in->bucket[i]].elems;
+    for (int i = 0; i < in->npieces; i++) bytes += operand_bytes(&in->pieces[i].all, w->samples);
+    for (int i = 0; i < in->noperands && in->nbucket + in->npieces == 0; i++) {
+        int64_t of = operand_bytes(&in->operands[i], w->samples);
+        bytes = of > bytes ? of : bytes;
+    }
+    return bytes;
+}
+
+/* The rank at the other end of a copy: of the next or last stage, or of the neighbour along an axis. */
+static int peer_of(const writer *w, const yki_instruction *in, int direction)
+{
+    int place[YKI_AXIS_COUNT];
+    memcpy(place, w->place, sizeof place);
+    if (in->edge >= 0) {
+        const yki_edge *edge = &w->plan->edges[in->edge];
+        place[YKI_AXIS_PP] = w->plan->stage_of[in->sends != in->gradient_copy ? edge->to : edge->from];
+    } else {
+        int degree = w->plan->mesh.degree[in->axis];
+        place[in->axis] = (place[in->axis] + direction * (in->back ? -1 : 1) + degree) % degree;
+    }
+    return yki_mesh_rank(&w->plan->mesh, place);
+}
+
+/* An end of the arrow from a send to its receive. Both ends make the same number: of the step, of the copy
+ * among the step's (a channel's by its index, a ring's by place in the program), and of the sender. */
+static void put_arrow(writer *w, const yki_instruction *in, bool sends, double at_ns)
+{
+    const yki_plan *plan = w->plan;
+    int64_t channels = (int64_t)yki_channel_index(plan, plan->nedges, false, 0), copy,
+            sender = sends ? w->rank : peer_of(w, in, -1);
+    if (in->edge >= 0)
+        copy = (int64_t)yki_channel_index(plan, in->edge, in->gradient_copy, w->action->microbatch);
+    else
+        copy = channels + (w->action - w->program->actions) * (int64_t)w->program->nrequests + in->request;
+    int64_t most = channels; /* copies of a step: the same number on all ranks */
+    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
+        int64_t of = channels + plan->programs[i].nactions * (int64_t)plan->programs[i].nrequests;
+        most = of > most ? of : most;
+    }
+    begin(w, sends ? 's' : 'f', THREAD_MOVEMENT);
+    put_time(w, "ts", from_start(w, at_ns));
+    fprintf(w->out, ",\"cat\":\"copy\",\"name\":\"copy\",\"id\":%lld%s}",
+            (long long)((w->number * (most + 1) + copy) * plan->mesh.nranks + sender),
+            sends ? "" : ",\"bp\":\"e\"");
+}
+
+static void put_counter(writer *w, double at_ns, int64_t bytes)
+{
+    begin(w, 'C', THREAD_MOVEMENT);
+    put_time(w, "ts", from_start(w, at_ns));
+    fprintf(w->out, ",\"name\":\"received bytes\",\"args\":{\"bytes\":%lld}}", (long long)bytes);
+}
+
+/* A bucket waits for the last micro-batch that adds to it. */
+static bool is_skipped(const writer *w, const yki_instruction *in)
+{
+    int last = w->program->parts[w->action->chunk].last_weight;
+    return in->nbucket > 0 && (last < 0 || w->action != &w->program->actions[last]);
+}
+
+static void put_kernel(writer *w, const yki_traced *row, const char *layer)
+{
+    const yki_instruction *in = row->of.instruction;
+    char name[200];
+    const char *op = in->op == YKI_OP_INPUT    ? "load inputs"
+                     : in->op == YKI_OP_TARGET ? "load targets"
+                                               : yki_op(in->op)->name;
+    snprintf(name, sizeof name, "%s%s%s", op, *layer ? " " : "", layer);
+    begin_complete(w, THREAD_COMPUTE, row->start_ns, row->end_ns);
+    put_string(w, name);
+    put_place(w);
+    yki_launch launch;
+    yki_instruction_shapes(in, w->samples, &launch);
+    fprintf(w->out, ",\"node\":%d,\"bytes\":%.0f", w->node, yki_launch_bytes(&launch));
+    if (in->number >= 0) fprintf(w->out, ",\"flops\":%.0f", yki_launch_flops(&launch));
+    fputs(",\"layer\":", w->out);
+    put_string(w, layer);
+    fputs("}}", w->out);
+}
+
+static void put_movement(writer *w, const yki_traced *row, const char *layer)
+{
+    static const char *const phases[] = {
+        [YKI_PHASE_WHOLE] = "", [YKI_PHASE_START] = " start", [YKI_PHASE_WAIT] = " wait"};
+    const yki_instruction *in = row->of.instruction;
+    yki_move move = (yki_move)(in->op - YKI_OP_MOVE);
+    bool copies = move == YKI_MOVE_COPY, skipped = is_skipped(w, in);
+    char name[200];
+    snprintf(name, sizeof name, "%s%s%s%s%s",
+             !copies        ? yki_movements[move].name
+             : in->edge < 0 ? "pass on"
+             : in->sends    ? "send"
+                            : "receive",
+             in->nbucket > 0 ? " bucket" : phases[in->phase],
+             copies && in->edge >= 0 && in->gradient_copy ? " gradient" : "", *layer ? " " : "", layer);
+    begin_complete(w, THREAD_MOVEMENT, row->start_ns, row->end_ns);
+    put_string(w, name);
+    put_place(w);
+    fprintf(w->out, ",\"node\":%d,\"bytes\":%lld", w->node, (long long)moved_bytes(w, in));
+    fprintf(w->out, ",\"axis\":\"%s\"",
+            in->edge >= 0 ? "pp" : axis_names[in->npieces > 0 ? YKI_AXIS_DP : in->axis]);
+    if (copies) fprintf(w->out, ",\"peer\":%d", peer_of(w, in, in->phase == YKI_PHASE_WAIT ? -1 : 1));
+    if (skipped) fputs(",\"skipped\":true", w->out);
+    fputs(",\"layer\":", w->out);
+    put_string(w, layer);
+    fputs("}}", w->out);
+    if (!w->arrows || !copies) return;
+    bool sends = in->edge >= 0 ? in->sends : in->phase != YKI_PHASE_WAIT;
+    bool receives = !sends && in->phase != YKI_PHASE_START;
+    /* inside the slices, for viewers that look for what surrounds them */
+    double start = row->start_ns, end = row->end_ns;
+    if (sends) put_arrow(w, in, true, start + 1 < end ? start + 1 : start);
+    if (receives) put_arrow(w, in, false, end - 1 > start ? end - 1 : start);
+}
+
+static void put_row(writer *w, const yki_traced *row)
+{
+    const yoke_model *model = w->plan->options.model;
+    char text[32];
+    if (row->kind == YKI_TRACED_ACTION) {
+        w->action = row->of.action;
+        w->samples = row->amount;
+        w->node = 0;
+        action_text(w->action, text);
+        /* one that did not end is as long as what it did */
+        begin_complete(w, THREAD_STEPS, row->start_ns, row->end_ns > 0 ? row->end_ns : w->step->end_ns);
+        put_string(w, text);
+        put_place(w);
+        fprintf(w->out, ",\"samples\":%lld}}", (long long)w->samples);
+        return;
+    }
+    if (row->kind == YKI_TRACED_SPAN) {
+        w->action = NULL;
+        begin_complete(w, spans[row->of.span].thread, row->start_ns, row->end_ns);
+        put_string(w, spans[row->of.span].name);
+        put_place(w);
+        fputs("}}", w->out);
+    } else {
+        const yki_instruction *in = row->of.instruction;
+        const char *layer = in->layer >= 0 ? model->layers[in->layer].name : "";
+        (in->op < YKI_OP_MOVE ? put_kernel : put_movement)(w, row, layer);
+        w->node++;
+    }
+    if (row->amount > w->received) {
+        put_counter(w, row->end_ns, row->amount - w->step->received);
+        w->received = row->amount;
+    }
+}
+
+static void put_step(writer *w, const yki_traced_step *step)
+{
+    yki_traced_step cut = *step; /* one that did not end: until the last that is known of it */
+    for (int i = 0; i < step->count && !step->complete; i++) {
+        const yki_traced *row = &step->rows[i];
+        double end = row->end_ns > row->start_ns ? row->end_ns : row->start_ns;
+        cut.end_ns = end > cut.end_ns ? end : cut.end_ns;
+    }
+    if (cut.end_ns < cut.start_ns) cut.end_ns = cut.start_ns;
+    w->step = &cut;
+    w->action = NULL;
+    w->received = step->received;
+    begin_complete(w, THREAD_STEPS, cut.start_ns, cut.end_ns);
+    fprintf(w->out, "\"step %lld\"", (long long)step->step);
+    put_place(w);
+    fprintf(w->out, ",\"complete\":%s}}", step->complete ? "true" : "false");
+    put_counter(w, cut.start_ns, 0);
+    for (int i = 0; i < step->count; i++) put_row(w, &step->rows[i]);
+}
+
+/* The i-th step that a ring holds, the oldest first; NULL past the last. */
+static const yki_traced_step *step_at(const yki_trace *trace, int64_t i)
+{
+    int64_t held = trace->recorded < trace->nsteps ? trace->recorded : trace->nsteps;
+    return i < held ? &trace->steps[(trace->recorded - held + i) % trace->nsteps] : NULL;
+}
+
+/* Whether all ranks came to the end of the i-th step: then each send has its receive. */
+static bool all_complete(const yoke_trainer *trainer, int64_t i)
+{
+    double origin_ns;
+    for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
+        const yki_trace *trace = yki_run_traced(trainer->run, r, &origin_ns);
+        const yki_traced_step *step = trace ? step_at(trace, i) : NULL;
+        if (trace && !(step && step->complete)) return false;
+    }
+    return true;
+}
+
+static void put_trace(const yoke_trainer *trainer, FILE *out, yoke_trace_summary *summary)
+{
+    char layout[256];
+    writer w = {.out = out, .plan = trainer->plan};
+    fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", out);
+    for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
+        const yki_trace *trace = yki_run_traced(trainer->run, r, &w.origin_ns);
+        const yki_traced_step *step;
+        if (!trace) continue; /* another process's */
+        w.rank = r;
+        w.program = yki_plan_program(trainer->plan, r);
+        yki_mesh_place(&trainer->plan->mesh, r, w.place);
+        put_rank(&w);
+        for (int64_t i = 0; (step = step_at(trace, i)); i++) {
+            w.arrows = all_complete(trainer, i);
+            w.number = trace->recorded > trace->nsteps ? trace->recorded - trace->nsteps + i : i;
+            put_step(&w, step);
+            summary->events += step->count;
+            if (i == 0) summary->first_step = step->step;
+            summary->last_step = step->step;
+            summary->steps = i + 1;
+        }
+        summary->dropped_steps = trace->recorded - summary->steps;
+        summary->dropped_events += trace->lost_rows;
+    }
+    yoke_layout_print(&trainer->plan->options.layout, layout, sizeof layout);
+    fputs("\n],\"otherData\":{\"layout\":", out);
+    put_string(&w, layout);
+    fprintf(out, ",\"ranks\":%d,\"steps\":%lld,\"dropped_steps\":%lld,\"dropped_events\":%lld}}\n",
+            trainer->plan->mesh.nranks, (long long)summary->steps, (long long)summary->dropped_steps,
+            (long long)summary->dropped_events);
+}
+
+yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
+                            const yoke_trace_options *options)
+{
+    int64_t last = options->last_step < 0 ? INT64_MAX - 1 : options->last_step,
+            left = trainer->steps - trainer->next_step;
+    if (options->first_step < 0 || options->first_step > last)
+        return yki_fail(YOKE_INVALID, "a trace of steps %lld to %lld has none; steps count from 0",
+                        (long long)options->first_step, (long long)last);
+    if (trainer->traced)
+        return yki_fail(YOKE_INVALID, "a trace of this trainer is open already; close it first");
+    yoke_trace *trace = calloc(1, sizeof *trace);
+    if (!trace) return yki_fail_memory("a trace");
+    *trace = (yoke_trace){.trainer = trainer, .file = fopen(path, "we")};
+    snprintf(trace->path, sizeof trace->path, "%s", path);
+    yoke_status status = trace->file ? yki_run_trace(trainer->run, options->first_step, last,
+                                                     left > 0 ? left : 1, options->bytes_per_rank)
+                                     : yki_fail_errno("write the trace to", path);
+    if (status != YOKE_OK) {
+        if (trace->file) fclose(trace->file);
+        free(trace);
+        return status;
+    }
+    trainer->traced = true;
+    *trace_out = trace;
+    return YOKE_OK;
+}
+
+yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
+{
+    yoke_trace_summary summary = {.first_step = -1, .last_step = -1};
+    if (!trace) return YOKE_OK;
+    errno = 0;
+    put_trace(trace->trainer, trace->file, &summary);
+    bool failed = fflush(trace->file) != 0 || ferror(trace->file);
+    int why = errno;
+    if (fclose(trace->file) != 0 && !failed) {
+        failed = true;
+        why = errno;
+    }
+    yki_run_trace_end(trace->trainer->run);
+    trace->trainer->traced = false;
+    yoke_status status = YOKE_OK;
+    if (failed)
+        status = yki_fail(YOKE_SYSTEM, "cannot write the trace to %.900s: %s", trace->path,
+                          strerror(why ? why : EIO));
+    else if (summary_out)
+        *summary_out = summary;
+    free(trace);
+    return status;
+}

@@ -1,0 +1,150 @@
+/* The rings of traces, and what is written into them. */
+#include "run/trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "run/rank.h"
+
+/* Payload bytes that a rank has received since it was made. */
+static int64_t received(const yki_rank *rank)
+{
+    int64_t moved[YKI_AXIS_COUNT] = {0}, bytes = 0;
+    yki_rank_moved(rank, moved);
+    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) bytes += moved[axis];
+    return bytes;
+}
+
+/* Rows of a step at most: actions, their instructions, and the rest of the step. */
+static int64_t rows_of(const yki_program *program)
+{
+    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
+                                      [YOKE_ACTION_B] = YKI_BODY_B,
+                                      [YOKE_ACTION_W] = YKI_BODY_W,
+                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
+    int64_t rows = YKI_SPAN_COUNT;
+    for (int i = 0; i < program->nactions; i++)
+        rows += 1 + program->parts[program->actions[i].chunk].body[bodies[program->actions[i].kind]].count;
+    return rows;
+}
+
+static void release(yki_rank *rank)
+{
+    rank->recording = NULL;
+    if (!rank->trace) return;
+    free(rank->trace->steps);
+    free(rank->trace->rows);
+    free(rank->trace);
+    rank->trace = NULL;
+}
+
+static yoke_status make_ring(yki_rank *rank, int64_t nsteps, int64_t first, int64_t last)
+{
+    int64_t rows = rows_of(rank->program);
+    rank->trace = calloc(1, sizeof *rank->trace);
+    if (!rank->trace) return yki_fail_memory("a trace");
+    *rank->trace = (yki_trace){.first = first, .last = last, .nsteps = (int)nsteps, .nrows = (int)rows};
+    rank->trace->steps = calloc((size_t)nsteps, sizeof *rank->trace->steps);
+    rank->trace->rows = calloc((size_t)(nsteps * rows), sizeof *rank->trace->rows);
+    if (!rank->trace->steps || !rank->trace->rows) return yki_fail_memory("a trace");
+    for (int64_t i = 0; i < nsteps; i++) rank->trace->steps[i].rows = &rank->trace->rows[i * rows];
+    return YOKE_OK;
+}
+
+/* The clock of this process's ranks starts when all ranks of the run are there. */
+static yoke_status start_clock(yki_rank *rank)
+{
+    YKI_TRY(yki_barrier(rank->world));
+    if (rank == &rank->run->ranks[0]) rank->run->trace_origin_ns = yki_now_ns();
+    return YOKE_OK;
+}
+
+yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t most_steps, int64_t bytes)
+{
+    int64_t longest = 1, window = last - first < most_steps ? last - first + 1 : most_steps;
+    yki_run_trace_end(run);
+    for (int i = 0; i < run->plan->parts.nstages * run->plan->nlanes; i++) {
+        int64_t rows = rows_of(&run->plan->programs[i]);
+        longest = rows > longest ? rows : longest;
+    }
+    /* All ranks keep the same steps, so that what one sends another receives in the trace too. */
+    int64_t nsteps = bytes / (longest * (int64_t)sizeof(yki_traced));
+    if (nsteps > window) nsteps = window;
+    if (nsteps > INT32_MAX) nsteps = INT32_MAX;
+    if (nsteps < 1) nsteps = 1;
+    yoke_status status = YOKE_OK;
+    for (int i = 0; i < run->nranks && status == YOKE_OK; i++)
+        status = make_ring(&run->ranks[i], nsteps, first, last);
+    if (status == YOKE_OK) return yki_run_command(run, start_clock);
+    yki_run_trace_end(run);
+    return status;
+}
+
+void yki_run_trace_end(yki_run *run)
+{
+    for (int i = 0; i < run->nranks && run->ranks; i++) release(&run->ranks[i]);
+}
+
+const yki_trace *yki_run_traced(const yki_run *run, int rank, double *origin_ns_out)
+{
+    *origin_ns_out = run->trace_origin_ns;
+    return run->ranks[rank].trace;
+}
+
+void yki_trace_begin_step(yki_rank *rank)
+{
+    const yki_step *step = rank->run->step;
+    yki_trace *trace = rank->trace;
+    rank->recording = NULL;
+    if (!trace || (step->mode != YKI_RUN_TRAIN && step->mode != YKI_RUN_GRADIENTS) ||
+        step->step < trace->first || step->step > trace->last)
+        return;
+    yki_traced_step *slot = &trace->steps[trace->recorded % trace->nsteps];
+    if (trace->recorded++ >= trace->nsteps) trace->lost_rows += slot->count;
+    slot->step = step->step;
+    slot->start_ns = yki_now_ns();
+    slot->end_ns = 0;
+    slot->received = received(rank);
+    slot->count = 0;
+    slot->complete = false;
+    rank->recording = slot;
+}
+
+void yki_trace_end_step(yki_rank *rank)
+{
+    if (!rank->recording) return;
+    rank->recording->end_ns = yki_now_ns();
+    rank->recording->complete = true;
+    rank->recording = NULL;
+}
+
+yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns)
+{
+    yki_traced *row = &rank->recording->rows[rank->recording->count++];
+    row->kind = kind;
+    row->start_ns = start_ns;
+    row->end_ns = 0;
+    row->amount = 0;
+    return row;
+}
+
+void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double start_ns)
+{
+    yki_traced *row = yki_trace_add(rank, YKI_TRACED_INSTRUCTION, start_ns);
+    row->of.instruction = in;
+    if (in->op >= YKI_OP_MOVE) row->amount = received(rank);
+    row->end_ns = yki_now_ns();
+}
+
+double yki_trace_span(yki_rank *rank, yki_span span, double start_ns)
+{
+    double now = yki_now_ns();
+    if (rank->recording) {
+        yki_traced *row = yki_trace_add(rank, YKI_TRACED_SPAN, start_ns);
+        row->of.span = span;
+        row->amount = received(rank);
+        row->end_ns = now;
+    }
+    return now;
+}

@@ -1,0 +1,70 @@
+/* What each rank did when: every instruction of the steps recorded, in a ring of whole steps that is made
+ * before the first. Recording writes a row and reads two clocks; with it off an instruction costs a test of
+ * one pointer. Here rows are only kept; src/report writes them out. */
+#ifndef YKI_RUN_TRACE_H
+#define YKI_RUN_TRACE_H
+
+#include "plan/plan.h"
+
+typedef struct yki_rank yki_rank;
+
+/* What a step does outside its actions. */
+typedef enum yki_span {
+    YKI_SPAN_ZERO,       /* gradients that nobody touched */
+    YKI_SPAN_REPLICAS,   /* gradients along dp that were in no bucket, and the wait for all buckets */
+    YKI_SPAN_PARTS,      /* gradients along tp */
+    YKI_SPAN_TIES,       /* gradients of tied parameters, along pp */
+    YKI_SPAN_CONTEXT,    /* gradients along cp */
+    YKI_SPAN_NORM,       /* the rank's own sum of squares */
+    YKI_SPAN_SENDS,      /* the wait until all that was sent is taken */
+    YKI_SPAN_SCALARS,    /* loss and norm over all ranks */
+    YKI_SPAN_UPDATE,     /* of the weights */
+    YKI_SPAN_STATISTICS, /* of buffers */
+    YKI_SPAN_GATHER,     /* of the weights that zero's shards updated */
+    YKI_SPAN_COUNT
+} yki_span;
+
+typedef enum yki_traced_kind { YKI_TRACED_ACTION, YKI_TRACED_INSTRUCTION, YKI_TRACED_SPAN } yki_traced_kind;
+
+/* An action stands before its instructions; its end, 0 until then, is filled in when it has ended. Times are
+ * those of yki_now_ns. */
+typedef struct yki_traced {
+    double start_ns, end_ns;
+    union {
+        const yoke_action *action;
+        const yki_instruction *instruction;
+        yki_span span;
+    } of;
+    int64_t amount; /* action: samples. Else payload bytes that the rank has received since it was made */
+    yki_traced_kind kind;
+} yki_traced;
+
+typedef struct yki_traced_step {
+    int64_t step;
+    double start_ns, end_ns;
+    int64_t received; /* as amount, when it began */
+    int count;
+    bool complete; /* it came to its end: all is there */
+    yki_traced *rows;
+} yki_traced_step;
+
+/* One rank's ring. Steps recorded lie at [i % nsteps]; the last `nsteps` of them are there. */
+typedef struct yki_trace {
+    int64_t first, last; /* steps to record, from 0 and both of them */
+    int64_t recorded;    /* how many were, those overwritten too */
+    int64_t lost_rows;   /* in those overwritten */
+    int nsteps, nrows;   /* of the ring; of one step at most */
+    yki_traced_step *steps;
+    yki_traced *rows;
+} yki_trace;
+
+/* trace.c */
+void yki_trace_begin_step(yki_rank *rank);
+void yki_trace_end_step(yki_rank *rank);
+yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns);
+/* An instruction from start_ns until now. */
+void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double start_ns);
+/* What a step did from start_ns until now, which it returns. */
+double yki_trace_span(yki_rank *rank, yki_span span, double start_ns);
+
+#endif

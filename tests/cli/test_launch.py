@@ -1,0 +1,144 @@
+"""yoke launch: test_launch.py YOKE [test ...]. Its launchers are scripts here, so no MPI is needed: one process, that they
+kill, or a host that is gone. Standard library only."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+YOKE = os.path.abspath(sys.argv[1])
+JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
+data: {format: random, samples: 50}
+train: {steps: 40, batch: 12, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1, momentum: 0.9}}
+checkpoint: {dir: ck, every: 5}
+"""
+# Starts the one process. Its life number L (from 0) ends by a signal when a step's folder of LIVES[L] is there.
+LAUNCHER = """import glob, json, os, signal, subprocess, sys, time
+words = sys.argv[1:]
+if words == ["--version"]: sys.exit(print("none"))
+n, words = words[1], words[2:]
+hosts = words[1] if words[0] == "--host" else ""
+words = words[2:] if hosts else words
+life = len(glob.glob("life-*"))
+if words == ["true"]:
+    with open("probes", "a") as f: f.write(hosts + " ")
+    sys.exit(hosts == "b:1")
+with open(f"life-{life}", "w") as f: json.dump({"n": n, "hosts": hosts, "words": words}, f)
+lives = json.loads(os.environ["LIVES"])
+p = subprocess.Popen(words)
+if life < len(lives):
+    while not os.path.exists(f"ck/step-{lives[life]:08}") and p.poll() is None: time.sleep(0.001)
+    p.kill()
+signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
+code = p.wait()
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+class Launch(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+        self.write("job.yaml", JOB)
+        self.write("launcher.py", LAUNCHER)
+
+    def write(self, name, text):
+        with open(os.path.join(self.dir, name), "w") as f:
+            f.write(text)
+
+    def launch(self, *arguments, lives=(), code=0, options=(), job="job.yaml"):
+        r = subprocess.run([YOKE, "launch", "--json", "out.json", "--launcher", f"{sys.executable} launcher.py", *options,
+                            "--", "train", job, *arguments], cwd=self.dir, capture_output=True, text=True, timeout=120,
+                           env={**os.environ, "LIVES": json.dumps(list(lives))})
+        self.assertEqual(r.returncode, code, r.stderr)
+        with open(os.path.join(self.dir, "out.json")) as f:
+            r.json = json.load(f)
+        return r
+
+    def life(self, i):
+        with open(os.path.join(self.dir, f"life-{i}")) as f:
+            return json.load(f)
+
+    def weights(self, folder):
+        with open(os.path.join(self.dir, folder, "step-00000040", "model.safetensors"), "rb") as f:
+            return f.read()
+
+    def test_killed_twice(self):
+        r = self.launch("--dp", "2", lives=[10, 25], options=["-n", "1"])
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 137, 0])
+        steps = [a["from_step"] for a in r.json["attempts"]]
+        self.assertEqual(steps[0], 0)
+        self.assertGreaterEqual(steps[1], 5)
+        self.assertGreaterEqual(steps[2], 20)
+        self.assertNotIn("--resume", self.life(0)["words"])
+        self.assertEqual(self.life(1)["words"][-2:], ["--resume", os.path.join(os.path.realpath(self.dir), "ck")])
+        self.assertRegex(r.stderr, r"ended with 4 .*restart 1 of 3, from step \d+")
+        self.assertRegex(r.stdout, r"restarts +2\ntime trained +\d")
+        self.assertTrue(0 < r.json["trained_share"] < 1)
+        # every step once: the time is that of the forty lines that count
+        with open(os.path.join(self.dir, "ck.launch.jsonl")) as f:
+            lines = [json.loads(line) for line in f]
+        last = {line["step"]: line["seconds"] for line in lines if "seconds" in line}
+        self.assertEqual(sorted(last), list(range(40)))
+        self.assertAlmostEqual(r.json["trained_seconds"], sum(last.values()), places=9)
+        subprocess.run([YOKE, "train", "job.yaml", "--dp", "2", "--set", "checkpoint.dir=clean"], cwd=self.dir, check=True,
+                       capture_output=True)
+        self.assertEqual(self.weights("ck"), self.weights("clean"))
+
+    def test_restarts_are_used_up(self):
+        r = self.launch(lives=[5, 5, 5], options=["-n", "1", "--max-restarts", "1"], code=4)
+        self.assertEqual(len(r.json["attempts"]), 2)
+        self.assertRegex(r.stderr, "1 restarts are used up")
+
+    def test_what_cannot_work_is_not_begun_again(self):
+        self.assertEqual(len(self.launch("--resume", "nothere", options=["-n", "1"], code=2).json["attempts"]), 1)
+        self.assertEqual(len(self.launch("--device-memory", "1KiB", options=["-n", "1"], code=3).json["attempts"]), 1)
+
+    def test_a_host_is_gone(self):
+        r = self.launch("--dp", "2", lives=[10], options=["-n", "2", "--hosts", "a,b"])
+        self.assertEqual((self.life(0)["n"], self.life(0)["hosts"]), ("2", "a:1,b:1"))
+        self.assertEqual((self.life(1)["n"], self.life(1)["hosts"]), ("1", "a:1"))
+        self.assertRegex(r.stderr, "host b no longer answers\n.*going on with 1")
+        layout = r.json["attempts"][1]["layout"]
+        self.assertIn("dp=1,tp=1,pp=1,cp=1", layout)
+        words = self.life(1)["words"]
+        self.assertEqual(words[words.index("--layout") + 1], layout)
+
+    def test_the_jobs_fallbacks_come_first(self):
+        self.write("job.yaml", JOB + "launch: {fallbacks: [dp=3, 'tp=2,zero=0', dp=1]}\n")
+        r = self.launch("--dp", "4", lives=[10], options=["-n", "2", "--hosts", "a,b"])
+        self.assertIn("dp=1,tp=2,pp=1,cp=1", r.json["attempts"][1]["layout"])
+        self.assertEqual(r.json["attempts"][1]["code"], 0)
+
+    def test_a_signal_is_handed_on(self):
+        p = subprocess.Popen([YOKE, "launch", "-n", "1", "--launcher", f"{sys.executable} launcher.py", "--", "train",
+                              "job.yaml", "--steps", "100000000", "--set", "checkpoint.every=0"], cwd=self.dir,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "LIVES": "[]"})
+        for line in p.stderr:
+            if line.startswith("step"):
+                break
+        p.send_signal(signal.SIGTERM)
+        rest = p.communicate(timeout=60)[1]
+        self.assertEqual(p.returncode, 75, rest)
+        self.assertFalse(os.path.exists(os.path.join(self.dir, "life-1")))
+
+    def test_wrong_uses(self):
+        for arguments, says in (([], "-n N is missing"), (["-n"], "-n needs a value"), (["-n", "2"], "after -- comes"),
+                                (["-n", "2", "--", "eval", "job.yaml"], "after -- comes"),
+                                (["-n", "3", "--", "train", "job.yaml", "--dp", "2"], "2 devices.*3 processes"),
+                                (["-n", "2", "--hosts", "a,b,c", "--", "train", "job.yaml", "--dp", "2"], "3 hosts"),
+                                (["-n", "1", "--", "train", "job.yaml", "--set", "checkpoint=null"], "checkpoint.dir"),
+                                (["-n", "1", "--launcher", "no-such", "--", "train", "job.yaml"], "cannot start no-such"),
+                                (["-n", "1", "--", "train", "job.yaml", "--set", "launch.fallbacks=dp=x"], "fallbacks"),
+                                (["-n", "1", "--", "train", "job.yaml", "--dpp", "2"], "nearest is --dp")):
+            with self.subTest(arguments):
+                r = subprocess.run([YOKE, "launch", *arguments], cwd=self.dir, capture_output=True, text=True, timeout=60)
+                self.assertEqual(r.returncode, 2, r.stderr)
+                self.assertRegex(r.stderr, says)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])

@@ -1,0 +1,242 @@
+"""Logs, event files and traces through the program: test_records.py YOKE [test ...]. Standard library only."""
+import glob
+import json
+import math
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from event_file import events
+
+YOKE = os.path.abspath(sys.argv[1])
+JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
+data: {format: random, samples: 48}
+train: {steps: 6, batch: 8, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1}, clip: 1}
+"""
+GPT = """model: {family: gpt2, layers: 2, heads: 2, width: 16, context: 16, vocab: 64}
+data: {format: random, samples: 32}
+train: {steps: 5, batch: 4, sequence: 16, loss: cross_entropy, optimizer: {name: adamw, lr: 1e-3}, precision: f32}
+"""
+NUMBERS = ["step", "loss", "lr", "gradient_norm", "samples_per_s", "tokens_per_s", "share_of_peak", "moved_bytes", "seconds",
+           "samples", "time"]
+
+
+def f32(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+        for name, text in (("job.yaml", JOB), ("gpt.yaml", GPT)):
+            with open(self.path(name), "w") as f:
+                f.write(text)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def yoke(self, *arguments, code=0):
+        p = subprocess.run([YOKE, *map(str, arguments), "--json", self.path("out.json")], capture_output=True,
+                           cwd=self.dir, timeout=120, text=True)
+        self.assertEqual(p.returncode, code, f"{arguments}: {p.stderr}")
+        with open(self.path("out.json"), encoding="utf-8") as f:
+            p.json = json.load(f)
+        return p
+
+    def lines(self, name):
+        """A log's lines: those of steps and those of events."""
+        with open(self.path(name), encoding="utf-8") as f:
+            text = f.read()
+        self.assertTrue(text.endswith("\n"))
+        found = [json.loads(line, parse_constant=self.fail) for line in text.splitlines()]
+        return [l for l in found if "event" not in l], [l for l in found if "event" in l]
+
+    def wrong(self, *arguments, says, code):
+        p = self.yoke(*arguments, code=code)
+        said = [line for line in p.stderr.splitlines() if line.startswith("yoke: ")]
+        self.assertEqual(len(said), 1, p.stderr)
+        self.assertRegex(said[0], says)
+        self.assertEqual(p.json["error"]["code"], code)
+        return p
+
+
+class Logs(Case):
+    def test_a_step_a_line(self):
+        before = time.time()
+        r = self.yoke("train", "gpt.yaml", "--dp", 2, "--log", "run.jsonl")
+        steps, others = self.lines("run.jsonl")
+        self.assertEqual([s["loss"] for s in steps], [s["loss"] for s in r.json["steps"]])
+        self.assertEqual([s["step"] for s in steps], list(range(5)))
+        for s in steps:
+            self.assertEqual(list(s), NUMBERS)
+            self.assertEqual(s["lr"], 1e-3)
+            self.assertGreater(s["gradient_norm"], 0)
+            self.assertAlmostEqual(s["samples_per_s"] * s["seconds"], 4)
+            self.assertAlmostEqual(s["tokens_per_s"], 16 * s["samples_per_s"])
+            self.assertEqual(s["moved_bytes"], r.json["moved_bytes_per_step"])
+            self.assertTrue(before - 1 < s["time"] < time.time() + 1)
+        self.assertEqual([e["event"] for e in others], ["start", "end"])
+        start = others[0]
+        self.assertEqual((start["steps"], start["devices"], start["layout"]), (5, 2, "dp=2"))
+        for s in steps:
+            self.assertAlmostEqual(s["share_of_peak"],
+                                   4 * start["flops_per_sample"] / s["seconds"] / start["peak_flops_per_s"])
+
+    def test_samples_that_are_no_sequences(self):
+        self.yoke("train", "job.yaml", "--log", "run.jsonl")
+        steps, _ = self.lines("run.jsonl")
+        self.assertTrue(all(s["tokens_per_s"] is None and s["samples_per_s"] > 0 for s in steps))
+
+    def test_it_goes_on_where_a_run_resumes(self):
+        keep = ["--set", "checkpoint.dir=ck", "--log", "run.jsonl", "--tensorboard", "tb"]
+        self.yoke("train", "job.yaml", *keep, "--stop-after", 3)
+        self.yoke("train", "job.yaml", *keep, "--resume", "ck")
+        self.yoke("train", "job.yaml", *keep, "--resume", "ck/step-00000003", "--steps", 5)
+        steps, others = self.lines("run.jsonl")
+        self.assertEqual([s["step"] for s in steps], [0, 1, 2, 3, 4, 5, 3, 4])
+        self.assertEqual([(e["event"], e["step"]) for e in others],
+                         [("start", 0), ("stop", 3), ("save", 3), ("resume", 3), ("start", 3), ("save", 6), ("end", 6),
+                          ("resume", 3), ("start", 3), ("save", 5), ("end", 5)])
+        self.assertTrue(others[2]["path"].endswith("ck/step-00000003"))
+        files = sorted(glob.glob(self.path("tb/*")), key=lambda p: next(events(p))["wall_time"])
+        self.assertEqual([[e["step"] for e in events(f) if e["start"]] for f in files], [[], [3], [3]])
+
+    def test_a_line_that_was_cut_short_is_ended(self):
+        with open(self.path("run.jsonl"), "w") as f:
+            f.write('{"step":0,"lo')
+        self.yoke("train", "job.yaml", "--log", "run.jsonl")
+        with open(self.path("run.jsonl")) as f:
+            lines = f.read().splitlines()
+        self.assertEqual(lines[0], '{"step":0,"lo')
+        self.assertEqual(len([json.loads(line) for line in lines[1:]]), 8)
+
+    def test_a_killed_run_leaves_whole_lines(self):
+        p = subprocess.Popen([YOKE, "train", "job.yaml", "--steps", "100000000", "--log", "run.jsonl", "--tensorboard", "tb"],
+                             cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log, end = self.path("run.jsonl"), time.time() + 60
+        while time.time() < end and not (os.path.exists(log) and os.path.getsize(log) > 20000):
+            time.sleep(0.01)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        steps, _ = self.lines("run.jsonl")
+        self.assertGreater(len(steps), 50)
+        self.assertEqual([s["step"] for s in steps], list(range(len(steps))))
+        self.assertGreater(len(list(events(glob.glob(self.path("tb/*"))[0]))), 50)
+
+    def test_a_signal_and_a_value_that_is_no_number(self):
+        p = subprocess.Popen([YOKE, "train", "job.yaml", "--steps", "100000000", "--log", "run.jsonl"], cwd=self.dir,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log, end = self.path("run.jsonl"), time.time() + 60
+        while time.time() < end and not (os.path.exists(log) and os.path.getsize(log) > 5000):
+            time.sleep(0.01)
+        p.send_signal(signal.SIGTERM)
+        self.assertEqual(p.wait(), 75)
+        self.assertEqual([e["event"] for e in self.lines("run.jsonl")[1]], ["start", "stop", "save"])
+        self.yoke("train", "job.yaml", "--set", "train.loss=mse", "--set", "train.optimizer.lr=1e38", "--set", "train.clip=0",
+                  "--log", "nan.jsonl", code=5)
+        _, others = self.lines("nan.jsonl")
+        self.assertEqual(others[-1]["event"], "non-finite")
+        self.assertIn("not finite", others[-1]["message"])
+
+
+class TensorBoard(Case):
+    def test_scalars(self):
+        self.yoke("train", "gpt.yaml", "--log", "run.jsonl", "--tensorboard", "a/b")
+        steps, _ = self.lines("run.jsonl")
+        files = glob.glob(self.path("a/b/*"))
+        self.assertEqual(len(files), 1)
+        name = os.path.basename(files[0])
+        self.assertTrue(name.startswith("events.out.tfevents.1") and socket.gethostname() in name, name)
+        first, *rest = events(files[0])
+        self.assertEqual((first["version"], first["scalars"]), ("brain.Event:2", {}))
+        self.assertEqual([e["step"] for e in rest], list(range(5)))
+        for event, step in zip(rest, steps):
+            names = ["loss", "lr", "gradient_norm", "samples_per_s", "tokens_per_s", "share_of_peak"]
+            self.assertEqual(event["scalars"], {n: f32(step[n]) for n in names})
+            self.assertLess(abs(event["wall_time"] - step["time"]), 1)
+
+    def test_more_than_one_byte_of_step(self):
+        self.yoke("train", "job.yaml", "--steps", 300, "--tensorboard", "tb")
+        found = list(events(glob.glob(self.path("tb/*"))[0]))
+        self.assertEqual([e["step"] for e in found[1:]], list(range(300)))
+        self.assertNotIn("tokens_per_s", found[1]["scalars"])
+
+
+class Traces(Case):
+    def test_what_is_told(self):
+        r = self.yoke("train", "gpt.yaml", "--pp", 2, "--microbatches", 2, "--trace", "t.json")
+        self.assertRegex(r.stdout, r"trace +t.json: steps 0 \.\. 4, \d+ events\n")
+        with open(self.path("t.json")) as f:
+            trace = json.load(f)
+        said = r.json["trace"]
+        self.assertEqual((said["file"], said["steps"], said["dropped_steps"], said["dropped_events"]), ("t.json", 5, 0, 0))
+        self.assertEqual(sum(e["ph"] == "X" for e in trace["traceEvents"]), said["events"] + 5 * 2)
+        self.assertEqual(trace["otherData"]["layout"], "pp=2,microbatches=2")
+        self.assertEqual(sum(e["ph"] == "s" for e in trace["traceEvents"]), 5 * 4)
+
+    def test_steps_that_are_chosen(self):
+        r = self.yoke("train", "job.yaml", "--trace", "t.json", "--trace-steps", "2..3")
+        self.assertIn("steps 2 .. 3", r.stdout)
+        with open(self.path("t.json")) as f:
+            steps = {e["args"]["step"] for e in json.load(f)["traceEvents"] if e["ph"] == "X"}
+        self.assertEqual(steps, {2, 3})
+        r = self.yoke("train", "job.yaml", "--trace", "t.json", "--trace-steps", "20..30")
+        self.assertIn("no step was run", r.stdout)
+
+    def test_steps_that_have_no_room_are_told(self):
+        r = self.yoke("train", "job.yaml", "--steps", 20000, "--trace", "t.json")
+        dropped = r.json["trace"]["dropped_steps"]
+        self.assertGreater(dropped, 0)
+        self.assertEqual(dropped + r.json["trace"]["steps"], 20000)
+        self.assertRegex(r.stdout, rf"{dropped} steps before them \(\d+ events\) had no room .*--trace-steps A\.\.B")
+
+    def test_after_a_failure_too(self):
+        self.yoke("train", "job.yaml", "--set", "train.loss=mse", "--set", "train.optimizer.lr=1e38", "--set", "train.clip=0",
+                  "--trace", "t.json", code=5)
+        with open(self.path("t.json")) as f:
+            names = [e["name"] for e in json.load(f)["traceEvents"] if e["ph"] == "X"]
+        steps = sum(n.startswith("step ") for n in names)
+        self.assertEqual(names.count("update"), steps - 1)  # the last one changed nothing
+
+    def test_from_a_resumed_step(self):
+        self.yoke("train", "job.yaml", "--set", "checkpoint.dir=ck", "--stop-after", 3)
+        r = self.yoke("train", "job.yaml", "--resume", "ck", "--trace", "t.json")
+        self.assertIn("steps 3 .. 5", r.stdout)
+
+
+class BadPaths(Case):
+    def test_what_cannot_be_opened_is_refused_first(self):
+        for option, what in (("--log", "the log"), ("--trace", "the trace")):
+            r = self.wrong("train", "job.yaml", option, "none/file", says=f"cannot write {what} to none/file: No such", code=2)
+            self.assertNotIn("steps", r.json)
+        self.wrong("train", "job.yaml", "--tensorboard", "job.yaml", says="job.yaml: is a file where a folder", code=2)
+        self.wrong("train", "job.yaml", "--log", self.dir, says="Is a directory", code=2)
+
+    def test_a_full_disk_loses_no_result(self):
+        for option in ("--log", "--trace"):
+            r = self.wrong("train", "job.yaml", option, "/dev/full", "--set", f"checkpoint.dir=ck{option}",
+                           says="cannot write the .* to /dev/full: No space left on device", code=1)
+            self.assertTrue(math.isfinite(r.json["final_loss"]))
+            self.assertIn("final loss", r.stdout)
+            self.assertTrue(os.path.exists(self.path(f"ck{option}/step-00000006/model.safetensors")))
+
+    def test_several_at_once(self):
+        p = self.yoke("train", "job.yaml", "--log", "/dev/full", "--trace", "/dev/full", code=1)
+        self.assertEqual(p.stderr.count("No space left"), 2)
+        self.assertIn("the trace", p.json["error"]["message"])
+
+    def test_steps_of_no_trace(self):
+        self.wrong("train", "job.yaml", "--trace-steps", "1..2", says="--trace FILE", code=2)
+        for text in ("", "3", "3..", "..3", "5..4", "-1..3", "1..2x", "a..b", "1...2", "1..99999999999999999999"):
+            self.wrong("train", "job.yaml", "--trace", "t.json", "--trace-steps", text, says="--trace-steps takes", code=2)
+
+
+unittest.main(argv=sys.argv[:1] + sys.argv[2:])
