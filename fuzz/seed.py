@@ -225,6 +225,7 @@ def seeds_tokenizer():
     yield file(pre=split(r"\p{N}{1,3}", r"[a-z\s]+|(?<=b)c(?=d)|(?>x)", r"^a$|\S\D\d\t")) + MARK + b"b c 12345\nabc\n"
     yield file(pre=split(r"(a|b)+c{2,}"), added="[]")
     yield file(pre=split(r"(a+)+$")) + MARK + b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"
+    yield file(pre=split(r"(?:(?:a|aa)+b|[^q])")) + MARK + (b"a" * 31 + b"!b") * 100  # nearly the bound of one match, again and again
     yield file(vocab=',"b":256', merges="[]")
     yield file(vocab=',"ab":256,"abc":257,"ababab":259', merges='["a b"]',
                added='[{"id":258,"content":"<s>","normalized":true},{"id":256,"content":"ab"},{"id":260,"content":"<s","normalized":false}]')

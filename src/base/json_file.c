@@ -100,6 +100,24 @@ const char *yki_file_kind(const void *bytes, size_t count)
     return NULL;
 }
 
+/* Whether the text makes more values and keys than YKI_JSON_MOST_VALUES: a tree takes some hundred bytes for
+ * each, so that "[[],[],..." would take thirty times its own length. */
+static bool has_too_many(const char *bytes, size_t count)
+{
+    size_t values = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < count; i++) {
+        char c = bytes[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else
+            values += !quoted && (c == ',' || c == ':' || c == '[' || c == '{');
+    }
+    return values > YKI_JSON_MOST_VALUES;
+}
+
 yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
                            json_t **object_out)
 {
@@ -109,6 +127,9 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
     if (valid < count)
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not UTF-8: byte 0x%02x at offset %zu", of,
                            what, gap, (unsigned char)bytes[valid], valid);
+    if (has_too_many(bytes, count))
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%shas more than %d values", of, what, gap,
+                           YKI_JSON_MOST_VALUES);
     json_error_t error;
     json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory) return yki_fail_memory("JSON");

@@ -1,7 +1,7 @@
 /* JSON from strangers: strict reading, sentences for what is not JSON at all, and text made safe to show.
  * Strict: UTF-8 throughout, no duplicate keys, no NaN, nothing after the value, nesting at most 2048 deep
- * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES. Deliberately absent: comments, relaxed numbers,
- * streaming. */
+ * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES and YKI_JSON_MOST_VALUES, counted before the parser
+ * sees them. Deliberately absent: comments, relaxed numbers, streaming. */
 #ifndef YKI_BASE_JSON_FILE_H
 #define YKI_BASE_JSON_FILE_H
 
@@ -12,6 +12,7 @@
 #include "yoke/status.h"
 
 #define YKI_JSON_LIMIT_BYTES 100000000 /* the bound that the safetensors format sets for its header */
+#define YKI_JSON_MOST_VALUES (1 << 22) /* twice what the largest tokenizers have */
 #define YKI_QUOTE_BYTES      96
 
 /* Parses count bytes that came from `path` (`what` in it: "header", or "" for the whole file). The value is

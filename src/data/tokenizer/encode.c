@@ -133,7 +133,7 @@ static yoke_status encode(encoder *e, const char *text, size_t count)
     while (slots < MOST_SLOTS && slots < count / 16) slots *= 2;
     e->cache = calloc(slots, sizeof *e->cache);
     e->cache_mask = slots - 1;
-    e->matcher = yki_matcher_create();
+    e->matcher = yki_matcher_create(count);
     if (!e->cache || !e->matcher) return yki_fail_memory("a text's tokens");
     YKI_TRY(reserve(e, count / 4 + 16));
     for (size_t at = 0; at < count;) {

@@ -94,8 +94,8 @@ extern const char yki_gpt2_pattern[];
 yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key, const char *pattern,
                                yki_pattern **pattern_out);
 void yki_pattern_destroy(yki_pattern *pattern);
-/* What matching needs, of one thread. NULL: out of memory. */
-yki_matcher *yki_matcher_create(void);
+/* What matching in a text of so many bytes needs, of one thread. NULL: out of memory. */
+yki_matcher *yki_matcher_create(size_t bytes);
 void yki_matcher_destroy(yki_matcher *matcher);
 /* The next match of at least one byte at or after `at` in valid UTF-8; *begin_out == count: none. */
 yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern *pattern,

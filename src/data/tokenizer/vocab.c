@@ -59,13 +59,16 @@ static yoke_status check_added(const yoke_tokenizer *t, const json_t *vocab, con
                                size_t *new_out, size_t *bytes_out)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
-    enum { REFUSED = 3, FLAGS = 5 };
+    /* MOST_ADDED_BYTES: every place of a text may cost the length of the longest */
+    enum { REFUSED = 3, FLAGS = 5, MOST_ADDED_BYTES = 4096 };
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *item = json_array_get(added, i);
         const char *content = content_of(added, i);
         char key[64], quoted[YKI_QUOTE_BYTES];
         snprintf(key, sizeof key, "added_tokens.%zu", i);
         if (!content || !*content) return yki_tokenizer_fail(t, key, "has no content, or an empty one");
+        if (strlen(content) > MOST_ADDED_BYTES)
+            return yki_tokenizer_fail(t, key, "is longer than %d bytes", MOST_ADDED_BYTES);
         for (int f = 0; f < FLAGS; f++) {
             const json_t *flag = json_object_get(item, flags[f]);
             if (flag && !json_is_boolean(flag))
