@@ -208,8 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mutated_jobs_are_answered),   cmocka_unit_test(mutated_overrides_are_answered),
         cmocka_unit_test(truncated_jobs_are_answered), cmocka_unit_test(huge_texts_are_bounded),
-        cmocka_unit_test(many_columns_are_refused),
-        cmocka_unit_test(nothing_is_printed),
+        cmocka_unit_test(many_columns_are_refused),    cmocka_unit_test(nothing_is_printed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
