@@ -1,6 +1,7 @@
 /* GPT-2's byte alphabet, and a hash of bytes. */
 #include <string.h>
 
+#include "base/rng.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum { STRANGERS = 68, FIRST_STRANGER = 256 };
@@ -42,15 +43,14 @@ long yki_alphabet_bytes(const char *text, char *out)
     return count;
 }
 
-uint64_t yki_bytes_hash(const char *bytes, size_t count)
+uint64_t yki_bytes_hash(uint64_t seed, const char *bytes, size_t count)
 {
-    uint64_t hash = 0x9e3779b97f4a7c15u ^ count;
+    uint64_t hash = seed + count;
     while (count > 0) {
         uint64_t word = 0;
         size_t take = count < 8 ? count : 8;
         memcpy(&word, bytes, take);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
+        hash = yki_rng_mix(hash ^ word);
         bytes += take;
         count -= take;
     }

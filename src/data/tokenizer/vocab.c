@@ -158,7 +158,7 @@ static yoke_status index_words(yoke_tokenizer *t)
     for (int32_t id = 0; id < t->size; id++) {
         const yki_token *token = &t->tokens[id];
         if (!token->plain) continue;
-        size_t i = yki_bytes_hash(token->bytes, token->count) & t->words_mask;
+        size_t i = yki_bytes_hash(t->seed, token->bytes, token->count) & t->words_mask;
         while (t->words[i] >= 0) i = (i + 1) & t->words_mask;
         t->words[i] = id;
     }
@@ -252,7 +252,7 @@ yoke_status yki_tokenizer_load_merges(yoke_tokenizer *t, const json_t *vocab, co
     const char *text;
     json_t *number;
     json_object_foreach((json_t *)vocab, text, number) if (strlen(text) > longest) longest = strlen(text);
-    YKI_TRY(yki_merges_init(&t->merges, count));
+    YKI_TRY(yki_merges_init(&t->merges, count, t->seed));
     size_t size = 2 * (2 * longest + 2);
     char *buffer = malloc(size);
     if (!buffer) return yki_fail_memory("a tokenizer's merges");
