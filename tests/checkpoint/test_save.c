@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "yoke/checkpoint.h"
@@ -306,6 +307,14 @@ static void folders_are_told_apart(void **state)
     while (strlen(long_path) < 1250) strcat(long_path, "/./");
     assert_int_equal(yki_checkpoint_find(long_path, folder, &is_step, NULL), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    struct rlimit files, none; /* that the system has no file left says nothing of the folder */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = files;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    yoke_status status = yki_checkpoint_find("/", folder, &is_step, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(status, YOKE_SYSTEM);
     for (int step = 1; step <= 3; step++) assert_int_equal(save_step(at("several"), step, 1, 0), YOKE_OK);
     put_text(at("several/step-00000002/state.json"), "{");
     char header[300] = "", file[320]; /* a tensor with so long a name that the sentence is cut */
