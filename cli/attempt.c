@@ -11,20 +11,19 @@
 extern char **environ;
 
 volatile sig_atomic_t attempt_signalled;
-static volatile sig_atomic_t child, first_as;
+static volatile sig_atomic_t child;
 
 static void hand_on(int number)
 {
-    int error = errno, as = attempt_signalled ? number : first_as;
+    int error = errno, as = attempt_signalled ? number : SIGUSR1;
     if (!attempt_signalled) attempt_signalled = number;
     if (child > 0) kill((pid_t)child, as);
     errno = error;
 }
 
-void attempt_hand_on_signals(int first)
+void attempt_hand_on_signals(void)
 {
     struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
-    first_as = first;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -63,7 +62,7 @@ static int start(char *const argv[], bool quiet, pid_t *started)
     sigprocmask(SIG_BLOCK, &ours, &before);
     int fault = posix_spawnp(started, argv[0], &files, &attributes, argv, environ);
     if (fault == 0) child = (sig_atomic_t)*started;
-    if (fault == 0 && attempt_signalled) kill(*started, first_as);
+    if (fault == 0 && attempt_signalled) kill(*started, SIGUSR1);
     sigprocmask(SIG_SETMASK, &before, NULL);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);

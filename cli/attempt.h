@@ -8,9 +8,9 @@
 /* The first signal that asked this program to end; 0: none did. */
 extern volatile sig_atomic_t attempt_signalled;
 
-/* From now on SIGINT, SIGTERM and SIGUSR1 go to the attempt under way: the first as `first` (what its
- * launcher hands on to every process), those that follow as they are. */
-void attempt_hand_on_signals(int first);
+/* From now on SIGINT, SIGTERM and SIGUSR1 go to the attempt under way: the first as SIGUSR1, which mpirun and
+ * srun hand on to every process (of a SIGTERM most kill them), those that follow as they are. */
+void attempt_hand_on_signals(void);
 
 /* Runs argv[0], found by PATH, with nothing on standard input, and waits for it, at most `limit` seconds (0:
  * without end; then it is killed). Returns its exit code, 128 + the signal that ended it, or -1 with errno:

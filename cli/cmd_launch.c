@@ -400,7 +400,7 @@ static int run_all(launch *l)
     make_parents(l->log);
     goodput_open(&l->trained, log ? log : l->log);
     if (again && atoi(again) > 0) find_step(l); /* the scheduler has begun this job again */
-    attempt_hand_on_signals(l->kind == SRUN ? SIGTERM : SIGUSR1);
+    attempt_hand_on_signals();
     if (l->run->json) put_begin_array(l->run->json, "attempts");
     double wall;
     int64_t restarts;
