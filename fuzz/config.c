@@ -23,7 +23,7 @@ static void build(const yoke_model_spec *spec)
     yoke_model *model;
     if (job.model.depth > 4) job.model.depth = 4;
     job.train.sequence = spec->context < 16 ? spec->context : 16;
-    if (fuzz_judge(yki_model_from_job(&job, &model))) yoke_model_destroy(model);
+    if (fuzz_accepted(yki_model_from_job(&job, &model))) yoke_model_destroy(model);
 }
 
 static void read_family(const char *folder, yoke_family family)
