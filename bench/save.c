@@ -2,6 +2,12 @@
  * of the clock and of the seconds that all threads computed.
  *
  *     bench_save [--layers 8] [--width 512] [--vocab 8192] [--rounds 3] [--folder /tmp]
+ *     bench_save --async [--layers 12] [--width 768] [--vocab 50257] [--sequence 64] [--batch 4] [--dp 1]
+ * [--rounds 3]
+ *
+ * The second: what a save in 50 steps costs each of them, GPT-2 124M by default; blocks of 50 steps without a
+ * save, with one between two steps, and with one beside them, in turns; the save is the 25th step's, so that
+ * what goes on beside the run has ended when the block has, or is waited for.
  *
  * A save ends when all is on the disk, and so does the plain write, of 1 MiB at a time. Loads find their
  * files in memory, where the save left them, and so does the plain read.
@@ -29,7 +35,7 @@ static void check(bool done, const char *what)
 
 static yoke_gpt2_options shape = {
     .layers = 8, .heads = 8, .width = 512, .context = 64, .vocab = 8192, .sequence = 8};
-static int64_t rounds = 3;
+static int64_t rounds = 3, batch = 4, replicas = 1;
 static const char *folder = "/tmp";
 
 enum { SAVE, WRITE, LOAD, READ, NSIDES };
@@ -146,22 +152,97 @@ static void measure(const char *text)
     yki_disk_remove_folder(dir);
 }
 
+enum { EVERY = 50 };
+static const char *const ways[] = {"none", "between", "beside"};
+
+static yoke_job *make_job(const char *dir)
+{
+    char path[1200], settings[2][1300];
+    yoke_job *job;
+    snprintf(path, sizeof path, "%s/job.yaml", dir);
+    FILE *out = fopen(path, "w");
+    check(out != NULL, path);
+    fprintf(out,
+            "model: {family: gpt2, layers: %lld, heads: %lld, width: %lld, context: %lld, vocab: %lld}\n"
+            "data: {format: random, samples: 64}\n"
+            "train: {steps: 1000000000, batch: %lld, sequence: %lld, optimizer: {name: adamw}}\n"
+            "checkpoint: {keep: 1, async: true, every: %d}\n",
+            (long long)shape.layers, (long long)shape.heads, (long long)shape.width, (long long)shape.context,
+            (long long)shape.vocab, (long long)batch, (long long)shape.sequence, EVERY);
+    fclose(out);
+    snprintf(settings[0], sizeof *settings, "checkpoint.dir=%s/ck", dir);
+    snprintf(settings[1], sizeof *settings, "layout.dp=%lld", (long long)replicas);
+    const char *const overrides[] = {settings[0], settings[1]};
+    check(yoke_job_load(path, 2, overrides, &job) == YOKE_OK, yoke_error_get()->message);
+    return job;
+}
+
+/* Seconds of a block, and those of them that steps waited for saves. */
+static double run_block(yoke_trainer *trainer, yoke_job *job, int way, double *waited)
+{
+    job->checkpoint.every = way > 0 ? EVERY : 0;
+    job->checkpoint.async = way == 2;
+    double before = trainer->save_seconds, from = yki_now_ns();
+    check(yoke_trainer_run(trainer, EVERY, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
+    *waited = trainer->save_seconds - before;
+    return (yki_now_ns() - from) * 1e-9;
+}
+
+static void measure_async(void)
+{
+    static double seconds[3][MOST_ROUNDS], waited[3][MOST_ROUNDS], cost[3][MOST_ROUNDS];
+    char dir[1024];
+    snprintf(dir, sizeof dir, "%s/bench-async-%ld", folder, (long)getpid());
+    check(yki_disk_make_folders(dir) == YOKE_OK, yoke_error_get()->message);
+    yoke_job *job = make_job(dir);
+    yoke_trainer *trainer;
+    yoke_run_report report;
+    check(yoke_trainer_create_from_job(&trainer, job) == YOKE_OK, yoke_error_get()->message);
+    check(yoke_trainer_run(trainer, EVERY / 2, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
+    check(yoke_trainer_report(trainer, &report) == YOKE_OK, yoke_error_get()->message);
+    printf("%lld parameters, dp %lld, a batch of %lld x %lld tokens; staging %.0f MB\n",
+           (long long)yoke_model_parameters(trainer->model), (long long)replicas, (long long)batch,
+           (long long)shape.sequence, (double)report.staging_bytes * 1e-6);
+    for (int i = 0; i < rounds; i++) {
+        for (int way = 0; way < 3; way++) seconds[way][i] = run_block(trainer, job, way, &waited[way][i]);
+        for (int way = 0; way < 3; way++) cost[way][i] = 100 * (seconds[way][i] / seconds[0][i] - 1);
+        printf("round %d: %.1f, %.1f, %.1f ms a step; over none: between %+.2f %%, beside %+.2f %%\n", i + 1,
+               1000 * seconds[0][i] / EVERY, 1000 * seconds[1][i] / EVERY, 1000 * seconds[2][i] / EVERY,
+               cost[1][i], cost[2][i]);
+        fflush(stdout);
+    }
+    for (int way = 0; way < 3; way++)
+        printf("%-8s %.1f ms a step, %+.2f %% over none; steps waited %.3f s a save\n", ways[way],
+               1000 * median(seconds[way]) / EVERY, median(cost[way]), median(waited[way]));
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+    yki_disk_remove_folder(dir);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const layouts[] = {"", "dp=2,zero=1", "dp=2,zero=3", "tp=2", "pp=2"};
     struct {
         const char *name;
         int64_t *value;
-    } numbers[] = {{"--layers", &shape.layers},
-                   {"--width", &shape.width},
-                   {"--vocab", &shape.vocab},
+    } numbers[] = {{"--layers", &shape.layers}, {"--width", &shape.width},
+                   {"--vocab", &shape.vocab},   {"--sequence", &shape.sequence},
+                   {"--batch", &batch},         {"--dp", &replicas},
                    {"--rounds", &rounds}};
+    bool async = false;
+    for (int i = 1; i < argc; i++) async |= !strcmp(argv[i], "--async");
+    if (async)
+        shape = (yoke_gpt2_options){
+            .layers = 12, .heads = 12, .width = 768, .context = 1024, .vocab = 50257, .sequence = 64};
     for (int i = 1; i + 1 < argc; i++) {
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
             if (!strcmp(argv[i], numbers[k].name)) *numbers[k].value = atoll(argv[i + 1]);
         if (!strcmp(argv[i], "--folder")) folder = argv[i + 1];
     }
     if (rounds < 1 || rounds > MOST_ROUNDS) rounds = 3;
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) measure(layouts[i]);
+    if (async)
+        measure_async();
+    else
+        for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) measure(layouts[i]);
     return 0;
 }

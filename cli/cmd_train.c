@@ -32,12 +32,15 @@ static const option_group group_run = {
 static yoke_trainer *volatile stoppable;
 static volatile sig_atomic_t signalled;
 
+/* What asks for an end. Schedulers send some of them twice, or to every process of a job: only a person's
+ * second interrupt ends the program before it has saved. */
+static const int asking[] = {SIGINT, SIGTERM, SIGUSR1};
+enum { NASKING = sizeof asking / sizeof *asking };
+
 static void on_signal(int number)
 {
-    (void)number;
     signalled = 1;
-    signal(SIGINT, SIG_DFL); /* the second one ends the program as usual */
-    signal(SIGTERM, SIG_DFL);
+    if (number == SIGINT) signal(SIGINT, SIG_DFL);
     if (stoppable) yoke_trainer_stop(stoppable);
 }
 
@@ -45,10 +48,8 @@ static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaddset(&action.sa_mask, SIGINT);
-    sigaddset(&action.sa_mask, SIGTERM);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (int i = 0; i < NASKING; i++) sigaddset(&action.sa_mask, asking[i]);
+    for (int i = 0; i < NASKING; i++) sigaction(asking[i], &action, NULL);
 }
 
 /* A word as a shell reads it back. */
@@ -87,6 +88,18 @@ static char *resume_command(const cli *run, const char *dir)
         return NULL;
     }
     return command_line;
+}
+
+static void on_notice(void *context, const yoke_error *notice)
+{
+    progress_clear(context);
+    fputs("yoke: ", stderr);
+    if (notice->file[0]) {
+        text_escape(stderr, notice->file, false);
+        fputs(": ", stderr);
+    }
+    text_escape(stderr, notice->message, false);
+    fputc('\n', stderr);
 }
 
 /* Saves what a run that ended early has; *said_out: where, and how to go on, freed by the caller. */
@@ -130,10 +143,11 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     progress shown;
     const char *dir = job->checkpoint.dir;
     yoke_status status = YOKE_STOPPED;
+    progress_start(&shown, run, given.stop_after);
+    yoke_trainer_on_notice(trainer, on_notice, &shown);
     if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
     int code = records_open_trace(run, trainer, kept);
     if (code != 0) return code;
-    progress_start(&shown, run, given.stop_after);
     if (!signalled) status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
     progress_end(&shown);
     if (status != YOKE_OK && status != YOKE_STOPPED) {
@@ -173,8 +187,7 @@ static int command_run(cli *run)
         code = records_open(run, trainer, &kept);
         if (code == 0) code = train(run, job, trainer, &kept);
         code = records_close(run, &kept, code);
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
+        for (int i = 0; i < NASKING; i++) signal(asking[i], SIG_DFL);
         stoppable = NULL;
     }
     yoke_trainer_destroy(trainer);
@@ -209,6 +222,6 @@ const command command_train = {
              "3   does not fit in a device's memory; what would fit is said\n"
              "4   a rank or peer failed\n"
              "5   a loss or gradient was not finite\n"
-             "75  stopped by SIGINT or SIGTERM; state saved, run again with --resume",
+             "75  stopped by SIGINT, SIGTERM or SIGUSR1; state saved, run again with --resume",
     .run = command_run,
 };

@@ -86,6 +86,12 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     put_integer(j, "pp", report->moved_pp);
     put_integer(j, "cp", report->moved_cp);
     put_end_object(j);
+    put_begin_object(j, "checkpoint");
+    put_integer(j, "saves", report->saves);
+    put_integer(j, "failed", report->failed_saves);
+    put_number(j, "seconds", report->save_seconds);
+    put_integer(j, "staging_bytes", report->staging_bytes);
+    put_end_object(j);
     char *actions = yoke_trainer_actions_run(trainer);
     put_string(j, "actions_run", actions);
     free(actions);
@@ -174,6 +180,14 @@ int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
     fprintf(run->out, "throughput     %s samples/s", text_count(rate, report.samples_per_s));
     if (report.tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report.tokens_per_s));
     fputc('\n', run->out);
+    if (report.saves > 0)
+        fprintf(run->out, "saved          %lld times, which steps waited %.3g s for\n",
+                (long long)report.saves, report.save_seconds);
+    if (report.failed_saves > 0)
+        fprintf(run->out, "not saved      %lld times\n", (long long)report.failed_saves);
+    if (report.staging_bytes > 0)
+        fprintf(run->out, "staging        %s of host memory, for checkpoint.async\n",
+                text_size(rate, (double)report.staging_bytes));
     print_devices(run, &report);
     print_moved(run, &report);
     return 0;

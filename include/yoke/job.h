@@ -114,9 +114,13 @@ typedef struct yoke_train_options {
         .eps = 1e-8, .seed = 1, .shuffle = true                                                              \
     }
 
+typedef enum yoke_on_error { YOKE_ON_ERROR_STOP, YOKE_ON_ERROR_CONTINUE } yoke_on_error;
+
 typedef struct yoke_checkpoint_spec {
-    char dir[1024];      /* absolute; "" none */
-    int64_t every, keep; /* 0: only the last step; keep 0: all */
+    char dir[1024];         /* absolute; "" none */
+    int64_t every, keep;    /* 0: only the last step; keep 0: all */
+    bool async;             /* a thread of the trainer's writes, from a copy in memory, while steps go on */
+    yoke_on_error on_error; /* what a save that fails before the last step does to the run */
 } yoke_checkpoint_spec;
 
 /* What `yoke launch` does where ranks are lost. */

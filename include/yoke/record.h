@@ -19,15 +19,16 @@ typedef enum yoke_run_event_kind {
     YOKE_RUN_SAVED,
     YOKE_RUN_STOPPED, /* somebody stopped it */
     YOKE_RUN_NON_FINITE,
-    YOKE_RUN_FAILED, /* anything else that ends a call of yoke_trainer_run */
-    YOKE_RUN_ENDED   /* the call has done all its steps */
+    YOKE_RUN_FAILED,   /* anything else that ends a call of yoke_trainer_run */
+    YOKE_RUN_ENDED,    /* the call has done all its steps */
+    YOKE_RUN_NOT_SAVED /* a save failed, and the run goes on (checkpoint.on_error) */
 } yoke_run_event_kind;
 
 typedef struct yoke_run_event {
     yoke_run_event_kind kind;
-    int64_t step;        /* the step that is next: as many updates are done */
+    int64_t step;        /* the step that is next: as many updates are done; saved or not: of the save */
     const char *path;    /* resumed, saved: the step's folder; else "" */
-    const char *message; /* stopped, non-finite, failed: one sentence; else "" */
+    const char *message; /* stopped, non-finite, failed, not saved: one sentence; else "" */
 } yoke_run_event;
 
 typedef struct yoke_watcher {

@@ -60,6 +60,9 @@ typedef struct yoke_run_report {
     double step_ms_median, samples_per_s, tokens_per_s; /* after the warm-up steps */
     double idle_fraction;                               /* over all devices */
     double simulated_idle_fraction; /* what the event simulator says of the same actions */
+    int64_t saves, failed_saves;    /* that the job asked for */
+    int64_t staging_bytes;          /* of host memory that checkpoint.async takes; no device's */
+    double save_seconds;            /* that steps waited for saves */
     int64_t moved_bytes_per_step, moved_dp, moved_tp, moved_pp, moved_cp;
     int ndevices;
     const yoke_device_report *devices; /* borrowed until the trainer's next call */
@@ -88,12 +91,21 @@ YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_lay
                                       int *count_out);
 
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
- * stops it (YOKE_STOPPED). Saves where the job says so. YOKE_NON_FINITE: a loss or gradient is not finite;
- * nothing was updated. */
+ * stops it (YOKE_STOPPED). Saves where the job says so, with checkpoint.async by a thread that the trainer
+ * owns from then on; none is under way when this returns. A save that fails ends the run with its status
+ * (YOKE_SYSTEM, YOKE_INVALID), or is a notice where checkpoint.on_error is `continue` and steps are left.
+ * YOKE_NON_FINITE: a loss or gradient is not finite; nothing was updated. */
 YOKE_API yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress,
                                       void *context);
-/* Asks the run to stop after the step under way. Any thread, and signal handlers. */
+/* Asks the run to stop after the step under way, or the next one at once where none is. A request in the last
+ * step of all changes nothing, and no later run stops for it. Any thread, and signal handlers. */
 YOKE_API void yoke_trainer_stop(yoke_trainer *trainer);
+
+/* What a run's owner should know though nothing failed: which step a resume took and what it passed over, a
+ * save that failed where the job says to go on. `notice` is as the record of a failure, with its status and
+ * sentence. Called on the thread that runs, saves or resumes; NULL: nobody. */
+typedef void (*yoke_notice)(void *context, const yoke_error *notice);
+YOKE_API void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context);
 
 /* Forward only: n samples' inputs (rows as the data has them) to n outputs (f32, the model's output shape).
  */
@@ -107,7 +119,9 @@ YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, d
 /* Saves weights, optimizer state and position to DIR/step-N; *folder (1200 bytes, may be NULL) receives the
  * name. */
 YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder);
-/* Goes on from a saved folder or the newest complete step of DIR, which is only read. */
+/* Goes on from a saved folder or the newest complete step of DIR, which is only read; which one, and why no
+ * newer, is a notice. YOKE_INVALID: nothing to resume from; another batch or seed than that run's; a tensor
+ * that is not what was saved, by file, name and block; on any failure the trainer is as it was. */
 YOKE_API yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir);
 
 YOKE_API yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out);

@@ -21,6 +21,7 @@ void *yki_arena_alloc(yki_arena *arena, size_t bytes)
         size_t capacity = rounded > (1 << 16) ? rounded : (1 << 16);
         if (rounded < bytes || !(block = calloc(1, sizeof *block + capacity))) {
             arena->failed = true;
+            if (arena->escape) longjmp(*arena->escape, 1);
             return NULL;
         }
         block->capacity = capacity;

@@ -2,12 +2,15 @@
 #ifndef YKI_BASE_ARENA_H
 #define YKI_BASE_ARENA_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 typedef struct yki_arena {
     struct yki_arena_block *block;
-    bool failed; /* an allocation failed; checked once, when a pass ends */
+    bool failed;     /* an allocation failed; checked once, when a pass ends */
+    jmp_buf *escape; /* where to go at once when one fails, for passes that hold nothing but what is in the
+                        arena; NULL: nowhere */
 } yki_arena;
 
 /* Zeroed memory, aligned for any type. Never NULL for sizes that fit what the system gives; when it gives

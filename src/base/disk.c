@@ -144,6 +144,19 @@ yoke_status yki_disk_write(int fd, const char *path, const void *data, size_t by
     return YOKE_OK;
 }
 
+yoke_status yki_disk_read_at(int fd, const char *path, void *data, size_t bytes, size_t offset)
+{
+    char *to = data;
+    for (size_t at = 0; at < bytes;) {
+        ssize_t got = pread(fd, to + at, bytes - at, (off_t)(offset + at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return refused("read", path, 0);
+        if (got == 0) return yki_fail_at(YOKE_INVALID, path, 0, "", "has become shorter");
+        at += (size_t)got;
+    }
+    return YOKE_OK;
+}
+
 yoke_status yki_disk_check_space(int fd, const char *path, size_t need)
 {
     struct statvfs disk;

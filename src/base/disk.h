@@ -21,6 +21,9 @@ yoke_status yki_disk_open(const char *path, int *fd_out, size_t *bytes_out);
  * byte. */
 yoke_status yki_disk_read(const char *path, size_t limit, char **bytes_out, size_t *count_out);
 
+/* All of `bytes` from `offset`. YOKE_INVALID: the file is shorter. */
+yoke_status yki_disk_read_at(int fd, const char *path, void *data, size_t bytes, size_t offset);
+
 /* Opens a file that is there to write into; the record names it as `name`. */
 yoke_status yki_disk_open_to_write(const char *path, const char *name, int *fd_out);
 /* To the disk itself; the record is that of yki_disk_write. */

@@ -2,6 +2,7 @@
 #include "base/json_file.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -118,6 +119,36 @@ static bool has_too_many(const char *bytes, size_t count)
     return values > YKI_JSON_MOST_VALUES;
 }
 
+/* jansson 2.14 drops characters that it has no memory for, and goes on, reading as writing: what it takes is
+ * watched, around whatever functions the program has it take memory by. */
+static json_malloc_t taking;
+static json_free_t giving;
+static _Thread_local bool out_of_memory;
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static void *take(size_t bytes)
+{
+    void *taken = taking(bytes);
+    out_of_memory |= !taken;
+    return taken;
+}
+
+static void watch(void)
+{
+    json_get_alloc_funcs(&taking, &giving);
+    json_set_alloc_funcs(take, giving);
+}
+
+char *yki_json_dump(const json_t *value, size_t flags)
+{
+    pthread_once(&watching, watch);
+    out_of_memory = false;
+    char *text = json_dumps(value, flags);
+    if (!out_of_memory) return text;
+    free(text);
+    return NULL;
+}
+
 yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
                            json_t **object_out)
 {
@@ -131,8 +162,13 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%shas more than %d values", of, what, gap,
                            YKI_JSON_MOST_VALUES);
     json_error_t error;
+    pthread_once(&watching, watch);
+    out_of_memory = false;
     json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
-    if (!value && json_error_code(&error) == json_error_out_of_memory) return yki_fail_memory("JSON");
+    if (out_of_memory) {
+        json_decref(value);
+        return yki_fail_memory("JSON");
+    }
     if (!value)
         return yki_fail_at(YOKE_INVALID, path, *what ? 0 : error.line, "",
                            "%s%s%sis not valid JSON at byte %d: %s", of, what, gap, error.position,

@@ -25,6 +25,9 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
  * long. */
 yoke_status yki_json_load(const char *path, json_t **object_out);
 
+/* A value as text, freed with free(); NULL where memory is out. flags: jansson's, of json_dumps. */
+char *yki_json_dump(const json_t *value, size_t flags);
+
 /* What a file that should be something else looks like by its first bytes ("a Git LFS pointer, ..."); NULL:
  * no idea. */
 const char *yki_file_kind(const void *bytes, size_t count);

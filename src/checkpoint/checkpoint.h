@@ -8,6 +8,7 @@
 #ifndef YKI_CHECKPOINT_CHECKPOINT_H
 #define YKI_CHECKPOINT_CHECKPOINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "checkpoint/safetensors.h"
@@ -24,6 +25,8 @@ typedef struct yki_saved_state {
     char layout[256]; /* the layout it was saved under, as text */
     char optimizer[16];
     char precision[8];
+    bool not_finite; /* a tensor has an element that is no finite number */
+    bool hashed;     /* hashes.json belongs to the step */
 } yki_saved_state;
 
 /* A save under way: a folder with a temporary name beside its final one. Begun and ended on one thread;
@@ -42,10 +45,10 @@ yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save);
 yoke_status yki_save_state(const yki_save *save, const yki_saved_state *state);
 yoke_status yki_save_text(const yki_save *save, const char *name, const char *text);
 /* Flushes the folder, renames it into place, flushes DIR, and removes the oldest complete steps beyond the
- * `keep` newest (0: none); never the step just saved, nor the newest one whose last_loss is finite. Refuses
- * (YOKE_INVALID) a folder that readers would call incomplete. A failure leaves what was there before, except
- * that it says so when the step was saved and only an old one could not be removed (YOKE_SYSTEM). Ends the
- * save either way. */
+ * `keep` newest (0: none); never the step just saved, nor the newest one whose tensors and last_loss are
+ * finite. Refuses (YOKE_INVALID) a folder that readers would call incomplete. A failure leaves what was there
+ * before, except that it says so when the step was saved and only an old one could not be removed
+ * (YOKE_SYSTEM). Ends the save either way. */
 yoke_status yki_save_commit(yki_save *save, int64_t keep);
 /* Removes the temporary folder. Does nothing after a commit or another abandon. */
 void yki_save_abandon(yki_save *save);
@@ -61,7 +64,8 @@ yoke_status yki_checkpoint_find(const char *path, char folder_out[YKI_FOLDER_BYT
 yoke_status yki_checkpoint_check(const char *folder);
 /* Reads FOLDER/state.json. YOKE_INVALID names file and key. */
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out);
-/* state.json as text, freed by the caller with free(); NULL when memory is out. */
+/* state.json as text, with the hash of what it says, freed by the caller with free(); NULL when memory is
+ * out. */
 char *yki_state_print(const yki_saved_state *state);
 
 /* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers`

@@ -84,7 +84,7 @@ static const char *family_name(yoke_family family)
 /* A JSON value as people write it, cut to fit. */
 static char *print_value(char buffer[YKI_QUOTE_BYTES], json_t *value)
 {
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    char *text = yki_json_dump(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     if (json_is_string(value))
         yki_quote(buffer, json_string_value(value));
     else
@@ -446,7 +446,7 @@ static void print_layers(yki_text *text, const char *job_text)
     append_utf8(&clean, job_text ? job_text : "");
     char *bytes = yki_text_take(&clean);
     json_t *string = bytes ? json_string(bytes) : NULL;
-    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
     if (!quoted)
         text->failed = true;
     else if (job_text)

@@ -12,7 +12,7 @@
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "base/text.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/hashes.h"
 
 int64_t yki_step_number(const char *name, const char *mark)
 {
@@ -89,7 +89,14 @@ yoke_status yki_checkpoint_check(const char *folder)
     YKI_TRY(check_tensors(folder));
     YKI_TRY(yki_path_join(path, sizeof path, folder, "optimizer.safetensors"));
     YKI_TRY(check_tensors(path));
-    return yki_checkpoint_state(folder, &state);
+    YKI_TRY(yki_checkpoint_state(folder, &state));
+    if (!state.hashed) return YOKE_OK;
+    yki_hashes *hashes;
+    YKI_TRY(yki_path_join(path, sizeof path, folder, "hashes.json"));
+    YKI_TRY(yki_hashes_read(folder, &hashes));
+    if (!hashes) return yki_fail_at(YOKE_INVALID, path, 0, "", "is missing");
+    yki_hashes_destroy(hashes);
+    return YOKE_OK;
 }
 
 static bool has(const char *folder, const char *name)

@@ -158,7 +158,7 @@ static int compare_names(const void *a, const void *b)
 static void append_string(yki_text *header, const char *text)
 {
     json_t *string = json_string(text);
-    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
     if (quoted)
         yki_text_append(header, "%s", quoted);
     else

@@ -176,7 +176,7 @@ static yoke_status remove_step(const char *dir, const yki_step_entry *entry)
     return yki_disk_remove_folder(gone);
 }
 
-/* Removes complete steps beyond the `keep` newest, but never `saved` nor the newest with a finite loss. */
+/* Removes complete steps beyond the `keep` newest, but never `saved` nor the newest that is finite. */
 static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
 {
     yki_step_entry *steps;
@@ -189,14 +189,17 @@ static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
         char folder[YKI_FOLDER_BYTES + 256];
         yki_saved_state state;
         status = yki_path_join(folder, sizeof folder, dir, steps[i].name);
-        if (status != YOKE_OK || yki_checkpoint_check(folder) != YOKE_OK ||
-            yki_checkpoint_state(folder, &state) != YOKE_OK)
-            continue; /* what is not complete is neither counted nor touched */
-        complete++;
-        bool is_newest_finite = !finite_kept && isfinite(state.last_loss);
-        finite_kept |= is_newest_finite;
-        if (complete > keep && !is_newest_finite && steps[i].step != saved)
-            status = remove_step(dir, &steps[i]);
+        if (status == YOKE_OK) status = yki_checkpoint_check(folder);
+        if (status == YOKE_OK) status = yki_checkpoint_state(folder, &state);
+        if (status == YOKE_INVALID)
+            status = YOKE_OK; /* what is not complete is neither counted nor touched */
+        else if (status == YOKE_OK) {
+            complete++;
+            bool is_newest_finite = !finite_kept && !state.not_finite && isfinite(state.last_loss);
+            finite_kept |= is_newest_finite;
+            if (complete > keep && !is_newest_finite && steps[i].step != saved)
+                status = remove_step(dir, &steps[i]);
+        }
     }
     free(steps);
     return status;

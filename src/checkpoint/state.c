@@ -11,11 +11,12 @@
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "base/text.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/hashes.h"
 
 enum { VERSION = 1 };
 
-char *yki_state_print(const yki_saved_state *state)
+/* All but the last key, which has the hash of it. */
+static void print(const yki_saved_state *state, yki_text *out)
 {
     char loss[32];
     const char *mark = state->seed > INT64_MAX ? "\"" : "";
@@ -23,24 +24,59 @@ char *yki_state_print(const yki_saved_state *state)
         const char *key, *value;
     } strings[] = {
         {"layout", state->layout}, {"optimizer", state->optimizer}, {"precision", state->precision}};
-    yki_text text = {0};
-    yki_text_append(
-        &text, "{\n  \"version\": %d,\n  \"step\": %lld,\n  \"seed\": %s%llu%s,\n  \"batch\": %lld", VERSION,
-        (long long)state->step, mark, (unsigned long long)state->seed, mark, (long long)state->batch);
-    yki_text_append(&text, ",\n  \"last_loss\": %s", yki_json_real(loss, state->last_loss));
+    yki_text_append(out, "{\n  \"version\": %d,\n  \"step\": %lld,\n  \"seed\": %s%llu%s,\n  \"batch\": %lld",
+                    VERSION, (long long)state->step, mark, (unsigned long long)state->seed, mark,
+                    (long long)state->batch);
+    yki_text_append(out, ",\n  \"last_loss\": %s", yki_json_real(loss, state->last_loss));
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
         json_t *string =
             json_stringn(strings[i].value, yki_utf8_prefix(strings[i].value, strlen(strings[i].value)));
-        char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+        char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
         if (quoted)
-            yki_text_append(&text, ",\n  \"%s\": %s", strings[i].key, quoted);
+            yki_text_append(out, ",\n  \"%s\": %s", strings[i].key, quoted);
         else
-            text.failed = true;
+            out->failed = true;
         free(quoted);
         json_decref(string);
     }
-    yki_text_append(&text, "\n}\n");
+    yki_text_append(out, ",\n  \"finite\": %s,\n  \"hashed\": %s", state->not_finite ? "false" : "true",
+                    state->hashed ? "true" : "false");
+}
+
+static void print_hash(char digits[17], const yki_text *text)
+{
+    uint64_t hash = text->data ? yki_hash(text->data, text->length) : 0;
+    snprintf(digits, 17, "%016llx", (unsigned long long)hash);
+}
+
+char *yki_state_print(const yki_saved_state *state)
+{
+    char digits[17];
+    yki_text text = {0};
+    print(state, &text);
+    print_hash(digits, &text);
+    yki_text_append(&text, ",\n  \"hash\": \"%s\"\n}\n", digits);
     return yki_text_take(&text);
+}
+
+/* That the file says what was saved; white space and the order of keys do not matter. Older files have no
+ * hash. */
+static yoke_status check_hash(const char *path, json_t *object, const yki_saved_state *state)
+{
+    char digits[17];
+    json_t *hash = json_object_get(object, "hash");
+    yki_text text = {0};
+    if (!hash) return YOKE_OK;
+    print(state, &text);
+    print_hash(digits, &text);
+    bool failed = text.failed;
+    yki_text_release(&text);
+    if (failed) return yki_fail_memory("state.json");
+    if (json_is_string(hash) && strcmp(json_string_value(hash), digits) == 0) return YOKE_OK;
+    return yki_fail_at(
+        YOKE_INVALID, path, 0, "hash",
+        "is not that of what the file says, which was changed after it was saved; without this key the "
+        "file is taken as it is");
 }
 
 static yoke_status read_count(const char *path, json_t *object, const char *key, int64_t least, int64_t *out)
@@ -60,6 +96,16 @@ static yoke_status read_string(const char *path, json_t *object, const char *key
     if (strlen(value) >= size)
         return yki_fail_at(YOKE_INVALID, path, 0, key, "is longer than %zu bytes", size - 1);
     strcpy(out, value);
+    return YOKE_OK;
+}
+
+/* Folders of older versions have none: *out stays. */
+static yoke_status read_flag(const char *path, json_t *object, const char *key, bool *out)
+{
+    json_t *value = json_object_get(object, key);
+    if (value && !json_is_boolean(value))
+        return yki_fail_at(YOKE_INVALID, path, 0, key, "is neither true nor false");
+    if (value) *out = json_is_true(value);
     return YOKE_OK;
 }
 
@@ -97,7 +143,11 @@ static yoke_status read_state(const char *path, json_t *object, yki_saved_state 
     state->last_loss = json_is_null(loss) ? (double)NAN : json_number_value(loss);
     YKI_TRY(read_string(path, object, "layout", state->layout, sizeof state->layout));
     YKI_TRY(read_string(path, object, "optimizer", state->optimizer, sizeof state->optimizer));
-    return read_string(path, object, "precision", state->precision, sizeof state->precision);
+    YKI_TRY(read_string(path, object, "precision", state->precision, sizeof state->precision));
+    bool finite = true;
+    YKI_TRY(read_flag(path, object, "finite", &finite));
+    state->not_finite = !finite;
+    return read_flag(path, object, "hashed", &state->hashed);
 }
 
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)
@@ -108,6 +158,7 @@ yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)
     YKI_TRY(yki_path_join(path, sizeof path, folder, "state.json"));
     YKI_TRY(yki_json_load(path, &object));
     yoke_status status = read_state(path, object, &state);
+    if (status == YOKE_OK) status = check_hash(path, object, &state);
     json_decref(object);
     if (status == YOKE_OK) *state_out = state;
     return status;

@@ -28,6 +28,13 @@ void yki_graph_fail(yoke_model *model, const char *format, ...)
     model->error = *yoke_error_get();
 }
 
+void yki_graph_fail_memory(yoke_model *model)
+{
+    if (model->error.status != YOKE_OK) return;
+    yki_fail_memory("a model");
+    model->error = *yoke_error_get();
+}
+
 /* Shapes that can be counted: every product of dims, samples and bytes that is formed later fits 64 bits. */
 static bool is_countable(int ndim, const int64_t *dims)
 {
@@ -48,7 +55,7 @@ int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim,
     }
     yki_value *value = YKI_APPEND(&model->arena, model, values);
     if (!value) {
-        yki_graph_fail(model, "out of memory for a model of %d tensors", model->nvalues);
+        yki_graph_fail_memory(model);
         return -1;
     }
     value->role = role;
@@ -71,7 +78,7 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
     }
     yki_node *node = YKI_APPEND(&model->arena, model, nodes);
     if (!node) {
-        yki_graph_fail(model, "out of memory for a model of %d operators", model->nnodes);
+        yki_graph_fail_memory(model);
         return -1;
     }
     node->op = op;
@@ -127,7 +134,7 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
     for (int i = 0; i < ndim; i++) kept[i] = dims[transposed ? ndim - 1 - i : i];
     int value = parameter ? yki_graph_value(model, YKI_ROLE_PARAMETER, false, ndim, kept) : -1;
     if (value < 0) {
-        yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
+        yki_graph_fail_memory(model);
         return -1;
     }
     *parameter = (yki_parameter){.name = copy,
@@ -148,7 +155,7 @@ int yki_graph_buffer(yoke_model *model, const char *name, int64_t elems, yki_ini
     int value = yki_graph_parameter(model, name, 1, &elems, false, init, 0);
     yki_attr *copy = value >= 0 ? yki_arena_alloc(&model->arena, sizeof *copy) : NULL;
     if (!copy) {
-        yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
+        yki_graph_fail_memory(model);
         return -1;
     }
     *copy = *of;
@@ -161,7 +168,7 @@ const char *yki_graph_layer(yoke_model *model, bool cut)
 {
     yki_layer *layer = YKI_APPEND(&model->arena, model, layers);
     if (!layer) {
-        yki_graph_fail(model, "out of memory for a model of %d layers", model->nlayers);
+        yki_graph_fail_memory(model);
         return "";
     }
     char number[24];

@@ -132,6 +132,7 @@ int yki_graph_value(yoke_model *model, yki_role role, bool per_sample, int ndim,
 const char *yki_graph_layer(yoke_model *model, bool cut);
 /* Sets the model's error unless it has one. */
 void yki_graph_fail(yoke_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void yki_graph_fail_memory(yoke_model *model);
 
 /* Layers whose output reaches no loss, or which the input does not reach: YOKE_INVALID names the first. */
 yoke_status yki_graph_check_connected(const yoke_model *model);

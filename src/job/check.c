@@ -88,6 +88,10 @@ yoke_status yki_reader_finish(const yki_reader *reader)
         return fail_key(reader, "checkpoint.every", "needs checkpoint.dir, the folder to save in");
     if (!job->checkpoint.dir[0] && job->checkpoint.keep)
         return fail_key(reader, "checkpoint.keep", "needs checkpoint.dir, the folder to save in");
+    if (!job->checkpoint.dir[0] && job->checkpoint.async)
+        return fail_key(reader, "checkpoint.async", "needs checkpoint.dir, the folder to save in");
+    if (!job->checkpoint.dir[0] && job->checkpoint.on_error == YOKE_ON_ERROR_CONTINUE)
+        return fail_key(reader, "checkpoint.on_error", "needs checkpoint.dir, the folder to save in");
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;

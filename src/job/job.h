@@ -13,5 +13,7 @@ yoke_status yki_job_resolve_devices(yoke_job *job);
 yoke_status yki_job_check_batch(const yoke_job *job);
 /* The distinct devices that the layers name, 0 where none is named: then the layout may split the model. */
 int yki_job_parts(const yoke_job *job);
+/* yoke_layout_print that says where memory is out (YOKE_SYSTEM). */
+yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size);
 
 #endif

@@ -39,6 +39,7 @@ static const char *const schedules[] = {"gpipe", "1f1b", "interleaved", "zb-h1",
 static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
 static const char *const recomputes[] = {"none", "selective", "full", NULL};
 static const char *const statistics[] = {"global", "local", NULL};
+static const char *const on_errors[] = {"stop", "continue", NULL};
 static const char *const approximations[] = {"none", "tanh", NULL};
 
 /* clang-format off */
@@ -112,6 +113,8 @@ const yki_key yki_job_keys[] = {
     {"checkpoint.dir", YKI_KEY_PATH, FIELD(checkpoint.dir)},
     {"checkpoint.every", YKI_KEY_INT, FIELD(checkpoint.every), RANGE(0, MAX_STEPS)},
     {"checkpoint.keep", YKI_KEY_INT, FIELD(checkpoint.keep), RANGE(0, 1e9)},
+    {"checkpoint.async", YKI_KEY_BOOL, FIELD(checkpoint.async)},
+    {"checkpoint.on_error", YKI_KEY_NAME, FIELD(checkpoint.on_error), .names = on_errors},
 
     {"launch.fallbacks", YKI_KEY_LAYOUTS, FIELD(launch.fallbacks)},
 };

@@ -68,18 +68,20 @@ yoke_status yoke_layout_parse(yoke_layout *layout, const char *text)
     return status;
 }
 
+/* Nothing where memory is out. */
 static void hand_out(yki_text *text, char *out, int size)
 {
+    if (text->failed) yki_text_release(text);
     if (size > 0) snprintf(out, (size_t)size, "%s", text->data ? text->data : "");
     yki_text_release(text);
 }
 
-void yoke_layout_print(const yoke_layout *layout, char *text, int size)
+yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
 {
     yki_text out = {0};
     yoke_job *jobs = malloc(2 * sizeof *jobs);
     if (size > 0) *text = '\0';
-    if (!jobs) return;
+    if (!jobs) return yki_fail_memory("a layout");
     yki_job_init(&jobs[0]);
     yki_job_init(&jobs[1]);
     jobs[0].layout = *layout;
@@ -90,13 +92,21 @@ void yoke_layout_print(const yoke_layout *layout, char *text, int size)
         if (!is_layout(key)) continue;
         yki_key_print(&value, key, &jobs[0]);
         yki_key_print(&usual, key, &jobs[1]);
+        out.failed |= value.failed || usual.failed;
         if (value.data && usual.data && strcmp(value.data, usual.data) != 0)
             yki_text_append(&out, "%s%s=%s", out.length ? "," : "", key->path + sizeof section, value.data);
         yki_text_release(&value);
         yki_text_release(&usual);
     }
     free(jobs);
+    bool failed = out.failed;
     hand_out(&out, text, size);
+    return failed ? yki_fail_memory("a layout") : YOKE_OK;
+}
+
+void yoke_layout_print(const yoke_layout *layout, char *text, int size)
+{
+    yki_layout_text(layout, text, size);
 }
 
 void yoke_layout_flags(const yoke_layout *layout, char *text, int size)

@@ -147,17 +147,19 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
     }
 }
 
-/* The value as text if it is to be printed: it is not what `standard` has, or is always shown. */
-static char *value_text(const yki_key *key, const void *base, const void *standard)
+/* The value as text if it is to be printed: it is not what `standard` has, or is always shown. Sets *failed
+ * where memory is out. */
+static char *value_text(const yki_key *key, const void *base, const void *standard, bool *failed)
 {
     yki_text value = {0}, usual = {0};
     yki_text_append_bytes(&value, "", 0); /* so that nothing is an empty text, not NULL */
     yki_text_append_bytes(&usual, "", 0);
     yki_key_print(&value, key, base);
     yki_key_print(&usual, key, standard);
-    bool same = !value.failed && !usual.failed && strcmp(value.data, usual.data) == 0;
+    bool lost = value.failed || usual.failed, same = !lost && strcmp(value.data, usual.data) == 0;
+    *failed |= lost;
     yki_text_release(&usual);
-    if (same && !key->always) {
+    if (lost || (same && !key->always)) {
         yki_text_release(&value);
         return NULL;
     }
@@ -185,7 +187,7 @@ void yki_layer_print(yki_text *text, const yoke_layer *layer)
             yki_reader_value(&reader, key, &node, key->path, &standard);
         else if (strcmp(key->path, "stride") == 0)
             standard.stride = layer->kernel;
-        char *value = value_text(key, layer, &standard);
+        char *value = value_text(key, layer, &standard, &text->failed);
         if (value) yki_text_append(text, ", %s: %s", key->path, value);
         free(value);
     }
@@ -233,7 +235,7 @@ char *yoke_job_print(const yoke_job *job)
     for (int i = 0; i < yki_job_nkeys; i++) {
         const yki_key *key = &yki_job_keys[i];
         if (!yki_key_fits(key, yki_selector_value(job, key->by))) continue;
-        char *value = value_text(key, job, standard);
+        char *value = value_text(key, job, standard, &text.failed);
         if (!value) continue;
         open_sections(&text, key->path, before);
         yki_text_append(&text, "%s%s\n", *value == '\n' ? "" : " ", value);

@@ -349,7 +349,12 @@ static yoke_status take_event(reader *r, struct fy_event *event)
 static yoke_status take_events(reader *r)
 {
     while (!r->done) {
+        errno = 0; /* libfyaml does not tell text that it has no memory for from text that is wrong */
         struct fy_event *event = fy_parser_parse(r->parser);
+        if (errno == ENOMEM) {
+            if (event) fy_parser_event_free(r->parser, event);
+            return yki_fail_memory("a YAML document");
+        }
         if (!event) return syntax_error(r);
         yoke_status status = take_event(r, event);
         fy_parser_event_free(r->parser, event);

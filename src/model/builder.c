@@ -284,7 +284,7 @@ static void batchnorm_tensors(yoke_model *model, const char *name, int64_t chann
     running[1] = yki_graph_buffer(model, full, channels, YKI_INIT_ONE, attr);
     yki_counter *counter = running[1] >= 0 ? YKI_APPEND(&model->arena, model, counters) : NULL;
     if (!counter) {
-        yki_graph_fail(model, "out of memory for a model of %d parameters", model->nparameters);
+        yki_graph_fail_memory(model);
         return;
     }
     counter->name = yki_arena_print(&model->arena, "%s.num_batches_tracked", name);

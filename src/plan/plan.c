@@ -104,6 +104,28 @@ static yoke_status check_options(const yki_plan_options *options)
     return YOKE_OK;
 }
 
+static yoke_status run_passes(yki_plan *plan)
+{
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,     yki_plan_place,
+                                                        yki_plan_grad,   yki_plan_schedule, yki_plan_memory,
+                                                        yki_plan_states, yki_plan_check};
+    yoke_status status = YOKE_OK;
+    for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
+    return status;
+}
+
+/* The passes take all they keep from the plan's arena, in hundreds of places; where it gives no more, none
+ * goes on. */
+static yoke_status compile(yki_plan *plan)
+{
+    jmp_buf escape;
+    if (setjmp(escape) != 0) return yki_fail_memory("a plan");
+    plan->arena.escape = &escape;
+    yoke_status status = run_passes(plan);
+    plan->arena.escape = NULL;
+    return status;
+}
+
 yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out)
 {
     YKI_TRY(check_options(options));
@@ -115,11 +137,7 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     plan->microbatches = options->inference ? 1 : options->layout.microbatches;
     int64_t first;
     plan->largest = yki_plan_samples(plan, options->batch, 0, 0, &first);
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,     yki_plan_place,
-                                                        yki_plan_grad,   yki_plan_schedule, yki_plan_memory,
-                                                        yki_plan_states, yki_plan_check};
-    yoke_status status = YOKE_OK;
-    for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
+    yoke_status status = compile(plan);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
         yki_plan_destroy(plan);

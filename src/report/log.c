@@ -84,9 +84,14 @@ static void put_run(line *l, const yoke_trainer *trainer)
 static void event(void *context, const yoke_run_event *e)
 {
     static const char *const names[] = {
-        [YOKE_RUN_STARTED] = "start",         [YOKE_RUN_RESUMED] = "resume", [YOKE_RUN_SAVED] = "save",
-        [YOKE_RUN_STOPPED] = "stop",          [YOKE_RUN_ENDED] = "end",      [YOKE_RUN_FAILED] = "failure",
+        [YOKE_RUN_STARTED] = "start",
+        [YOKE_RUN_RESUMED] = "resume",
+        [YOKE_RUN_SAVED] = "save",
+        [YOKE_RUN_STOPPED] = "stop",
+        [YOKE_RUN_ENDED] = "end",
+        [YOKE_RUN_FAILED] = "failure",
         [YOKE_RUN_NON_FINITE] = "non-finite",
+        [YOKE_RUN_NOT_SAVED] = "save failed",
     };
     yoke_recorder *log = context;
     line l = {.length = 0};

@@ -10,7 +10,6 @@
 static yoke_status open_groups(yki_rank *rank)
 {
     const yki_mesh *mesh = &rank->plan->mesh;
-    YKI_TRY(yki_local_world_join(rank->run->world, rank->rank, &rank->world));
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) {
         int place[YKI_AXIS_COUNT];
         memcpy(place, rank->place, sizeof place);

@@ -57,6 +57,7 @@ struct yki_rank {
     yoke_error fault;    /* in a file, which loses no rank; status YOKE_OK: none */
     int fault_at;        /* the tensor */
     double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
+    bool stored_not_finite;
 };
 
 struct yki_run {
@@ -75,6 +76,7 @@ struct yki_run {
     const yki_stored_file *files;
     const yki_stored_tensor *stored;
     const yki_taken_tensor *taken;
+    char *image; /* where tensors go instead of files; NULL: files */
     int nfiles, ntensors;
     /* hand-over to the threads */
     pthread_mutex_t lock;
@@ -102,6 +104,9 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
+
+/* hash.c: the rank's share of hashing what all of them stored. */
+yoke_status yki_rank_hash(yki_rank *rank);
 
 /* reduce.c: the adjoints of the parameters' broadcasts, over dp (in buckets that bodies start), over tp, over
  * stages that share a tied one; and what the update leaves to be gathered. */

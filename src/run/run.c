@@ -100,9 +100,7 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
     run->ranks = calloc((size_t)run->nranks, sizeof *run->ranks);
-    yoke_status status =
-        run->ranks ? yki_local_world_create(run->nranks, -1, &run->world) : yki_fail_memory("a run");
-    for (int i = 0; i < run->nranks && status == YOKE_OK; i++) {
+    for (int i = 0; i < run->nranks && run->ranks; i++) { /* first of all: what is destroyed knows its plan */
         yki_rank *rank = &run->ranks[i];
         *rank = (yki_rank){.run = run,
                            .plan = plan,
@@ -112,6 +110,11 @@ yoke_status yki_run_create(const yki_plan *plan, int64_t ragged, yki_run **run_o
                            .rank = i};
         yki_mesh_place(&plan->mesh, i, rank->place);
     }
+    yoke_status status =
+        run->ranks ? yki_local_world_create(run->nranks, -1, &run->world) : yki_fail_memory("a run");
+    /* before any of them runs: a rank that fails tells the others through its end of the world */
+    for (int i = 0; i < run->nranks && status == YOKE_OK; i++)
+        status = yki_local_world_join(run->world, i, &run->ranks[i].world);
     if (status == YOKE_OK) status = start_threads(run);
     if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open);
     if (status != YOKE_OK) {

@@ -66,14 +66,19 @@ typedef struct yki_stored_file {
 typedef struct yki_stored_tensor {
     yki_tensor_kind kind;
     int parameter, file;
-    size_t place; /* byte of the file where it begins */
+    size_t place;     /* byte of the file where it begins */
+    uint64_t *hashes; /* one a block; filled in by a store */
 } yki_stored_tensor;
 
 /* Every rank writes what is its own of these tensors, all at the same time, and flushes it: each byte of them
- * is written once. YOKE_SYSTEM, with the first rank that failed: the disk is full, a write or flush failed;
- * the run may go on. */
+ * is written once. Then all hash what was written, and see whether it is finite. YOKE_SYSTEM, with the first
+ * rank that failed: the disk is full, a write or flush failed; the run may go on. */
 yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
-                          const yki_stored_tensor *tensors, int ntensors);
+                          const yki_stored_tensor *tensors, int ntensors, bool *finite_out);
+/* The same into memory: places are those of `image`, which has room for all; nothing is hashed. */
+yoke_status yki_run_stage(yki_run *run, char *image, const yki_stored_tensor *tensors, int ntensors);
+/* Whether f32s are all finite; not aligned. */
+bool yki_all_finite(const void *values, size_t bytes);
 
 /* A tensor of an open file, in the parameter's logical shape, to take a parameter's from. */
 typedef struct yki_taken_tensor {
@@ -81,10 +86,12 @@ typedef struct yki_taken_tensor {
     int parameter;
     const yki_safetensors *file;
     const yki_safetensor *tensor;
+    const uint64_t *hashes; /* one a block; NULL: not known */
 } yki_taken_tensor;
 
 /* Every rank reads what it holds of these tensors, all at the same time, after all of them together saw that
- * every element is finite. YOKE_INVALID: one is not, or has a dtype that is not read; nothing was taken. */
+ * every element is finite and every block has its hash. YOKE_INVALID: one is not, or has a dtype that is not
+ * read; nothing was taken. */
 yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors);
 
 /* First values by the model's rules, keyed by seed and name. */

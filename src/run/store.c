@@ -2,10 +2,12 @@
  * the files, and reads what it holds: it needs its own memory, paths and places, and a sum over all at the
  * end. A fault of a file loses no rank: it is noted, all ranks end, and the caller hands the first one on. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/disk.h"
 #include "base/fail.h"
+#include "checkpoint/hashes.h"
 #include "run/holding.h"
 
 enum { BUFFER = 1 << 18 }; /* elements, a rank's, for what lies in memory in another order or precision */
@@ -48,10 +50,18 @@ static yki_block joined(const yki_holding *held, yki_block block, int64_t step)
 /* A file that this rank writes to. */
 typedef struct output {
     const yki_stored_file *file;
-    int fd; /* -1: not opened yet */
+    int fd;      /* -1: not opened yet */
+    char *image; /* written to instead; NULL: the file is */
     float *buffer;
     double bytes;
 } output;
+
+static yoke_status write_row(output *out, const float *from, size_t bytes, size_t place)
+{
+    if (!out->image) return yki_disk_write(out->fd, out->file->name, from, bytes, place, out->file->bytes);
+    memcpy(out->image + place, from, bytes);
+    return YOKE_OK;
+}
 
 static yoke_status write_block(output *out, const yki_holding *held, const yki_block *block, size_t place)
 {
@@ -61,9 +71,8 @@ static yoke_status write_block(output *out, const yki_holding *held, const yki_b
     if (!plain) yki_holding_pack(held, block, out->buffer);
     yki_block part = joined(held, *block, step);
     for (int64_t i = 0; i < part.rows; i++)
-        YKI_TRY(yki_disk_write(
-            out->fd, out->file->name, from + i * step, sizeof(float) * (size_t)part.columns,
-            place + sizeof(float) * (size_t)(part.first + i * held->row_elems), out->file->bytes));
+        YKI_TRY(write_row(out, from + i * step, sizeof(float) * (size_t)part.columns,
+                          place + sizeof(float) * (size_t)(part.first + i * held->row_elems)));
     out->bytes += (double)sizeof(float) * (double)(part.rows * part.columns);
     return YOKE_OK;
 }
@@ -75,7 +84,8 @@ static yoke_status write_tensor(yki_rank *rank, output *out, const yki_stored_te
     yoke_status status = yki_holding_init(rank, yki_logical_kind(rank->plan, tensor->kind, tensor->parameter),
                                           tensor->parameter, true, &held);
     for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);) {
-        if (out->fd < 0) status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
+        if (out->fd < 0 && !out->image)
+            status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
         if (status == YOKE_OK) status = write_block(out, &held, &block, tensor->place);
     }
     yki_holding_release(&held);
@@ -87,10 +97,10 @@ static yoke_status write_file(yki_rank *rank, int file, output *out)
     const yki_run *run = rank->run;
     yoke_status status = YOKE_OK;
     int t = 0;
-    out->file = &run->files[file];
+    out->file = run->image ? NULL : &run->files[file];
     out->fd = -1;
     for (; t < run->ntensors && status == YOKE_OK; t++)
-        if (run->stored[t].file == file) status = write_tensor(rank, out, &run->stored[t]);
+        if (run->image || run->stored[t].file == file) status = write_tensor(rank, out, &run->stored[t]);
     if (out->fd >= 0 && status == YOKE_OK)
         status = yki_disk_flush(out->fd, out->file->name, out->file->bytes);
     if (status != YOKE_OK) note(rank, t);
@@ -102,7 +112,7 @@ static yoke_status store(yki_rank *rank)
 {
     const yki_run *run = rank->run;
     yoke_status status = YOKE_OK;
-    output out = {.buffer = malloc(sizeof(float) * BUFFER)};
+    output out = {.buffer = malloc(sizeof(float) * BUFFER), .image = run->image};
     rank->fault.status = YOKE_OK;
     if (!out.buffer) {
         status = yki_fail_memory("a save");
@@ -115,16 +125,13 @@ static yoke_status store(yki_rank *rank)
     double sums[2] = {status != YOKE_OK, out.bytes};
     YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
     rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
-    return YOKE_OK;
+    return sums[0] > 0 || run->image ? YOKE_OK : yki_rank_hash(rank);
 }
 
-yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
-                          const yki_stored_tensor *tensors, int ntensors)
+static yoke_status store_all(yki_run *run, const yki_stored_tensor *tensors, int ntensors)
 {
     const yoke_model *model = run->plan->options.model;
     double bytes = 0;
-    run->files = files;
-    run->nfiles = nfiles;
     run->stored = tensors;
     run->ntensors = ntensors;
     YKI_TRY(yki_run_command(run, store));
@@ -136,6 +143,35 @@ yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles
                     run->ranks[0].stored_bytes, bytes);
 }
 
+yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
+                          const yki_stored_tensor *tensors, int ntensors, bool *finite_out)
+{
+    run->files = files;
+    run->nfiles = nfiles;
+    run->image = NULL;
+    YKI_TRY(store_all(run, tensors, ntensors));
+    *finite_out = !run->ranks[0].stored_not_finite;
+    return YOKE_OK;
+}
+
+yoke_status yki_run_stage(yki_run *run, char *image, const yki_stored_tensor *tensors, int ntensors)
+{
+    run->nfiles = 1;
+    run->image = image;
+    return store_all(run, tensors, ntensors);
+}
+
+/* The rank's blocks of tensor `t`: dealt round, since most tensors have one. */
+static yoke_status check_hashes(const yki_rank *rank, int t)
+{
+    const yki_taken_tensor *taken = &rank->run->taken[t];
+    int64_t count = taken->hashes ? yki_hash_blocks(taken->tensor->bytes) : 0;
+    for (int64_t b = 0; b < count; b++)
+        if ((b + t) % rank->run->nranks == rank->rank)
+            YKI_TRY(yki_hash_check(taken->tensor, b, taken->hashes[b]));
+    return YOKE_OK;
+}
+
 /* This rank's part of looking at all elements of all tensors, whoever holds them. */
 static yoke_status check(yki_rank *rank)
 {
@@ -143,9 +179,11 @@ static yoke_status check(yki_rank *rank)
     for (int t = 0; t < run->ntensors; t++) {
         const yki_taken_tensor *taken = &run->taken[t];
         int64_t elems = taken->tensor->elems;
-        yoke_status status = yki_safetensors_check_finite_part(
-            taken->file, taken->tensor, yki_share_start(elems, run->nranks, rank->rank),
-            yki_share(elems, run->nranks, rank->rank));
+        yoke_status status = check_hashes(rank, t);
+        if (status == YOKE_OK)
+            status = yki_safetensors_check_finite_part(taken->file, taken->tensor,
+                                                       yki_share_start(elems, run->nranks, rank->rank),
+                                                       yki_share(elems, run->nranks, rank->rank));
         if (status == YOKE_OK) continue;
         note(rank, t);
         return status;

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
+#include "checkpoint/hashes.h"
 #include "train/trainer.h"
 
 /* The tensor of a parameter; Hugging Face saves some models with a leading "transformer.". */
@@ -39,12 +41,32 @@ typedef struct load {
     int nfiles;
     yki_taken_tensor *tensors;
     int ntensors;
+    yki_hashes *hashes; /* NULL: the folder has none */
+    uint64_t *blocks;   /* of all tensors */
 } load;
 
 static void release(load *l)
 {
     for (int i = 0; i < l->nfiles; i++) yki_safetensors_close(l->files[i]);
     free(l->tensors);
+    free(l->blocks);
+    yki_hashes_destroy(l->hashes);
+}
+
+/* What was saved of all tensors, where the folder says it. */
+static yoke_status find_hashes(load *l)
+{
+    int64_t count = 0;
+    if (!l->hashes) return YOKE_OK;
+    for (int t = 0; t < l->ntensors; t++) count += yki_hash_blocks(l->tensors[t].tensor->bytes);
+    uint64_t *at = l->blocks = malloc(sizeof *at * (size_t)(count + 1));
+    if (!at) return yki_fail_memory("hashes");
+    for (int t = 0; t < l->ntensors; t++) {
+        YKI_TRY(yki_hashes_find(l->hashes, l->tensors[t].tensor, at));
+        l->tensors[t].hashes = at;
+        at += yki_hash_blocks(l->tensors[t].tensor->bytes);
+    }
+    return YOKE_OK;
 }
 
 /* Adds every parameter's tensor of some kinds in a file: all must be there, in shape and of numbers. */
@@ -70,8 +92,20 @@ static yoke_status add(yoke_trainer *trainer, const char *path, const yki_tensor
                                    p->name, suffix);
             YKI_TRY(check_shape(tensor, p, path, suffix));
             YKI_TRY(yki_safetensors_read_f32(file, tensor, 0, 0, NULL));
-            l->tensors[l->ntensors++] = (yki_taken_tensor){kinds[k], i, file, tensor};
+            l->tensors[l->ntensors++] = (yki_taken_tensor){kinds[k], i, file, tensor, NULL};
         }
+    return YOKE_OK;
+}
+
+static yoke_status check_counters(const yoke_trainer *trainer, const load *l)
+{
+    for (int i = 0; i < trainer->model->ncounters && l->hashes; i++) {
+        uint64_t saved;
+        const yki_safetensor *tensor = find(l->files[0], trainer->model->counters[i].name, "");
+        if (!tensor || yki_hash_blocks(tensor->bytes) != 1) continue;
+        YKI_TRY(yki_hashes_find(l->hashes, tensor, &saved));
+        YKI_TRY(yki_hash_check(tensor, 0, saved));
+    }
     return YOKE_OK;
 }
 
@@ -96,7 +130,10 @@ static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
     load l = {.nfiles = 0};
-    yoke_status status = add(trainer, path, weights, 1, &l);
+    yoke_status status = yki_path_is_folder(path) ? yki_hashes_read(path, &l.hashes) : YOKE_OK;
+    if (status == YOKE_OK) status = add(trainer, path, weights, 1, &l);
+    if (status == YOKE_OK) status = find_hashes(&l);
+    if (status == YOKE_OK) status = check_counters(trainer, &l);
     if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
     if (status == YOKE_OK) take_counters(trainer, l.files[0]);
     release(&l);
@@ -105,14 +142,17 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 
 /* Weights and optimizer state of a step's folder: both are checked before the first tensor is taken, so that
  * a refusal leaves the trainer as it was. */
-static yoke_status load_step(yoke_trainer *trainer, const char *folder)
+static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool hashed)
 {
     bool has_moments = trainer->options.optimizer != YOKE_SGD || trainer->options.momentum != 0;
     char path[1300];
     load l = {.nfiles = 0};
+    yoke_status status = hashed ? yki_hashes_read(folder, &l.hashes) : YOKE_OK;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
-    yoke_status status = add(trainer, folder, weights, 1, &l);
+    if (status == YOKE_OK) status = add(trainer, folder, weights, 1, &l);
     if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
+    if (status == YOKE_OK) status = find_hashes(&l);
+    if (status == YOKE_OK) status = check_counters(trainer, &l);
     if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
     if (status == YOKE_OK) take_counters(trainer, l.files[0]);
     release(&l);
@@ -122,8 +162,9 @@ static yoke_status load_step(yoke_trainer *trainer, const char *folder)
 yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
 {
     char folder[YKI_FOLDER_BYTES];
+    char passed_over[256];
     int is_step;
-    YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, NULL));
+    YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, passed_over));
     if (!is_step)
         return yki_fail(YOKE_INVALID,
                         "%s holds weights but no state to resume from; start from them with model.from",
@@ -135,9 +176,18 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
                         "%s was saved in a run with batch %lld, and this job's is %lld: its place in the "
                         "data would be another",
                         folder, (long long)state.batch, (long long)trainer->options.batch);
-    YKI_TRY(load_step(trainer, folder));
+    if (state.seed != trainer->options.seed)
+        return yki_fail(YOKE_INVALID,
+                        "%s was saved in a run with seed %llu, and this job's is %llu: the order of its data "
+                        "and its random numbers would be others",
+                        folder, (unsigned long long)state.seed, (unsigned long long)trainer->options.seed);
+    YKI_TRY(load_step(trainer, folder, state.hashed));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;
     yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
+    yki_fail(YOKE_OK, "resumed from %s%s%s%s%s", folder, passed_over[0] ? " (" : "", passed_over,
+             passed_over[0] ? ")" : "",
+             state.hashed ? "" : "; it has no hashes, so its tensors were not checked against any");
+    yki_trainer_notice(trainer);
     return YOKE_OK;
 }

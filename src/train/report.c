@@ -56,6 +56,10 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
     double samples = seconds > 0 ? (double)trainer->options.batch / seconds : 0;
     const int64_t *moved = trainer->moved;
     *report_out = (yoke_run_report){
+        .saves = trainer->saves,
+        .failed_saves = trainer->failed_saves,
+        .staging_bytes = yki_staging_bytes(trainer),
+        .save_seconds = trainer->save_seconds,
         .steps_done = trainer->next_step,
         .step_ms_median = seconds * 1e3,
         .samples_per_s = samples,

@@ -25,6 +25,7 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
             nranks = (trainer->model->layers[i].device + 1) * layout->dp;
     int threads = layout->threads > 0 ? layout->threads : cores() / nranks;
     const yki_backend_ops *backend = yki_backend_get("cpu");
+    int64_t memory = backend->memory_bytes(0) - (options->inference ? 0 : yki_staging_bytes(trainer));
     return (yki_plan_options){.model = trainer->model,
                               .layout = *layout,
                               .precision = t->precision,
@@ -41,7 +42,7 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                               .backend = backend,
                               .device_memory_bytes = layout->device_memory_bytes > 0
                                                          ? layout->device_memory_bytes
-                                                         : backend->memory_bytes(0) / nranks};
+                                                         : (memory > nranks ? memory : nranks) / nranks};
 }
 
 static yoke_status count_steps(yoke_trainer *trainer)
@@ -228,6 +229,7 @@ yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layo
 void yoke_trainer_destroy(yoke_trainer *trainer)
 {
     if (!trainer) return;
+    yki_background_destroy(trainer->background);
     yki_run_destroy(trainer->run);
     yki_plan_destroy(trainer->plan);
     yoke_data_destroy(trainer->own_data);
@@ -247,6 +249,18 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
 void yoke_trainer_stop(yoke_trainer *trainer)
 {
     atomic_store(&trainer->stop, 1);
+}
+
+void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context)
+{
+    trainer->notice = notice;
+    trainer->notice_context = context;
+}
+
+void yki_trainer_notice(const yoke_trainer *trainer)
+{
+    yoke_error record = *yoke_error_get();
+    if (trainer->notice) trainer->notice(trainer->notice_context, &record);
 }
 
 /* The learning rate of step s; the job file's formulas. */
@@ -354,29 +368,37 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     return YOKE_OK;
 }
 
+static yoke_status stopped(const yoke_trainer *trainer)
+{
+    return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
+}
+
 static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress progress, void *context)
 {
     if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
     const yoke_checkpoint_spec *c =
         trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
     double mean_seconds = 0;
+    if (c && end > trainer->next_step) YKI_TRY(yki_saves_begin(trainer));
     int64_t saved = -1;
     while (trainer->next_step < end) {
-        if (atomic_exchange(&trainer->stop, 0))
-            return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
+        if (atomic_exchange(&trainer->stop, 0)) return stopped(trainer);
+        YKI_TRY(yki_saves_look(trainer, false));
         if (trainer->next_step - trainer->first_step == trainer->capacity)
             YKI_TRY(reserve(trainer, end - trainer->first_step));
         YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
         if (trainer->next_step - trainer->first_step == 2 && trainer->next_step < end)
             yki_run_reset_idle(trainer->run); /* warm-up */
         if (c && c->every > 0 && trainer->next_step % c->every == 0) {
-            YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
+            YKI_TRY(yki_saves_step(trainer));
             saved = trainer->next_step;
         }
     }
     if (c && end == trainer->steps && trainer->next_step > trainer->first_step && saved != trainer->next_step)
-        YKI_TRY(yoke_trainer_save(trainer, c->dir, NULL));
-    return YOKE_OK;
+        YKI_TRY(yki_saves_step(trainer));
+    /* a request that came in the last step is over with it: it stops no later run, and is not lost either */
+    return atomic_exchange(&trainer->stop, 0) && trainer->next_step < trainer->steps ? stopped(trainer)
+                                                                                     : YOKE_OK;
 }
 
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
@@ -384,7 +406,7 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     int64_t end = trainer->steps;
     if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
-    yoke_status status = run_steps(trainer, end, progress, context);
+    yoke_status status = yki_saves_end(trainer, run_steps(trainer, end, progress, context));
     yki_trainer_event(trainer,
                       status == YOKE_OK           ? YOKE_RUN_ENDED
                       : status == YOKE_STOPPED    ? YOKE_RUN_STOPPED

@@ -13,6 +13,8 @@
 
 enum { YKI_MAX_WATCHERS = 8 };
 
+typedef struct yki_background yki_background;
+
 struct yoke_trainer {
     const yoke_model *model;
     yoke_data *data;
@@ -39,6 +41,11 @@ struct yoke_trainer {
     int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
+    yki_background *background;  /* checkpoint.async; NULL: none yet */
+    int64_t saves, failed_saves; /* of runs, by what the job says */
+    double save_seconds;         /* that steps waited for them */
+    yoke_notice notice;          /* NULL: nobody */
+    void *notice_context;
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
@@ -97,14 +104,42 @@ yoke_status yki_reference_order(yoke_trainer *trainer, int64_t count);
 
 /* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
+/* Tensors of a save, each at its place in one image of them all. Owns: the caller, with free(). */
+yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **tensors_out, int *count_out,
+                              size_t *bytes_out);
+/* What a save takes of the trainer as it stands between two steps. */
+typedef struct yki_snapshot {
+    yki_saved_state state;
+    int64_t *tracked;              /* owned */
+    const char *image;             /* of all tensors; NULL: the ranks write from their memory */
+    char folder[YKI_FOLDER_BYTES]; /* of the step, once it is written */
+} yki_snapshot;
+yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot);
+/* Writes it to DIR/step-N. With an image, any thread: of the trainer only what no step changes is read. */
+yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir);
+/* background.c: saves of a run, where the job has a checkpoint.dir. begin: once a run, before its first step.
+ * look: whether the save under way has failed; with `waits`, after it ended. step: saves the step at hand, or
+ * starts to. end: waits for all, and gives the run's status. A failure that the job says to go on after is a
+ * notice. */
+yoke_status yki_saves_begin(yoke_trainer *trainer);
+yoke_status yki_saves_look(yoke_trainer *trainer, bool waits);
+yoke_status yki_saves_step(yoke_trainer *trainer);
+yoke_status yki_saves_end(yoke_trainer *trainer, yoke_status status);
+void yki_background_destroy(yki_background *background);
+/* Bytes of the copy that such saves are made from; 0: the job has none. */
+int64_t yki_staging_bytes(const yoke_trainer *trainer);
+
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
 
+/* Hands this thread's record on as a notice. */
+void yki_trainer_notice(const yoke_trainer *trainer);
 /* watch.c: tells watchers of an event, with the sentence of this thread's error record where it is one that
  * ends a run; the record stays as it is. And of a step, whose report it completes. */
 void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);
+void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64_t step, const char *path);
 void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
 
 /* One training step; report is filled in. */

@@ -178,7 +178,9 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     if (!against && status == YOKE_OK) {
         status = yki_trainer_create(&reference, &single);
         if (status == YOKE_OK) status = take_gradients(reference, &r);
-        yoke_trainer_destroy(status == YOKE_OK ? reference : NULL);
+        yoke_error error = *yoke_error_get();
+        yoke_trainer_destroy(reference);
+        if (status != YOKE_OK) yki_error_set(&error);
     }
     if (status == YOKE_OK) status = yki_trainer_create(&trainer, &layout);
     if (status == YOKE_OK) status = take_gradients(trainer, &g);

@@ -30,11 +30,16 @@ yoke_status yoke_trainer_measure_peak(yoke_trainer *trainer, double *flops_per_s
 
 void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path)
 {
+    yki_trainer_event_at(trainer, kind, trainer->next_step, path);
+}
+
+void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64_t step, const char *path)
+{
     if (trainer->nwatchers == 0) return;
     yoke_error record = *yoke_error_get(); /* what a watcher fails at is not what the run failed at */
-    bool fails = kind == YOKE_RUN_STOPPED || kind == YOKE_RUN_NON_FINITE || kind == YOKE_RUN_FAILED;
-    yoke_run_event event = {
-        .kind = kind, .step = trainer->next_step, .path = path, .message = fails ? record.message : ""};
+    bool fails = kind == YOKE_RUN_STOPPED || kind == YOKE_RUN_NON_FINITE || kind == YOKE_RUN_FAILED ||
+                 kind == YOKE_RUN_NOT_SAVED;
+    yoke_run_event event = {.kind = kind, .step = step, .path = path, .message = fails ? record.message : ""};
     for (int i = 0; i < trainer->nwatchers; i++)
         if (trainer->watchers[i].event) trainer->watchers[i].event(trainer->watchers[i].context, &event);
     yki_error_set(&record);

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -338,7 +339,8 @@ class Training(Case):
         self.assertAlmostEqual(self.run_json("eval", "ck").json["loss"], r.json["held_out"]["loss"], 6)
 
     def test_signals(self):
-        for number, extra in ((signal.SIGTERM, []), (signal.SIGINT, ["--set", "checkpoint.dir=ck"])):
+        for number, extra in ((signal.SIGTERM, []), (signal.SIGUSR1, []), (signal.SIGINT, ["--set", "checkpoint.dir=ck"])):
+            shutil.rmtree(self.path("yoke-interrupted"), ignore_errors=True)
             p = subprocess.Popen([YOKE, "train", "job.yaml", "--steps", "100000000", "--json", "s.json", *extra],
                                  cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             self.assertIn("step", p.stderr.readline())

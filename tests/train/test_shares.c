@@ -93,9 +93,9 @@ static void save(yoke_trainer *trainer, const char *dir, char *step)
     if (yoke_trainer_save(trainer, dir, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
 }
 
-static char *read_all(const char *dir, const char *name, size_t *bytes)
+__attribute__((noinline)) static char *read_all(const char *dir, const char *name, size_t *bytes)
 {
-    char path[1400], *text;
+    char path[1400], *text = NULL;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     if (yki_disk_read(path, (size_t)1 << 30, &text, bytes) != YOKE_OK)
         fail_msg("%s", yoke_error_get()->message);
@@ -105,9 +105,9 @@ static char *read_all(const char *dir, const char *name, size_t *bytes)
 /* Whether two steps' folders hold the same tensors, byte for byte. */
 static bool same_tensors(const char *a, const char *b)
 {
-    static const char *const names[] = {"model.safetensors", "optimizer.safetensors"};
+    static const char *const names[] = {"model.safetensors", "optimizer.safetensors", "hashes.json"};
     bool same = true;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         size_t m, n;
         char *x = read_all(a, names[i], &m), *y = read_all(b, names[i], &n);
         same &= m == n && memcmp(x, y, m) == 0;
@@ -273,6 +273,171 @@ static void test_writes_are_long(void **state)
     end(trainer, job);
 }
 
+/* Makes a step's folder one of those saved before there were hashes. */
+static void forget_hashes(const char *step)
+{
+    char path[1400];
+    size_t bytes;
+    char *state = read_all(step, "state.json", &bytes), *word = strstr(state, "\"hashed\": true");
+    assert_true(word != NULL);
+    memcpy(word, "\"hashed\":false", 14);
+    assert_true((word = strstr(state, "\"hash\":")) != NULL);
+    memcpy(word, "\"mush\":", 7);
+    snprintf(path, sizeof path, "%s/state.json", step);
+    assert_int_equal(yki_disk_create(path, state, bytes), YOKE_OK);
+    free(state);
+    snprintf(path, sizeof path, "%s/hashes.json", step);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void flip_bit(const char *path, long offset, int bit)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_not_equal(fputc(byte ^ 1 << bit, file), EOF);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* One bit of any tensor, counts of batches included: refused by file, tensor and block under every layout,
+ * and nothing was taken; whole again, it is read. */
+static void test_flipped_bits(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
+    yoke_job *jobs[3];
+    char dir[128], step[1200], first[128], second[128], before[1200], after[1200], path[1400], name[128];
+    snprintf(dir, sizeof dir, "%s/flip", folder);
+    snprintf(first, sizeof first, "%s/flip-before", folder);
+    snprintf(second, sizeof second, "%s/flip-after", folder);
+    yoke_trainer *a = start("batchnorm", "layout.dp=2", &jobs[0]), *b = start("batchnorm", "", &jobs[1]),
+                 *c = start("batchnorm", "layout.dp=3; layout.zero=2", &jobs[2]);
+    run(a, 2);
+    save(a, dir, step);
+    run(b, 1);
+    save(b, first, before);
+    uint64_t seed = 7;
+    for (int f = 0; f < 2; f++) {
+        yki_safetensors *file;
+        snprintf(path, sizeof path, "%s/%s", step, files[f]);
+        assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
+        size_t header;
+        char *text = read_all(step, files[f], &header);
+        header = 8 + (size_t)(unsigned char)text[0] + ((size_t)(unsigned char)text[1] << 8) +
+                 ((size_t)(unsigned char)text[2] << 16);
+        free(text);
+        const char *data = yki_safetensors_get(file, 0)->data;
+        for (int i = 0; i < yki_safetensors_count(file); i++) {
+            const char *at = yki_safetensors_get(file, i)->data;
+            if (at < data) data = at;
+        }
+        for (int i = 0; i < yki_safetensors_count(file); i++) {
+            const yki_safetensor *tensor = yki_safetensors_get(file, i);
+            long offset =
+                (long)header + ((const char *)tensor->data - data) + (long)(draw(&seed) % tensor->bytes);
+            int bit = (int)(draw(&seed) % 8);
+            snprintf(name, sizeof name, "'%.60s' is not what was saved", tensor->name);
+            flip_bit(path, offset, bit);
+            for (int t = 0; t < 2; t++) {
+                assert_int_equal(yoke_trainer_resume(t ? c : b, step), YOKE_INVALID);
+                const yoke_error *error = yoke_error_get();
+                if (!strstr(error->message, name) || !strstr(error->message, "(block 1 of 1)") ||
+                    !strstr(error->file, files[f]))
+                    fail_msg("%s of %s is not named: %s: %s", name, files[f], error->file, error->message);
+            }
+            flip_bit(path, offset, bit);
+        }
+        yki_safetensors_close(file);
+    }
+    save(b, second, after);
+    assert_true(same_tensors(before, after));
+    if (yoke_trainer_resume(b, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+    end(a, jobs[0]);
+    end(b, jobs[1]);
+    end(c, jobs[2]);
+}
+
+static char noticed[4096];
+
+static void note_notice(void *context, const yoke_error *notice)
+{
+    (void)context;
+    size_t at = strlen(noticed);
+    snprintf(noticed + at, sizeof noticed - at, "%s|", notice->message);
+}
+
+/* A tensor of several blocks names the right one; hashes.json that is none, or of other tensors, is refused;
+ * a folder of before there were hashes loads, and says so once. */
+static void test_blocks_and_older_folders(void **state)
+{
+    (void)state;
+    yoke_job *jobs[2];
+    char dir[128], step[1200], path[1400];
+    snprintf(dir, sizeof dir, "%s/blocks", folder);
+    static const char wide[] = "train.optimizer.name=adamw; train.optimizer.lr=0.001; model.vocab=70000";
+    char split[160];
+    snprintf(split, sizeof split, "%s; layout.tp=2", wide);
+    yoke_trainer *a = start("gpt2", wide, &jobs[0]), *b = start("gpt2", split, &jobs[1]);
+    run(a, 1);
+    save(a, dir, step);
+    yki_safetensors *file;
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", step);
+    assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
+    const yki_safetensor *last = yki_safetensors_find(file, "wte.weight.exp_avg_sq");
+    assert_true(last && last->bytes > (2 << 20) && last->bytes < (10 << 20));
+    size_t bytes, from_end = 0;
+    free(read_all(step, "optimizer.safetensors", &bytes));
+    for (int i = 0; i < yki_safetensors_count(file); i++) {
+        const yki_safetensor *tensor = yki_safetensors_get(file, i);
+        if ((const char *)tensor->data >= (const char *)last->data) from_end += tensor->bytes;
+    }
+    char expected[64];
+    snprintf(expected, sizeof expected, "(block 2 of %d)", (int)((last->bytes + (1 << 20) - 1) >> 20));
+    yki_safetensors_close(file);
+    long offset = (long)(bytes - from_end) + (1 << 20) + 5;
+    flip_bit(path, offset, 3);
+    assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID);
+    if (!strstr(yoke_error_get()->message, expected)) fail_msg("%s", yoke_error_get()->message);
+    flip_bit(path, offset, 3);
+
+    snprintf(path, sizeof path, "%s/hashes.json", step);
+    char *text = read_all(step, "hashes.json", &bytes);
+    static const struct {
+        const char *word, *other, *says;
+    } wrongs[] = {{"\"version\": 1", "\"version\": 2", "is not 1"},
+                  {"xxh3-64", "xxh2-64", "xxh3-64"},
+                  {"1048576", "1048577", "is not 1048576"},
+                  {"wte.weight\"", "wtf.weight\"", "has no hashes of tensor 'wte.weight'"},
+                  {"\"wte.weight\": \"", "\"wte.weight\":\"q", "hexadecimal"},
+                  {"\"wte.weight\": \"", "\"wte.weight\":\"0", "hexadecimal"},
+                  {"model.safetensors", "mudel.safetensors", "has no hashes"}};
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        char *word = strstr(text, wrongs[i].word);
+        assert_true(word != NULL);
+        memcpy(word, wrongs[i].other, strlen(wrongs[i].other));
+        assert_int_equal(yki_disk_create(path, text, bytes), YOKE_OK);
+        memcpy(word, wrongs[i].word, strlen(wrongs[i].word));
+        assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID);
+        if (!strstr(yoke_error_get()->message, wrongs[i].says))
+            fail_msg("%s: %s", wrongs[i].other, yoke_error_get()->message);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID); /* state.json says that there are some */
+    assert_int_equal(yki_disk_create(path, text, bytes), YOKE_OK);
+    free(text);
+    yoke_trainer_on_notice(b, note_notice, NULL);
+    noticed[0] = '\0';
+    assert_int_equal(yoke_trainer_resume(b, step), YOKE_OK);
+    assert_null(strstr(noticed, "hashes"));
+    forget_hashes(step);
+    assert_int_equal(yoke_trainer_resume(b, step), YOKE_OK);
+    assert_non_null(strstr(noticed, "has no hashes"));
+    end(a, jobs[0]);
+    end(b, jobs[1]);
+}
+
 /* A number that is none, in a share of whichever rank: refused by its name, and nothing was taken. */
 static void test_not_finite(void **state)
 {
@@ -286,6 +451,7 @@ static void test_not_finite(void **state)
     yoke_trainer *a = start("mlp", "", &jobs[0]), *b = start("mlp", "layout.dp=2; layout.tp=2", &jobs[1]);
     run(a, 2);
     save(a, dir, step);
+    forget_hashes(step);
     run(b, 1);
     for (int f = 1; f >= 0; f--) { /* the second time, both are wrong */
         yki_safetensors *file;
@@ -322,6 +488,8 @@ int main(void)
         cmocka_unit_test(test_every_layout_from_every_other),
         cmocka_unit_test(test_failed_shares),
         cmocka_unit_test(test_writes_are_long),
+        cmocka_unit_test(test_flipped_bits),
+        cmocka_unit_test(test_blocks_and_older_folders),
         cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,396 @@
+/* Saves of a run: beside it or between its steps, the same bytes; what fails ends the run or is said; the
+ * last finite step stays; a request to stop is neither lost nor kept for another run. */
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/disk.h"
+#include "train/jobs.h"
+
+/* Every write fails while the disk is "full"; a save may be held up at its first flush. */
+static _Atomic bool full, held;
+static _Atomic int flushing;
+
+ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t offset)
+{
+    if (atomic_load(&full)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, data, bytes, offset);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
+{
+    return pwrite64(fd, data, bytes, offset);
+}
+
+int fsync(int fd)
+{
+    (void)fd;
+    atomic_fetch_add(&flushing, 1);
+    while (atomic_load(&held)) usleep(1000);
+    return 0;
+}
+
+static char folder[64], notices[4096];
+static int nnotices;
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    (void)info, (void)kind, (void)at;
+    return remove(path);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/yoke-test-saves-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void on_notice(void *context, const yoke_error *notice)
+{
+    (void)context;
+    size_t at = strlen(notices);
+    nnotices++;
+    snprintf(notices + at, sizeof notices - at, "%s|", notice->message);
+}
+
+static yoke_trainer *start(const char *model, const char *dir, const char *overrides, yoke_job **job_out)
+{
+    char all[1024];
+    snprintf(all, sizeof all, "checkpoint.dir=%s/%s; %s", folder, dir, overrides);
+    *job_out = open_job(model, all);
+    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
+    if (!trainer) fail_msg("%s [%s]: %s %s", model, all, yoke_error_get()->key, yoke_error_get()->message);
+    yoke_trainer_on_notice(trainer, on_notice, NULL);
+    notices[0] = '\0';
+    nnotices = 0;
+    return trainer;
+}
+
+static void resumes(yoke_trainer *trainer, const char *path)
+{
+    if (yoke_trainer_resume(trainer, path) != YOKE_OK)
+        fail_msg("%s: %s", yoke_error_get()->file, yoke_error_get()->message);
+}
+
+static void end(yoke_trainer *trainer, yoke_job *job)
+{
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+static bool has_step(const char *dir, int step)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s/step-%08d/state.json", folder, dir, step);
+    return yki_path_exists(path);
+}
+
+/* Names in a folder, but for . and .. */
+static int count_names(const char *dir)
+{
+    char path[256];
+    int count = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, dir);
+    DIR *listing = opendir(path);
+    for (struct dirent *found; listing && (found = readdir(listing));)
+        count += strcmp(found->d_name, ".") && strcmp(found->d_name, "..");
+    if (listing) closedir(listing);
+    return count;
+}
+
+static bool same_steps(const char *a, const char *b, int step)
+{
+    static const char *const names[] = {"model.safetensors", "optimizer.safetensors", "hashes.json",
+                                        "state.json"};
+    bool same = true;
+    for (int i = 0; i < 4 && same; i++) {
+        char path[2][256], *text[2] = {NULL, NULL};
+        size_t bytes[2] = {0, 0};
+        for (int k = 0; k < 2; k++) {
+            snprintf(path[k], sizeof *path, "%s/%s/step-%08d/%s", folder, k ? b : a, step, names[i]);
+            same &= yki_disk_read(path[k], (size_t)1 << 30, &text[k], &bytes[k]) == YOKE_OK;
+        }
+        same = same && bytes[0] == bytes[1] && memcmp(text[0], text[1], bytes[0]) == 0;
+        free(text[0]);
+        free(text[1]);
+    }
+    return same;
+}
+
+/* Under every kind of share, each step's folder is the same whoever wrote it, and so are the losses. */
+static void test_beside_and_between(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *layout;
+    } cases[] = {{"gpt2", ""},
+                 {"gpt2", "layout.dp=4; layout.zero=3"},
+                 {"gpt2", "layout.tp=2; layout.dp=2; layout.zero=1"},
+                 {"llama_tied", "layout.pp=2; layout.microbatches=2"},
+                 {"batchnorm", "layout.dp=2"},
+                 {"mlp", "layout.tp=3; train.precision=bf16"}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        static outcome runs[2];
+        for (int async = 0; async < 2; async++) {
+            char overrides[512];
+            yoke_job *job;
+            snprintf(overrides, sizeof overrides,
+                     "train.steps=6; checkpoint.every=2; checkpoint.async=%s; %s", async ? "true" : "false",
+                     cases[c].layout);
+            yoke_trainer *trainer = start(cases[c].model, async ? "beside" : "between", overrides, &job);
+            if (yoke_trainer_run(trainer, 0, NULL, NULL) != YOKE_OK)
+                fail_msg("%s", yoke_error_get()->message);
+            collect(trainer, &runs[async]);
+            assert_int_equal(runs[async].report.saves, 3);
+            assert_int_equal(runs[async].report.failed_saves, 0);
+            int64_t elems, total = 0;
+            for (int i = 0; i < yoke_trainer_parameters(trainer); i++) {
+                yoke_trainer_parameter(trainer, i, &elems);
+                total += elems;
+            }
+            int64_t staging = runs[async].report.staging_bytes;
+            assert_true(async ? staging >= 4 * total && staging <= 12 * total : staging == 0);
+            assert_null(bytes_wrong(&runs[async]));
+            end(trainer, job);
+        }
+        same_bits(&runs[0], &runs[1]);
+        for (int step = 2; step <= 6; step += 2)
+            if (!same_steps("beside", "between", step))
+                fail_msg("%s [%s]: step %d differs", cases[c].model, cases[c].layout, step);
+        assert_int_equal(count_names("beside"), 3);
+    }
+}
+
+/* Steps go on while a save is held up at its flush; the next save waits for it, and the run's end too. */
+static void *release_later(void *argument)
+{
+    (void)argument;
+    usleep(200000);
+    atomic_store(&held, false);
+    return NULL;
+}
+
+static int64_t steps_seen;
+static int flushes_before;
+
+static void hold(void *context, const yoke_step_report *report)
+{
+    pthread_t *thread = context;
+    steps_seen = report->step + 1;
+    if (report->step == 1) { /* the save after the second step is the first */
+        flushes_before = atomic_load(&flushing);
+        atomic_store(&held, true);
+    }
+    if (report->step == 3) {
+        for (int i = 0; i < 5000 && atomic_load(&flushing) == flushes_before; i++) usleep(1000);
+        assert_true(atomic_load(&flushing) > flushes_before);
+        assert_false(has_step("held", 2)); /* two steps later it is still under way */
+        assert_int_equal(pthread_create(thread, NULL, release_later, NULL), 0);
+    }
+}
+
+static void test_steps_do_not_wait(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    pthread_t thread;
+    yoke_trainer *trainer =
+        start("mlp", "held", "train.steps=6; checkpoint.every=2; checkpoint.async=true; layout.dp=2", &job);
+    if (yoke_trainer_run(trainer, 0, hold, &thread) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+    assert_int_equal(steps_seen, 6);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (int step = 2; step <= 6; step += 2) assert_true(has_step("held", step));
+    yoke_run_report report;
+    assert_int_equal(yoke_trainer_report(trainer, &report), YOKE_OK);
+    assert_true(report.save_seconds > .1); /* the save after step 4 waited */
+    end(trainer, job);
+}
+
+/* The disk is full from step 3 to step 5 (of 8, saved every second). */
+static void fill(void *context, const yoke_step_report *report)
+{
+    for (int i = 0; report->step == 2 && i < 5000 && !has_step(context, 2); i++) usleep(1000);
+    atomic_store(&full, report->step >= 2 && report->step < 6);
+}
+
+static void test_disk_full(void **state)
+{
+    (void)state;
+    for (int async = 0; async < 2; async++)
+        for (int policy = 0; policy < 2; policy++) {
+            yoke_job *job;
+            char overrides[256], dir[32];
+            snprintf(dir, sizeof dir, "full-%d-%d", async, policy);
+            snprintf(
+                overrides, sizeof overrides,
+                "train.steps=8; checkpoint.every=2; checkpoint.async=%s; checkpoint.on_error=%s; layout.dp=2",
+                async ? "true" : "false", policy ? "continue" : "stop");
+            yoke_trainer *trainer = start("mlp", dir, overrides, &job);
+            yoke_status status = yoke_trainer_run(trainer, 0, fill, dir);
+            atomic_store(&full, false);
+            yoke_run_report report;
+            int64_t first, count;
+            assert_int_equal(yoke_trainer_report(trainer, &report), YOKE_OK);
+            yoke_trainer_losses(trainer, &first, &count);
+            assert_true(has_step(dir, 2));
+            assert_false(has_step(dir, 4));
+            if (policy) {
+                if (status != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+                assert_int_equal(count, 8);
+                assert_true(has_step(dir, 8));
+                /* beside the run, the save of step 6 may begin before or after the disk has room again */
+                assert_int_equal(nnotices, (int)report.failed_saves);
+                assert_in_range(nnotices, 1, 2);
+                if (!strstr(notices,
+                            "step 4 was not saved, and the run goes on: cannot write it: No space left"))
+                    fail_msg("%s", notices);
+            } else {
+                assert_int_equal(status, YOKE_SYSTEM);
+                assert_non_null(strstr(yoke_error_get()->message, "No space left"));
+                assert_in_range(count, 4, async ? 6 : 4);
+                assert_int_equal(nnotices, 0);
+            }
+            /* nothing of the failed saves is left; and the trainer can save where it stands */
+            char path[128], step[1200];
+            assert_int_equal(count_names(dir), policy ? 3 - (int)report.failed_saves + 1 : 1);
+            snprintf(path, sizeof path, "%s/%s", folder, dir);
+            assert_int_equal(yoke_trainer_save(trainer, path, step), YOKE_OK);
+            end(trainer, job);
+        }
+}
+
+/* The last step's save has nothing to go on to. */
+static void fill_last(void *context, const yoke_step_report *report)
+{
+    for (int i = 0; report->step == 3 && i < 5000 && !has_step(context, 2); i++) usleep(1000);
+    atomic_store(&full, report->step == 3);
+}
+
+static void test_last_save(void **state)
+{
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        yoke_job *job;
+        char overrides[256], dir[32];
+        snprintf(dir, sizeof dir, "last-%d", async);
+        snprintf(overrides, sizeof overrides,
+                 "train.steps=4; checkpoint.every=2; checkpoint.async=%s; checkpoint.on_error=continue",
+                 async ? "true" : "false");
+        yoke_trainer *trainer = start("mlp", dir, overrides, &job);
+        assert_int_equal(yoke_trainer_run(trainer, 0, fill_last, dir), YOKE_SYSTEM);
+        atomic_store(&full, false);
+        assert_int_equal(nnotices, 0);
+        assert_true(has_step(dir, 2));
+        end(trainer, job);
+    }
+}
+
+static void ask_in_last(void *context, const yoke_step_report *report)
+{
+    if (report->step == 3) yoke_trainer_stop(context);
+}
+
+/* A request in the last of all steps is over; one in the last of a bounded run stops that run, once. */
+static void test_requests_in_the_last_step(void **state)
+{
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        yoke_job *job;
+        char overrides[256], dir[128];
+        snprintf(overrides, sizeof overrides, "train.steps=4; checkpoint.every=2; checkpoint.async=%s",
+                 async ? "true" : "false");
+        yoke_trainer *trainer = start("mlp", "asked", overrides, &job);
+        assert_int_equal(yoke_trainer_run(trainer, 0, ask_in_last, trainer), YOKE_OK);
+        snprintf(dir, sizeof dir, "%s/asked/step-00000002", folder);
+        resumes(trainer, dir);
+        assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK); /* not stopped */
+        end(trainer, job);
+
+        snprintf(overrides, sizeof overrides, "train.steps=8; checkpoint.every=2; checkpoint.async=%s",
+                 async ? "true" : "false");
+        trainer = start("mlp", "asked", overrides, &job);
+        assert_int_equal(yoke_trainer_run(trainer, 4, ask_in_last, trainer), YOKE_STOPPED);
+        assert_true(has_step("asked", 4)); /* no save is under way */
+        assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+        yoke_trainer_stop(trainer); /* between runs: the next one stops at once */
+        yoke_trainer_stop(trainer);
+        snprintf(dir, sizeof dir, "%s/asked/step-00000004", folder);
+        resumes(trainer, dir);
+        assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_STOPPED);
+        assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+        end(trainer, job);
+    }
+}
+
+/* Weights that overflowed in the last update: such steps are saved, and never drive out the last finite one.
+ */
+static void test_last_finite_stays(void **state)
+{
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        yoke_job *job;
+        char overrides[256], text[160], dir[32];
+        snprintf(dir, sizeof dir, "finite-%d", async);
+        snprintf(overrides, sizeof overrides,
+                 "train.steps=9; checkpoint.every=1; checkpoint.keep=1; checkpoint.async=%s; layout.dp=2",
+                 async ? "true" : "false");
+        yoke_trainer *trainer = start("mlp", dir, overrides, &job);
+        assert_int_equal(yoke_trainer_run(trainer, 3, NULL, NULL), YOKE_OK);
+        assert_int_equal(count_names(dir), 1);
+        trainer->options.lr = 1e300; /* the update overflows, the step's own loss does not */
+        trainer->options.momentum = 0;
+        yoke_status status = yoke_trainer_run(trainer, 0, NULL, NULL);
+        assert_int_equal(status, YOKE_NON_FINITE);
+        assert_true(has_step(dir, 3));
+        assert_true(count_names(dir) >= 2);
+        snprintf(text, sizeof text, "%s/%s", folder, dir);
+        assert_int_equal(yoke_trainer_resume(trainer, text), YOKE_INVALID);
+        snprintf(text, sizeof text, "%s/%s/step-00000003", folder, dir);
+        resumes(trainer, text);
+        end(trainer, job);
+    }
+}
+
+/* Resuming with another seed would be another run. */
+static void test_another_seed(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    char dir[128];
+    yoke_trainer *trainer = start("mlp", "seed", "train.steps=2", &job);
+    assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+    end(trainer, job);
+    trainer = start("mlp", "seed", "train.steps=2; train.seed=77", &job);
+    snprintf(dir, sizeof dir, "%s/seed", folder);
+    assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "and this job's is 77"));
+    end(trainer, job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_beside_and_between),
+        cmocka_unit_test(test_steps_do_not_wait),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_last_save),
+        cmocka_unit_test(test_requests_in_the_last_step),
+        cmocka_unit_test(test_last_finite_stays),
+        cmocka_unit_test(test_another_seed),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
