@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_file.h"
+
 static _Thread_local yoke_error record = {.rank = -1};
 
 int yoke_status_exit_code(yoke_status status)
@@ -48,15 +50,37 @@ void yki_error_set(const yoke_error *other)
     record = *other;
 }
 
+/* `text` into out[size] as plain UTF-8: what a sentence quotes may come from a stranger's file, and a
+ * terminal would obey its control characters. Those, and bytes that are no character, become \xNN; what is
+ * too long is cut at a character's edge. */
+static void put_plain(char *out, size_t size, const char *text)
+{
+    size_t left = strlen(text), n = 0;
+    while (left > 0) {
+        const unsigned char *c = (const unsigned char *)text;
+        size_t length = yki_utf8_character(text, left);
+        bool shown = length > 0 && c[0] >= 32 && c[0] != 127 && !(c[0] == 0xc2 && c[1] < 0xa0);
+        if (n + (shown ? length : 4) >= size) break;
+        if (shown)
+            memcpy(out + n, text, length);
+        else
+            snprintf(out + n, 5, "\\x%02x", c[0]);
+        n += shown ? length : 4;
+        text += shown ? length : 1;
+        left -= shown ? length : 1;
+    }
+    out[n] = '\0';
+}
+
 static yoke_status fail(yoke_status status, const char *file, int line, const char *key, const char *format,
                         va_list arguments)
 {
     char message[sizeof record.message]; /* arguments may point into the old record */
     vsnprintf(message, sizeof message, format, arguments);
     yoke_error fresh = {.status = status, .line = line, .rank = -1};
-    snprintf(fresh.message, sizeof fresh.message, "%s", message);
-    snprintf(fresh.file, sizeof fresh.file, "%s", file);
-    snprintf(fresh.key, sizeof fresh.key, "%s", key);
+    put_plain(fresh.message, sizeof fresh.message, message);
+    put_plain(fresh.file, sizeof fresh.file, file);
+    put_plain(fresh.key, sizeof fresh.key, key);
     record = fresh;
     return status;
 }

@@ -13,9 +13,10 @@
 #include "base/disk.h"
 #include "base/fail.h"
 
-/* Length of the valid UTF-8 character at bytes[0..count), 0: none. Ranges by Unicode's table 3-7. */
-static size_t character(const unsigned char *bytes, size_t count)
+/* Ranges by Unicode's table 3-7. */
+size_t yki_utf8_character(const char *text, size_t count)
 {
+    const unsigned char *bytes = (const unsigned char *)text;
     if (bytes[0] < 0x80) return 1;
     size_t length = bytes[0] >= 0xc2 && bytes[0] <= 0xdf   ? 2
                     : bytes[0] >= 0xe0 && bytes[0] <= 0xef ? 3
@@ -34,7 +35,7 @@ size_t yki_utf8_prefix(const char *bytes, size_t count)
 {
     size_t at = 0;
     while (at < count) {
-        size_t length = character((const unsigned char *)bytes + at, count - at);
+        size_t length = yki_utf8_character(bytes + at, count - at);
         if (length == 0) break;
         at += length;
     }
@@ -52,7 +53,7 @@ char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
             out += 3;
             break;
         }
-        size_t length = character(bytes + at, count - at);
+        size_t length = yki_utf8_character(text + at, count - at);
         bool control = length == 0 || bytes[at] < 0x20 || bytes[at] == 0x7f ||
                        (length == 2 && bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
         if (control) { /* a terminal would obey it */
@@ -100,6 +101,24 @@ const char *yki_file_kind(const void *bytes, size_t count)
     return NULL;
 }
 
+/* Whether the text makes more values and keys than YKI_JSON_MOST_VALUES: a tree takes some hundred bytes for
+ * each, so that "[[],[],..." would take thirty times its own length. */
+static bool has_too_many(const char *bytes, size_t count)
+{
+    size_t values = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < count; i++) {
+        char c = bytes[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else
+            values += !quoted && (c == ',' || c == ':' || c == '[' || c == '{');
+    }
+    return values > YKI_JSON_MOST_VALUES;
+}
+
 /* jansson 2.14 drops characters that it has no memory for, and goes on, reading as writing: what it takes is
  * watched, around whatever functions the program has it take memory by. */
 static json_malloc_t taking;
@@ -139,6 +158,9 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
     if (valid < count)
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not UTF-8: byte 0x%02x at offset %zu", of,
                            what, gap, (unsigned char)bytes[valid], valid);
+    if (has_too_many(bytes, count))
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%shas more than %d values", of, what, gap,
+                           YKI_JSON_MOST_VALUES);
     json_error_t error;
     pthread_once(&watching, watch);
     out_of_memory = false;
@@ -177,7 +199,7 @@ char *yki_json_string(char *buffer, size_t size, const char *text)
     buffer[at++] = '"';
     while (left > 0) {
         char escaped[8];
-        size_t bytes = character((const unsigned char *)text, left), length = bytes;
+        size_t bytes = yki_utf8_character(text, left), length = bytes;
         const char *put = text;
         if (bytes == 0) {
             put = "?";

@@ -1,7 +1,7 @@
 /* JSON from strangers: strict reading, sentences for what is not JSON at all, and text made safe to show.
  * Strict: UTF-8 throughout, no duplicate keys, no NaN, nothing after the value, nesting at most 2048 deep
- * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES. Deliberately absent: comments, relaxed numbers,
- * streaming. */
+ * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES and YKI_JSON_MOST_VALUES, counted before the parser
+ * sees them. Deliberately absent: comments, relaxed numbers, streaming. */
 #ifndef YKI_BASE_JSON_FILE_H
 #define YKI_BASE_JSON_FILE_H
 
@@ -12,6 +12,7 @@
 #include "yoke/status.h"
 
 #define YKI_JSON_LIMIT_BYTES 100000000 /* the bound that the safetensors format sets for its header */
+#define YKI_JSON_MOST_VALUES (1 << 22) /* twice what the largest tokenizers have */
 #define YKI_QUOTE_BYTES      96
 
 /* Parses count bytes that came from `path` (`what` in it: "header", or "" for the whole file). The value is
@@ -35,6 +36,8 @@ const char *yki_file_kind(const void *bytes, size_t count);
  * with "...". */
 char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text);
 
+/* Bytes of the UTF-8 character that bytes[0..count) begin with (count > 0); 0: none. */
+size_t yki_utf8_character(const char *bytes, size_t count);
 /* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 size_t yki_utf8_prefix(const char *bytes, size_t count);
 

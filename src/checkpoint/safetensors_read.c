@@ -301,7 +301,7 @@ static yoke_status apply_map(yki_safetensors *file, const char *path, json_t *ma
             free(tensor->name);
     }
     file->ntensors = kept;
-    qsort(file->tensors, (size_t)kept, sizeof *file->tensors, compare_names);
+    if (kept > 0) qsort(file->tensors, (size_t)kept, sizeof *file->tensors, compare_names);
     const char *name;
     json_t *place;
     json_object_foreach(map, name, place) if (!yki_safetensors_find(file, name)) return yki_fail_at(

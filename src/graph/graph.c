@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/rng.h"
 #include "graph/ops.h"
 
 int64_t yki_value_elems(const yki_value *value)
@@ -96,17 +97,39 @@ int yki_graph_node(yoke_model *model, int op, const yki_attr *attr, int nin, con
     return yki_graph_node_cut(model, op, attr, nin, in, 1, 1);
 }
 
+/* Where the hash has `name`, or would have it. */
+static int *named(const yoke_model *model, const char *name)
+{
+    size_t mask = (size_t)model->cnamed - 1, i = (size_t)yki_rng_key(0, name, 0) & mask;
+    while (model->named[i] && strcmp(model->parameters[model->named[i] - 1].name, name) != 0)
+        i = (i + 1) & mask;
+    return &model->named[i];
+}
+
+/* Room for one name more; false where memory is out. */
+static bool grow_named(yoke_model *model)
+{
+    if (2 * (model->nparameters + 1) <= model->cnamed) return true;
+    int slots = model->cnamed ? 2 * model->cnamed : 64;
+    int *fresh = yki_arena_alloc(&model->arena, (size_t)slots * sizeof *fresh);
+    if (!fresh) return false;
+    model->named = fresh;
+    model->cnamed = slots;
+    for (int i = 0; i < model->nparameters; i++) *named(model, model->parameters[i].name) = i + 1;
+    return true;
+}
+
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale)
 {
     if (model->error.status != YOKE_OK) return -1;
-    for (int i = 0; i < model->nparameters; i++)
-        if (!strcmp(model->parameters[i].name, name)) {
-            yki_graph_fail(model, "two layers have a parameter named '%s'; give layers different names",
-                           name);
-            return -1;
-        }
-    yki_parameter *parameter = YKI_APPEND(&model->arena, model, parameters);
+    bool room = grow_named(model);
+    if (room && *named(model, name)) {
+        yki_graph_fail(model, "two layers have a parameter named '%s'; give layers different names", name);
+        return -1;
+    }
+    char *copy = yki_arena_copy(&model->arena, name);
+    yki_parameter *parameter = room && copy ? YKI_APPEND(&model->arena, model, parameters) : NULL;
     int64_t kept[YOKE_MAX_DIMS];
     for (int i = 0; i < ndim; i++) kept[i] = dims[transposed ? ndim - 1 - i : i];
     int value = parameter ? yki_graph_value(model, YKI_ROLE_PARAMETER, false, ndim, kept) : -1;
@@ -114,7 +137,7 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
         yki_graph_fail_memory(model);
         return -1;
     }
-    *parameter = (yki_parameter){.name = yki_arena_copy(&model->arena, name),
+    *parameter = (yki_parameter){.name = copy,
                                  .ndim = ndim,
                                  .transposed = transposed,
                                  .init = init,
@@ -123,6 +146,7 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
     memcpy(parameter->dims, dims, (size_t)ndim * sizeof *dims);
     model->values[value].producer = -1;
     model->values[value].parameter = model->nparameters - 1;
+    *named(model, name) = model->nparameters;
     return value;
 }
 

@@ -94,6 +94,7 @@ struct yoke_model {
     int nnodes, cnodes;
     yki_parameter *parameters;
     int nparameters, cparameters;
+    int *named, cnamed; /* a hash of the parameters by name: their numbers from 1; 0: an empty slot */
     yki_counter *counters;
     int ncounters, ccounters;
     yki_layer *layers;

@@ -359,8 +359,10 @@ static yoke_status read_columns(const place *at, void *field)
     const yki_yaml *node = at->node;
     bool one = node->kind == YKI_YAML_SCALAR;
     int count = one ? 1 : node->count;
+    enum { MOST_COLUMNS = 4096 }; /* each is compared to all others */
     if (node->kind == YKI_YAML_MAPPING || count == 0)
         return FAIL(at, "must be the name of a column, or a list of names like [a, b]");
+    if (count > MOST_COLUMNS) return FAIL(at, "names more than %d columns", MOST_COLUMNS);
     data->target_columns = calloc((size_t)count, sizeof(char *));
     if (!data->target_columns) return yki_fail_memory("names of columns");
     for (int i = 0; i < count; i++) {

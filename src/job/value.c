@@ -130,10 +130,9 @@ void yki_value_print_double(yki_text *text, double value)
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     locale_t before = plain ? uselocale(plain) : (locale_t)0;
     char shown[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(shown, sizeof shown, "%.*g", digits, value);
-        if (strtod(shown, NULL) == value) break;
-    }
+    int digits = 1;
+    do snprintf(shown, sizeof shown, "%.*g", digits, value);
+    while (strtod(shown, NULL) != value && digits++ < 17);
     if (plain) {
         uselocale(before);
         freelocale(plain);

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/json_file.h"
+#include "base/text.h"
 
 typedef struct frame {
     yki_yaml *node;
@@ -27,6 +29,7 @@ typedef struct reader {
     struct fy_parser *parser;
     struct fy_diag *diag;
     yki_yaml *root;
+    yki_text text; /* of the last scalar */
     bool in_document, done;
     int depth, line;
     frame stack[YKI_YAML_DEPTH];
@@ -149,32 +152,19 @@ void yki_yaml_remove(yki_yaml *mapping, const char *key)
 
 /* ---- what is checked before libfyaml sees a byte ---- */
 
-/* Bytes of the UTF-8 character at p, or 0 if there is none (overlong, surrogate, cut off). */
-static int utf8_length(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80) return 1;
-    int length = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < (size_t)length) return 0;
-    for (int i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 char *yki_yaml_shown(char buffer[96], const char *text)
 {
     int n = 0;
     const unsigned char *p = (const unsigned char *)text;
     while (*p && n < 60) {
-        int length = utf8_length(p, strnlen((const char *)p, 4));
-        if (length == 0 || *p < 32 || *p == 127) {
+        size_t length = yki_utf8_character((const char *)p, strnlen((const char *)p, 4));
+        bool control = *p < 32 || *p == 127 || (*p == 0xc2 && p[1] < 0xa0);
+        if (length == 0 || control) {
             n += snprintf(buffer + n, 5, "\\x%02x", *p++);
             continue;
         }
-        memcpy(buffer + n, p, (size_t)length);
-        n += length;
+        memcpy(buffer + n, p, length);
+        n += (int)length;
         p += length;
     }
     snprintf(buffer + n, 4, "%s", *p ? "..." : "");
@@ -186,7 +176,7 @@ yoke_status yki_yaml_check_characters(const char *text, size_t length, const cha
     const unsigned char *bytes = (const unsigned char *)text;
     int line = 1;
     for (size_t i = 0; i < length;) {
-        int n = utf8_length(bytes + i, length - i);
+        size_t n = yki_utf8_character(text + i, length - i);
         int shown_line = *file ? line : 0;
         if (n == 0)
             return yki_fail_at(YOKE_INVALID, file, shown_line, "", "is not UTF-8: byte 0x%02x", bytes[i]);
@@ -194,7 +184,7 @@ yoke_status yki_yaml_check_characters(const char *text, size_t length, const cha
             return yki_fail_at(YOKE_INVALID, file, shown_line, "", "has a control character: byte 0x%02x",
                                bytes[i]);
         line += bytes[i] == '\n';
-        i += (size_t)n;
+        i += n;
     }
     return YOKE_OK;
 }
@@ -216,23 +206,26 @@ static yoke_status syntax_error(const reader *r)
                        e && e->msg ? yki_yaml_shown(shown, e->msg) : "cannot be read");
 }
 
-/* The text of a scalar's token, not ended by NUL. */
-static yoke_status token_text(const reader *r, struct fy_token *token, const char **text, size_t *length)
+/* The text of a scalar's token into r->text. By its chunks: fy_token_get_text of libfyaml 0.7.12 leaks where
+ * there are many, as escapes make them. */
+static yoke_status token_text(reader *r, struct fy_token *token)
 {
-    *length = 0;
-    *text = token ? fy_token_get_text(token, length) : "";
-    if (!*text) {
-        *text = "";
-        *length = 0;
+    const char *const bad = "has an escape that is no character of a text";
+    int error = 0;
+    r->text.length = 0;
+    yki_text_append_bytes(&r->text, "", 0);
+    struct fy_token_iter *chunks = token ? fy_token_iter_create(token) : NULL;
+    if (token && !chunks) return yki_fail_memory("a YAML document");
+    for (const struct fy_iter_chunk *c = NULL; chunks && (c = fy_token_iter_chunk_next(chunks, c, &error));)
+        yki_text_append_bytes(&r->text, c->str, c->len);
+    fy_token_iter_destroy(chunks);
+    if (r->text.failed) return yki_fail_memory("a YAML document");
+    for (size_t i = 0; i < r->text.length;) { /* escapes can make what the file itself must not hold */
+        size_t n = yki_utf8_character(r->text.data + i, r->text.length - i);
+        if (n == 0 || r->text.data[i] == '\0') return refuse(r, bad);
+        i += n;
     }
-    const unsigned char *bytes = (const unsigned char *)*text;
-    for (size_t i = 0;
-         i < *length;) { /* escapes in double quotes can make what the file itself must not hold */
-        int n = utf8_length(bytes + i, *length - i);
-        if (n == 0 || bytes[i] == 0) return refuse(r, "has an escape that is no character of a text");
-        i += (size_t)n;
-    }
-    return YOKE_OK;
+    return error ? refuse(r, bad) : YOKE_OK;
 }
 
 /* Puts a node where the document stands: takes it over, on failure too. */
@@ -258,8 +251,6 @@ static bool expects_key(const reader *r)
 
 static yoke_status scalar(reader *r, struct fy_token *token)
 {
-    const char *text;
-    size_t length;
     enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
     bool quoted = style != FYSS_PLAIN;
     /* a setting needs none, and libfyaml 0.7.12 gives some that are wrongly indented with bytes it never
@@ -268,7 +259,9 @@ static yoke_status scalar(reader *r, struct fy_token *token)
         if (r->depth && r->stack[r->depth - 1].key) r->line = r->stack[r->depth - 1].key_line;
         return refuse(r, "blocks of text (| and >) are not read: write the text in one line");
     }
-    YKI_TRY(token_text(r, token, &text, &length));
+    YKI_TRY(token_text(r, token));
+    const char *text = r->text.data;
+    size_t length = r->text.length;
     if (!expects_key(r)) {
         yki_yaml *node = yki_yaml_create(YKI_YAML_SCALAR, text, length, r->line);
         if (node) node->quoted = quoted;
@@ -405,6 +398,7 @@ yoke_status yki_yaml_parse(const char *text, size_t length, const char *file, yk
     yoke_status status = open_parser(&r, text, length);
     if (status == YOKE_OK) status = take_events(&r);
     for (int i = 0; i < YKI_YAML_DEPTH; i++) free(r.stack[i].key);
+    yki_text_release(&r.text);
     if (r.parser) fy_parser_destroy(r.parser);
     if (r.diag) fy_diag_destroy(r.diag);
     if (status != YOKE_OK) {

@@ -1,10 +1,11 @@
-/* The error record, strings, the nearest word. */
+/* The error record, strings, the nearest word, the bounds of JSON. */
 #include "cmocka_all.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/json_file.h"
 #include "base/text.h"
 
 static void the_record_holds_the_last_failure(void **state)
@@ -50,6 +51,41 @@ static void the_nearest_word_is_near(void **state)
     assert_null(yki_nearest("zzzzzz", names, 3));
 }
 
+/* What a sentence quotes is a stranger's: nothing in it moves a terminal's cursor, and what is cut ends in a
+ * whole character. */
+static void records_are_plain_text(void **state)
+{
+    (void)state;
+    yki_fail_at(YOKE_INVALID, "a\x1b[2J", 0, "k\n", "is '%s'", "\x07\xff\xc2\x9b\xc3\xa9\x7f");
+    assert_string_equal(yoke_error_get()->message, "is '\\x07\\xff\\xc2\\x9b\xc3\xa9\\x7f'");
+    assert_string_equal(yoke_error_get()->file, "a\\x1b[2J");
+    assert_string_equal(yoke_error_get()->key, "k\\x0a");
+    char text[2000] = "";
+    while (strlen(text) < 1500) strcat(text, "\xe4\xb8\x80");
+    yki_fail(YOKE_INVALID, "%s", text);
+    assert_int_equal(strlen(yoke_error_get()->message), 1023 / 3 * 3);
+}
+
+/* A tree of JSON is many times larger than its text: values are counted first. */
+static void json_of_too_many_values_is_refused(void **state)
+{
+    (void)state;
+    static const char *const items[] = {"0,", "[],", "\"[,,\\\"\":"};
+    for (int i = 0; i < 3; i++) {
+        yki_text text = {0};
+        json_t *root = NULL;
+        yki_text_append(&text, "{\"a\":[");
+        for (int k = 0; k < (i < 2 ? YKI_JSON_MOST_VALUES : 100); k++)
+            yki_text_append_bytes(&text, items[i], strlen(items[i]));
+        yki_text_append(&text, "0]}");
+        assert_false(text.failed);
+        assert_int_equal(yki_json_parse("x", "", text.data, text.length, &root), YOKE_INVALID);
+        const char *says = strstr(yoke_error_get()->message, "has more than 4194304 values");
+        assert_true(i < 2 ? says != NULL : says == NULL);
+        yki_text_release(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -57,6 +93,8 @@ int main(void)
         cmocka_unit_test(exit_codes_are_those_of_the_contract),
         cmocka_unit_test(text_grows),
         cmocka_unit_test(the_nearest_word_is_near),
+        cmocka_unit_test(records_are_plain_text),
+        cmocka_unit_test(json_of_too_many_values_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "yoke/checkpoint.h"
@@ -285,6 +286,48 @@ static void rotation_keeps_what_is_worth_keeping(void **state)
     assert_string_equal(listing(dir), "step-00000007 step-00000009");
 }
 
+/* What a path means that names no step: a model's folder, the root, one too long, several broken steps. */
+static void folders_are_told_apart(void **state)
+{
+    (void)state;
+    static const char *const alone[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+    char folder[YKI_FOLDER_BYTES], note[256], path[300], long_path[1300] = "";
+    int is_step;
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "alone%d", i);
+        assert_int_equal(mkdir(at(path), 0700), 0);
+        snprintf(path, sizeof path, "%s/alone%d/%s", scratch, i, alone[i]);
+        put_text(path, "{}");
+        snprintf(path, sizeof path, "%s/alone%d//", scratch, i);
+        assert_int_equal(yki_checkpoint_find(path, folder, &is_step, note), YOKE_OK);
+        assert_int_equal(is_step, 0);
+        assert_int_equal(folder[strlen(folder) - 1], '0' + i);
+    }
+    refused(yki_checkpoint_find("/", folder, &is_step, NULL), "/", "holds no checkpoint");
+    while (strlen(long_path) < 1250) strcat(long_path, "/./");
+    assert_int_equal(yki_checkpoint_find(long_path, folder, &is_step, NULL), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    struct rlimit files, none; /* that the system has no file left says nothing of the folder */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = files;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    yoke_status status = yki_checkpoint_find("/", folder, &is_step, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(status, YOKE_SYSTEM);
+    for (int step = 1; step <= 3; step++) assert_int_equal(save_step(at("several"), step, 1, 0), YOKE_OK);
+    put_text(at("several/step-00000002/state.json"), "{");
+    char header[300] = "", file[320]; /* a tensor with so long a name that the sentence is cut */
+    snprintf(header, sizeof header, "{\"%0100d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,5]}}",
+             0);
+    memset(file, 0, sizeof file);
+    file[0] = (char)strlen(header);
+    memcpy(file + 8, header, strlen(header));
+    put(at("several/step-00000003/model.safetensors"), file, 8 + strlen(header));
+    assert_int_equal(found_step(at("several"), note), 1);
+    assert_non_null(strstr(note, "...), so are others; took step-00000001"));
+}
+
 static void steps_are_told_from_other_names(void **state)
 {
     (void)state;
@@ -358,6 +401,7 @@ int main(void)
         cmocka_unit_test(the_same_step_is_replaced),
         cmocka_unit_test(a_broken_step_is_passed_over_and_said),
         cmocka_unit_test(rotation_keeps_what_is_worth_keeping),
+        cmocka_unit_test(folders_are_told_apart),
         cmocka_unit_test(steps_are_told_from_other_names),
         cmocka_unit_test(checkpoints_are_inspected),
     };

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -21,6 +23,15 @@ static void files_that_are_none(void **state)
     const char *empty = fixture_write("empty", "", 0), *fifo = fixture_path("fifo"),
                *missing = fixture_path("none");
     assert_int_equal(mkfifo(fifo, 0600), 0);
+    const char *loop = fixture_path("loop"), *socket_path = fixture_path("socket");
+    assert_int_equal(symlink("loop", loop), 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_true(strlen(socket_path) < sizeof address.sun_path);
+    strcpy(address.sun_path, socket_path);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+    static char long_path[5000];
+    memset(long_path, 'x', sizeof long_path - 1);
     const struct {
         const char *path, *says;
     } cases[] = {{empty, "is empty"},
@@ -29,6 +40,8 @@ static void files_that_are_none(void **state)
                  {"/tmp", "is a folder"},
                  {"", "is empty"},
                  {"/dev/null", "is a device"},
+                 {loop, "symbolic links"},
+                 {socket_path, "no regular file"},
                  {fixture_path("empty/x"), "Not a directory"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         yoke_data *data = NULL;
@@ -41,6 +54,10 @@ static void files_that_are_none(void **state)
         if (*path && !strstr(yoke_error_get()->file, path) && !strstr(yoke_error_get()->message, path))
             fail_msg("%s isn't named in: %s", path, yoke_error_get()->message);
     }
+    yoke_data *data = NULL;
+    fixture_refused(yoke_data_from_text(&data, NULL, 4), "is empty", data);
+    fixture_refused(yoke_data_from_text(&data, long_path, 4), "too long", data);
+    close(listener);
 }
 
 static void text_too_short(void **state)

@@ -163,6 +163,23 @@ static void huge_texts_are_bounded(void **state)
     free(keys);
 }
 
+static void many_columns_are_refused(void **state)
+{
+    (void)state;
+    static const char end[] = "]}\ntrain: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n";
+    char *text = malloc(YKI_YAML_BYTES);
+    yoke_job *job = NULL;
+    assert_non_null(text);
+    int length = sprintf(text, "model: {family: layers, input: [4], layers: [{type: relu}]}\n"
+                               "data: {format: csv, path: x, targets: [a");
+    for (int i = 0; i < 100000; i++) length += sprintf(text + length, ",%x", i);
+    length += sprintf(text + length, "%s", end);
+    write_bytes(text, (size_t)length);
+    assert_int_equal(yoke_job_load(written, 0, NULL, &job), YOKE_INVALID);
+    assert_string_equal(yoke_error_get()->message, "names more than 4096 columns");
+    free(text);
+}
+
 static void nothing_is_printed(void **state)
 {
     (void)state;
@@ -191,7 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mutated_jobs_are_answered),   cmocka_unit_test(mutated_overrides_are_answered),
         cmocka_unit_test(truncated_jobs_are_answered), cmocka_unit_test(huge_texts_are_bounded),
-        cmocka_unit_test(nothing_is_printed),
+        cmocka_unit_test(many_columns_are_refused),    cmocka_unit_test(nothing_is_printed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,6 +1,8 @@
 /* Layouts as text and as flags. */
 #include "job_files.h"
 
+#include "job/job.h"
+
 static yoke_layout parse(const char *text)
 {
     yoke_layout layout = YOKE_LAYOUT_DEFAULT;
@@ -135,6 +137,36 @@ static void flags_name_every_degree(void **state)
                         "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule 1f1b --recompute full,none");
 }
 
+/* Layouts that are filled in by a program are checked as those of files are. */
+static void degrees_below_one_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        int dp, tp, pp, cp, ndevices;
+    } bad[] = {{-1, 1, 1, 1, 0}, {1, 0, 1, 1, 0}, {1, 1, 0, 1, 0}, {1, 1, 1, 0, 0}, {1, 1, 1, 1, -1}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        yoke_job *job = calloc(1, sizeof *job);
+        assert_non_null(job);
+        job->layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
+        job->layout.dp = bad[i].dp;
+        job->layout.tp = bad[i].tp;
+        job->layout.pp = bad[i].pp;
+        job->layout.cp = bad[i].cp;
+        job->layout.ndevices = bad[i].ndevices;
+        assert_int_equal(yki_job_resolve_devices(job), YOKE_INVALID);
+        assert_non_null(strstr(yoke_error_get()->message, "must each be at least 1"));
+        free(job);
+    }
+    yoke_layout layout = parse("dp_shard=2"), none = parse("devices=2");
+    char text[64] = "abc";
+    none.tp = 0;
+    yoke_layout_print(&none, text, sizeof text);
+    assert_string_equal(text, "devices=2,dp=2,tp=0");
+    strcpy(text, "abc");
+    yoke_layout_print(&layout, text, 0);
+    assert_string_equal(text, "abc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +175,7 @@ int main(void)
         cmocka_unit_test(recompute_is_of_all_stages_or_of_each),
         cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
         cmocka_unit_test(flags_name_every_degree),
+        cmocka_unit_test(degrees_below_one_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

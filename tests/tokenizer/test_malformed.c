@@ -285,6 +285,65 @@ static void a_pattern_that_takes_too_long_is_stopped(void **state)
     free(text);
 }
 
+/* Each match of this one stays below the bound, but at every place it comes near it. */
+static void a_pattern_that_is_slow_everywhere_is_stopped(void **state)
+{
+    (void)state;
+    yoke_tokenizer *tokenizer = NULL;
+    const parts slow = {.pre_tokenizer = SPLIT("(?:(?:a|aa)+b|[^q])")};
+    char *text = print(&slow), many[3300];
+    for (size_t i = 0; i < sizeof many; i++) many[i] = i % 33 < 31 ? 'a' : i % 33 == 31 ? '!' : 'b';
+    assert_int_equal(load(text, strlen(text), &tokenizer), YOKE_OK);
+    int32_t *ids = NULL;
+    int64_t count;
+    assert_int_equal(yoke_tokenizer_encode(tokenizer, many, sizeof many, &ids, &count), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "at too many places"));
+    assert_int_equal(yoke_tokenizer_encode(tokenizer, many, 33, &ids, &count), YOKE_OK);
+    free(ids);
+    yoke_tokenizer_destroy(tokenizer);
+    free(text);
+}
+
+/* Too long a pattern or added token is refused before it is looked at; one that machine code has no stack for
+ * is interpreted. */
+static void patterns_and_added_tokens_have_bounds(void **state)
+{
+    (void)state;
+    static char long_added[5000], long_pattern[(1 << 16) + 512];
+    static const char start[] =
+        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"behavior\":\"Isolated\","
+        "\"pattern\":{\"Regex\":\"";
+    static const char end[] = "\"}}," BYTE_LEVEL "]}";
+    yoke_tokenizer *tokenizer = NULL;
+    memset(long_pattern, 'a', sizeof long_pattern - 1);
+    memcpy(long_pattern, start, sizeof start - 1);
+    memcpy(long_pattern + sizeof long_pattern - sizeof end, end, sizeof end);
+    const parts many = {.pre_tokenizer = long_pattern}, deep = {.pre_tokenizer = SPLIT("(?:(a)|(b))+c")};
+    char *text = print(&many), *nested = print(&deep);
+    snprintf(long_added, sizeof long_added, "[{\"id\":258,\"content\":\"%04097d\"}]", 0);
+    const parts added = {.added = long_added};
+    char *added_text = print(&added);
+    assert_int_equal(load(added_text, strlen(added_text), &tokenizer), YOKE_INVALID);
+    assert_string_equal(yoke_error_get()->message, "is longer than 4096 bytes");
+    free(added_text);
+    assert_int_equal(load(text, strlen(text), &tokenizer), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "at most 65536"));
+    assert_int_equal(load(nested, strlen(nested), &tokenizer), YOKE_OK);
+    enum { WORD = 1 << 18 };
+    char *word = malloc(WORD);
+    assert_non_null(word);
+    for (int i = 0; i < WORD; i++) word[i] = (char)('a' + i % 2);
+    word[WORD - 1] = 'c';
+    int32_t *ids = NULL;
+    int64_t count;
+    assert_int_equal(yoke_tokenizer_encode(tokenizer, word, WORD, &ids, &count), YOKE_OK);
+    free(ids);
+    free(word);
+    yoke_tokenizer_destroy(tokenizer);
+    free(nested);
+    free(text);
+}
+
 static char *read_tokenizer(const char *name, size_t *count_out)
 {
     char path[1024];
@@ -354,6 +413,8 @@ int main(void)
         cmocka_unit_test(malformed_files_are_refused_by_name),
         cmocka_unit_test(files_that_are_no_json_are_refused),
         cmocka_unit_test(a_pattern_that_takes_too_long_is_stopped),
+        cmocka_unit_test(a_pattern_that_is_slow_everywhere_is_stopped),
+        cmocka_unit_test(patterns_and_added_tokens_have_bounds),
         cmocka_unit_test(changed_bytes_are_refused_or_work),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);

@@ -1,6 +1,7 @@
 /* GPT-2's byte alphabet, and a hash of bytes. */
 #include <string.h>
 
+#include "base/rng.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum { STRANGERS = 68, FIRST_STRANGER = 256 };
@@ -23,11 +24,11 @@ long yki_alphabet_bytes(const char *text, char *out)
 {
     const unsigned char *at = (const unsigned char *)text;
     long count = 0;
-    while (*at) { /* the alphabet ends at U+0143: one or two bytes of UTF-8 */
+    while (*at) { /* valid UTF-8, as JSON's strings are; the alphabet ends at U+0143: one or two bytes */
         unsigned code = *at;
         int length = 1;
         if (code >= 0x80) {
-            if (code > 0xdf || (at[1] & 0xc0) != 0x80) return -1;
+            if (code > 0xdf) return -1;
             code = (code & 0x1f) << 6 | (at[1] & 0x3f);
             length = 2;
         }
@@ -42,15 +43,14 @@ long yki_alphabet_bytes(const char *text, char *out)
     return count;
 }
 
-uint64_t yki_bytes_hash(const char *bytes, size_t count)
+uint64_t yki_bytes_hash(uint64_t seed, const char *bytes, size_t count)
 {
-    uint64_t hash = 0x9e3779b97f4a7c15u ^ count;
+    uint64_t hash = seed + count;
     while (count > 0) {
         uint64_t word = 0;
         size_t take = count < 8 ? count : 8;
         memcpy(&word, bytes, take);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
+        hash = yki_rng_mix(hash ^ word);
         bytes += take;
         count -= take;
     }

@@ -41,7 +41,7 @@ static yoke_status reserve(encoder *e, size_t more)
 /* The id of a whole word, where the tokenizer takes those before merging; -1: none. */
 static int32_t whole_word(const yoke_tokenizer *t, const char *word, size_t count)
 {
-    for (size_t i = yki_bytes_hash(word, count) & t->words_mask; t->words[i] >= 0;
+    for (size_t i = yki_bytes_hash(t->seed, word, count) & t->words_mask; t->words[i] >= 0;
          i = (i + 1) & t->words_mask) {
         const yki_token *token = &t->tokens[t->words[i]];
         if (token->count == count && memcmp(token->bytes, word, count) == 0) return t->words[i];
@@ -79,7 +79,7 @@ static yoke_status encode_word(encoder *e, const char *word, size_t count)
     if (count > CACHED_BYTES) return merge(e, word, count);
     char padded[CACHED_BYTES] = {0};
     memcpy(padded, word, count);
-    cached *slot = &e->cache[yki_bytes_hash(word, count) & e->cache_mask];
+    cached *slot = &e->cache[yki_bytes_hash(e->tokenizer->seed, word, count) & e->cache_mask];
     if (slot->length == count && memcmp(slot->bytes, padded, CACHED_BYTES) == 0) {
         YKI_TRY(reserve(e, CACHED_IDS));
         memcpy(e->ids + e->count, slot->ids, sizeof slot->ids); /* all: a fixed size is quicker */
@@ -133,7 +133,7 @@ static yoke_status encode(encoder *e, const char *text, size_t count)
     while (slots < MOST_SLOTS && slots < count / 16) slots *= 2;
     e->cache = calloc(slots, sizeof *e->cache);
     e->cache_mask = slots - 1;
-    e->matcher = yki_matcher_create();
+    e->matcher = yki_matcher_create(count);
     if (!e->cache || !e->matcher) return yki_fail_memory("a text's tokens");
     YKI_TRY(reserve(e, count / 4 + 16));
     for (size_t at = 0; at < count;) {

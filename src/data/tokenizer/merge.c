@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/rng.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum { SHORT_WORD = 32, NO_RANK = INT32_MAX };
@@ -17,12 +18,10 @@ static inline uint64_t pair_of(int32_t left, int32_t right)
 
 static inline size_t slot_of(const yki_merges *merges, uint64_t pair)
 {
-    uint64_t hash = pair * 0x9e3779b97f4a7c15u;
-    hash = (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9u;
-    return (size_t)(hash ^ hash >> 32) & merges->mask;
+    return (size_t)yki_rng_mix(pair ^ merges->seed) & merges->mask;
 }
 
-yoke_status yki_merges_init(yki_merges *merges, size_t count)
+yoke_status yki_merges_init(yki_merges *merges, size_t count, uint64_t seed)
 {
     size_t capacity = 16;
     while (capacity < 2 * count) capacity *= 2;
@@ -30,6 +29,7 @@ yoke_status yki_merges_init(yki_merges *merges, size_t count)
     if (!merges->slots) return yki_fail_memory("a tokenizer's merges");
     memset(merges->slots, 0xff, sizeof *merges->slots * capacity);
     merges->mask = capacity - 1;
+    merges->seed = seed;
     return YOKE_OK;
 }
 

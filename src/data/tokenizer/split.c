@@ -1,6 +1,8 @@
 /* Patterns by PCRE2: UTF with Unicode's properties, translated to machine code where the system allows that.
- * Every match is bounded in steps and memory, so that a pattern from a file cannot stop the program.
- * Unicode's version is PCRE2's (14 in 10.42): characters that are younger are no letters or digits to it. */
+ * Every match is bounded in steps and memory, and so is how often one may take many of them, so that a
+ * pattern from a file cannot stop the program: a long run of spaces or capitals takes a step for each, once;
+ * what takes as many at place after place is no pattern of words. Unicode's version is PCRE2's (14 in 10.42):
+ * characters that are younger are no letters or digits to it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -12,7 +14,10 @@
 
 enum {
     MOST_PATTERN_BYTES = 1 << 16,
+    FEW_STEPS = 20000,
     MOST_STEPS = 10000000,
+    LONG_MATCHES = 16, /* of more than FEW_STEPS, in any text, and one more for so many bytes: */
+    BYTES_A_LONG_MATCH = 4096,
     MOST_HEAP_KIB = 256 << 10,
     FIRST_STACK_BYTES = 32 << 10,
     MOST_STACK_BYTES = 4 << 20,
@@ -29,11 +34,12 @@ struct yki_matcher {
     pcre2_match_data *data;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
+    size_t long_matches; /* that may still come */
 };
 
 void yki_pattern_destroy(yki_pattern *pattern)
 {
-    if (pattern) pcre2_code_free(pattern->code);
+    pcre2_code_free(pattern->code);
     free(pattern);
 }
 
@@ -86,7 +92,7 @@ yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key,
     return YOKE_OK;
 }
 
-yki_matcher *yki_matcher_create(void)
+yki_matcher *yki_matcher_create(size_t bytes)
 {
     yki_matcher *matcher = calloc(1, sizeof *matcher);
     if (!matcher) return NULL;
@@ -97,7 +103,8 @@ yki_matcher *yki_matcher_create(void)
         yki_matcher_destroy(matcher);
         return NULL;
     }
-    pcre2_set_match_limit(matcher->context, MOST_STEPS);
+    matcher->long_matches = LONG_MATCHES + bytes / BYTES_A_LONG_MATCH;
+    pcre2_set_match_limit(matcher->context, FEW_STEPS);
     pcre2_set_heap_limit(matcher->context, MOST_HEAP_KIB);
     if (matcher->stack) pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
     return matcher;
@@ -112,9 +119,7 @@ void yki_matcher_destroy(yki_matcher *matcher)
     free(matcher);
 }
 
-yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern *pattern,
-                             yki_matcher *matcher, const char *text, size_t count, size_t at,
-                             size_t *begin_out, size_t *end_out)
+static int match(const yki_pattern *pattern, yki_matcher *matcher, const char *text, size_t count, size_t at)
 {
     uint32_t options = PCRE2_NO_UTF_CHECK;
     int result =
@@ -122,6 +127,23 @@ yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern 
     if (result == PCRE2_ERROR_JIT_STACKLIMIT)
         result = pcre2_match(pattern->code, (PCRE2_SPTR)text, count, at, options | PCRE2_NO_JIT,
                              matcher->data, matcher->context);
+    return result;
+}
+
+yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern *pattern,
+                             yki_matcher *matcher, const char *text, size_t count, size_t at,
+                             size_t *begin_out, size_t *end_out)
+{
+    int result = match(pattern, matcher, text, count, at);
+    if (result == PCRE2_ERROR_MATCHLIMIT && matcher->long_matches == 0)
+        return yki_fail_at(YOKE_INVALID, tokenizer->path, 0, "pre_tokenizer",
+                           "its pattern takes more than %d steps at too many places of the text", FEW_STEPS);
+    if (result == PCRE2_ERROR_MATCHLIMIT) {
+        matcher->long_matches--;
+        pcre2_set_match_limit(matcher->context, MOST_STEPS);
+        result = match(pattern, matcher, text, count, at);
+        pcre2_set_match_limit(matcher->context, FEW_STEPS);
+    }
     *begin_out = *end_out = count;
     if (result == PCRE2_ERROR_NOMATCH) return YOKE_OK;
     if (result == PCRE2_ERROR_NOMEMORY) return yki_fail_memory("a match");

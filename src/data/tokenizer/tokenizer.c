@@ -1,14 +1,24 @@
 /* A tokenizer's life, its tokens, and decoding. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "data/tokenizer/tokenizer.h"
 
+/* A number that the author of a file cannot know. */
+static uint64_t secret(const void *address)
+{
+    uint64_t seed = (uint64_t)(uintptr_t)address; /* where the system has none at once */
+    return getrandom(&seed, sizeof seed, GRND_NONBLOCK) == sizeof seed ? seed : seed ^ (uint64_t)clock();
+}
+
 static yoke_status load_file(yoke_tokenizer *tokenizer, const char *path)
 {
+    tokenizer->seed = secret(tokenizer);
     tokenizer->path = strdup(path);
     if (!tokenizer->path) return yki_fail_memory("a tokenizer");
     YKI_TRY(yki_disk_read(path, YKI_JSON_LIMIT_BYTES, &tokenizer->source, &tokenizer->source_bytes));

@@ -29,6 +29,7 @@ typedef struct yki_merge {
     int32_t rank, id;
 } yki_merge;
 typedef struct yki_merges {
+    uint64_t seed;
     yki_merge *slots;
     size_t mask;
 } yki_merges;
@@ -43,6 +44,7 @@ typedef struct yki_added {
 } yki_added;
 
 struct yoke_tokenizer {
+    uint64_t seed; /* of its hashes: a secret, so that no file can be made whose words all meet in one slot */
     char *path;
     char *source; /* the file, to be saved beside a model */
     size_t source_bytes;
@@ -74,7 +76,7 @@ yoke_status yki_tokenizer_fail(const yoke_tokenizer *tokenizer, const char *key,
 /* GPT-2's byte alphabet: printable bytes stand for themselves, the other 68 for U+0100 and on. Turns text in
  * it into the bytes meant (out holds strlen(text)); -1: a character outside of it. */
 long yki_alphabet_bytes(const char *text, char *out);
-uint64_t yki_bytes_hash(const char *bytes, size_t count);
+uint64_t yki_bytes_hash(uint64_t seed, const char *bytes, size_t count);
 
 /* --- added.c --- */
 /* Sorts; contents, lengths and ids are filled in and distinct. */
@@ -94,8 +96,8 @@ extern const char yki_gpt2_pattern[];
 yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key, const char *pattern,
                                yki_pattern **pattern_out);
 void yki_pattern_destroy(yki_pattern *pattern);
-/* What matching needs, of one thread. NULL: out of memory. */
-yki_matcher *yki_matcher_create(void);
+/* What matching in a text of so many bytes needs, of one thread. NULL: out of memory. */
+yki_matcher *yki_matcher_create(size_t bytes);
 void yki_matcher_destroy(yki_matcher *matcher);
 /* The next match of at least one byte at or after `at` in valid UTF-8; *begin_out == count: none. */
 yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern *pattern,
@@ -103,7 +105,7 @@ yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern 
                              size_t *begin_out, size_t *end_out);
 
 /* --- merge.c --- */
-yoke_status yki_merges_init(yki_merges *merges, size_t count);
+yoke_status yki_merges_init(yki_merges *merges, size_t count, uint64_t seed);
 /* False: the pair is there already. */
 bool yki_merges_put(yki_merges *merges, int32_t left, int32_t right, int32_t rank, int32_t id);
 const yki_merge *yki_merges_get(const yki_merges *merges, int32_t left, int32_t right);

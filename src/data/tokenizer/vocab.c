@@ -59,13 +59,16 @@ static yoke_status check_added(const yoke_tokenizer *t, const json_t *vocab, con
                                size_t *new_out, size_t *bytes_out)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
-    enum { REFUSED = 3, FLAGS = 5 };
+    /* MOST_ADDED_BYTES: every place of a text may cost the length of the longest */
+    enum { REFUSED = 3, FLAGS = 5, MOST_ADDED_BYTES = 4096 };
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *item = json_array_get(added, i);
         const char *content = content_of(added, i);
         char key[64], quoted[YKI_QUOTE_BYTES];
         snprintf(key, sizeof key, "added_tokens.%zu", i);
         if (!content || !*content) return yki_tokenizer_fail(t, key, "has no content, or an empty one");
+        if (strlen(content) > MOST_ADDED_BYTES)
+            return yki_tokenizer_fail(t, key, "is longer than %d bytes", MOST_ADDED_BYTES);
         for (int f = 0; f < FLAGS; f++) {
             const json_t *flag = json_object_get(item, flags[f]);
             if (flag && !json_is_boolean(flag))
@@ -155,7 +158,7 @@ static yoke_status index_words(yoke_tokenizer *t)
     for (int32_t id = 0; id < t->size; id++) {
         const yki_token *token = &t->tokens[id];
         if (!token->plain) continue;
-        size_t i = yki_bytes_hash(token->bytes, token->count) & t->words_mask;
+        size_t i = yki_bytes_hash(t->seed, token->bytes, token->count) & t->words_mask;
         while (t->words[i] >= 0) i = (i + 1) & t->words_mask;
         t->words[i] = id;
     }
@@ -249,7 +252,7 @@ yoke_status yki_tokenizer_load_merges(yoke_tokenizer *t, const json_t *vocab, co
     const char *text;
     json_t *number;
     json_object_foreach((json_t *)vocab, text, number) if (strlen(text) > longest) longest = strlen(text);
-    YKI_TRY(yki_merges_init(&t->merges, count));
+    YKI_TRY(yki_merges_init(&t->merges, count, t->seed));
     size_t size = 2 * (2 * longest + 2);
     char *buffer = malloc(size);
     if (!buffer) return yki_fail_memory("a tokenizer's merges");

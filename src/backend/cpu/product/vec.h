@@ -135,38 +135,14 @@ INLINE vf vf_max(vf a, vf b)
 
 /* The two halves of a and b interleaved: a0 b0 a1 b1 ... */
 #if defined __AVX512F__
-#define LOW                                                                                                  \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23                                               \
-    }
-#define HIGH                                                                                                 \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31                                         \
-    }
+#define LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #elif defined __AVX2__
-#define LOW                                                                                                  \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        0, 8, 1, 9, 2, 10, 3, 11                                                                             \
-    }
-#define HIGH                                                                                                 \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        4, 12, 5, 13, 6, 14, 7, 15                                                                           \
-    }
+#define LOW  0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #else
-#define LOW                                                                                                  \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        0, 4, 1, 5                                                                                           \
-    }
-#define HIGH                                                                                                 \
-    (vi)                                                                                                     \
-    {                                                                                                        \
-        2, 6, 3, 7                                                                                           \
-    }
+#define LOW  0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
 #endif
 
 /* Transposes VL vectors: each round of perfect shuffles moves one bit of the row number into the column
@@ -178,8 +154,8 @@ INLINE void vf_transpose(vf row[VL])
     {
         UNROLL for (int i = 0; i < VL / 2; i++)
         {
-            next[2 * i] = __builtin_shuffle(row[i], row[i + VL / 2], LOW);
-            next[2 * i + 1] = __builtin_shuffle(row[i], row[i + VL / 2], HIGH);
+            next[2 * i] = __builtin_shufflevector(row[i], row[i + VL / 2], LOW);
+            next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + VL / 2], HIGH);
         }
         UNROLL for (int i = 0; i < VL; i++) row[i] = next[i];
     }

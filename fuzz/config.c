@@ -1,0 +1,61 @@
+/* config.json of a model. What reads as a gpt2 or llama: it reads again with itself as the job's wishes,
+ * prints, reads back from the print, and makes a graph. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/checkpoint.h"
+#include "fuzz/input.h"
+#include "model/model.h"
+
+static void require_same(const yoke_model_spec *a, const yoke_model_spec *b, const char *what)
+{
+    const yoke_rope_scaling *x = &a->rope_scaling, *y = &b->rope_scaling;
+    fuzz_require(a->depth == b->depth && a->heads == b->heads && a->width == b->width, what);
+    fuzz_require(a->kv_heads == b->kv_heads && a->hidden == b->hidden && a->context == b->context, what);
+    fuzz_require(a->vocab == b->vocab && a->tied == b->tied && a->norm_eps == b->norm_eps, what);
+    fuzz_require(a->rope_theta == b->rope_theta && x->factor == y->factor && x->low == y->low, what);
+    fuzz_require(x->high == y->high && x->context == y->context, what);
+}
+
+static void build(const yoke_model_spec *spec)
+{
+    yoke_job job = {.model = *spec, .train = YOKE_TRAIN_DEFAULT};
+    yoke_model *model;
+    if (job.model.depth > 4) job.model.depth = 4;
+    job.train.sequence = spec->context < 16 ? spec->context : 16;
+    if (fuzz_accepted(yki_model_from_job(&job, &model))) yoke_model_destroy(model);
+}
+
+static void read_family(const char *folder, yoke_family family)
+{
+    yoke_model_spec read = {.family = family, .tied = -1}, again;
+    if (!fuzz_accepted(yki_config_read(folder, &read))) return;
+    again = read;
+    fuzz_require(yki_config_read(folder, &again) == YOKE_OK, "a config agrees with itself");
+    require_same(&read, &again, "a config read twice is the same");
+    char *text = yki_config_print(&read, NULL);
+    fuzz_require(text != NULL, "a config prints");
+    fuzz_file(0, text, strlen(text));
+    free(text);
+    again = (yoke_model_spec){.family = family, .tied = -1};
+    fuzz_require(yki_config_read(folder, &again) == YOKE_OK, "what a config prints reads back");
+    require_same(&read, &again, "what a config prints says the same");
+    build(&read);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *folder = fuzz_folder("config.json", 0);
+    char type[64], *job = NULL;
+    fuzz_file(0, data, size);
+    fuzz_accepted(yki_config_type(folder, type));
+    if (fuzz_accepted(yki_config_job(folder, &job))) free(job);
+    for (int family = YOKE_FAMILY_LAYERS; family <= YOKE_FAMILY_LLAMA; family++) {
+        fuzz_file(0, data, size);
+        read_family(folder, (yoke_family)family);
+    }
+    yoke_model_spec wished = {.family = YOKE_FAMILY_LLAMA, .tied = 0, .width = 64, .rope_theta = 1e4};
+    fuzz_file(0, data, size);
+    fuzz_accepted(yki_config_read(folder, &wished));
+    return 0;
+}
