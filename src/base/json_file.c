@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,24 +120,62 @@ static bool has_too_many(const char *bytes, size_t count)
     return values > YKI_JSON_MOST_VALUES;
 }
 
-/* jansson 2.14 drops characters that it has no memory for, and goes on, reading as writing: what it takes is
- * watched, around whatever functions the program has it take memory by. */
+/* jansson 2.14 drops characters that it has no memory for, and goes on, reading as writing; a text that lost
+ * its end is read past it. So what it takes is watched, around whatever functions the program has it take
+ * memory by: parsing is left at once, and gives back what it had; what was written is thrown away. */
+typedef struct parse {
+    jmp_buf escape;
+    void **taken;
+    size_t count, room;
+    bool starved;
+} parse;
+
 static json_malloc_t taking;
 static json_free_t giving;
 static _Thread_local bool out_of_memory;
+static _Thread_local parse *parsing;
 static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static bool note(parse *p, void *taken)
+{
+    if (p->count == p->room) {
+        size_t room = p->room ? 2 * p->room : 64;
+        void **grown = realloc(p->taken, room * sizeof *grown);
+        if (!grown) return false;
+        p->taken = grown;
+        p->room = room;
+    }
+    p->taken[p->count++] = taken;
+    return true;
+}
 
 static void *take(size_t bytes)
 {
     void *taken = taking(bytes);
+    if (parsing && taken && !note(parsing, taken)) {
+        giving(taken);
+        taken = NULL;
+    }
+    if (parsing && !taken) {
+        parsing->starved = true;
+        longjmp(parsing->escape, 1);
+    }
     out_of_memory |= !taken;
     return taken;
+}
+
+static void give(void *taken)
+{
+    size_t i = parsing && taken ? parsing->count : 0;
+    while (i > 0 && parsing->taken[i - 1] != taken) i--; /* most is given back soon */
+    if (i > 0) parsing->taken[i - 1] = parsing->taken[--parsing->count];
+    giving(taken);
 }
 
 static void watch(void)
 {
     json_get_alloc_funcs(&taking, &giving);
-    json_set_alloc_funcs(take, giving);
+    json_set_alloc_funcs(take, give);
 }
 
 char *yki_json_dump(const json_t *value, size_t flags)
@@ -149,6 +188,26 @@ char *yki_json_dump(const json_t *value, size_t flags)
     return NULL;
 }
 
+static json_t *parse_watched(parse *p, const char *bytes, size_t count, json_error_t *error)
+{
+    if (setjmp(p->escape) != 0) return NULL;
+    parsing = p;
+    return json_loadb(bytes, count, JSON_REJECT_DUPLICATES, error);
+}
+
+/* NULL, and *starved: memory was out. */
+static json_t *load(const char *bytes, size_t count, json_error_t *error, bool *starved)
+{
+    parse p = {.count = 0};
+    pthread_once(&watching, watch);
+    json_t *value = parse_watched(&p, bytes, count, error);
+    parsing = NULL;
+    *starved = p.starved;
+    for (size_t i = 0; i < p.count && p.starved; i++) giving(p.taken[i]);
+    free(p.taken);
+    return value;
+}
+
 yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
                            json_t **object_out)
 {
@@ -158,17 +217,17 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
     if (valid < count)
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not UTF-8: byte 0x%02x at offset %zu", of,
                            what, gap, (unsigned char)bytes[valid], valid);
+    const char *end = memchr(bytes, '\0', count);
+    if (end)
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%shas a byte of zero at offset %zu", of, what, gap,
+                           (size_t)(end - bytes));
     if (has_too_many(bytes, count))
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%shas more than %d values", of, what, gap,
                            YKI_JSON_MOST_VALUES);
     json_error_t error;
-    pthread_once(&watching, watch);
-    out_of_memory = false;
-    json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
-    if (out_of_memory) {
-        json_decref(value);
-        return yki_fail_memory("JSON");
-    }
+    bool starved;
+    json_t *value = load(bytes, count, &error, &starved);
+    if (starved) return yki_fail_memory("JSON");
     if (!value)
         return yki_fail_at(YOKE_INVALID, path, *what ? 0 : error.line, "",
                            "%s%s%sis not valid JSON at byte %d: %s", of, what, gap, error.position,
