@@ -109,6 +109,23 @@ bool cluster_speaks(const cli *run, const yoke_error *error)
     return (!run->quiet || lost) && !atomic_exchange(&said, 1);
 }
 
+/* MPICH 4.0 over UCX and TCP may wait for ever in MPI_Finalize, when all that matters is done and said: it
+ * gets some seconds. */
+static volatile sig_atomic_t leaving_with;
+
+static void on_deadline(int number)
+{
+    (void)number;
+    _exit((int)leaving_with);
+}
+
+static void end_within(unsigned seconds, int code)
+{
+    leaving_with = code;
+    signal(SIGALRM, on_deadline);
+    alarm(seconds);
+}
+
 int cluster_leave(int code)
 {
     if (yoke_cluster_size() == 1) return code;
@@ -116,6 +133,7 @@ int cluster_leave(int code)
     bool together = code == 0 || code == yoke_status_exit_code(YOKE_STOPPED) ||
                     code == yoke_status_exit_code(YOKE_NON_FINITE);
     if (together) {
+        end_within(5, code);
         yoke_cluster_leave(NULL);
         return code;
     }

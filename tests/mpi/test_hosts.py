@@ -15,6 +15,11 @@ import test_train
 MPI, BUILD = sys.argv[1], os.path.abspath(sys.argv[2])
 
 
+# MPICH 4.0's mpirun may fail by itself, and lose what processes said last, when they end without MPI_Finalize, which over TCP
+# may hang: docs/clusters.md.
+TRIES = 4 if MPI == "mpich" else 1
+
+
 class OverHosts(test_train.Case):
     def setUp(self):
         super().setUp()
@@ -23,7 +28,10 @@ class OverHosts(test_train.Case):
 
     def over(self, each, *args):
         out = self.dir + "/over.json"
-        p = self.under([*HOSTS.launcher(MPI, each), test_train.YOKE, *args, "--json", out], self.env)
+        for _ in range(TRIES):
+            p = self.under([*HOSTS.launcher(MPI, each), test_train.YOKE, *args, "--json", out], self.env)
+            if p.returncode == 0 or "yoke: " in p.stderr:
+                break
         self.assertEqual(p.returncode, 0, p.stderr[-600:])
         with open(out) as f:
             return json.load(f)
@@ -37,17 +45,25 @@ class OverHosts(test_train.Case):
                     self.assertLess(abs(a - b) / abs(a), 1e-6)
 
     def test_a_killed_or_stopped_rank_is_named_with_its_host(self):
-        for number, sentence in ((signal.SIGKILL, "is gone"), (signal.SIGSTOP, "no sign of life")):
-            command = launch.command
-            launch.command = lambda mpi, n: HOSTS.launcher(mpi, n // len(HOSTS.names))
-            try:
-                os.environ.update(self.env)
-                p = test_train.Faults.start(self, 2, "--dp", "2", "--set", "train.timeout=2")
-            finally:
-                launch.command = command
-            os.kill(self.ranks[1], number)
-            self.assertNotEqual(test_train.Faults.ends(self, p, 9), 0)
-            self.assertRegex(self.read(), rf"yoke: rank 1 on {HOSTS.names[1]} {sentence}|yoke: rank 1 on {HOSTS.names[1]} gave {sentence}")
+        for number, sentence in ((signal.SIGKILL, "is gone"), (signal.SIGSTOP, "gave no sign of life")):
+            sentence = f"yoke: rank 1 on {HOSTS.names[1]} {sentence}"
+            for _ in range(TRIES):
+                said = self.says_when_signalled(number)
+                if sentence in said:
+                    break
+            self.assertIn(sentence, said)
+
+    def says_when_signalled(self, number):
+        command = launch.command
+        launch.command = lambda mpi, n: HOSTS.launcher(mpi, n // len(HOSTS.names))
+        try:
+            os.environ.update(self.env)
+            p = test_train.Faults.start(self, 2, "--dp", "2", "--set", "train.timeout=2")
+        finally:
+            launch.command = command
+        os.kill(self.ranks[1], number)
+        self.assertNotEqual(test_train.Faults.ends(self, p, 9), 0)
+        return self.read()
 
     read = test_train.Faults.read
 
