@@ -4,7 +4,6 @@
  *
  *     test_failures [STRIDE]    every so many-th call: 199 of memory and 7 of files, unless said; 1 is all */
 #include <dirent.h>
-#include <ftw.h>
 #include <unistd.h>
 
 #include "base/disk.h"
@@ -14,12 +13,6 @@
 
 static char folder[64], saved[1200], job_path[128];
 static int strides[] = {[INJECT_MEMORY] = 199, [INJECT_FILES] = 7};
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void)info, (void)kind, (void)at;
-    return remove(path);
-}
 
 /* ---- what is done ---- */
 
@@ -154,7 +147,7 @@ static void clean(void)
 {
     char dir[128];
     snprintf(dir, sizeof dir, "%s/run", folder);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    yki_disk_remove_folder(dir);
 }
 
 static void fail_each(const work *w, inject_kind kind)
@@ -251,7 +244,7 @@ static int prepare(void **state)
 static int end(void **state)
 {
     (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
 }
 
 int main(int argc, char **argv)

@@ -1,12 +1,12 @@
 /* Jobs whose text goes through a tokenizer: what is trained on, what is saved beside the model, and prompts.
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "cmocka_all.h"
 #include "text.h"
 #include "yoke/yoke.h"
@@ -17,12 +17,6 @@ enum { SIZE = 807 }; /* of its vocabulary */
 static char folder[64], text_path[128];
 static char *text;
 static size_t text_bytes;
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info, (void)kind, (void)where;
-    return remove(path);
-}
 
 static void write_file(const char *name, const char *bytes, size_t count)
 {
@@ -49,7 +43,7 @@ static int end(void **state)
 {
     (void)state;
     free(text);
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
 }
 
 static const char job_text[] =

@@ -2,6 +2,7 @@
 #ifndef YKI_TESTS_TRAIN_JOBS_H
 #define YKI_TESTS_TRAIN_JOBS_H
 
+#include "base/disk.h"
 #include "cmocka_all.h"
 
 #include <math.h>
@@ -135,6 +136,16 @@ static inline uint64_t draw(uint64_t *state)
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
+}
+
+/* A page of docs/, as text; freed by the caller. */
+static inline char *read_page(const char *name)
+{
+    char path[1200], *page;
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/../../docs/%s", YKI_TEST_DATA, name);
+    assert_int_equal(yki_disk_read(path, 1 << 20, &page, &bytes), YOKE_OK);
+    return page;
 }
 
 #endif

@@ -299,15 +299,10 @@ static void test_refusals(void **state)
 static void test_documentation_lists_refusals(void **state)
 {
     (void)state;
-    static char page[1 << 16];
-    FILE *file = fopen(YKI_TEST_DATA "/../../docs/strategies.md", "r");
-    assert_non_null(file);
-    size_t bytes = fread(page, 1, sizeof page - 1, file);
-    fclose(file);
-    assert_true(bytes > 0 && bytes < sizeof page - 1);
-    page[bytes] = '\0';
+    char *page = read_page("strategies.md");
     for (int i = 0; i < NREFUSALS; i++)
         if (!strstr(page, refusals[i].what)) fail_msg("docs/strategies.md has no \"%s\"", refusals[i].what);
+    free(page);
 }
 
 int main(void)

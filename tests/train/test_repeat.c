@@ -1,29 +1,8 @@
 /* The same run again: the same bits from the same layout, and from a run that was saved and resumed. */
-#include <ftw.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "train/jobs.h"
-
-static char folder[64];
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void)info, (void)kind, (void)at;
-    return remove(path);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/yoke-test-repeat-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static const struct {
     const char *model, *overrides;

@@ -2,13 +2,13 @@
  * last finite step stays; a request to stop is neither lost nor kept for another run. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/disk.h"
+#include "folder.h"
 #include "train/jobs.h"
 
 /* Every write fails while the disk is "full"; a save may be held up at its first flush. */
@@ -37,27 +37,8 @@ int fsync(int fd)
     return 0;
 }
 
-static char folder[64], notices[4096];
+static char notices[4096];
 static int nnotices;
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void)info, (void)kind, (void)at;
-    return remove(path);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/yoke-test-saves-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static void on_notice(void *context, const yoke_error *notice)
 {

@@ -2,12 +2,12 @@
  * from them, and a save that fails in one rank's share is absent. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/disk.h"
+#include "folder.h"
 #include "train/jobs.h"
 
 /* What the system does, but for the faults that a test asks for: these names stand before the C library's. */
@@ -45,27 +45,6 @@ int fsync(int fd)
     (void)fd;
     atomic_fetch_add(&thread_flushes, syscall(SYS_gettid) != getpid());
     return 0; /* nothing here has to outlive the machine */
-}
-
-static char folder[64];
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void)info, (void)kind, (void)at;
-    return remove(path);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/yoke-test-shares-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
@@ -232,11 +211,11 @@ static void test_failed_shares(void **state)
                 if (count_names(dir) == 1) continue;
                 /* its name is there: only the flush of the folder above failed */
                 assert_true(flushes && count_names(dir) == 2);
-                assert_int_equal(nftw(step, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+                assert_int_equal(yki_disk_remove_folder(step), YOKE_OK);
             }
             assert_true(k > 8);
             assert_int_equal(count_names(dir), 2);
-            if (!flushes) assert_int_equal(nftw(step, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+            if (!flushes) assert_int_equal(yki_disk_remove_folder(step), YOKE_OK);
         }
         yoke_trainer *other = start(cases[c].model, "", &jobs[1]);
         if (yoke_trainer_resume(other, before) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);

@@ -130,17 +130,12 @@ static void test_sums(void **state)
 static void test_documentation_has_the_terms(void **state)
 {
     (void)state;
-    static char page[1 << 16];
-    FILE *file = fopen(YKI_TEST_DATA "/../../docs/memory.md", "r");
-    assert_non_null(file);
-    size_t bytes = fread(page, 1, sizeof page - 1, file);
-    fclose(file);
-    assert_true(bytes > 0 && bytes < sizeof page - 1);
-    page[bytes] = '\0';
+    char *page = read_page("memory.md");
     for (size_t i = 0; i < sizeof gpt2_terms / sizeof *gpt2_terms; i++)
         assert_non_null(strstr(page, gpt2_terms[i].what));
     for (size_t i = 0; i < sizeof llama_terms / sizeof *llama_terms; i++)
         assert_non_null(strstr(page, llama_terms[i].what));
+    free(page);
 }
 
 int main(void)
