@@ -68,6 +68,7 @@ struct yki_rank {
     yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
+    int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran;
     int nran;
     yki_trace *trace;           /* NULL: nothing is recorded */
@@ -82,6 +83,15 @@ struct yki_rank {
     int fault_at;        /* the tensor */
     double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
     bool stored_not_finite;
+};
+
+/* What a step sums over all ranks. Bytes are whole numbers below 2^53, which doubles add exactly. */
+enum {
+    YKI_SCALAR_LOSS,
+    YKI_SCALAR_SQUARES,
+    YKI_SCALAR_STOPS,
+    YKI_SCALAR_MOVED,
+    YKI_SCALARS = YKI_SCALAR_MOVED + YKI_AXIS_COUNT
 };
 
 struct yki_run {
@@ -103,7 +113,7 @@ struct yki_run {
     float *values;
     /* the step under way */
     const yki_step *step;
-    double step_start_ns, scalars[3]; /* loss sum, sum of squares, stops: the same on every rank */
+    double step_start_ns, scalars[YKI_SCALARS]; /* the same on every rank */
     int64_t rows_per_sample;
     double trace_origin_ns;
     /* tensors to and from files, by the command under way */
@@ -147,6 +157,8 @@ yoke_status yki_rank_hash(yki_rank *rank);
 yoke_status yki_rank_start_bucket(yki_rank *rank, const yki_instruction *in);
 yoke_status yki_rank_reduce(yki_rank *rank);
 yoke_status yki_rank_gather_weights(yki_rank *rank);
+/* Bytes that gathering them is going to bring this rank. */
+int64_t yki_rank_gathered_bytes(const yki_rank *rank);
 /* All that the rank has of a parameter (by the program's number); data NULL: nothing. */
 yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter);
 /* What is the rank's own of it among its replica's shards, piece by piece, each of elements that lie one

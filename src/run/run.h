@@ -40,6 +40,8 @@ typedef struct yki_step_result {
     bool finite;          /* false: nothing was updated */
     bool stop;            /* some process was asked to stop: the same on all of them */
     double seconds, idle; /* idle: over all ranks of this process */
+    /* TRAIN, where finite: bytes received over all ranks of all processes, by axis */
+    int64_t moved[YKI_AXIS_COUNT];
 } yki_step_result;
 
 typedef struct yki_run_options {
@@ -114,8 +116,6 @@ yoke_status yki_run_collect(yki_run *run);
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
 double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);
-/* Bytes received over all ranks since the run was made, by axis. */
-void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT]);
 /* Actions of the last step, of one rank. */
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out);
 

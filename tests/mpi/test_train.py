@@ -77,10 +77,15 @@ class Layouts(Case):
     def test_losses_are_those_of_local_ranks(self):
         for n, flags in LAYOUTS:
             with self.subTest(n=n, flags=flags):
-                local, over = self.yoke(0, "train", self.job, *flags), self.yoke(n, "train", self.job, *flags)
+                log = tempfile.mktemp(dir=self.dir, suffix=".log")
+                local = self.yoke(0, "train", self.job, *flags)
+                over = self.yoke(n, "train", self.job, *flags, "--log", log)
                 tolerance = 1e-3 if "bf16" in flags else 1e-6
                 for a, b in zip(losses(local), losses(over), strict=True):
                     self.assertLess(abs(a - b) / abs(a), tolerance)
+                with open(log) as f:
+                    logged = [line["moved_bytes"] for line in map(json.loads, f) if "loss" in line]
+                self.assertEqual(logged, [local["moved_bytes_per_step"]] * 5)
                 for key in ("moved_by_axis", "moved_bytes_per_step", "actions_run"):
                     self.assertEqual(local[key], over[key], key)
                 for a, b in zip(local["devices"], over["devices"], strict=True):
