@@ -25,6 +25,11 @@ typedef struct yki_post {
     _Atomic uint32_t action;                 /* 1 + kind, micro-batch, chunk; 0: none */
 } yki_post;
 
+/* How far this process's clock is ahead of the first one's, at a time of its own. */
+typedef struct yki_clock {
+    double at_ns, ahead_ns;
+} yki_clock;
+
 /* The watch over a run of several ranks. */
 typedef struct yki_guard {
     double timeout;
@@ -116,6 +121,10 @@ struct yki_run {
     double step_start_ns, scalars[YKI_SCALARS]; /* the same on every rank */
     int64_t rows_per_sample;
     double trace_origin_ns;
+    yki_clock clocks[2]; /* when rings were made, and when they are brought together */
+    int nclocks;
+    int bringing; /* the rank whose ring is brought, by the command under way */
+    yki_trace *brought;
     /* tensors to and from files, by the command under way */
     const yki_stored_file *files;
     const yki_stored_tensor *stored;

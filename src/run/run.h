@@ -130,6 +130,12 @@ static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool grad
  * must call: their clocks start together. YOKE_SYSTEM: memory; the run may go on. */
 yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t most_steps, int64_t bytes);
 void yki_run_trace_end(yki_run *run);
+/* Compares the clocks of a cluster's processes, as making the rings does; what is brought after it is told in
+ * the first process's time. By all processes together, as the next. */
+yoke_status yki_run_trace_clock(yki_run *run);
+/* A rank's ring, to the first process, which destroys it; NULL in the others, and where the rank is the first
+ * process's own. */
+yoke_status yki_run_trace_bring(yki_run *run, int rank, yki_trace **trace_out);
 /* A rank's ring between steps, NULL where nothing is recorded; and the time that is its clock's 0. */
 const yki_trace *yki_run_traced(const yki_run *run, int rank, double *origin_ns_out);
 
