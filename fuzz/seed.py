@@ -208,6 +208,27 @@ def seeds_state():
     yield json.dumps(state).encode() + MARK + b"step-00000100\n.step-7.tmp-12\n.step-7.old-12\n.step-7.gone-1\nstep-99999999999999999999\nstep-x\n.step-\n"
 
 
+def seeds_hashes():
+    small, block = "c4998f9169c2a4f0", "918780b90550bf34"  # of 12 zeros, and of 1 MiB of them
+    head = {"version": 1, "algorithm": "xxh3-64", "block_bytes": 1 << 20}
+    full = {**head, "model.safetensors": {"w": small, "b": block, "c": block + block}, "optimizer.safetensors": {"m.w": small, "none": ""}}
+    asked = "1048576 a/b/model.safetensors b\n2097152 model.safetensors c\n12 optimizer.safetensors m.w\n0 optimizer.safetensors none\n"
+    yield full
+    yield json.dumps(full).encode() + MARK + asked.encode()
+    yield json.dumps(full).encode() + MARK + "12 model.safetensors c\n1 model.safetensors none\n1 version w\nx\n9999999 a b\n1 m\xc4\x07 \xff".encode("latin-1")
+    for key, value in [("version", 2), ("version", "1"), ("version", None), ("algorithm", "md5"), ("algorithm", 1), ("block_bytes", 4096), ("block_bytes", "1048576"),
+                       ("block_bytes", 1048576.0)]:
+        yield {**head, key: value}
+    for key in head:
+        yield {k: v for k, v in head.items() if k != key}
+    for digits in (small.upper(), "0" * 16, "g" * 16, "/" * 16, ":" * 16, "`" * 16, small[1:], small + "0", "", "\u00e4" * 8, 7, None, [small], {"w": small}):
+        yield {**head, "model.safetensors": {"w": digits}}
+    for file in (7, [], "w", {}):
+        yield {**head, "model.safetensors": file}
+    yield "[]"
+    yield json.dumps(full)[:-1]
+
+
 def seeds_tokenizer():
     def file(vocab=',"ab":256,"abc":257', merges='["a b",["ab","c"]]', added='[{"id":258,"content":"<s>","special":true}]', pre=None, more=""):
         pre = pre or '{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}'

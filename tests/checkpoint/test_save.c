@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "checkpoint/hashes.h"
 #include "yoke/checkpoint.h"
 
 enum { STAGES = 6 };
@@ -304,9 +305,13 @@ static void folders_are_told_apart(void **state)
         assert_int_equal(folder[strlen(folder) - 1], '0' + i);
     }
     refused(yki_checkpoint_find("/", folder, &is_step, NULL), "/", "holds no checkpoint");
-    while (strlen(long_path) < 1250) strcat(long_path, "/./");
+    while (strlen(long_path) < 1280) strcat(long_path, "/./");
     assert_int_equal(yki_checkpoint_find(long_path, folder, &is_step, NULL), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    yki_hashes *hashes;
+    assert_int_equal(yki_hashes_read(long_path, &hashes), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    assert_null(hashes);
     struct rlimit files, none; /* that the system has no file left says nothing of the folder */
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     none = files;
