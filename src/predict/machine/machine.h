@@ -1,0 +1,11 @@
+/* Machines from text; what the files of this folder share beside include/yoke/machine.h. */
+#ifndef YKI_PREDICT_MACHINE_MACHINE_H
+#define YKI_PREDICT_MACHINE_MACHINE_H
+
+#include "job/yaml.h"
+#include "yoke/machine.h"
+
+/* A machine of a tree of YAML; `file` is named in errors. Owns: the caller, on success alone. */
+yoke_status yki_machine_read(const yki_yaml *root, const char *file, yoke_machine **machine_out);
+
+#endif
