@@ -85,6 +85,15 @@ typedef struct yoke_machine {
  * the caller; yoke_machine_destroy. */
 YOKE_API yoke_status yoke_machine_load(const char *path, yoke_machine **machine_out);
 
+/* The machine that `--machine TEXT` means: "here" (what `yoke bench` wrote: yoke/machine.yaml in
+ * XDG_DATA_HOME, or in ~/.local/share), a preset, "h100-sxm", which is one node, "h100-sxm:8x1280", 1280
+ * nodes of 8 devices (a node's adapters stay in proportion to its devices), or else a file. YOKE_INVALID:
+ * none of them, or as yoke_machine_load. Owns: the caller; yoke_machine_destroy. */
+YOKE_API yoke_status yoke_machine_find(const char *text, yoke_machine **machine_out);
+
+/* The names of presets; NULL past the last. Static storage. */
+YOKE_API const char *yoke_machine_preset(int i);
+
 /* NULL is nothing. */
 YOKE_API void yoke_machine_destroy(yoke_machine *machine);
 
