@@ -28,8 +28,8 @@ typedef struct yoke_machine_point {
 } yoke_machine_point;
 
 typedef struct yoke_machine_shared {
-    int devices; /* that work at a time, from 2 */
-    double rate; /* of each of them, as a share of its rate when it works alone, in (0, 1] */
+    int64_t devices; /* that work at a time, from 2 */
+    double rate;     /* of each of them, as a share of its rate when it works alone, in (0, 1] */
 } yoke_machine_shared;
 
 typedef struct yoke_machine_device {

@@ -238,6 +238,42 @@ static void any_locale_reads_the_same(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
+static void the_page_names_every_key(void **state)
+{
+    (void)state;
+    static const yki_machine_section *const sections[] = {
+        &yki_machine_root,       &yki_machine_device_keys,  &yki_machine_rate_keys,
+        &yki_machine_point_keys, &yki_machine_level_keys,   &yki_machine_straggler_keys,
+        &yki_machine_link_keys,  &yki_machine_measured_keys};
+    char *page = read_all(YKI_MACHINE_FILES "/../../docs/machine-file.md"), word[64];
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        for (const yki_machine_key *key = sections[i]->keys; key->name; key++) {
+            snprintf(word, sizeof word, "`%s`", key->name);
+            if (!strstr(page, word)) fail_msg("docs/machine-file.md has no %s", word);
+        }
+    for (int i = 0; yoke_machine_preset(i); i++)
+        if (!strstr(page, yoke_machine_preset(i)))
+            fail_msg("docs/machine-file.md has no %s", yoke_machine_preset(i));
+    free(page);
+}
+
+/* The file that the page shows. */
+static void the_pages_machine_is_read(void **state)
+{
+    (void)state;
+    char *page = read_all(YKI_MACHINE_FILES "/../../docs/machine-file.md");
+    char *text = strstr(page, "```yaml\n");
+    assert_non_null(text);
+    text += strlen("```yaml\n");
+    *strstr(text, "```") = '\0';
+    yoke_machine *m;
+    if (read_machine(text, &m) != YOKE_OK)
+        fail_msg("%d: %s", yoke_error_get()->line, yoke_error_get()->message);
+    assert_true(m->ndevices == 128 && m->levels[1].bandwidth == 25e9);
+    yoke_machine_destroy(m);
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +287,8 @@ int main(void)
         cmocka_unit_test(exceptions_are_sorted),
         cmocka_unit_test(any_machine_reads_back),
         cmocka_unit_test(any_locale_reads_the_same),
+        cmocka_unit_test(the_page_names_every_key),
+        cmocka_unit_test(the_pages_machine_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,9 +61,9 @@ double yoke_machine_shared_rate(const yoke_machine *machine, int devices)
     for (int i = 0; i < machine->device.nshared; i++) {
         const yoke_machine_shared *next = &machine->device.shared[i];
         if (devices <= next->devices)
-            return before.rate +
-                   (next->rate - before.rate) * (devices - before.devices) / (next->devices - before.devices);
+            return before.rate + (next->rate - before.rate) * (double)(devices - before.devices) /
+                                     (double)(next->devices - before.devices);
         before = *next;
     }
-    return machine->device.nshared ? before.rate * before.devices / devices : 1;
+    return machine->device.nshared ? before.rate * (double)before.devices / devices : 1;
 }

@@ -89,7 +89,8 @@ static void print_device(yki_text *text, const yoke_machine_device *device)
     yki_text_append(text, "\n  rates: ");
     print_flow(text, &yki_machine_rate_keys, device->rates);
     for (int i = 0; i < device->nshared; i++) {
-        yki_text_append(text, "%s%d: ", i ? ", " : "\n  shared_rate: {", device->shared[i].devices);
+        yki_text_append(text, "%s%lld: ", i ? ", " : "\n  shared_rate: {",
+                        (long long)device->shared[i].devices);
         yki_value_print_double(text, device->shared[i].rate);
     }
     yki_text_append(text, device->nshared ? "}" : "");

@@ -288,7 +288,7 @@ static yoke_status read_shared(const place *at, yoke_machine_device *device)
         if (yki_value_int(here.node->key, &devices) != YKI_VALUE_OK || devices < 2 || devices > 65536)
             return fail(&here, "must be a number of devices that work at a time, from 2 to 65536, not '%s'",
                         shown);
-        yoke_machine_shared shared = {.devices = (int)devices};
+        yoke_machine_shared shared = {.devices = devices};
         YKI_TRY(read_number(&here, &rate, &shared.rate));
         int k = device->nshared;
         for (; k > 0 && device->shared[k - 1].devices >= devices; k--) {
