@@ -287,6 +287,37 @@ static void rotation_keeps_what_is_worth_keeping(void **state)
     assert_string_equal(listing(dir), "step-00000007 step-00000009");
 }
 
+/* A step that says it is hashed is complete with its hashes.json alone, and with one that can be read. */
+static void a_hashed_step_has_hashes(void **state)
+{
+    (void)state;
+    static const char *const others[] = {NULL, "{\"version\": 9}", ""};
+    yki_saved_state kept = {.step = 1, .batch = 2, .last_loss = 1, .hashed = true, .not_finite = true};
+    for (int i = 0; i < 3; i++) {
+        yki_save save;
+        yki_hashes *hashes;
+        const uint64_t block = 7;
+        assert_int_equal(save_some(&save, at("hashed"), 1, 1, STAGES), YOKE_OK);
+        assert_int_equal(yki_save_state(&save, &kept), YOKE_OK);
+        if (others[i] && *others[i])
+            assert_int_equal(yki_save_text(&save, "hashes.json", others[i]), YOKE_OK);
+        if (i < 2) {
+            assert_int_equal(yki_save_commit(&save, 0), YOKE_INVALID);
+            assert_non_null(strstr(yoke_error_get()->file, "hashes.json"));
+            assert_non_null(strstr(yoke_error_get()->message, i ? "is not 1" : "is missing"));
+            continue;
+        }
+        assert_int_equal(yki_hashes_create(&hashes), YOKE_OK);
+        assert_int_equal(yki_hashes_add(hashes, "model.safetensors", "w", 12, &block), YOKE_OK);
+        assert_int_equal(yki_hashes_save(hashes, &save), YOKE_OK);
+        yki_hashes_destroy(hashes);
+        assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
+    }
+    yki_saved_state found;
+    assert_int_equal(yki_checkpoint_state(at("hashed/step-00000001"), &found), YOKE_OK);
+    assert_true(found.hashed && found.not_finite);
+}
+
 /* What a path means that names no step: a model's folder, the root, one too long, several broken steps. */
 static void folders_are_told_apart(void **state)
 {
@@ -406,6 +437,7 @@ int main(void)
         cmocka_unit_test(the_same_step_is_replaced),
         cmocka_unit_test(a_broken_step_is_passed_over_and_said),
         cmocka_unit_test(rotation_keeps_what_is_worth_keeping),
+        cmocka_unit_test(a_hashed_step_has_hashes),
         cmocka_unit_test(folders_are_told_apart),
         cmocka_unit_test(steps_are_told_from_other_names),
         cmocka_unit_test(checkpoints_are_inspected),
