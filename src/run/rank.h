@@ -103,15 +103,14 @@ struct yki_run {
     float *values;
     /* the step under way */
     const yki_step *step;
-    double step_start_ns, scalars[3]; /* loss sum, sum of squares, stops: the same on every rank */
+    double step_start_ns, scalars[4]; /* loss sum, sum of squares, stops, ends: the same on every rank */
     int64_t rows_per_sample;
     double trace_origin_ns;
     /* tensors to and from files, by the command under way */
-    const yki_stored_file *files;
-    const yki_stored_tensor *stored;
+    const yki_stored *stored;
+    yki_stage *stage;
     const yki_taken_tensor *taken;
-    char *image; /* where tensors go instead of files; NULL: files */
-    int nfiles, ntensors;
+    int ntaken;
     /* hand-over to the threads */
     pthread_mutex_t lock;
     pthread_cond_t go, done;

@@ -197,6 +197,7 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
     result->gradient_norm = sqrt(run->scalars[1]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
     result->stop = run->scalars[2] > 0;
+    result->ended = (int)run->scalars[3];
     result->seconds = ns * 1e-9;
     result->idle = 1 - (computing - before) / (ns * run->nlocal);
     return YOKE_OK;

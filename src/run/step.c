@@ -126,11 +126,14 @@ static yoke_status share_outputs(yki_rank *rank)
 
 static yoke_status end_step(yki_rank *rank)
 {
-    double scalars[3] = {rank->loss, rank->sum_squares, rank == rank->run->ranks && rank->run->step->stop};
+    const yki_step *step = rank->run->step;
+    bool speaks = rank == rank->run->ranks; /* for its process */
+    double scalars[4] = {rank->loss, rank->sum_squares, speaks && step->stop,
+                         speaks && step->ended && atomic_load(step->ended)};
     yki_post_waiting(rank, "the sum of losses over all ranks");
-    YKI_TRY(yki_sum_scalars(rank->world, scalars, 3));
+    YKI_TRY(yki_sum_scalars(rank->world, scalars, 4));
     yki_post_waiting(rank, NULL);
-    if (rank == rank->run->ranks) memcpy(rank->run->scalars, scalars, sizeof scalars);
+    if (speaks) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->sum_squares = scalars[1];
     rank->loss = scalars[0];
     return YOKE_OK;
