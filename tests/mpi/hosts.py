@@ -26,8 +26,9 @@ def skip():
 
 
 class Hosts:
-    def __init__(self, count, rate="1gbit", delay="1ms"):
-        self.id = f"yk{os.getpid() % 10000}"
+    def __init__(self, count, rate="1gbit", delay="1ms", tag=""):
+        """tag: a letter that tells them from other hosts of this process."""
+        self.id = f"yk{os.getpid() % 10000}{tag}"
         self.names = [f"{self.id}h{i}" for i in range(count)]
         self.dir = tempfile.mkdtemp(prefix="yoke-hosts-")
         self.limits = []
