@@ -94,14 +94,14 @@ class Hosts:
     def __exit__(self, *_):
         self.remove()
 
+    def words(self, mpi):
+        """An MPI's launcher, that gets to the hosts by the agent."""
+        if mpi == "openmpi":
+            return [shutil.which("mpirun.openmpi"), "--mca", "plm_rsh_agent", self.agent, "--mca", "btl", "tcp,vader,self", "--mca", "pml",
+                    "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none", "-x", "YOKE_MPI_PATH"]
+        return [shutil.which("mpirun.mpich"), "-disable-auto-cleanup", "-launcher", "ssh", "-launcher-exec", self.agent]
+
     def launcher(self, mpi, each):
         """Of `each` processes on every host, from the first one."""
-        n = str(each * len(self.names))
-        if mpi == "openmpi":
-            hosts = ",".join(f"{h}:{each}" for h in self.names)
-            return self.on(self.names[0], shutil.which("mpirun.openmpi"), "--mca", "plm_rsh_agent", self.agent, "--mca", "btl",
-                           "tcp,vader,self", "--mca", "pml", "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none",
-                           "--host", hosts, "-x", "YOKE_MPI_PATH", "-n", n)
         hosts = ",".join(f"{h}:{each}" for h in self.names)
-        return self.on(self.names[0], shutil.which("mpirun.mpich"), "-disable-auto-cleanup", "-launcher", "ssh", "-launcher-exec", self.agent,
-                       "-hosts", hosts, "-n", n)
+        return self.on(self.names[0], *self.words(mpi), "--host" if mpi == "openmpi" else "-hosts", hosts, "-n", str(each * len(self.names)))
