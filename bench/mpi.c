@@ -82,9 +82,9 @@ static void *run(void *of)
     float *data = malloc((size_t)b->most);
     if (!data || yki_mpi_world_join(b->world, b->local, &comm) != YOKE_OK) exit(1);
     memset(data, 0, (size_t)b->most);
-    for (int64_t bytes = 4096; bytes <= b->most; bytes *= 4) {
+    for (int64_t bytes = 1024; bytes <= b->most; bytes *= 4) {
         double yoke[ROUNDS], mpi[ROUNDS];
-        int repeats = bytes <= 1 << 16 ? 200 : bytes <= 1 << 22 ? 20 : 4;
+        int repeats = bytes <= 1 << 14 ? 2000 : bytes <= 1 << 18 ? 200 : bytes <= 1 << 22 ? 20 : 4;
         for (int r = 0; r < ROUNDS; r++) {
             yoke[r] = measure(b, comm, 1, data, bytes / 4, repeats);
             mpi[r] = measure(b, comm, 0, data, bytes / 4, repeats);

@@ -1,6 +1,8 @@
 /* The program under mpirun or srun. */
 #include "cluster.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,7 +12,8 @@
 
 #include "yoke/cluster.h"
 
-static atomic_int said, ending;
+static atomic_int said;
+static sem_t ending; /* this process ends by itself */
 static bool speaks;
 
 /* A process is lost, or has failed. The sentence goes out at once: the launcher ends this process soon, and
@@ -25,9 +28,14 @@ static void on_loss(const yoke_error *why, int known)
     if (mine && !atomic_exchange(&said, 1) && write(STDERR_FILENO, line, (size_t)length) < 0)
         atomic_store(&said, 0);
     if (!known) return;
-    for (int waited = 0; waited < 15 && !atomic_load(&ending); waited++)
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    if (atomic_load(&ending)) return;
+    struct timespec limit; /* of the thread that trains, to end by itself */
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_nsec += 500000000;
+    limit.tv_sec += 1 + limit.tv_nsec / 1000000000;
+    limit.tv_nsec %= 1000000000;
+    int late;
+    while ((late = sem_timedwait(&ending, &limit)) != 0 && errno == EINTR) {}
+    if (late == 0) return;
     alarm(2); /* whatever MPI does at its end */
     yoke_cluster_leave(why);
     _exit(yoke_status_exit_code(why->status));
@@ -81,12 +89,12 @@ int cluster_enter(cli *run)
     }
     setenv("UCX_HANDLE_ERRORS", "none", 0); /* no pages of addresses beside our sentence */
     signal(SIGABRT, on_abort);
+    sem_init(&ending, 0, 0);
     if (yoke_cluster_join(on_loss) == YOKE_OK) return -1;
     run->quiet = !at.first_here; /* what is missing may be missing on one machine only */
     int code = cli_fail_library(run);
-    /* the first exit ends the others: not before they have spoken */
-    if (at.rank > 0) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
-    return code;
+    /* the first failure ends the others: it is to be one that has spoken */
+    return at.first_here ? code : 0;
 }
 
 yoke_job *cluster_load_job(cli *run, int *code_out)
@@ -129,7 +137,7 @@ static void end_within(unsigned seconds, int code)
 int cluster_leave(int code)
 {
     if (yoke_cluster_size() == 1) return code;
-    atomic_store(&ending, 1);
+    sem_post(&ending);
     bool together = code == 0 || code == yoke_status_exit_code(YOKE_STOPPED) ||
                     code == yoke_status_exit_code(YOKE_NON_FINITE);
     if (together) {

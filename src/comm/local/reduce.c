@@ -55,19 +55,31 @@ void yki_reduce_to_all(yki_dtype dtype, yki_reduction reduction, void *const *ar
     }
 }
 
+/* Whether `out` itself can be what the others are folded into: the first array, or either of two numbers'. */
+static bool folds_in_place(yki_dtype dtype, yki_reduction reduction, void *const *arrays, int count,
+                           const void *out)
+{
+    if (dtype == YKI_BF16) return false; /* sums have another form */
+    return arrays[0] == out || (count == 2 && reduction == YKI_SUM && arrays[1] == out);
+}
+
 void yki_reduce_to_one(yki_dtype dtype, yki_reduction reduction, void *const *arrays, int count, void *out,
                        int64_t elems)
 {
     const yki_reduce_loops *loops = choose(dtype, reduction);
     size_t size = yki_dtype_bytes(dtype);
     sums acc;
-    bool apart = dtype == YKI_BF16; /* else the sums have the output's form */
+    bool in_place = folds_in_place(dtype, reduction, arrays, count, out),
+         apart = dtype == YKI_BF16; /* else the sums have the output's form */
     for (int i = 0; i < count; i++) apart |= arrays[i] == out;
     for (int64_t first = 0; first < elems; first += BLOCK) {
         int64_t block = block_at(first, elems);
-        void *to = (char *)out + (size_t)first * size;
-        void *into = apart ? (void *)&acc : to;
-        reduce_block(loops, arrays, count, (size_t)first * size, into, block);
+        size_t offset = (size_t)first * size;
+        void *to = (char *)out + offset, *into = apart ? (void *)&acc : to;
+        for (int i = 0; i < count && in_place; i++)
+            if (arrays[i] != out) loops->fold(to, (const char *)arrays[i] + offset, block);
+        if (in_place) continue;
+        reduce_block(loops, arrays, count, offset, into, block);
         if (into != to) loops->round(to, &acc, block);
     }
 }

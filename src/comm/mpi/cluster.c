@@ -204,9 +204,6 @@ void yki_cluster_leave(const yoke_error *why)
     if (!joined) return;
     yki_lifeline_close(why);
     if (why) { /* MPI would wait for all */
-        /* process 0 is to have said what it was told before the launcher ends it */
-        if (joined->rank > 0 && why->status != YOKE_PEER_FAILED)
-            nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
         if (joined->mpi->abort) joined->mpi->abort(yoke_status_exit_code(why->status));
         return;
     }

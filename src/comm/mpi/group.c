@@ -65,7 +65,7 @@ static bool reserve(yki_mpi_group *g)
     int machine = g->machine[g->me];
     size_t mates = (size_t)(g->machine_first[machine + 1] - g->machine_first[machine]);
     for (int s = 0; s < g->nprocesses; s++) relayed += yki_mpi_relay(g, machine, s) == g->me;
-    size_t chunk = (B > YKI_MPI_SMALL_BYTES * n ? B / n : YKI_MPI_SMALL_BYTES) + 64,
+    size_t chunk = (B > YKI_MPI_SMALL_BYTES ? B : YKI_MPI_SMALL_BYTES) / n + 64,
            parts = (relayed * mates > n ? relayed * mates : n) * chunk;
     bool all = true;
     for (int k = 0; k < YKI_COMM_OUTSTANDING; k++) {

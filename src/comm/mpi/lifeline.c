@@ -93,8 +93,16 @@ static yoke_error error_of(const yki_frame *frame)
 
 /* --- loss --- */
 
-/* What this process knows of a loss: to the run, then to whoever asked. Not under the lock. */
-static void tell(const yoke_error *why)
+/* To a process that may end once its failure was said here. Under the lock. */
+static void answer(int process)
+{
+    yki_frame heard = frame_of(YKI_FRAME_HEARD, NULL);
+    if (line.rank == 0 && process > 0) send_frame(&line.peers[process], &heard);
+}
+
+/* What this process knows of a loss, from process `teller` or by itself (-1): to the run, then to whoever
+ * asked. Not under the lock. */
+static void tell(const yoke_error *why, int teller)
 {
     pthread_mutex_lock(&line.lock);
     bool first = !line.lost;
@@ -106,6 +114,7 @@ static void tell(const yoke_error *why)
     if (first && line.hook) line.hook(why, 0); /* at once: a launcher may end this process any moment */
     if (first && watched) watch.lost(watch.context, why);
     pthread_mutex_lock(&line.lock);
+    answer(teller);
     line.telling = false;
     pthread_cond_broadcast(&line.told);
     pthread_mutex_unlock(&line.lock);
@@ -128,7 +137,7 @@ static void lose_peer(int process, const char *how)
     size_t said = strlen(why.message);
     snprintf(why.message + said, sizeof why.message - said, "%s%s", mine.where[0] ? "; " : "", mine.where);
     pthread_mutex_unlock(&line.lock);
-    tell(&why);
+    tell(&why, -1);
     pthread_mutex_lock(&line.lock);
 }
 
@@ -139,9 +148,13 @@ static void take_loss(int from, const yki_frame *frame)
     if (line.rank == 0) send_all(frame, from);
     if (frame->world > line.world) {
         line.pending = *frame;
+        line.pending_from = from;
         return;
     }
-    if (frame->world && frame->world < line.world) return; /* nobody waits in that one any more */
+    if (frame->world && frame->world < line.world) { /* nobody waits in that one any more */
+        answer(from);
+        return;
+    }
     if (why.status == YOKE_PEER_FAILED) {
         yki_signs mine = own_signs();
         size_t said = strlen(why.message);
@@ -150,7 +163,7 @@ static void take_loss(int from, const yki_frame *frame)
     }
     if (frame->kind == YKI_FRAME_FAILED) line.peers[from].gone = true;
     pthread_mutex_unlock(&line.lock);
-    tell(&why);
+    tell(&why, from);
     pthread_mutex_lock(&line.lock);
 }
 
@@ -162,6 +175,10 @@ static void take_frame(int from, const yki_frame *frame)
     peer->silent = 0;
     if (frame->magic != YKI_FRAME_MAGIC) return;
     if (frame->kind == YKI_FRAME_BYE) peer->gone = true;
+    if (frame->kind == YKI_FRAME_HEARD) {
+        line.heard = true;
+        pthread_cond_broadcast(&line.told);
+    }
     if (frame->kind == YKI_FRAME_LOST || frame->kind == YKI_FRAME_FAILED) take_loss(from, frame);
     if (frame->kind != YKI_FRAME_BEAT) return;
     if (frame->signs.progress != peer->signs.progress) peer->still = 0;
@@ -178,6 +195,7 @@ static void listen_to(int from)
         if (count <= 0) {
             close(peer->fd);
             peer->fd = -1;
+            pthread_cond_broadcast(&line.told);
             if (!peer->gone && !line.lost) lose_peer(from, "is gone: its process ended");
             return;
         }
@@ -268,6 +286,17 @@ yoke_status yki_lifeline_open(yki_cluster *cluster)
     return YOKE_OK;
 }
 
+/* Until process 0 has said what it was told: the launcher may end it as soon as this process exits. A process
+ * 0 that is stopped says nothing. Under the lock. */
+static void wait_until_heard(void)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 1;
+    while (!line.heard && line.peers[0].fd >= 0)
+        if (pthread_cond_timedwait(&line.told, &line.lock, &limit) != 0) return;
+}
+
 void yki_lifeline_close(const yoke_error *why)
 {
     yki_frame frame = frame_of(why ? YKI_FRAME_FAILED : YKI_FRAME_BYE, why);
@@ -275,6 +304,8 @@ void yki_lifeline_close(const yoke_error *why)
     if (!why || !line.lost) send_all(&frame, -1);
     line.quit = !why;
     line.lost = true; /* the rest is an end, not a loss */
+    bool told = why && why->status != YOKE_PEER_FAILED && !pthread_equal(pthread_self(), line.thread);
+    if (told && line.rank > 0) wait_until_heard();
     pthread_mutex_unlock(&line.lock);
     if (why) return; /* the connection closes with the process */
     if (write(line.wake[1], "", 1) == 1) pthread_join(line.thread, NULL);
@@ -300,15 +331,16 @@ void yki_cluster_watch(const yki_watch *watch)
     if (watch) {
         line.watch = *watch;
         line.world++;
-        if (!gone) line.lost = false;
+        if (!gone) line.lost = line.heard = false;
     }
     bool told = watch && line.pending.magic && line.pending.world == line.world;
     yki_frame pending = line.pending;
+    int pending_from = line.pending_from;
     if (told) line.pending.magic = 0;
     pthread_mutex_unlock(&line.lock);
     if (!told) return;
     yoke_error why = error_of(&pending);
-    tell(&why);
+    tell(&why, pending_from);
 }
 
 void yki_cluster_lose(const yoke_error *why)

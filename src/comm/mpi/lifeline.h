@@ -10,6 +10,7 @@ typedef enum yki_frame_kind {
     YKI_FRAME_LOST,   /* a rank is lost: the record */
     YKI_FRAME_FAILED, /* the sender ends with this record */
     YKI_FRAME_BYE,    /* the sender ends well */
+    YKI_FRAME_HEARD   /* from process 0: what LOST or FAILED told it is said */
 } yki_frame_kind;
 
 enum { YKI_FRAME_MAGIC = 0x796f6b65, YKI_SECRET_BYTES = 16 };
@@ -35,13 +36,14 @@ typedef struct yki_peer {
 
 typedef struct yki_lifeline {
     pthread_mutex_t lock;
-    pthread_cond_t told;
+    pthread_cond_t told; /* telling has ended; heard */
     pthread_t thread;
     int rank, size, wake[2];
     yki_peer *peers; /* by process; those that this one is connected to */
-    bool quit, lost, telling, watched;
+    bool quit, lost, telling, watched, heard;
     uint64_t world;    /* watched so far: the same number on all processes */
     yki_frame pending; /* of the next world, which is not watched here yet */
+    int pending_from;
     yki_watch watch;
     yki_loss_hook hook;
 } yki_lifeline;

@@ -21,7 +21,7 @@
 
 enum {
     YKI_MPI_ROUNDS = 3,            /* under way */
-    YKI_MPI_SMALL_BYTES = 1 << 14, /* reduced by everybody, after one exchange */
+    YKI_MPI_SMALL_BYTES = 1 << 17, /* of all processes: reduced by everybody, after one exchange */
     YKI_MPI_SMALL_PROCESSES = 4,
     YKI_MPI_GROUPS = 512 /* that a process can be in at a time */
 };
@@ -121,8 +121,8 @@ struct yki_mpi_world {
     yki_mpi_channel *channels;
     int nlocal;
     bool crowded, given_up;
-    _Atomic int told; /* the others know of the loss */
-    _Atomic int active, quit;
+    _Atomic int told;                  /* the others know of the loss */
+    _Atomic int active, waiting, quit; /* operations under way; ranks that wait, and move all on */
     pthread_t mover;
     bool moving;
 };

@@ -16,7 +16,7 @@ enum {
     YIELDS = 200,       /* then turns given to others; after that it naps */
     NAP_NS = 30000,     /* of a wait */
     MOVER_NS = 100000,  /* of the thread beside the ranks, when something is under way */
-    IDLE_NS = 1000000,  /* and when nothing is */
+    IDLE_NS = 1000000,  /* when nothing is, or a rank waits and so does its work */
     SUSPECT_NAPS = 1000 /* without any progress, before a wait asks whether peers do something else */
 };
 
@@ -118,7 +118,7 @@ static void suspect(yki_mpi_world *world)
     pthread_mutex_unlock(&world->cluster->lock);
 }
 
-yoke_status yki_mpi_await(yki_mpi_world *world, bool (*ready)(void *of), void *of)
+static yoke_status await(yki_mpi_world *world, bool (*ready)(void *of), void *of)
 {
     pthread_mutex_t *lock = &world->cluster->lock;
     int polls = 0, naps = 0, spins = world->crowded ? 0 : SPINS;
@@ -144,12 +144,20 @@ yoke_status yki_mpi_await(yki_mpi_world *world, bool (*ready)(void *of), void *o
     }
 }
 
+yoke_status yki_mpi_await(yki_mpi_world *world, bool (*ready)(void *of), void *of)
+{
+    atomic_fetch_add(&world->waiting, 1);
+    yoke_status status = await(world, ready, of);
+    atomic_fetch_sub(&world->waiting, 1);
+    return status;
+}
+
 /* A thread that looks after what is under way while all ranks compute, or wait for each other. */
 static void *move_on(void *of)
 {
     yki_mpi_world *world = of;
     while (!atomic_load(&world->quit)) {
-        bool busy = atomic_load(&world->active) > 0;
+        bool busy = atomic_load(&world->active) > 0 && atomic_load(&world->waiting) == 0;
         nap(busy ? MOVER_NS : IDLE_NS);
         if (atomic_load(&world->local->lost) == 2) {
             tell_others(world);
