@@ -1,12 +1,29 @@
-/* yoke devices: what there is to train on here. */
+/* yoke devices: what there is to train on here, and, with --machine, what another machine is made of. */
 #include <stdlib.h>
 
 #include "cli.h"
+#include "machine.h"
 #include "table.h"
 #include "text.h"
 #include "yoke/train.h"
 
-static int command_run(cli *run)
+static struct {
+    const char *machine;
+} given;
+
+static const option_group group_devices = {
+    "Machine",
+    (const option[]){
+        OPTION("machine", "M", OPTION_TEXT,
+               "also describe this machine: a file, `here` (what was measured here), or a preset, as "
+               "h100-sxm or, with "
+               "devices per node and nodes, h100-sxm:8x16",
+               .target = &given.machine),
+        {0},
+    },
+};
+
+static int print_here(cli *run)
 {
     static const char *const titles[] = {"<device", "cores", "memory", "<instructions", "<model", NULL};
     int most = yoke_devices(NULL, 0);
@@ -42,6 +59,19 @@ static int command_run(cli *run)
     return 0;
 }
 
+static int command_run(cli *run)
+{
+    yoke_machine *machine = NULL;
+    if (given.machine && yoke_machine_find(given.machine, &machine) != YOKE_OK) return cli_fail_library(run);
+    int code = print_here(run);
+    if (machine && code == 0) {
+        machine_print(run, machine);
+        if (run->json) machine_write(run->json, machine);
+    }
+    yoke_machine_destroy(machine);
+    return code;
+}
+
 const command command_devices = {
     .name = "devices",
     .summary = "what there is to train on here",
@@ -49,9 +79,12 @@ const command command_devices = {
     .operand = "",
     .least = 0,
     .most = 0,
-    .about = "Lists the devices of this machine with their cores, memory and vector instructions.",
-    .groups = (const option_group *const[]){&options_general, NULL},
-    .examples = "yoke devices\nyoke devices --json -",
-    .codes = "0   done\n1   the system refused\n2   bad usage",
+    .about = "Lists the devices of this machine with their cores, memory and vector instructions; with "
+             "--machine, what a described machine has, too.",
+    .groups = (const option_group *const[]){&group_devices, &options_general, NULL},
+    .examples =
+        "yoke devices\nyoke devices --json -\nyoke devices --machine h100-sxm:8x16\nyoke devices --machine "
+        "cluster.yaml",
+    .codes = "0   done\n1   the system refused\n2   bad usage, or a bad machine file",
     .run = command_run,
 };

@@ -84,6 +84,17 @@ char *text_count(char buffer[32], double count)
     return buffer;
 }
 
+char *text_si(char buffer[32], double value, const char *unit)
+{
+    static const char *const prefixes[] = {"n", "u", "m", "", "k", "M", "G", "T", "P"};
+    enum { ONE = 3, LAST = 8 };
+    int at = ONE;
+    for (; value >= 999.95 && at < LAST; at++) value /= 1e3;
+    for (; value > 0 && value < 1 && at > 0; at--) value *= 1e3;
+    snprintf(buffer, 32, "%.4g %s%s", value, prefixes[at], unit);
+    return buffer;
+}
+
 char *text_duration(char buffer[32], double seconds)
 {
     if (!(seconds >= 0 && seconds < 1e9))

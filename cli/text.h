@@ -23,6 +23,8 @@ int text_columns(const char *text);
 char *text_size(char buffer[32], double bytes);
 /* "12.3k" for counts and rates. */
 char *text_count(char buffer[32], double count);
+/* "312 TFLOP/s", "3.4 us": with the prefix that leaves 1 to 999 before the point. */
+char *text_si(char buffer[32], double value, const char *unit);
 /* "0.9 s", "2:05", "1:02:03", "4 d 02 h". */
 char *text_duration(char buffer[32], double seconds);
 /* "1,234,567". */

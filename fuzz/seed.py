@@ -208,6 +208,71 @@ def seeds_state():
     yield json.dumps(state).encode() + MARK + b"step-00000100\n.step-7.tmp-12\n.step-7.old-12\n.step-7.gone-1\nstep-99999999999999999999\nstep-x\n.step-\n"
 
 
+# One change each of a machine that is good: what a value may be, and what it may not.
+OVER_MACHINE = """
+memory: 80GB => memory: [80GB] | memory: 80GB => memory: 80G | memory: 80GB => memory: much | memory: 80GB => memory: 0 | memory: 80GB => memory: 99999TiB | memory: 80GB =>
+memory: 80GB => memory: 9999999999 TB | memory: 80GB => memory: 1.5 kB | reserve: 2GiB => reserve: 80GB | reserve: => resevre: | latency: 3 us => lat: 3 us | name: two =>
+contention: 0.1 => adapters: 8 | contention: 0.1 => contention: 1 | contention: 0.1 => contention: -0.1 | contention: 0.1 => contention: | contention: => contenton:
+two racks of A100 => "" | two racks of A100 => [a] | two racks of A100 => "a\\tb" | two racks of A100 => "\\u0085" | A100-SXM4-80GB => 0123456789012345678901234567890123456789012345678901234567890123
+2026-01-31 => yesterday | 2026-01-31 => 2026-13-31 | 2026-01-31 => 2026-00-31 | 2026-01-31 => 2026-01-00 | 2026-01-31 => 2026-01-32 | 2026-01-31 => [2026] | 2026-01-31 => 2026/01/31
+2039 GB/s => 2039 | 2039 GB/s => 2039 GB | 2039 GB/s => 400 Gb/s | 2039 GB/s => fast | 2039 GB/s => [1] | 2039 GB/s => 0 GB/s | 2039 GB/s => 1e-400 GB/s | 2039 GB/s => 1e300 GB/s
+2039 GB/s => 0.333333333333333333 Tib/s | 2039 GB/s => 1e999 Gb/s | 5 us => 5 TFLOP/s | 5 us => -5 us | 5 us => 1.1 ms | 5 us => 0 s | 312 TFLOP/s => 1 PFLOP/s | 312 TFLOP/s => 0 TFLOP/s
+{bf16: 312 TFLOP/s, tf32: 156 TFLOP/s, f32: 19.5 TFLOP/s} => {} | {bf16: 312 TFLOP/s, tf32: 156 TFLOP/s, f32: 19.5 TFLOP/s} => 3 | tf32: 156 => tf33: 156 | by: yoke 0.3 => bye: x | on: 2026-01-31, =>
+share: 0.35 => share: 0 | share: 0.35 => share: 1.01 | share: 0.35 => share: 35 % | share: 0.35 => share: "0.35" | share: 0.35 => share: {a: 1} | share: 0.35 => share: 1e999
+work: 1e9 => work: 0 | work: 1e9 => work: 1e999 | work: 1e9 => work: 100e9 | work: 1e9 => work: 1e12 | {work: 1e9, share: 0.35} => 3 | slower: 1.3 => slower: 0.9 | slower: 1.3 => bandwidth: 1 GB/s
+oversubscription: 1 => oversubscription: 2.5 | oversubscription: 1 => oversubscription: 0.5 | adapters: 8 => adapters: 0 | name: infiniband => name: nvlink | count: 8 => count: 0 | count: 8, =>
+count: 8 => count: 1.5 | count: 8 => count: "8" | count: 8 => count: [8] | count: 8 => count: 99999999999999999999 | count: 8 => count: 16777217 | count: 8 => count: 1048577
+efficiency: => cores: 0\\n  efficiency: | efficiency: => shared_rate: {2: 0.5}\\n  efficiency: | efficiency: => cores: 2\\n  shared_rate: 0.5\\n  efficiency: | efficiency: => cores: 2\\n  shared_rate: {1: 0.5}\\n  efficiency:
+efficiency: => cores: 2\\n  shared_rate: {65537: 0.5}\\n  efficiency: | efficiency: => cores: 2\\n  shared_rate: {two: 0.5}\\n  efficiency: | efficiency: => cores: 2\\n  shared_rate: {2: 0.5, 02: 0.6}\\n  efficiency:
+device: 7, => device: 128, | device: 7, => device: -1, | {level: infiniband, group: 3, bandwidth: 12 GB/s} => {device: 7, slower: 2} | {device: 7, slower: 1.3} => {level: infiniband, group: 3, bandwidth: 1 GB/s}
+{device: 7, slower: 1.3} => {level: infiniband, group: 2, bandwidth: 1 GB/s} | {device: 7, slower: 1.3} => {level: nvlink, group: 127, bandwidth: 1 GB/s} | level: infiniband, group: 3 => level: x, group: 3
+level: infiniband, group: 3 => level: [a], group: 3 | group: 3 => group: 16 | group: 3, => | {device: 7, slower: 1.3} => {slower: 1.3} | {device: 7, slower: 1.3} => 7 | {device: 7, slower: 1.3} => {device: 7, level: nvlink}
+"""
+
+
+def seeds_machine():
+    folder = f"{ROOT}/src/predict/machine/presets"
+    for name in sorted(os.listdir(folder)):
+        text = "".join(line for line in open(f"{folder}/{name}") if not line.lstrip().startswith("#"))
+        yield text
+        yield text.replace(" 8,", " 4,").encode() + MARK + name[:-5].encode() + b":8x1280"
+    racks = open(f"{ROOT}/tests/machine/racks.yaml").read()
+    yield racks
+    yield racks.replace("  efficiency", "  cores: 4\n  shared_rate: {4: 0.3, 2: 0.7}\n  efficiency")
+    yield racks.replace("two racks of A100", '"a: \\"b\\" #c \\u00e4, {x}"')
+    good = "name: m\ndevice: {name: d, memory: 1GB, bandwidth: 1 GB/s, rates: {f32: 1 TFLOP/s}}\n"
+    for change in OVER_MACHINE.replace("\n", "|").split("|"):
+        if "=>" in change:
+            before, after = change.split("=>")
+            yield racks.replace(before.strip(), after.strip().replace("\\n", "\n"), 1)
+    for more in ("levels: 8", "levels: []", "exceptions: []", "exceptions: none", "exceptions: [{level: x, group: 0, bandwidth: 1 B/s}]", "contention: ~", "levels: [1]",
+                 "levels: [{name: a, count: 3, bandwidth: 1 Tib/s, latency: 1 s}]\nexceptions: [{device: 2, slower: 2}, {device: 0, slower: 1}, {level: a, group: 2, bandwidth: 1 kb/s}]"):
+        yield good + more + "\n"
+    for said in ("h100-sxm", "h100-sxm:", "h100-sxm:8", "h100-sxm:8x", "v100-32gb-dgx2:4x25", "h100-sxm:99999999x1", "h100-sxm:8x2097153", "h10-sxm", "none", "", "a\7"):
+        yield good.encode() + MARK + said.encode()
+
+
+def seeds_hashes():
+    small, block = "c4998f9169c2a4f0", "918780b90550bf34"  # of 12 zeros, and of 1 MiB of them
+    head = {"version": 1, "algorithm": "xxh3-64", "block_bytes": 1 << 20}
+    full = {**head, "model.safetensors": {"w": small, "b": block, "c": block + block}, "optimizer.safetensors": {"m.w": small, "none": ""}}
+    asked = "1048576 a/b/model.safetensors b\n2097152 model.safetensors c\n12 optimizer.safetensors m.w\n0 optimizer.safetensors none\n"
+    yield full
+    yield json.dumps(full).encode() + MARK + asked.encode()
+    yield json.dumps(full).encode() + MARK + "12 model.safetensors c\n1 model.safetensors none\n1 version w\nx\n9999999 a b\n1 m\xc4\x07 \xff".encode("latin-1")
+    for key, value in [("version", 2), ("version", "1"), ("version", None), ("algorithm", "md5"), ("algorithm", 1), ("block_bytes", 4096), ("block_bytes", "1048576"),
+                       ("block_bytes", 1048576.0)]:
+        yield {**head, key: value}
+    for key in head:
+        yield {k: v for k, v in head.items() if k != key}
+    for digits in (small.upper(), "0" * 16, "g" * 16, "/" * 16, ":" * 16, "`" * 16, small[1:], small + "0", "", "\u00e4" * 8, 7, None, [small], {"w": small}):
+        yield {**head, "model.safetensors": {"w": digits}}
+    for file in (7, [], "w", {}):
+        yield {**head, "model.safetensors": file}
+    yield "[]"
+    yield json.dumps(full)[:-1]
+
+
 def seeds_tokenizer():
     def file(vocab=',"ab":256,"abc":257', merges='["a b",["ab","c"]]', added='[{"id":258,"content":"<s>","special":true}]', pre=None, more=""):
         pre = pre or '{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}'

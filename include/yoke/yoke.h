@@ -8,6 +8,7 @@
 #include "yoke/data.h"
 #include "yoke/job.h"
 #include "yoke/layout.h"
+#include "yoke/machine.h"
 #include "yoke/model.h"
 #include "yoke/record.h"
 #include "yoke/schedule.h"

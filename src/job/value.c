@@ -125,14 +125,63 @@ yki_value_fault yki_value_bytes(const char *text, int64_t *bytes_out)
     return YKI_VALUE_NOT_A_NUMBER;
 }
 
-void yki_value_print_double(yki_text *text, double value)
+static double of_unit(const yki_unit *unit, double count)
+{
+    return count * unit->times / unit->per;
+}
+
+yki_value_fault yki_value_quantity(const char *text, const yki_unit *units, double *value_out)
+{
+    bool whole;
+    const char *end = number_end(text, &whole);
+    if (!end) return YKI_VALUE_NOT_A_NUMBER;
+    const char *name = end + strspn(end, " ");
+    if (!*name) return YKI_VALUE_NO_UNIT;
+    while (units->name && strcmp(name, units->name) != 0) units++;
+    if (!units->name) return YKI_VALUE_NOT_A_NUMBER;
+    double value = of_unit(units, to_double(text));
+    if (!isfinite(value)) return YKI_VALUE_TOO_LARGE;
+    *value_out = value;
+    return YKI_VALUE_OK;
+}
+
+/* The shortest text of a count of `unit` that is `value`, of at least so many digits; false: 17 do not tell
+ * it. In the C locale. */
+static bool shortest(char shown[40], const yki_unit *unit, double value, int digits)
+{
+    do snprintf(shown, 40, "%.*g", digits, value / unit->times * unit->per);
+    while (of_unit(unit, strtod(shown, NULL)) != value && digits++ < 17);
+    return digits <= 17;
+}
+
+void yki_value_print_quantity(yki_text *text, const yki_unit *units, double value)
 {
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     locale_t before = plain ? uselocale(plain) : (locale_t)0;
+    char best[80] = "", shown[40];
+    for (; units->name; units++) {
+        double count = value / units->times * units->per;
+        if (*best && count < 1) continue;
+        int digits = 1; /* 300, not 3e+02 */
+        for (double power = 10; power <= count && digits < 6; power *= 10) digits++;
+        if (!shortest(shown, units, value, digits)) continue;
+        if (*best && strlen(shown) + strlen(units->name) + 1 >= strlen(best)) continue;
+        snprintf(best, sizeof best, "%s %s", shown, units->name);
+    }
+    if (plain) {
+        uselocale(before);
+        freelocale(plain);
+    }
+    yki_text_append(text, "%s", best);
+}
+
+void yki_value_print_double(yki_text *text, double value)
+{
+    static const yki_unit one = {"", 1, 1};
+    locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    locale_t before = plain ? uselocale(plain) : (locale_t)0;
     char shown[40];
-    int digits = 1;
-    do snprintf(shown, sizeof shown, "%.*g", digits, value);
-    while (strtod(shown, NULL) != value && digits++ < 17);
+    shortest(shown, &one, value, 1);
     if (plain) {
         uselocale(before);
         freelocale(plain);

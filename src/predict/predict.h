@@ -1,5 +1,5 @@
-/* predict: what a plan will do, on paper. So far the idle share of its schedule; machines and times come with
- * `plan` and `simulate`. */
+/* predict: what a plan will do, on paper. So far the idle share of its schedule; times on described machines
+ * (machine/) come with `plan` and `simulate`. */
 #ifndef YKI_PREDICT_PREDICT_H
 #define YKI_PREDICT_PREDICT_H
 

@@ -44,6 +44,8 @@ typedef struct yki_step_result {
     bool stop;            /* some process was asked to stop: the same on all of them */
     int ended;            /* of how many processes the work beside the steps has: the same too */
     double seconds, idle; /* idle: over all ranks of this process */
+    /* TRAIN, where finite: bytes received over all ranks of all processes, by axis */
+    int64_t moved[YKI_AXIS_COUNT];
 } yki_step_result;
 
 typedef struct yki_run_options {
@@ -138,8 +140,6 @@ yoke_status yki_run_collect(yki_run *run);
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
 double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);
-/* Bytes received over all ranks since the run was made, by axis. */
-void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT]);
 /* Actions of the last step, of one rank. */
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out);
 
@@ -154,6 +154,12 @@ static inline size_t yki_channel_index(const yki_plan *plan, int edge, bool grad
  * must call: their clocks start together. YOKE_SYSTEM: memory; the run may go on. */
 yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t most_steps, int64_t bytes);
 void yki_run_trace_end(yki_run *run);
+/* Compares the clocks of a cluster's processes, as making the rings does; what is brought after it is told in
+ * the first process's time. By all processes together, as the next. */
+yoke_status yki_run_trace_clock(yki_run *run);
+/* A rank's ring, to the first process, which destroys it; NULL in the others, and where the rank is the first
+ * process's own. */
+yoke_status yki_run_trace_bring(yki_run *run, int rank, yki_trace **trace_out);
 /* A rank's ring between steps, NULL where nothing is recorded; and the time that is its clock's 0. */
 const yki_trace *yki_run_traced(const yki_run *run, int rank, double *origin_ns_out);
 

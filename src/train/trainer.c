@@ -343,15 +343,12 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
                      .clip = trainer->options.clip,
                      .stop = atomic_load(&trainer->stop) != 0,
                      .ended = yki_saves_ended(trainer)};
-    int64_t before[YKI_AXIS_COUNT], after[YKI_AXIS_COUNT];
-    yki_run_moved(trainer->run, before);
     YKI_TRY(yki_run_step(trainer->run, &step, result));
-    yki_run_moved(trainer->run, after);
     trainer->stopping = result->stop;
     trainer->all_ended = result->ended == yki_cluster_size();
     for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
         trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
-    for (int i = 0; i < YKI_AXIS_COUNT; i++) trainer->moved[i] = after[i] - before[i];
+    if (mode == YKI_RUN_TRAIN && result->finite) memcpy(trainer->moved, result->moved, sizeof trainer->moved);
     return YOKE_OK;
 }
 

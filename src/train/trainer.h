@@ -38,7 +38,7 @@ struct yoke_trainer {
     int64_t *indices;
     char *inputs, *targets;
     size_t input_bytes, target_bytes; /* of a row */
-    int64_t moved[YKI_AXIS_COUNT];    /* in the last step */
+    int64_t moved[YKI_AXIS_COUNT];    /* in the last step, over all ranks */
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
     bool alone, stopping;        /* alone: all ranks are in this process; stopping: all processes know */

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "checkpoint/hashes.h"
 #include "yoke/checkpoint.h"
 
 enum { STAGES = 6 };
@@ -264,6 +265,42 @@ static void a_broken_step_is_passed_over_and_said(void **state)
             "has no complete step: step-00000200 is incomplete");
 }
 
+/* A step that says it has hashes is complete with them alone; what it says of its numbers is kept too. */
+static void a_hashed_step_needs_its_hashes(void **state)
+{
+    (void)state;
+    char dir[200], folder[YKI_FOLDER_BYTES], path[300];
+    int is_step;
+    const uint64_t block = 7;
+    yki_save save;
+    yki_hashes *hashes;
+    yki_saved_state kept = {.step = 3,
+                            .seed = 1,
+                            .batch = 2,
+                            .layout = "",
+                            .optimizer = "sgd",
+                            .precision = "f32",
+                            .not_finite = true,
+                            .hashed = true},
+                    found;
+    snprintf(dir, sizeof dir, "%s", at("hashed"));
+    assert_int_equal(save_some(&save, dir, 3, 1, STAGES - 2), YOKE_OK);
+    assert_int_equal(yki_hashes_create(&hashes), YOKE_OK);
+    assert_int_equal(yki_hashes_add(hashes, "model.safetensors", "w", 12, &block), YOKE_OK);
+    assert_int_equal(yki_hashes_save(hashes, &save), YOKE_OK);
+    yki_hashes_destroy(hashes);
+    assert_int_equal(yki_save_state(&save, &kept), YOKE_OK);
+    assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
+    assert_int_equal(yki_checkpoint_find(dir, folder, &is_step, NULL), YOKE_OK);
+    assert_int_equal(yki_checkpoint_state(folder, &found), YOKE_OK);
+    assert_true(found.not_finite && found.hashed);
+    snprintf(path, sizeof path, "%s/step-00000003/hashes.json", dir);
+    assert_int_equal(truncate(path, 9), 0);
+    refused(yki_checkpoint_find(dir, folder, &is_step, NULL), dir, "has no complete step");
+    assert_int_equal(unlink(path), 0);
+    refused(yki_checkpoint_find(folder, folder, &is_step, NULL), path, "is missing");
+}
+
 static void rotation_keeps_what_is_worth_keeping(void **state)
 {
     (void)state;
@@ -286,6 +323,37 @@ static void rotation_keeps_what_is_worth_keeping(void **state)
     assert_string_equal(listing(dir), "step-00000007 step-00000009");
 }
 
+/* A step that says it is hashed is complete with its hashes.json alone, and with one that can be read. */
+static void a_hashed_step_has_hashes(void **state)
+{
+    (void)state;
+    static const char *const others[] = {NULL, "{\"version\": 9}", ""};
+    yki_saved_state kept = {.step = 1, .batch = 2, .last_loss = 1, .hashed = true, .not_finite = true};
+    for (int i = 0; i < 3; i++) {
+        yki_save save;
+        yki_hashes *hashes;
+        const uint64_t block = 7;
+        assert_int_equal(save_some(&save, at("hashed"), 1, 1, STAGES), YOKE_OK);
+        assert_int_equal(yki_save_state(&save, &kept), YOKE_OK);
+        if (others[i] && *others[i])
+            assert_int_equal(yki_save_text(&save, "hashes.json", others[i]), YOKE_OK);
+        if (i < 2) {
+            assert_int_equal(yki_save_commit(&save, 0), YOKE_INVALID);
+            assert_non_null(strstr(yoke_error_get()->file, "hashes.json"));
+            assert_non_null(strstr(yoke_error_get()->message, i ? "is not 1" : "is missing"));
+            continue;
+        }
+        assert_int_equal(yki_hashes_create(&hashes), YOKE_OK);
+        assert_int_equal(yki_hashes_add(hashes, "model.safetensors", "w", 12, &block), YOKE_OK);
+        assert_int_equal(yki_hashes_save(hashes, &save), YOKE_OK);
+        yki_hashes_destroy(hashes);
+        assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
+    }
+    yki_saved_state found;
+    assert_int_equal(yki_checkpoint_state(at("hashed/step-00000001"), &found), YOKE_OK);
+    assert_true(found.hashed && found.not_finite);
+}
+
 /* What a path means that names no step: a model's folder, the root, one too long, several broken steps. */
 static void folders_are_told_apart(void **state)
 {
@@ -304,9 +372,13 @@ static void folders_are_told_apart(void **state)
         assert_int_equal(folder[strlen(folder) - 1], '0' + i);
     }
     refused(yki_checkpoint_find("/", folder, &is_step, NULL), "/", "holds no checkpoint");
-    while (strlen(long_path) < 1250) strcat(long_path, "/./");
+    while (strlen(long_path) < 1280) strcat(long_path, "/./");
     assert_int_equal(yki_checkpoint_find(long_path, folder, &is_step, NULL), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    yki_hashes *hashes;
+    assert_int_equal(yki_hashes_read(long_path, &hashes), YOKE_INVALID);
+    assert_non_null(strstr(yoke_error_get()->message, "too long"));
+    assert_null(hashes);
     struct rlimit files, none; /* that the system has no file left says nothing of the folder */
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     none = files;
@@ -400,7 +472,9 @@ int main(void)
         cmocka_unit_test(an_incomplete_save_is_not_committed),
         cmocka_unit_test(the_same_step_is_replaced),
         cmocka_unit_test(a_broken_step_is_passed_over_and_said),
+        cmocka_unit_test(a_hashed_step_needs_its_hashes),
         cmocka_unit_test(rotation_keeps_what_is_worth_keeping),
+        cmocka_unit_test(a_hashed_step_has_hashes),
         cmocka_unit_test(folders_are_told_apart),
         cmocka_unit_test(steps_are_told_from_other_names),
         cmocka_unit_test(checkpoints_are_inspected),

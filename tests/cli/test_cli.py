@@ -218,6 +218,57 @@ class Output(Case):
         self.assertGreaterEqual(r.json["devices"][0]["cores"], 1)
         self.assertGreater(r.json["devices"][0]["memory_bytes"], 2**20)
 
+    def test_devices_of_a_machine(self):
+        r = self.run_json("devices", "--machine", "h100-sxm:8x1280")
+        self.assertRegex(r.out.decode(), r"cpu:0")
+        self.assertRegex(r.out.decode(), r"h100-sxm:8x1280: 10,240 devices H100-SXM5-80GB, described and not measured\n")
+        self.assertRegex(r.out.decode(), r"bf16\s+989.4\s+TFLOP/s")
+        self.assertRegex(r.out.decode(), r"infiniband +1280 +nvlink +10240 +50 GB/s +an adapter +14 us +8\n")
+        self.assertLessEqual(max(map(len, r.out.decode().splitlines())), 80)
+        self.assertTrue(r.json["devices"])
+        m = r.json["machine"]
+        self.assertEqual((m["name"], m["devices"], m["measured"], m["exceptions"]), ("h100-sxm:8x1280", 10240, None, []))
+        self.assertEqual(m["device"]["memory_bytes"], 80 * 10**9)
+        self.assertEqual(m["device"]["rates"]["bf16"], 989.4e12)
+        self.assertEqual([(v["name"], v["count"], v["adapters"]) for v in m["levels"]], [("nvlink", 8, 0), ("infiniband", 1280, 8)])
+        self.assertNotIn("machine", self.run_json("devices").json)
+
+    def test_devices_of_a_machine_file(self):
+        self.write("m.yaml", """name: a CPU
+device:
+  {name: core, memory: 8GiB, reserve: 1GiB, rates: {f32: 80 GFLOP/s}, bandwidth: 10 GB/s, launch: 1.5 us, cores: 4,
+   shared_rate: {2: 0.7, 4: 0.4}, efficiency: [{work: 1e6, share: 0.5}]}
+levels: [{name: memory, count: 4, bandwidth: 5 GB/s, latency: 200 ns, oversubscription: 1.5}]
+contention: 0.25
+exceptions: [{device: 3, slower: 2}, {level: memory, group: 1, bandwidth: 8 Gb/s}]
+measured: {on: 2026-01-31, by: hand}
+""")
+        r = self.run_json("devices", "--machine", "m.yaml")
+        out = r.out.decode()
+        for part in ("a CPU: 4 devices core, measured 2026-01-31 by hand", "7.516 GB usable of 8.59 GB, 10 GB/s", "f32 80 GFLOP/s", "1.5 us a kernel",
+                     "0.5 of the rate by products of 1 MFLOP", "4, which devices share: each has 0.7 of its rate where 2 work", "0.25 of a product's rate",
+                     "5 GB/s  a device   200 ns", "oversubscribed 1.5 to 1", "device 3 takes 2 times as long", "level memory, group 1 has 1 GB/s"):
+            self.assertIn(part, out)
+        m = r.json["machine"]
+        self.assertEqual(m["exceptions"], [{"device": 3, "slower": 2}, {"level": "memory", "group": 1, "bandwidth_bytes_s": 10**9}])
+        self.assertEqual(m["measured"], {"on": "2026-01-31", "by": "hand", "command": None})
+        self.assertEqual(m["device"]["shared_rate"], [{"devices": 2, "rate": 0.7}, {"devices": 4, "rate": 0.4}])
+        self.assertEqual(m["device"]["efficiency"], [{"work": 10**6, "share": 0.5}])
+        many = "".join(f"  - {{device: {i}, slower: 2}}\n" for i in range(12))
+        self.write("m.yaml", "name: m\ndevice: {name: d, memory: 1GB, rates: {f32: 1 FLOP/s}, bandwidth: 1 B/s}\n"
+                             "levels: [{name: a, count: 12, bandwidth: 1 B/s, latency: 0 s}]\nexceptions:\n" + many)
+        r = self.run_json("devices", "--machine", "m.yaml")
+        self.assertIn("device 7 takes 2 times as long\n  and 4 more\n", r.out.decode())
+        self.assertEqual(len(r.json["machine"]["exceptions"]), 12)
+        self.write("m.yaml", "name: m\ndevice:\n  {name: d, memory: 1GB, rates: {f32: 1}, bandwidth: 1 B/s}\n")
+        r = self.wrong("devices", "--machine", "m.yaml", says="^yoke: m.yaml:3: device.rates.f32: must be a rate like 312 TFLOP/s: 1 has no unit")
+        self.assertEqual((r.json["error"]["line"], r.json["error"]["key"]), (3, "device.rates.f32"))
+        for machine, says in (("h10-sxm", "did you mean 'h100-sxm'"), ("h100-sxm:8", "PERNODExNODES"), ("nothing.yaml", "no machine 'nothing.yaml'")):
+            self.wrong("devices", "--machine", machine, says=says)
+        r = Run("devices", "--machine", "here", cwd=self.dir, env={**os.environ, "XDG_DATA_HOME": self.dir})
+        self.assertEqual(r.code, 2)
+        self.assertIn("has not been measured", r.err)
+
     def test_schedule(self):
         for name in ("gpipe", "1f1b", "zb-h1", "zb-h2"):
             r = self.run_json("schedule", "--schedule", name, "--stages", 3, "--microbatches", 5, "--times", "1,1,1,0")

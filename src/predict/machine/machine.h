@@ -1,0 +1,14 @@
+/* Machines from text; what the files of this folder share beside include/yoke/machine.h. */
+#ifndef YKI_PREDICT_MACHINE_MACHINE_H
+#define YKI_PREDICT_MACHINE_MACHINE_H
+
+#include "job/yaml.h"
+#include "yoke/machine.h"
+
+/* A machine of a tree of YAML; `file` is named in errors. Owns: the caller, on success alone. */
+yoke_status yki_machine_read(const yki_yaml *root, const char *file, yoke_machine **machine_out);
+
+/* The YAML of preset i: one node, of two levels, the outer one of count 1. */
+const char *yki_machine_preset_text(int i);
+
+#endif
