@@ -134,13 +134,17 @@ static void end_within(unsigned seconds, int code)
     alarm(seconds);
 }
 
+bool cluster_together(int code)
+{
+    return code == 0 || code == yoke_status_exit_code(YOKE_STOPPED) ||
+           code == yoke_status_exit_code(YOKE_NON_FINITE);
+}
+
 int cluster_leave(int code)
 {
     if (yoke_cluster_size() == 1) return code;
     sem_post(&ending);
-    bool together = code == 0 || code == yoke_status_exit_code(YOKE_STOPPED) ||
-                    code == yoke_status_exit_code(YOKE_NON_FINITE);
-    if (together) {
+    if (cluster_together(code)) {
         end_within(5, code);
         yoke_cluster_leave(NULL);
         return code;

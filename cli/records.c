@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cluster.h"
 #include "text.h"
 #include "yoke/cluster.h"
 
@@ -64,17 +65,12 @@ int records_open_trace(cli *run, yoke_trainer *trainer, records *r)
         return cli_fail(run, 2, "--trace-steps",
                         "--trace-steps takes the first and the last step, from 0, e.g. 10..19, not '%s'",
                         given.trace_steps);
-    char path[1100]; /* each process writes its own ranks' */
-    const char *file = given.trace;
-    if (file && yoke_cluster_rank() > 0) {
-        snprintf(path, sizeof path, "%s.%d", file, yoke_cluster_rank());
-        file = path;
-    }
-    if (file && yoke_trace_open(&r->trace, trainer, file, &options) != YOKE_OK) return cli_fail_library(run);
+    if (given.trace && yoke_trace_open(&r->trace, trainer, given.trace, &options) != YOKE_OK)
+        return cli_fail_library(run);
     return 0;
 }
 
-static void tell_trace(cli *run, const yoke_trace_summary *s)
+static void tell_trace(cli *run, const yoke_trace_summary *s, bool apart)
 {
     fputs("trace          ", run->out);
     text_escape(run->out, given.trace, false);
@@ -88,9 +84,15 @@ static void tell_trace(cli *run, const yoke_trace_summary *s)
                 "               %lld steps before them (%lld events) had no room and are not in it; "
                 "--trace-steps A..B chooses\n",
                 (long long)s->dropped_steps, (long long)s->dropped_events);
+    if (apart)
+        fputs(
+            "               of the first process's ranks; what process N has is in the file of that name and "
+            ".N\n",
+            run->out);
     if (!run->json) return;
     put_begin_object(run->json, "trace");
     put_string(run->json, "file", given.trace);
+    put_integer(run->json, "ranks", s->ranks);
     put_integer(run->json, "steps", s->steps);
     put_integer(run->json, "events", s->events);
     put_integer(run->json, "dropped_steps", s->dropped_steps);
@@ -101,12 +103,18 @@ static void tell_trace(cli *run, const yoke_trace_summary *s)
 int records_close(cli *run, records *r, int code)
 {
     yoke_trace_summary summary;
-    bool traces = r->trace != NULL;
+    bool traces = r->trace != NULL, apart = yoke_cluster_size() > 1;
     int failed = 0;
+    if (cluster_together(code)) {
+        if (yoke_trace_gather(r->trace) != YOKE_OK)
+            failed = cli_fail_library(run);
+        else
+            apart = false;
+    }
     if (yoke_trace_close(r->trace, &summary) != YOKE_OK)
         failed = cli_fail_library(run);
     else if (traces)
-        tell_trace(run, &summary);
+        tell_trace(run, &summary, apart);
     if (yoke_recorder_close(r->log) != YOKE_OK) failed = cli_fail_library(run);
     if (yoke_recorder_close(r->tensorboard) != YOKE_OK) failed = cli_fail_library(run);
     return code ? code : failed;

@@ -1,7 +1,7 @@
 /* Records of a run: what becomes of it, step by step (watchers, logs, TensorBoard), and what every rank did
  * when (traces). A recorder or trace belongs to one trainer: it is closed before the trainer is destroyed,
- * and by the thread that uses the trainer. In a run of several processes each has a trainer; what is recorded
- * there are its own ranks. */
+ * and by the thread that uses the trainer. In a run of several processes each has a trainer: what watchers
+ * are told is the same in all of them, and traces are made in all of them. */
 #ifndef YOKE_RECORD_H
 #define YOKE_RECORD_H
 
@@ -81,19 +81,27 @@ typedef struct yoke_trace_options {
     }
 
 typedef struct yoke_trace_summary {
+    int ranks;                             /* in the file; 0: another process has written it */
     int64_t steps, first_step, last_step;  /* in the file; where steps is 0, the others are -1 */
     int64_t events;                        /* actions, instructions and phases of steps, over all ranks */
     int64_t dropped_steps, dropped_events; /* recorded, and overwritten by later ones */
 } yoke_trace_summary;
 
 /* Records what every rank does in the training steps to come, in memory that is reserved now: host memory,
- * none of a device's arena. The file is opened now and written when the trace is closed. YOKE_INVALID: the
- * file cannot be opened, the steps are none, or a trace of this trainer is open; YOKE_SYSTEM: memory. Owns:
- * the caller; yoke_trace_close. */
+ * none of a device's arena. The file is opened now and written when the trace is closed. In a run of several
+ * processes all of them open a trace of the same path, and process p has path.p for what is not gathered
+ * (an older file of that name goes). YOKE_INVALID: the file cannot be opened, the steps are none, or a trace
+ * of this trainer is open; YOKE_SYSTEM: memory. Owns: the caller; yoke_trace_close. */
 YOKE_API yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                                      const yoke_trace_options *options);
-/* Writes the file, Chrome trace JSON that Perfetto opens (docs/traces.md), after a failure of the trainer
- * too, and ends the trace. *summary_out may be NULL. YOKE_SYSTEM: the disk is full. NULL is legal. */
+/* In a run of several processes, by all of them together after its last step: what all ranks did becomes one
+ * file, the first process's, in that one's time; the others write none. Where it fails, as in a run that has
+ * lost a process, closing writes what each process has. In one process, and of NULL, nothing. YOKE_SYSTEM:
+ * memory, the disk is full; YOKE_PEER_FAILED. */
+YOKE_API yoke_status yoke_trace_gather(yoke_trace *trace);
+/* Writes the file, unless it was gathered, Chrome trace JSON that Perfetto opens (docs/traces.md), after a
+ * failure of the trainer too, and ends the trace. *summary_out may be NULL. YOKE_SYSTEM: the disk is full.
+ * NULL is legal. */
 YOKE_API yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out);
 
 #ifdef __cplusplus

@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef YKI_ARENA_BLOCK
+#define YKI_ARENA_BLOCK                                                                                      \
+    (1 << 16) /* bytes; tests of memory that runs out make it 1: a block for each piece                      \
+               */
+#endif
+
 struct yki_arena_block {
     struct yki_arena_block *next;
     size_t used, capacity;
@@ -18,7 +24,7 @@ void *yki_arena_alloc(yki_arena *arena, size_t bytes)
     size_t rounded = (bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
     struct yki_arena_block *block = arena->block;
     if (!block || block->capacity - block->used < rounded) {
-        size_t capacity = rounded > (1 << 16) ? rounded : (1 << 16);
+        size_t capacity = rounded > YKI_ARENA_BLOCK ? rounded : YKI_ARENA_BLOCK;
         if (rounded < bytes || !(block = calloc(1, sizeof *block + capacity))) {
             arena->failed = true;
             if (arena->escape) longjmp(*arena->escape, 1);
@@ -60,14 +66,16 @@ void yki_arena_release(yki_arena *arena)
     *arena = (yki_arena){0};
 }
 
-void *yki_arena_grow(yki_arena *arena, void *data, int *capacity, int count, size_t bytes)
+bool yki_arena_grow(yki_arena *arena, void *array, int *capacity, int count, size_t bytes)
 {
-    if (count <= *capacity) return data;
+    if (count <= *capacity) return true;
     int larger = *capacity ? *capacity : 8;
     while (larger < count) larger *= 2;
-    void *copy = yki_arena_alloc(arena, (size_t)larger * bytes);
-    if (!copy) return NULL;
-    if (data) memcpy(copy, data, (size_t)*capacity * bytes);
+    void *old, *copy = yki_arena_alloc(arena, (size_t)larger * bytes);
+    if (!copy) return false;
+    memcpy(&old, array, sizeof old);
+    if (old) memcpy(copy, old, (size_t)*capacity * bytes);
+    memcpy(array, &copy, sizeof copy);
     *capacity = larger;
-    return copy;
+    return true;
 }

@@ -20,14 +20,15 @@ char *yki_arena_copy(yki_arena *arena, const char *text);
 char *yki_arena_print(yki_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void yki_arena_release(yki_arena *arena);
 
-/* Grows an array in an arena: `data` of *capacity entries of `bytes` becomes one of at least `count`. */
-void *yki_arena_grow(yki_arena *arena, void *data, int *capacity, int count, size_t bytes);
+/* Grows an array in an arena: the pointer at `array`, to *capacity entries of `bytes`, becomes one to at
+ * least `count`. Where there is no memory the array stays as it is, and the answer is false. */
+bool yki_arena_grow(yki_arena *arena, void *array, int *capacity, int count, size_t bytes);
 
 /* Appends to `array` (fields NAME, nNAME, cNAME of *owner) and evaluates to a pointer to the new, zeroed
  * entry, or NULL. */
 #define YKI_APPEND(arena, owner, name)                                                                       \
-    ((owner)->name = yki_arena_grow((arena), (owner)->name, &(owner)->c##name, (owner)->n##name + 1,         \
-                                    sizeof *(owner)->name),                                                  \
-     (owner)->name ? &(owner)->name[(owner)->n##name++] : NULL)
+    (yki_arena_grow((arena), &(owner)->name, &(owner)->c##name, (owner)->n##name + 1, sizeof *(owner)->name) \
+         ? &(owner)->name[(owner)->n##name++]                                                                \
+         : NULL)
 
 #endif

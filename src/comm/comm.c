@@ -291,14 +291,24 @@ yoke_status yki_broadcast_start(yki_comm *comm, void *data, size_t bytes, int ro
 yoke_status yki_barrier(yki_comm *comm)
 {
     YKI_TRY(comm->transport->check(comm));
-    return comm->size == 1 ? YOKE_OK : comm->transport->barrier(comm);
+    if (comm->size == 1) return YOKE_OK;
+    yki_request request = {.comm = comm, .kind = YKI_OP_BARRIER};
+    YKI_TRY(start(&request));
+    return yki_wait(&request);
 }
 
 yoke_status yki_sum_scalars(yki_comm *comm, double *values, int count)
 {
     if (count < 0 || (count > 0 && !values)) return yki_fail(YOKE_INVALID, "a sum of %d scalars", count);
     YKI_TRY(comm->transport->check(comm));
-    return comm->size == 1 ? YOKE_OK : comm->transport->sum_scalars(comm, values, count);
+    for (int done = 0; done < count && comm->size > 1; done += YKI_COMM_SCALARS) {
+        int few = count - done < YKI_COMM_SCALARS ? count - done : YKI_COMM_SCALARS;
+        yki_request request = {
+            .comm = comm, .kind = YKI_OP_SUM_SCALARS, .out = values + done, .bytes = (size_t)few};
+        YKI_TRY(start(&request));
+        YKI_TRY(yki_wait(&request));
+    }
+    return YOKE_OK;
 }
 
 /* --- channels --- */

@@ -11,6 +11,10 @@
 
 #include "comm/comm.h"
 
+/* Of one sum at most. Its request has the doubles' number for `bytes`, and them at `out`; what starts it
+ * keeps a copy, so that peers read that while each member writes its own sums. */
+enum { YKI_COMM_SCALARS = 16 };
+
 /* yki_request.kind; zero, as in a request never started, is done. */
 typedef enum yki_operation {
     YKI_OP_DONE,
@@ -36,10 +40,8 @@ typedef struct yki_transport {
     yoke_status (*check)(yki_comm *comm);
     yoke_status (*split)(yki_comm *comm, int colour, int key, yki_comm **group_out); /* groups of one too */
     void (*destroy)(yki_comm *comm);
-    yoke_status (*start)(yki_comm *comm, yki_request *request); /* ALL_REDUCE to BROADCAST */
+    yoke_status (*start)(yki_comm *comm, yki_request *request); /* ALL_REDUCE to SUM_SCALARS */
     yoke_status (*wait)(yki_request *request);                  /* those, SEND and RECEIVE */
-    yoke_status (*barrier)(yki_comm *comm);
-    yoke_status (*sum_scalars)(yki_comm *comm, double *values, int count);
     yoke_status (*channel_open)(yki_comm *comm, int peer, int tag, bool sends, yki_channel **channel_out);
     void (*channel_close)(yki_channel *channel);
     yoke_status (*channel_start)(yki_channel *channel, yki_request *request); /* SEND, RECEIVE */

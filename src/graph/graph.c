@@ -179,7 +179,9 @@ const char *yki_graph_layer(yoke_model *model, bool cut)
     layer->device = model->device;
     layer->cut = cut;
     model->name[0] = '\0';
-    return layer->name ? layer->name : "";
+    if (layer->name) return layer->name;
+    yki_graph_fail_memory(model);
+    return layer->name = "";
 }
 
 /* Marks what the loss depends on, and what depends on the samples; a node must be both. */

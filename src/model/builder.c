@@ -289,6 +289,7 @@ static void batchnorm_tensors(yoke_model *model, const char *name, int64_t chann
     }
     counter->name = yki_arena_print(&model->arena, "%s.num_batches_tracked", name);
     counter->of = model->parameters[model->nparameters - 1].buffer;
+    if (!counter->name) yki_graph_fail_memory(model);
 }
 
 yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double momentum, bool affine,
@@ -395,12 +396,11 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
     if (y.device != YKI_ANY_DEVICE) model->device = y.device;
     model->output = output.index;
     model->loss = loss;
-    int layer = model->nodes[y.producer].layer;
+    int layer = model->nodes[y.producer].layer, before = model->nnodes;
     if (layer < 0) return yki_fail(YOKE_INVALID, "the model has no layers");
     if (loss == YOKE_MSE) {
         model->target = source(model, YKI_OP_TARGET, YKI_ROLE_STATISTIC, y.ndim, y.dims);
         yki_graph_node(model, YKI_KERNEL_MSE_LOSS, NULL, 2, (int[]){output.index, model->target});
-        model->nodes[model->nnodes - 1].layer = layer;
     } else {
         model->target = source(model, YKI_OP_TARGET, YKI_ROLE_INDEX, y.ndim - 1, y.dims);
         if (model->target >= 0) model->values[model->target].per_row = true;
@@ -408,9 +408,9 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
         int sum =
             yki_graph_node(model, YKI_KERNEL_XENT_SUM, NULL, 3, (int[]){output.index, model->target, max});
         yki_graph_node(model, YKI_KERNEL_XENT_LOSS, NULL, 4, (int[]){max, sum, output.index, model->target});
-        for (int i = 1; i <= 3; i++) model->nodes[model->nnodes - i].layer = layer;
     }
     YKI_TRY(yoke_model_status(model));
+    for (int i = before + 1; i < model->nnodes; i++) model->nodes[i].layer = layer; /* all but the target's */
     YKI_TRY(yki_graph_check_connected(model));
     model->finished = true;
     return YOKE_OK;

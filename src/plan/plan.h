@@ -247,6 +247,16 @@ typedef struct yki_program {
     const int *const *send_slot; /* by edge: by micro-batch */
 } yki_program;
 
+/* What an action runs. */
+static inline const yki_code *yki_action_code(const yki_program *program, const yoke_action *action)
+{
+    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
+                                      [YOKE_ACTION_B] = YKI_BODY_B,
+                                      [YOKE_ACTION_W] = YKI_BODY_W,
+                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
+    return &program->parts[action->chunk].body[bodies[action->kind]];
+}
+
 /* Micro-batches of one device that are those of `dp` replicas: all replicas' m-th together, or (apart) each
  * replica's in turn. dp 0: its own. */
 typedef struct yki_like {

@@ -5,16 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "comm/cluster.h"
 #include "train/trainer.h"
 
 struct yoke_trace {
     yoke_trainer *trainer;
-    char path[1200];
+    char path[1200]; /* of what this process writes */
     FILE *file;
+    bool gathered; /* the file is written, of all ranks */
+    yoke_trace_summary summary;
 };
+
+static const yoke_trace_summary NOTHING = {.first_step = -1, .last_step = -1};
 
 enum { THREAD_STEPS, THREAD_COMPUTE, THREAD_MOVEMENT, NTHREADS };
 static const char *const thread_names[NTHREADS] = {"steps and actions", "compute", "movement"};
@@ -62,10 +68,11 @@ static void put_string(writer *w, const char *text)
     fputs(yki_json_string(quoted, sizeof quoted, text), w->out);
 }
 
-/* Whole nanoseconds from the start, so that ends and starts that are one time stay one. */
+/* Whole nanoseconds from the start, so that ends and starts that are one time stay one. Another machine's
+ * clock is known to so much, and nothing is before the start. */
 static int64_t from_start(const writer *w, double ns)
 {
-    return (int64_t)(ns - w->origin_ns);
+    return ns > w->origin_ns ? (int64_t)(ns - w->origin_ns) : 0;
 }
 
 static void put_time(writer *w, const char *key, int64_t ns)
@@ -322,56 +329,73 @@ static void put_step(writer *w, const yki_traced_step *step)
     for (int i = 0; i < step->count; i++) put_row(w, &step->rows[i]);
 }
 
-/* The i-th step that a ring holds, the oldest first; NULL past the last. */
-static const yki_traced_step *step_at(const yki_trace *trace, int64_t i)
-{
-    int64_t held = trace->recorded < trace->nsteps ? trace->recorded : trace->nsteps;
-    return i < held ? &trace->steps[(trace->recorded - held + i) % trace->nsteps] : NULL;
-}
-
-/* Whether all ranks came to the end of the i-th step: then each send has its receive. */
+/* Whether all ranks of this process came to the end of the i-th step: then each send has its receive. */
 static bool all_complete(const yoke_trainer *trainer, int64_t i)
 {
     double origin_ns;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
         const yki_trace *trace = yki_run_traced(trainer->run, r, &origin_ns);
-        const yki_traced_step *step = trace ? step_at(trace, i) : NULL;
+        const yki_traced_step *step = trace ? yki_trace_step(trace, i) : NULL;
         if (trace && !(step && step->complete)) return false;
     }
     return true;
 }
 
-static void put_trace(const yoke_trainer *trainer, FILE *out, yoke_trace_summary *summary)
+static void put_head(writer *w)
+{
+    fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", w->out);
+}
+
+/* A rank's ring. What is brought from other processes is complete: a run that failed brings nothing. */
+static void put_ring(writer *w, const yoke_trainer *trainer, int rank, const yki_trace *trace,
+                     yoke_trace_summary *summary)
+{
+    const yki_traced_step *step;
+    w->rank = rank;
+    w->program = yki_plan_program(w->plan, rank);
+    yki_mesh_place(&w->plan->mesh, rank, w->place);
+    put_rank(w);
+    for (int64_t i = 0; (step = yki_trace_step(trace, i)); i++) {
+        w->arrows = all_complete(trainer, i);
+        w->number = trace->recorded > trace->nsteps ? trace->recorded - trace->nsteps + i : i;
+        put_step(w, step);
+        summary->events += step->count;
+        if (i == 0) summary->first_step = step->step;
+        summary->last_step = step->step;
+        summary->steps = i + 1;
+    }
+    summary->ranks++;
+    summary->dropped_steps = trace->recorded - summary->steps;
+    summary->dropped_events += trace->lost_rows;
+}
+
+static void put_tail(writer *w, const yoke_trace_summary *summary)
 {
     char layout[256];
-    writer w = {.out = out, .plan = trainer->plan};
-    fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", out);
-    for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
-        const yki_trace *trace = yki_run_traced(trainer->run, r, &w.origin_ns);
-        const yki_traced_step *step;
-        if (!trace) continue; /* another process's */
-        w.rank = r;
-        w.program = yki_plan_program(trainer->plan, r);
-        yki_mesh_place(&trainer->plan->mesh, r, w.place);
-        put_rank(&w);
-        for (int64_t i = 0; (step = step_at(trace, i)); i++) {
-            w.arrows = all_complete(trainer, i);
-            w.number = trace->recorded > trace->nsteps ? trace->recorded - trace->nsteps + i : i;
-            put_step(&w, step);
-            summary->events += step->count;
-            if (i == 0) summary->first_step = step->step;
-            summary->last_step = step->step;
-            summary->steps = i + 1;
-        }
-        summary->dropped_steps = trace->recorded - summary->steps;
-        summary->dropped_events += trace->lost_rows;
-    }
-    yoke_layout_print(&trainer->plan->options.layout, layout, sizeof layout);
-    fputs("\n],\"otherData\":{\"layout\":", out);
-    put_string(&w, layout);
-    fprintf(out, ",\"ranks\":%d,\"steps\":%lld,\"dropped_steps\":%lld,\"dropped_events\":%lld}}\n",
-            trainer->plan->mesh.nranks, (long long)summary->steps, (long long)summary->dropped_steps,
+    yoke_layout_print(&w->plan->options.layout, layout, sizeof layout);
+    fputs("\n],\"otherData\":{\"layout\":", w->out);
+    put_string(w, layout);
+    fprintf(w->out, ",\"ranks\":%d,\"steps\":%lld,\"dropped_steps\":%lld,\"dropped_events\":%lld}}\n",
+            w->plan->mesh.nranks, (long long)summary->steps, (long long)summary->dropped_steps,
             (long long)summary->dropped_events);
+}
+
+/* What this process recorded itself. */
+static void put_own(yoke_trace *trace)
+{
+    writer w = {.out = trace->file, .plan = trace->trainer->plan};
+    put_head(&w);
+    for (int r = 0; r < w.plan->mesh.nranks; r++) {
+        const yki_trace *ring = yki_run_traced(trace->trainer->run, r, &w.origin_ns);
+        if (ring) put_ring(&w, trace->trainer, r, ring, &trace->summary);
+    }
+    put_tail(&w, &trace->summary);
+}
+
+static yoke_status cannot_write(const yoke_trace *trace, int why)
+{
+    return yki_fail(YOKE_SYSTEM, "cannot write the trace to %.900s: %s", trace->path,
+                    strerror(why ? why : EIO));
 }
 
 yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
@@ -386,11 +410,19 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
         return yki_fail(YOKE_INVALID, "a trace of this trainer is open already; close it first");
     yoke_trace *trace = calloc(1, sizeof *trace);
     if (!trace) return yki_fail_memory("a trace");
-    *trace = (yoke_trace){.trainer = trainer, .file = fopen(path, "we")};
-    snprintf(trace->path, sizeof trace->path, "%s", path);
-    yoke_status status = trace->file ? yki_run_trace(trainer->run, options->first_step, last,
-                                                     left > 0 ? left : 1, options->bytes_per_rank)
-                                     : yki_fail_errno("write the trace to", path);
+    *trace = (yoke_trace){.trainer = trainer, .summary = NOTHING};
+    yoke_status status = YOKE_OK;
+    if (yki_trainer_leads(trainer)) { /* a path that is none is told now */
+        snprintf(trace->path, sizeof trace->path, "%s", path);
+        trace->file = fopen(trace->path, "we");
+        if (!trace->file) status = yki_fail_errno("write the trace to", path);
+    } else { /* a file of its own, made where it is needed; an older run's goes */
+        snprintf(trace->path, sizeof trace->path, "%.1180s.%d", path, yki_cluster_rank());
+        remove(trace->path);
+    }
+    if (status == YOKE_OK)
+        status = yki_run_trace(trainer->run, options->first_step, last, left > 0 ? left : 1,
+                               options->bytes_per_rank);
     if (status != YOKE_OK) {
         if (trace->file) fclose(trace->file);
         free(trace);
@@ -401,26 +433,62 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
     return YOKE_OK;
 }
 
+/* Every rank's ring, one after the other, by way of the first process; only that one has a file. */
+static yoke_status gather(yoke_trace *trace)
+{
+    const yoke_trainer *trainer = trace->trainer;
+    writer w = {.out = trace->file, .plan = trainer->plan};
+    YKI_TRY(yki_run_trace_clock(trainer->run));
+    if (w.out) put_head(&w);
+    for (int r = 0; r < w.plan->mesh.nranks; r++) {
+        yki_trace *brought;
+        YKI_TRY(yki_run_trace_bring(trainer->run, r, &brought));
+        const yki_trace *own = yki_run_traced(trainer->run, r, &w.origin_ns);
+        if (w.out) put_ring(&w, trainer, r, brought ? brought : own, &trace->summary);
+        yki_trace_destroy(brought);
+    }
+    errno = 0;
+    if (w.out) put_tail(&w, &trace->summary);
+    bool failed = w.out && (fflush(w.out) != 0 || ferror(w.out));
+    return yki_trainer_agree(trainer, failed ? cannot_write(trace, errno) : YOKE_OK, "", 0);
+}
+
+yoke_status yoke_trace_gather(yoke_trace *trace)
+{
+    if (!trace || yki_trainer_alone(trace->trainer)) return YOKE_OK;
+    yoke_status status = gather(trace);
+    trace->gathered = status == YOKE_OK;
+    if (trace->gathered) return YOKE_OK;
+    trace->summary = NOTHING;
+    if (trace->file) { /* for what this process has itself */
+        clearerr(trace->file);
+        rewind(trace->file);
+        if (ftruncate(fileno(trace->file), 0) != 0) clearerr(trace->file); /* no file of a disk */
+    }
+    return status;
+}
+
 yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
 {
-    yoke_trace_summary summary = {.first_step = -1, .last_step = -1};
     if (!trace) return YOKE_OK;
     errno = 0;
-    put_trace(trace->trainer, trace->file, &summary);
-    bool failed = fflush(trace->file) != 0 || ferror(trace->file);
+    bool failed = false;
+    if (!trace->file && !trace->gathered) trace->file = fopen(trace->path, "we");
+    if (!trace->file)
+        failed = !trace->gathered;
+    else {
+        if (!trace->gathered) put_own(trace);
+        failed = fflush(trace->file) != 0 || ferror(trace->file);
+    }
     int why = errno;
-    if (fclose(trace->file) != 0 && !failed) {
+    if (trace->file && fclose(trace->file) != 0 && !failed) {
         failed = true;
         why = errno;
     }
     yki_run_trace_end(trace->trainer->run);
     trace->trainer->traced = false;
-    yoke_status status = YOKE_OK;
-    if (failed)
-        status = yki_fail(YOKE_SYSTEM, "cannot write the trace to %.900s: %s", trace->path,
-                          strerror(why ? why : EIO));
-    else if (summary_out)
-        *summary_out = summary;
+    yoke_status status = failed ? cannot_write(trace, why) : YOKE_OK;
+    if (!failed && summary_out) *summary_out = trace->summary;
     free(trace);
     return status;
 }

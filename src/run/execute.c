@@ -254,10 +254,6 @@ static yoke_status run_body(frame *f, const yki_code *code)
 
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
 {
-    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
-                                      [YOKE_ACTION_B] = YKI_BODY_B,
-                                      [YOKE_ACTION_W] = YKI_BODY_W,
-                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
     const yki_part_program *part = &rank->program->parts[action->chunk];
     frame f = {.rank = rank,
                .microbatch = action->microbatch,
@@ -272,7 +268,7 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
     double start = yki_now_ns(), moving = rank->moving_ns;
     yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_ACTION, start) : NULL;
     if (traced) traced->of.action = action, traced->amount = f.samples;
-    YKI_TRY(run_body(&f, &part->body[bodies[action->kind]]));
+    YKI_TRY(run_body(&f, yki_action_code(rank->program, action)));
     double end = yki_now_ns();
     if (traced) traced->end_ns = end;
     rank->computing_ns += end - start - (rank->moving_ns - moving);

@@ -7,7 +7,7 @@
 #include "run/rank.h"
 
 typedef struct yki_figures {
-    int64_t peak_bytes, moved[YKI_AXIS_COUNT];
+    int64_t peak_bytes;
     double idle;
     int nran;
 } yki_figures;
@@ -28,11 +28,9 @@ static yki_figures figures_of(const yki_run *run, int rank)
 {
     const yki_rank *r = yki_run_rank(run, rank);
     if (!r) return run->figures ? run->figures[rank] : (yki_figures){0};
-    yki_figures figures = {.peak_bytes = run->backend->peak_bytes(r->device),
-                           .idle = r->stepping_ns > 0 ? 1 - r->computing_ns / r->stepping_ns : 0,
-                           .nran = r->nran};
-    yki_rank_moved(r, figures.moved);
-    return figures;
+    return (yki_figures){.peak_bytes = run->backend->peak_bytes(r->device),
+                         .idle = r->stepping_ns > 0 ? 1 - r->computing_ns / r->stepping_ns : 0,
+                         .nran = r->nran};
 }
 
 /* Lists of what ran, of ranks elsewhere: each process's as long as the longest. */
@@ -83,12 +81,6 @@ int64_t yki_run_measured_bytes(const yki_run *run, int rank)
 double yki_run_idle(const yki_run *run, int rank)
 {
     return figures_of(run, rank).idle;
-}
-
-void yki_run_moved(const yki_run *run, int64_t moved[YKI_AXIS_COUNT])
-{
-    memset(moved, 0, sizeof(int64_t) * YKI_AXIS_COUNT);
-    for (int i = 0; i < run->nlocal; i++) yki_rank_moved(&run->ranks[i], moved);
 }
 
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out)

@@ -25,6 +25,11 @@ typedef struct yki_post {
     _Atomic uint32_t action;                 /* 1 + kind, micro-batch, chunk; 0: none */
 } yki_post;
 
+/* How far this process's clock is ahead of the first one's, at a time of its own. */
+typedef struct yki_clock {
+    double at_ns, ahead_ns;
+} yki_clock;
+
 /* The watch over a run of several ranks. */
 typedef struct yki_guard {
     double timeout;
@@ -68,6 +73,7 @@ struct yki_rank {
     yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
     double loss, ignored_loss, sum_squares;
     double moving_ns, computing_ns, stepping_ns;
+    int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran;
     int nran;
     yki_trace *trace;           /* NULL: nothing is recorded */
@@ -82,6 +88,16 @@ struct yki_rank {
     int fault_at;        /* the tensor */
     double stored_bytes; /* of all ranks, in the last save; -1: one of them failed */
     bool stored_not_finite;
+};
+
+/* What a step sums over all ranks. Bytes are whole numbers below 2^53, which doubles add exactly. */
+enum {
+    YKI_SCALAR_LOSS,
+    YKI_SCALAR_SQUARES,
+    YKI_SCALAR_STOPS,
+    YKI_SCALAR_ENDED,
+    YKI_SCALAR_MOVED,
+    YKI_SCALARS = YKI_SCALAR_MOVED + YKI_AXIS_COUNT
 };
 
 struct yki_run {
@@ -103,15 +119,18 @@ struct yki_run {
     float *values;
     /* the step under way */
     const yki_step *step;
-    double step_start_ns, scalars[3]; /* loss sum, sum of squares, stops: the same on every rank */
+    double step_start_ns, scalars[YKI_SCALARS]; /* the same on every rank */
     int64_t rows_per_sample;
     double trace_origin_ns;
+    yki_clock clocks[2]; /* when rings were made, and when they are brought together */
+    int nclocks;
+    int bringing; /* the rank whose ring is brought, by the command under way */
+    yki_trace *brought;
     /* tensors to and from files, by the command under way */
-    const yki_stored_file *files;
-    const yki_stored_tensor *stored;
+    const yki_stored *stored;
+    yki_stage *stage;
     const yki_taken_tensor *taken;
-    char *image; /* where tensors go instead of files; NULL: files */
-    int nfiles, ntensors;
+    int ntaken;
     /* hand-over to the threads */
     pthread_mutex_t lock;
     pthread_cond_t go, done;
@@ -147,6 +166,8 @@ yoke_status yki_rank_hash(yki_rank *rank);
 yoke_status yki_rank_start_bucket(yki_rank *rank, const yki_instruction *in);
 yoke_status yki_rank_reduce(yki_rank *rank);
 yoke_status yki_rank_gather_weights(yki_rank *rank);
+/* Bytes that gathering them is going to bring this rank. */
+int64_t yki_rank_gathered_bytes(const yki_rank *rank);
 /* All that the rank has of a parameter (by the program's number); data NULL: nothing. */
 yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter);
 /* What is the rank's own of it among its replica's shards, piece by piece, each of elements that lie one

@@ -207,10 +207,25 @@ yoke_status yki_rank_reduce(yki_rank *rank)
     return YOKE_OK;
 }
 
+static bool gathers_weights(const yki_rank *rank)
+{
+    return rank->plan->zero == 1 || rank->plan->zero == 2;
+}
+
+int64_t yki_rank_gathered_bytes(const yki_rank *rank)
+{
+    int64_t elems = 0;
+    for (int i = 0; i < rank->program->nparameters && gathers_weights(rank); i++) {
+        const yki_local_parameter *p = &rank->program->parameters[i];
+        elems += p->elems - p->cut.outer * p->cut.share[shard_of(rank)] * p->cut.inner;
+    }
+    return elems > 0 ? elems * (int64_t)yki_dtype_bytes(dtype_of(rank, YKI_TENSOR_WEIGHT, 0)) : 0;
+}
+
 yoke_status yki_rank_gather_weights(yki_rank *rank)
 {
     yki_request request = {0};
-    if (rank->plan->zero != 1 && rank->plan->zero != 2) return YOKE_OK;
+    if (!gathers_weights(rank)) return YOKE_OK;
     for (int i = 0; i < rank->program->nparameters; i++)
         rank->pieces[i] = in_place(rank, YKI_TENSOR_WEIGHT, i);
     yki_move_launch move = {.comm = rank->shards,

@@ -193,10 +193,13 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
         run->ranks[i].stepping_ns += ns;
         computing += run->ranks[i].computing_ns;
     }
-    result->loss = run->scalars[0] / ((double)step->samples * (double)run->rows_per_sample);
-    result->gradient_norm = sqrt(run->scalars[1]);
+    result->loss = run->scalars[YKI_SCALAR_LOSS] / ((double)step->samples * (double)run->rows_per_sample);
+    result->gradient_norm = sqrt(run->scalars[YKI_SCALAR_SQUARES]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
-    result->stop = run->scalars[2] > 0;
+    result->stop = run->scalars[YKI_SCALAR_STOPS] > 0;
+    result->ended = (int)run->scalars[YKI_SCALAR_ENDED];
+    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
+        result->moved[axis] = (int64_t)run->scalars[YKI_SCALAR_MOVED + axis];
     result->seconds = ns * 1e-9;
     result->idle = 1 - (computing - before) / (ns * run->nlocal);
     return YOKE_OK;

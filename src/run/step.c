@@ -67,14 +67,29 @@ static void update(yki_rank *rank, double norm)
     }
 }
 
+static const yki_attr *buffer_of(const yki_rank *rank, int i)
+{
+    return rank->plan->options.model->parameters[rank->program->parameters[i].parameter].buffer;
+}
+
+/* Bytes that updating buffers brings this rank. */
+static int64_t shared_buffer_bytes(const yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    int64_t bytes = 0;
+    for (int i = program->nparameters; i < program->nparameters + program->nbuffers; i++)
+        if (buffer_of(rank, i)->own_statistics && yki_comm_rank(rank->axis[YKI_AXIS_DP]) > 0)
+            bytes += program->parameters[i].elems * (int64_t)sizeof(float);
+    return bytes;
+}
+
 /* Buffers take what the step's micro-batches add to them. Replicas whose statistics are their own take the
  * first one's, as PyTorch's DistributedDataParallel does. */
 static yoke_status update_buffers(yki_rank *rank)
 {
     const yki_program *program = rank->program;
-    const yoke_model *model = rank->plan->options.model;
     for (int i = program->nparameters; i < program->nparameters + program->nbuffers; i++) {
-        const yki_attr *of = model->parameters[program->parameters[i].parameter].buffer;
+        const yki_attr *of = buffer_of(rank, i);
         int64_t elems = program->parameters[i].elems;
         void *added = rank->memory + rank->states->kept[i].gradient;
         if (of->own_statistics) {
@@ -124,15 +139,31 @@ static yoke_status share_outputs(yki_rank *rank)
     return YOKE_OK;
 }
 
+/* What this rank receives in a step that trains: so far, and in what follows the update. */
+static void count_moved(yki_rank *rank, double moved_out[YKI_AXIS_COUNT])
+{
+    int64_t moved[YKI_AXIS_COUNT] = {0};
+    yki_rank_moved(rank, moved);
+    moved[YKI_AXIS_DP] += yki_rank_gathered_bytes(rank) + shared_buffer_bytes(rank);
+    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
+        moved_out[axis] = (double)(moved[axis] - rank->moved[axis]);
+}
+
 static yoke_status end_step(yki_rank *rank)
 {
-    double scalars[3] = {rank->loss, rank->sum_squares, rank == rank->run->ranks && rank->run->step->stop};
+    const yki_step *step = rank->run->step;
+    bool speaks = rank == rank->run->ranks; /* for its process */
+    double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = rank->loss,
+                                   [YKI_SCALAR_SQUARES] = rank->sum_squares,
+                                   [YKI_SCALAR_STOPS] = speaks && step->stop,
+                                   [YKI_SCALAR_ENDED] = speaks && step->ended && atomic_load(step->ended)};
+    count_moved(rank, &scalars[YKI_SCALAR_MOVED]);
     yki_post_waiting(rank, "the sum of losses over all ranks");
-    YKI_TRY(yki_sum_scalars(rank->world, scalars, 3));
+    YKI_TRY(yki_sum_scalars(rank->world, scalars, YKI_SCALARS));
     yki_post_waiting(rank, NULL);
-    if (rank == rank->run->ranks) memcpy(rank->run->scalars, scalars, sizeof scalars);
-    rank->sum_squares = scalars[1];
-    rank->loss = scalars[0];
+    if (speaks) memcpy(rank->run->scalars, scalars, sizeof scalars);
+    rank->sum_squares = scalars[YKI_SCALAR_SQUARES];
+    rank->loss = scalars[YKI_SCALAR_LOSS];
     return YOKE_OK;
 }
 
@@ -142,6 +173,8 @@ static yoke_status take_step(yki_rank *rank)
     bool backward = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
     rank->loss = rank->ignored_loss = rank->sum_squares = 0;
     rank->nran = 0;
+    memset(rank->moved, 0, sizeof rank->moved);
+    yki_rank_moved(rank, rank->moved);
     yki_trace_begin_step(rank);
     if (!backward) {
         YKI_TRY(run_forward(rank));

@@ -19,35 +19,47 @@ static int64_t received(const yki_rank *rank)
 /* Rows of a step at most: actions, their instructions, and the rest of the step. */
 static int64_t rows_of(const yki_program *program)
 {
-    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
-                                      [YOKE_ACTION_B] = YKI_BODY_B,
-                                      [YOKE_ACTION_W] = YKI_BODY_W,
-                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
     int64_t rows = YKI_SPAN_COUNT;
     for (int i = 0; i < program->nactions; i++)
-        rows += 1 + program->parts[program->actions[i].chunk].body[bodies[program->actions[i].kind]].count;
+        rows += 1 + yki_action_code(program, &program->actions[i])->count;
     return rows;
+}
+
+void yki_trace_destroy(yki_trace *trace)
+{
+    if (!trace) return;
+    free(trace->steps);
+    free(trace->rows);
+    free(trace);
 }
 
 static void release(yki_rank *rank)
 {
     rank->recording = NULL;
-    if (!rank->trace) return;
-    free(rank->trace->steps);
-    free(rank->trace->rows);
-    free(rank->trace);
+    yki_trace_destroy(rank->trace);
     rank->trace = NULL;
+}
+
+yki_trace *yki_trace_create(int64_t nsteps, int64_t rows)
+{
+    yki_trace *trace = calloc(1, sizeof *trace);
+    if (!trace) return NULL;
+    *trace = (yki_trace){.nsteps = (int)nsteps,
+                         .steps = calloc((size_t)nsteps, sizeof *trace->steps),
+                         .rows = calloc((size_t)rows, sizeof *trace->rows)};
+    if (trace->steps && trace->rows) return trace;
+    yki_trace_destroy(trace);
+    return NULL;
 }
 
 static yoke_status make_ring(yki_rank *rank, int64_t nsteps, int64_t first, int64_t last)
 {
     int64_t rows = rows_of(rank->program);
-    rank->trace = calloc(1, sizeof *rank->trace);
+    rank->trace = yki_trace_create(nsteps, nsteps * rows);
     if (!rank->trace) return yki_fail_memory("a trace");
-    *rank->trace = (yki_trace){.first = first, .last = last, .nsteps = (int)nsteps, .nrows = (int)rows};
-    rank->trace->steps = calloc((size_t)nsteps, sizeof *rank->trace->steps);
-    rank->trace->rows = calloc((size_t)(nsteps * rows), sizeof *rank->trace->rows);
-    if (!rank->trace->steps || !rank->trace->rows) return yki_fail_memory("a trace");
+    rank->trace->nrows = (int)rows;
+    rank->trace->first = first;
+    rank->trace->last = last;
     for (int64_t i = 0; i < nsteps; i++) rank->trace->steps[i].rows = &rank->trace->rows[i * rows];
     return YOKE_OK;
 }
@@ -76,6 +88,8 @@ yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t mos
     yoke_status status = YOKE_OK;
     for (int i = 0; i < run->nlocal && status == YOKE_OK; i++)
         status = make_ring(&run->ranks[i], nsteps, first, last);
+    run->nclocks = 0;
+    if (status == YOKE_OK) status = yki_run_trace_clock(run);
     if (status == YOKE_OK) return yki_run_command(run, start_clock);
     yki_run_trace_end(run);
     return status;
@@ -91,6 +105,12 @@ const yki_trace *yki_run_traced(const yki_run *run, int rank, double *origin_ns_
     *origin_ns_out = run->trace_origin_ns;
     const yki_rank *r = yki_run_rank(run, rank);
     return r ? r->trace : NULL;
+}
+
+const yki_traced_step *yki_trace_step(const yki_trace *trace, int64_t i)
+{
+    int64_t held = trace->recorded < trace->nsteps ? trace->recorded : trace->nsteps;
+    return i < held ? &trace->steps[(trace->recorded - held + i) % trace->nsteps] : NULL;
 }
 
 void yki_trace_begin_step(yki_rank *rank)

@@ -34,6 +34,8 @@ typedef struct yki_traced {
         const yoke_action *action;
         const yki_instruction *instruction;
         yki_span span;
+        int64_t
+            number; /* of the first two, among its program's or its action's: on its way to another process */
     } of;
     int64_t amount; /* action: samples. Else payload bytes that the rank has received since it was made */
     yki_traced_kind kind;
@@ -59,6 +61,11 @@ typedef struct yki_trace {
 } yki_trace;
 
 /* trace.c */
+/* An empty ring; its steps have no rows yet. NULL: out of memory. */
+yki_trace *yki_trace_create(int64_t nsteps, int64_t rows);
+void yki_trace_destroy(yki_trace *trace);
+/* The i-th step that a ring holds, the oldest first; NULL past the last. */
+const yki_traced_step *yki_trace_step(const yki_trace *trace, int64_t i);
 void yki_trace_begin_step(yki_rank *rank);
 void yki_trace_end_step(yki_rank *rank);
 yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns);

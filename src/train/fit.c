@@ -21,7 +21,7 @@ static int by_cost(const void *a, const void *b)
     return ((const candidate *)a)->cost - ((const candidate *)b)->cost;
 }
 
-static bool fits(const yki_plan_options *options, const candidate *c, yoke_layout *layout_out)
+static yoke_status plan_for(const yki_plan_options *options, const candidate *c, yoke_layout *layout_out)
 {
     yki_plan_options other = *options;
     yoke_layout *layout = &other.layout;
@@ -34,10 +34,10 @@ static bool fits(const yki_plan_options *options, const candidate *c, yoke_layou
         snprintf(layout->schedule, sizeof layout->schedule, "1f1b");
     layout->chunks = 1;
     yki_plan *plan;
-    if (yki_plan_create(&other, &plan) != YOKE_OK) return false;
+    YKI_TRY(yki_plan_create(&other, &plan));
     *layout_out = *layout;
     yki_plan_destroy(plan);
-    return true;
+    return YOKE_OK;
 }
 
 typedef struct candidates {
@@ -91,20 +91,25 @@ static bool is_needless(const candidate *c, candidate *const *fitting, int count
     return false;
 }
 
-/* The first `most` that fit, cheapest first. */
-static int try_all(const yki_plan_options *options, candidates *found, yoke_layout *layouts, int most)
+/* The first `most` that fit, cheapest first, which must be no more than WANTED. What cannot be planned is
+ * passed over, unless that is the system's fault. */
+static yoke_status try_all(const yki_plan_options *options, candidates *found, yoke_layout *layouts, int most,
+                           int *count_out)
 {
     enum { TRIES = 1000 };
     candidate *fitting[WANTED];
+    yoke_status status = YOKE_OK;
     int count = 0, tries = 0;
     if (found->list) qsort(found->list, (size_t)found->count, sizeof *found->list, by_cost);
-    for (int i = 0; i < found->count && tries < TRIES && count < most; i++) {
+    for (int i = 0; i < found->count && tries < TRIES && count < most && status != YOKE_SYSTEM; i++) {
         if (is_needless(&found->list[i], fitting, count)) continue;
         tries++;
-        if (fits(options, &found->list[i], &layouts[count])) fitting[count++] = &found->list[i];
+        status = plan_for(options, &found->list[i], &layouts[count]);
+        if (status == YOKE_OK) fitting[count++] = &found->list[i];
     }
     free(found->list);
-    return count;
+    *count_out = count;
+    return status == YOKE_SYSTEM ? status : YOKE_OK;
 }
 
 void yki_suggest_fits(const yki_plan_options *options)
@@ -117,7 +122,8 @@ void yki_suggest_fits(const yki_plan_options *options)
     bool listed = layouts != NULL;
     for (size_t i = 0; i < sizeof devices / sizeof *devices && listed; i++)
         listed = list_over(options, devices[i], l->dp * l->tp * l->pp, &found);
-    int count = try_all(options, &found, layouts, layouts ? WANTED : 0);
+    int count;
+    try_all(options, &found, layouts, layouts ? WANTED : 0, &count); /* without memory: those found so far */
     for (int i = 0; i < count; i++)
         yoke_layout_flags(&layouts[i], error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
     free(layouts);
@@ -134,6 +140,5 @@ yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_
         free(found.list);
         return yki_fail_memory("layouts");
     }
-    *count_out = try_all(options, &found, layouts, most < WANTED ? most : WANTED);
-    return YOKE_OK;
+    return try_all(options, &found, layouts, most < WANTED ? most : WANTED, count_out);
 }

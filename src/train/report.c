@@ -6,7 +6,6 @@
 
 #include "backend/cpu/machine.h"
 #include "base/fail.h"
-#include "comm/cluster.h"
 #include "predict/predict.h"
 #include "train/trainer.h"
 
@@ -31,29 +30,12 @@ static double median_seconds(const yoke_trainer *trainer)
     return median;
 }
 
-/* Of the last step, over all processes. */
-static yoke_status sum_moved(const yoke_trainer *trainer, int64_t moved[YKI_AXIS_COUNT])
-{
-    int processes = trainer->alone ? 1 : yki_cluster_size();
-    int64_t(*all)[YKI_AXIS_COUNT] = malloc(sizeof *all * (size_t)processes);
-    if (!all) return yki_fail_memory("a report");
-    yoke_status status = YOKE_OK;
-    memcpy(all[0], trainer->moved, sizeof *all);
-    if (processes > 1) status = yki_cluster_gather(trainer->moved, all, sizeof *all);
-    memset(moved, 0, sizeof *all);
-    for (int p = 0; p < processes; p++)
-        for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) moved[axis] += all[p][axis];
-    free(all);
-    return status;
-}
-
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
 {
     const yki_plan *plan = trainer->plan;
     double seconds = median_seconds(trainer), idle = 0;
-    int64_t moved[YKI_AXIS_COUNT];
+    const int64_t *moved = trainer->moved;
     YKI_TRY(yki_run_collect(trainer->run));
-    YKI_TRY(sum_moved(trainer, moved));
     for (int r = 0; r < plan->mesh.nranks; r++) {
         const yki_program *program = yki_plan_program(plan, r);
         yoke_device_report *d = &trainer->devices[r];

@@ -2,7 +2,9 @@
  * mutations are those of the contract's check `refusals`, and some of YAML's own words. */
 #include "job_files.h"
 
+#include "base/rng.h"
 #include "job/yaml.h"
+#include "model/model.h"
 
 static uint64_t random_state;
 
@@ -180,6 +182,38 @@ static void many_columns_are_refused(void **state)
     free(text);
 }
 
+/* Each of 20,000 parameters is found by its name in a few steps, so that none is compared with all others. */
+static void many_layers_are_named_at_once(void **state)
+{
+    (void)state;
+    enum { LAYERS = 10000 };
+    char *text = malloc(YKI_YAML_BYTES);
+    yoke_job *job = NULL;
+    yoke_model *model = NULL;
+    assert_non_null(text);
+    int length = sprintf(text, "model: {family: layers, input: [4], layers: [");
+    for (int i = 0; i < LAYERS; i++)
+        length += sprintf(text + length, "%s{type: linear, out: 4}", i ? "," : "");
+    length +=
+        sprintf(text + length, "]}\ndata: {format: random, samples: 4}\n"
+                               "train: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n");
+    write_bytes(text, (size_t)length);
+    free(text);
+    assert_int_equal(yoke_job_load(written, 0, NULL, &job), YOKE_OK);
+    assert_int_equal(yki_model_from_job(job, &model), YOKE_OK);
+    assert_int_equal(model->nparameters, 2 * LAYERS);
+    assert_true(model->cnamed >= 2 * model->nparameters);
+    int64_t steps = 0;
+    for (int i = 0; i < model->cnamed; i++) {
+        if (!model->named[i]) continue;
+        size_t home = (size_t)yki_rng_key(0, model->parameters[model->named[i] - 1].name, 0);
+        steps += (int64_t)(((size_t)i - home) & ((size_t)model->cnamed - 1));
+    }
+    assert_true(steps < 4 * model->nparameters);
+    yoke_model_destroy(model);
+    yoke_job_destroy(job);
+}
+
 static void nothing_is_printed(void **state)
 {
     (void)state;
@@ -208,7 +242,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mutated_jobs_are_answered),   cmocka_unit_test(mutated_overrides_are_answered),
         cmocka_unit_test(truncated_jobs_are_answered), cmocka_unit_test(huge_texts_are_bounded),
-        cmocka_unit_test(many_columns_are_refused),    cmocka_unit_test(nothing_is_printed),
+        cmocka_unit_test(many_columns_are_refused),    cmocka_unit_test(many_layers_are_named_at_once),
+        cmocka_unit_test(nothing_is_printed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

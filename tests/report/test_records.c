@@ -9,6 +9,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "run/rank.h"
 #include "train/jobs.h"
 
 static char folder[64];
@@ -145,6 +146,45 @@ static void test_share_of_peak(void **state)
     assert_int_equal(yoke_trainer_report(trainer, &report), YOKE_OK);
     assert_true(s.last.moved_bytes > 0 && s.last.moved_bytes == report.moved_bytes_per_step);
     finish(trainer, job);
+}
+
+/* What a step moves is summed before all of it has moved; it is what ranks' groups have counted after it. */
+static void test_moved_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *overrides;
+    } runs[] = {
+        {"mlp", "layout.dp=3"},
+        {"mlp", "layout.dp=3; layout.zero=1; layout.microbatches=2"},
+        {"gpt2", "layout.dp=4; layout.zero=2; layout.dp_shard=2; train.precision=bf16"},
+        {"gpt2", "layout.dp=2; layout.zero=1; layout.tp=2; layout.pp=2; layout.microbatches=2"},
+        {"llama_tied", "layout.dp=2; layout.zero=3; layout.pp=2; layout.microbatches=2"},
+        {"llama", "layout.cp=2; layout.tp=2; train.sequence=8"},
+        {"batchnorm", "layout.dp=3; layout.microbatches=2; model.layers.1.statistics=local;"
+                      " model.layers.4.layers.1.statistics=local; model.layers.6.statistics=local;"
+                      " model.layers.9.statistics=local"},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        yoke_job *job;
+        seen s = {.text = ""};
+        yoke_trainer *trainer = start(runs[i].model, runs[i].overrides, &job);
+        const yoke_watcher watcher = {&s, see_step, NULL};
+        assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
+        for (int step = 0; step < 4; step++) { /* the last one is ragged */
+            int64_t before[YKI_AXIS_COUNT] = {0}, after[YKI_AXIS_COUNT] = {0}, all = 0;
+            for (int r = 0; r < trainer->run->nranks; r++) yki_rank_moved(&trainer->run->ranks[r], before);
+            assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
+            for (int r = 0; r < trainer->run->nranks; r++) yki_rank_moved(&trainer->run->ranks[r], after);
+            for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) {
+                assert_int_equal(trainer->moved[axis], after[axis] - before[axis]);
+                all += after[axis] - before[axis];
+            }
+            assert_true(all > 0);
+            assert_int_equal(s.last.moved_bytes, all);
+        }
+        finish(trainer, job);
+    }
 }
 
 static void test_work_is_the_models(void **state)
@@ -429,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_watchers_are_few),
         cmocka_unit_test(test_a_value_that_is_no_number_is_told),
         cmocka_unit_test(test_share_of_peak),
+        cmocka_unit_test(test_moved_bytes),
         cmocka_unit_test(test_work_is_the_models),
         cmocka_unit_test(test_rings_keep_the_last_steps),
         cmocka_unit_test(test_a_step_that_was_cut_short),

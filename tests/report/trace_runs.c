@@ -1,6 +1,6 @@
 /* Runs small jobs under many layouts with a trace each, and writes beside it what the plan says must be in
  * it: trace_runs FOLDER makes FOLDER/NAME.json and FOLDER/NAME.expected.json. check_trace.py compares them.
- */
+ * Under mpirun, of the layouts whose ranks its processes can have evenly; the first one writes. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,24 +8,25 @@
 
 static const struct {
     const char *name, *model, *layout;
+    int ranks;
 } runs[] = {
-    {"single", "gpt2", "layout.microbatches=2"},
-    {"dp2", "gpt2", "layout.dp=2; layout.microbatches=2; layout.bucket=20KiB"},
-    {"tp2", "gpt2", "layout.tp=2"},
-    {"pp2", "gpt2", "layout.pp=2; layout.microbatches=4; layout.schedule=1f1b"},
-    {"zb_v", "mlp", "layout.pp=2; layout.microbatches=4; layout.schedule=zb-v"},
+    {"single", "gpt2", "layout.microbatches=2", 1},
+    {"dp2", "gpt2", "layout.dp=2; layout.microbatches=2; layout.bucket=20KiB", 2},
+    {"tp2", "gpt2", "layout.tp=2", 2},
+    {"pp2", "gpt2", "layout.pp=2; layout.microbatches=4; layout.schedule=1f1b", 2},
+    {"zb_v", "mlp", "layout.pp=2; layout.microbatches=4; layout.schedule=zb-v", 2},
     {"interleaved", "gpt2",
-     "layout.pp=2; layout.chunks=2; layout.microbatches=4; layout.schedule=interleaved"},
-    {"zero1", "gpt2", "layout.dp=2; layout.zero=1"},
-    {"zero3", "gpt2", "layout.dp=2; layout.zero=3; layout.microbatches=2"},
-    {"cp2", "gpt2", "layout.cp=2; layout.microbatches=2; train.sequence=8"},
-    {"cp3", "llama", "layout.cp=3; layout.dp=2; train.sequence=9"},
-    {"ulysses", "gpt2", "layout.cp=2; layout.cp_kind=ulysses; train.sequence=8"},
+     "layout.pp=2; layout.chunks=2; layout.microbatches=4; layout.schedule=interleaved", 2},
+    {"zero1", "gpt2", "layout.dp=2; layout.zero=1", 2},
+    {"zero3", "gpt2", "layout.dp=2; layout.zero=3; layout.microbatches=2", 2},
+    {"cp2", "gpt2", "layout.cp=2; layout.microbatches=2; train.sequence=8", 2},
+    {"cp3", "llama", "layout.cp=3; layout.dp=2; train.sequence=9", 6},
+    {"ulysses", "gpt2", "layout.cp=2; layout.cp_kind=ulysses; train.sequence=8", 2},
     {"mixed", "llama",
-     "layout.dp=2; layout.tp=2; layout.pp=2; layout.sp=true; layout.zero=1; layout.microbatches=3"},
-    {"recompute", "llama_tied", "layout.pp=3; layout.recompute=full; layout.microbatches=2"},
-    {"devices", "devices", "layout.microbatches=3"},
-    {"batchnorm", "batchnorm", "layout.dp=2; layout.microbatches=2"},
+     "layout.dp=2; layout.tp=2; layout.pp=2; layout.sp=true; layout.zero=1; layout.microbatches=3", 8},
+    {"recompute", "llama_tied", "layout.pp=3; layout.recompute=full; layout.microbatches=2", 3},
+    {"devices", "devices", "layout.microbatches=3", 3},
+    {"batchnorm", "batchnorm", "layout.dp=2; layout.microbatches=2", 2},
 };
 
 static const char *op_name(int op)
@@ -71,10 +72,15 @@ static bool run(const char *folder, int which, int64_t bytes)
     if (bytes > 0) options.bytes_per_rank = bytes;
     snprintf(path, sizeof path, "%s/%s.json", folder, runs[which].name);
     if (!trainer || yoke_trace_open(&trace, trainer, path, &options) != YOKE_OK ||
-        yoke_trainer_run(trainer, 0, NULL, NULL) != YOKE_OK || yoke_trace_close(trace, &summary) != YOKE_OK ||
-        yoke_trainer_report(trainer, &report) != YOKE_OK) {
+        yoke_trainer_run(trainer, 0, NULL, NULL) != YOKE_OK || yoke_trace_gather(trace) != YOKE_OK ||
+        yoke_trace_close(trace, &summary) != YOKE_OK || yoke_trainer_report(trainer, &report) != YOKE_OK) {
         fprintf(stderr, "%s: %s\n", runs[which].name, yoke_error_get()->message);
         return false;
+    }
+    if (yoke_cluster_rank() > 0) {
+        yoke_trainer_destroy(trainer);
+        yoke_job_destroy(job);
+        return summary.ranks == 0;
     }
     snprintf(path, sizeof path, "%s/%s.expected.json", folder, runs[which].name);
     FILE *out = fopen(path, "w");
@@ -94,7 +100,9 @@ static bool run(const char *folder, int which, int64_t bytes)
 
 int main(int argc, char **argv)
 {
-    bool good = argc == 2;
-    for (size_t i = 0; i < sizeof runs / sizeof *runs && good; i++) good = run(argv[1], (int)i, 0);
+    bool good = argc == 2 && yoke_cluster_join(NULL) == YOKE_OK;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs && good; i++)
+        if (runs[i].ranks % yoke_cluster_size() == 0) good = run(argv[1], (int)i, 0);
+    yoke_cluster_leave(good ? NULL : yoke_error_get());
     return !good;
 }

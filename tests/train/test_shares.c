@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,6 +73,14 @@ static void save(yoke_trainer *trainer, const char *dir, char *step)
     if (yoke_trainer_save(trainer, dir, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
 }
 
+/* The same in a folder of the test's. */
+static void save_as(yoke_trainer *trainer, const char *name, char *step)
+{
+    char dir[128];
+    snprintf(dir, sizeof dir, "%s/%s", folder, name);
+    save(trainer, dir, step);
+}
+
 __attribute__((noinline)) static char *read_all(const char *dir, const char *name, size_t *bytes)
 {
     char path[1400], *text = NULL;
@@ -118,12 +127,11 @@ static void check_pair(const char *model, int from, int to, const char *step, co
 {
     yoke_job *job;
     static outcome rest;
-    char dir[128], again[1200];
+    char again[1200];
     yoke_trainer *trainer = start(model, layouts[to], &job);
     if (to % 2) run(trainer, 1); /* what it did is forgotten */
     if (yoke_trainer_resume(trainer, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
-    snprintf(dir, sizeof dir, "%s/again", folder);
-    save(trainer, dir, again);
+    save_as(trainer, "again", again);
     if (!same_tensors(step, again))
         fail_msg("%s: saved under [%s], [%s] reads or writes other bytes", model, layouts[from], layouts[to]);
     run(trainer, AFTER);
@@ -138,7 +146,7 @@ static void check_pair(const char *model, int from, int to, const char *step, co
             fail_msg("%s: saved under [%s], resumed under [%s], step %d: %.9g, not %.9g", model,
                      layouts[from], layouts[to], BEFORE + i, is, was);
     }
-    save(trainer, dir, again);
+    save_as(trainer, "again", again);
     if (from == to && !same_tensors(finished, again))
         fail_msg("%s [%s]: the resumed run ends elsewhere", model, layouts[from]);
     end(trainer, job);
@@ -152,13 +160,13 @@ static void test_every_layout_from_every_other(void **state)
         for (int from = 0; from < NLAYOUTS; from++) {
             yoke_job *job;
             static outcome whole;
-            char dir[128], step[1200], finished[1200];
+            char name[64], step[1200], finished[1200];
             yoke_trainer *trainer = start(models[m], layouts[from], &job);
             run(trainer, BEFORE);
-            snprintf(dir, sizeof dir, "%s/%s-%d", folder, models[m], from);
-            save(trainer, dir, step);
+            snprintf(name, sizeof name, "%s-%d", models[m], from);
+            save_as(trainer, name, step);
             run(trainer, AFTER);
-            save(trainer, dir, finished);
+            save_as(trainer, name, finished);
             collect(trainer, &whole);
             end(trainer, job);
             for (int to = 0; to < NLAYOUTS; to++)
@@ -219,13 +227,12 @@ static void test_failed_shares(void **state)
         }
         yoke_trainer *other = start(cases[c].model, "", &jobs[1]);
         if (yoke_trainer_resume(other, before) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
-        char dir_again[128], again[1200];
-        snprintf(dir_again, sizeof dir_again, "%s/again", folder);
-        save(other, dir_again, again);
+        char again[1200];
+        save_as(other, "again", again);
         assert_true(same_tensors(before, again));
         if (yoke_trainer_resume(other, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
         atomic_store(&short_writes, true);
-        save(other, dir_again, again);
+        save_as(other, "again", again);
         atomic_store(&short_writes, false);
         assert_true(same_tensors(step, again));
         end(other, jobs[1]);
@@ -239,13 +246,11 @@ static void test_writes_are_long(void **state)
 {
     (void)state;
     yoke_job *job;
-    char dir[128];
-    snprintf(dir, sizeof dir, "%s/long", folder);
     yoke_trainer *trainer = start("gpt2", "layout.dp=4; layout.zero=3", &job);
     run(trainer, 1);
     int before = atomic_load(&writes);
     atomic_store(&thread_flushes, 0);
-    save(trainer, dir, NULL);
+    save_as(trainer, "long", NULL);
     int tensors = 3 * yoke_trainer_parameters(trainer);
     assert_in_range(atomic_load(&writes) - before, tensors, 4 * tensors + 16);
     assert_int_equal(atomic_load(&thread_flushes), 8);
@@ -280,6 +285,20 @@ static void flip_bit(const char *path, long offset, int bit)
     assert_int_equal(fclose(file), 0);
 }
 
+/* Where in its file a tensor begins: tensors lie one after the other up to its end. */
+static long place_of(const char *path, const yki_safetensors *file, const yki_safetensor *tensor)
+{
+    struct stat at;
+    const char *end = tensor->data;
+    for (int i = 0; i < yki_safetensors_count(file); i++) {
+        const yki_safetensor *other = yki_safetensors_get(file, i);
+        const char *others = (const char *)other->data + other->bytes;
+        end = others > end ? others : end;
+    }
+    assert_int_equal(stat(path, &at), 0);
+    return (long)at.st_size - (long)(end - (const char *)tensor->data);
+}
+
 /* One bit of any tensor, counts of batches included: refused by file, tensor and block under every layout,
  * and nothing was taken; whole again, it is read. */
 static void test_flipped_bits(void **state)
@@ -287,35 +306,21 @@ static void test_flipped_bits(void **state)
     (void)state;
     static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
     yoke_job *jobs[3];
-    char dir[128], step[1200], first[128], second[128], before[1200], after[1200], path[1400], name[128];
-    snprintf(dir, sizeof dir, "%s/flip", folder);
-    snprintf(first, sizeof first, "%s/flip-before", folder);
-    snprintf(second, sizeof second, "%s/flip-after", folder);
+    char step[1200], before[1200], after[1200], path[1400], name[128];
     yoke_trainer *a = start("batchnorm", "layout.dp=2", &jobs[0]), *b = start("batchnorm", "", &jobs[1]),
                  *c = start("batchnorm", "layout.dp=3; layout.zero=2", &jobs[2]);
     run(a, 2);
-    save(a, dir, step);
+    save_as(a, "flip", step);
     run(b, 1);
-    save(b, first, before);
+    save_as(b, "flip-before", before);
     uint64_t seed = 7;
     for (int f = 0; f < 2; f++) {
         yki_safetensors *file;
         snprintf(path, sizeof path, "%s/%s", step, files[f]);
         assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
-        size_t header;
-        char *text = read_all(step, files[f], &header);
-        header = 8 + (size_t)(unsigned char)text[0] + ((size_t)(unsigned char)text[1] << 8) +
-                 ((size_t)(unsigned char)text[2] << 16);
-        free(text);
-        const char *data = yki_safetensors_get(file, 0)->data;
-        for (int i = 0; i < yki_safetensors_count(file); i++) {
-            const char *at = yki_safetensors_get(file, i)->data;
-            if (at < data) data = at;
-        }
         for (int i = 0; i < yki_safetensors_count(file); i++) {
             const yki_safetensor *tensor = yki_safetensors_get(file, i);
-            long offset =
-                (long)header + ((const char *)tensor->data - data) + (long)(draw(&seed) % tensor->bytes);
+            long offset = place_of(path, file, tensor) + (long)(draw(&seed) % tensor->bytes);
             int bit = (int)(draw(&seed) % 8);
             snprintf(name, sizeof name, "'%.60s' is not what was saved", tensor->name);
             flip_bit(path, offset, bit);
@@ -330,7 +335,7 @@ static void test_flipped_bits(void **state)
         }
         yki_safetensors_close(file);
     }
-    save(b, second, after);
+    save_as(b, "flip-after", after);
     assert_true(same_tensors(before, after));
     if (yoke_trainer_resume(b, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
     end(a, jobs[0]);
@@ -353,35 +358,29 @@ static void test_blocks_and_older_folders(void **state)
 {
     (void)state;
     yoke_job *jobs[2];
-    char dir[128], step[1200], path[1400];
-    snprintf(dir, sizeof dir, "%s/blocks", folder);
+    char step[1200], path[1400];
     static const char wide[] = "train.optimizer.name=adamw; train.optimizer.lr=0.001; model.vocab=70000";
     char split[160];
     snprintf(split, sizeof split, "%s; layout.tp=2", wide);
     yoke_trainer *a = start("gpt2", wide, &jobs[0]), *b = start("gpt2", split, &jobs[1]);
     run(a, 1);
-    save(a, dir, step);
+    save_as(a, "blocks", step);
     yki_safetensors *file;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", step);
     assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
     const yki_safetensor *last = yki_safetensors_find(file, "wte.weight.exp_avg_sq");
     assert_true(last && last->bytes > (2 << 20) && last->bytes < (10 << 20));
-    size_t bytes, from_end = 0;
-    free(read_all(step, "optimizer.safetensors", &bytes));
-    for (int i = 0; i < yki_safetensors_count(file); i++) {
-        const yki_safetensor *tensor = yki_safetensors_get(file, i);
-        if ((const char *)tensor->data >= (const char *)last->data) from_end += tensor->bytes;
-    }
+    long offset = place_of(path, file, last) + (1 << 20) + 5;
     char expected[64];
     snprintf(expected, sizeof expected, "(block 2 of %d)", (int)((last->bytes + (1 << 20) - 1) >> 20));
     yki_safetensors_close(file);
-    long offset = (long)(bytes - from_end) + (1 << 20) + 5;
     flip_bit(path, offset, 3);
     assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID);
     if (!strstr(yoke_error_get()->message, expected)) fail_msg("%s", yoke_error_get()->message);
     flip_bit(path, offset, 3);
 
     snprintf(path, sizeof path, "%s/hashes.json", step);
+    size_t bytes;
     char *text = read_all(step, "hashes.json", &bytes);
     static const struct {
         const char *word, *other, *says;
@@ -423,13 +422,10 @@ static void test_not_finite(void **state)
     (void)state;
     static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
     yoke_job *jobs[2];
-    char dir[128], step[1200], first[128], second[128], before[1200], after[1200], path[1400], text[64];
-    snprintf(dir, sizeof dir, "%s/nan", folder);
-    snprintf(first, sizeof first, "%s/nan-before", folder);
-    snprintf(second, sizeof second, "%s/nan-after", folder);
+    char step[1200], before[1200], after[1200], path[1400], text[64];
     yoke_trainer *a = start("mlp", "", &jobs[0]), *b = start("mlp", "layout.dp=2; layout.tp=2", &jobs[1]);
     run(a, 2);
-    save(a, dir, step);
+    save_as(a, "nan", step);
     forget_hashes(step);
     run(b, 1);
     for (int f = 1; f >= 0; f--) { /* the second time, both are wrong */
@@ -438,22 +434,19 @@ static void test_not_finite(void **state)
         assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
         const yki_safetensor *tensor = yki_safetensors_get(file, 1);
         snprintf(text, sizeof text, "%s", tensor->name);
-        long offset = -(long)((const char *)yki_safetensors_get(file, yki_safetensors_count(file) - 1)->data +
-                              yki_safetensors_get(file, yki_safetensors_count(file) - 1)->bytes -
-                              (const char *)tensor->data);
-        int64_t elems = tensor->elems;
+        long offset = place_of(path, file, tensor) + 4 * (long)(tensor->elems - 1);
         yki_safetensors_close(file);
         FILE *out = fopen(path, "r+b");
         assert_non_null(out);
         float none = NAN;
-        assert_int_equal(fseek(out, offset + 4 * (long)(elems - 1), SEEK_END), 0);
+        assert_int_equal(fseek(out, offset, SEEK_SET), 0);
         assert_int_equal(fwrite(&none, 4, 1, out), 1);
         assert_int_equal(fclose(out), 0);
-        save(b, first, before);
+        save_as(b, "nan-before", before);
         assert_int_equal(yoke_trainer_resume(b, step), YOKE_INVALID);
         if (!strstr(yoke_error_get()->message, text) || !strstr(yoke_error_get()->message, "not a number"))
             fail_msg("'%s' is not named: %s", text, yoke_error_get()->message);
-        save(b, second, after);
+        save_as(b, "nan-after", after);
         assert_true(same_tensors(before, after));
         run(b, 1);
     }

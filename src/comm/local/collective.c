@@ -103,8 +103,9 @@ bool yki_local_advance(yki_local_comm *comm)
     return moved;
 }
 
-static yoke_status publish(yki_local_comm *comm, yki_request *request, const double *scalars, int count)
+yoke_status yki_local_start(yki_comm *base, yki_request *request)
 {
+    yki_local_comm *comm = (yki_local_comm *)base;
     yki_local_member *me = &comm->group->members[comm->base.rank];
     unsigned bit = 1u << comm->started % YKI_COMM_OUTSTANDING;
     if (comm->unwaited & bit)
@@ -114,16 +115,12 @@ static yoke_status publish(yki_local_comm *comm, yki_request *request, const dou
     yki_local_slot *slot = yki_local_slot_of(comm, comm->base.rank, comm->started);
     slot->op = *request;
     slot->signature = yki_request_sign(request, comm->base.size);
-    for (int i = 0; i < count; i++) slot->scalars[i] = scalars[i];
+    if (request->kind == YKI_OP_SUM_SCALARS)
+        memcpy(slot->scalars, request->out, sizeof(double) * request->bytes);
     comm->unwaited |= bit;
     atomic_store(&me->started, ++comm->started);
     if (all_started(comm, comm->started - 1)) ring_peers(comm);
     return YOKE_OK;
-}
-
-yoke_status yki_local_start(yki_comm *base, yki_request *request)
-{
-    return publish((yki_local_comm *)base, request, NULL, 0);
 }
 
 typedef struct awaited {
@@ -144,25 +141,5 @@ yoke_status yki_local_wait(yki_request *request)
     awaited a = {(yki_local_comm *)request->comm, request->sequence};
     YKI_TRY(yki_local_await(a.comm->owner, complete, &a));
     a.comm->unwaited &= ~(1u << a.sequence % YKI_COMM_OUTSTANDING);
-    return YOKE_OK;
-}
-
-yoke_status yki_local_barrier(yki_comm *comm)
-{
-    yki_request request = {.comm = comm, .kind = YKI_OP_BARRIER};
-    YKI_TRY(yki_local_start(comm, &request));
-    return yki_local_wait(&request);
-}
-
-/* By way of the slots, a few at a time: peers read copies, so that each member may write its own values. */
-yoke_status yki_local_sum_scalars(yki_comm *base, double *values, int count)
-{
-    for (int done = 0; done < count; done += YKI_LOCAL_SCALARS) {
-        int few = count - done < YKI_LOCAL_SCALARS ? count - done : YKI_LOCAL_SCALARS;
-        yki_request request = {
-            .comm = base, .kind = YKI_OP_SUM_SCALARS, .out = values + done, .bytes = (size_t)few};
-        YKI_TRY(publish((yki_local_comm *)base, &request, values + done, few));
-        YKI_TRY(yki_local_wait(&request));
-    }
     return YOKE_OK;
 }

@@ -17,15 +17,12 @@
 #include "comm/local/wake.h"
 #include "comm/transport.h"
 
-enum {
-    YKI_LOCAL_LINE = 128, /* two cache lines: the neighbour is fetched too */
-    YKI_LOCAL_SCALARS = 16
-};
+enum { YKI_LOCAL_LINE = 128 }; /* two cache lines: the neighbour is fetched too */
 
 typedef struct yki_local_slot {
     uint64_t signature; /* equal on all members, or they disagree on what they do */
     yki_request op;
-    double scalars[YKI_LOCAL_SCALARS];
+    double scalars[YKI_COMM_SCALARS];
 } yki_local_slot;
 
 /* A member of a group as its peers see it; written by its owner. */
@@ -127,8 +124,6 @@ yoke_status yki_local_await(yki_local_rank *rank, bool (*ready)(void *of), void 
 
 yoke_status yki_local_start(yki_comm *comm, yki_request *request);
 yoke_status yki_local_wait(yki_request *request);
-yoke_status yki_local_barrier(yki_comm *comm);
-yoke_status yki_local_sum_scalars(yki_comm *comm, double *values, int count);
 /* Does the rank's part of what all members of a group have started. Returns whether there was any. */
 bool yki_local_advance(yki_local_comm *comm);
 

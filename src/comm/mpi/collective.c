@@ -91,7 +91,7 @@ static void sum_scalars(const yki_mpi_group *g, yki_mpi_op *op)
     for (int k = 0; k < count; k++) {
         double sum = 0;
         for (int m = 0; m < g->size; m++) {
-            double value = op->all_scalars[(size_t)g->position[m] * YKI_LOCAL_SCALARS + (size_t)k];
+            double value = op->all_scalars[(size_t)g->position[m] * YKI_COMM_SCALARS + (size_t)k];
             sum = m == 0 ? value : sum + value;
         }
         for (int i = 0; i < g->nlocal; i++) ((double *)op->requests[i].out)[k] = sum;
@@ -196,8 +196,9 @@ bool yki_mpi_differs(yki_mpi_group *g)
 
 /* --- a member's part --- */
 
-static yoke_status publish(yki_mpi_comm *comm, yki_request *request, const double *scalars, int count)
+yoke_status yki_mpi_start(yki_comm *base, yki_request *request)
 {
+    yki_mpi_comm *comm = (yki_mpi_comm *)base;
     yki_mpi_group *g = comm->group;
     unsigned bit = 1u << comm->started % YKI_COMM_OUTSTANDING;
     if (comm->unwaited & bit)
@@ -209,7 +210,8 @@ static yoke_status publish(yki_mpi_comm *comm, yki_request *request, const doubl
     pthread_mutex_lock(&g->world->cluster->lock);
     op->requests[comm->here] = *request;
     op->signatures[comm->here] = yki_request_sign(request, g->size);
-    for (int i = 0; i < count; i++) op->scalars[comm->here * YKI_LOCAL_SCALARS + i] = scalars[i];
+    if (request->kind == YKI_OP_SUM_SCALARS)
+        memcpy(op->scalars + comm->here * YKI_COMM_SCALARS, request->out, sizeof(double) * request->bytes);
     g->started[comm->here] = comm->started;
     if (all_started(g, request->sequence)) {
         atomic_fetch_add(&g->world->active, 1);
@@ -217,11 +219,6 @@ static yoke_status publish(yki_mpi_comm *comm, yki_request *request, const doubl
     }
     pthread_mutex_unlock(&g->world->cluster->lock);
     return YOKE_OK;
-}
-
-yoke_status yki_mpi_start(yki_comm *base, yki_request *request)
-{
-    return publish((yki_mpi_comm *)base, request, NULL, 0);
 }
 
 typedef struct awaited {
@@ -242,24 +239,5 @@ yoke_status yki_mpi_wait(yki_request *request)
     awaited a = {comm->group, request->sequence};
     YKI_TRY(yki_mpi_await(comm->group->world, complete, &a));
     comm->unwaited &= ~(1u << a.sequence % YKI_COMM_OUTSTANDING);
-    return YOKE_OK;
-}
-
-yoke_status yki_mpi_barrier(yki_comm *comm)
-{
-    yki_request request = {.comm = comm, .kind = YKI_OP_BARRIER};
-    YKI_TRY(yki_mpi_start(comm, &request));
-    return yki_mpi_wait(&request);
-}
-
-yoke_status yki_mpi_sum_scalars(yki_comm *base, double *values, int count)
-{
-    for (int done = 0; done < count; done += YKI_LOCAL_SCALARS) {
-        int few = count - done < YKI_LOCAL_SCALARS ? count - done : YKI_LOCAL_SCALARS;
-        yki_request request = {
-            .comm = base, .kind = YKI_OP_SUM_SCALARS, .out = values + done, .bytes = (size_t)few};
-        YKI_TRY(publish((yki_mpi_comm *)base, &request, values + done, few));
-        YKI_TRY(yki_mpi_wait(&request));
-    }
     return YOKE_OK;
 }

@@ -72,8 +72,8 @@ static bool reserve(yki_mpi_group *g)
         yki_mpi_op *op = &g->ops[k];
         all &= (op->requests = calloc(nlocal, sizeof *op->requests)) != NULL;
         all &= (op->signatures = calloc(nlocal, sizeof *op->signatures)) != NULL;
-        all &= (op->scalars = calloc(nlocal * YKI_LOCAL_SCALARS, sizeof(double))) != NULL;
-        all &= (op->all_scalars = calloc((size_t)g->size * YKI_LOCAL_SCALARS, sizeof(double))) != NULL;
+        all &= (op->scalars = calloc(nlocal * YKI_COMM_SCALARS, sizeof(double))) != NULL;
+        all &= (op->all_scalars = calloc((size_t)g->size * YKI_COMM_SCALARS, sizeof(double))) != NULL;
         all &= (op->out = calloc(n, sizeof *op->out)) != NULL;
         all &= (op->in = calloc(n, sizeof *op->in)) != NULL;
     }

@@ -160,8 +160,6 @@ static inline int yki_mpi_members(const yki_mpi_group *g, int process)
 /* --- collective.c --- */
 yoke_status yki_mpi_start(yki_comm *comm, yki_request *request);
 yoke_status yki_mpi_wait(yki_request *request);
-yoke_status yki_mpi_barrier(yki_comm *comm);
-yoke_status yki_mpi_sum_scalars(yki_comm *comm, double *values, int count);
 /* Moves the group's first operation on; under the lock. Whether anything happened. */
 bool yki_mpi_advance(yki_mpi_group *group);
 /* Whether a peer has started something else than this process did; then the world is lost. Under the lock. */

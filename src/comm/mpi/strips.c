@@ -135,7 +135,7 @@ static bool strip_at(const yki_mpi_range *range, int index, strip *out)
     default: /* scalars, or a byte of a barrier */
         *out = plain(range->use == YKI_MPI_GIVES
                          ? op->scalars
-                         : op->all_scalars + (size_t)g->first[range->process] * YKI_LOCAL_SCALARS,
+                         : op->all_scalars + (size_t)g->first[range->process] * YKI_COMM_SCALARS,
                      yki_mpi_elems(g, op, range->use, range->process));
         return index == 0;
     }
@@ -168,7 +168,7 @@ int64_t yki_mpi_elems(const yki_mpi_group *group, const yki_mpi_op *op, yki_mpi_
     case YKI_OP_BARRIER:
         return 1;
     case YKI_OP_SUM_SCALARS: /* whole slots: so each process's begin at its place */
-        return (int64_t)sizeof(double) * YKI_LOCAL_SCALARS * yki_mpi_members(group, process);
+        return (int64_t)sizeof(double) * YKI_COMM_SCALARS * yki_mpi_members(group, process);
     case YKI_OP_BROADCAST:
         return has_root(group, op, process) ? (int64_t)request->bytes : 0;
     case YKI_OP_ALL_REDUCE:

@@ -37,6 +37,19 @@ struct yki_matcher {
     size_t long_matches; /* that may still come */
 };
 
+/* PCRE2 takes its memory from here, where tests can let it run out. */
+static void *take(size_t bytes, void *unused)
+{
+    (void)unused;
+    return malloc(bytes);
+}
+
+static void give(void *block, void *unused)
+{
+    (void)unused;
+    free(block);
+}
+
 void yki_pattern_destroy(yki_pattern *pattern)
 {
     pcre2_code_free(pattern->code);
@@ -49,7 +62,9 @@ static yoke_status compile(const yoke_tokenizer *tokenizer, const char *key, con
     int error;
     PCRE2_SIZE offset;
     uint32_t empty = 0;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    pcre2_general_context *general = pcre2_general_context_create(take, give, NULL);
+    pcre2_compile_context *context = general ? pcre2_compile_context_create(general) : NULL;
+    pcre2_general_context_free(general); /* what is made with it has its functions */
     if (!context) return yki_fail_memory("a tokenizer's pattern");
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, strlen(text),
@@ -96,9 +111,14 @@ yki_matcher *yki_matcher_create(size_t bytes)
 {
     yki_matcher *matcher = calloc(1, sizeof *matcher);
     if (!matcher) return NULL;
-    matcher->data = pcre2_match_data_create(1, NULL);
-    matcher->context = pcre2_match_context_create(NULL);
-    matcher->stack = pcre2_jit_stack_create(FIRST_STACK_BYTES, MOST_STACK_BYTES, NULL); /* NULL: no JIT */
+    pcre2_general_context *general = pcre2_general_context_create(take, give, NULL);
+    if (general) {
+        matcher->data = pcre2_match_data_create(1, general);
+        matcher->context = pcre2_match_context_create(general);
+        /* NULL: where machine code needs one, the match is interpreted */
+        matcher->stack = pcre2_jit_stack_create(FIRST_STACK_BYTES, MOST_STACK_BYTES, general);
+    }
+    pcre2_general_context_free(general);
     if (!matcher->data || !matcher->context) {
         yki_matcher_destroy(matcher);
         return NULL;
