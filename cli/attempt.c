@@ -1,9 +1,16 @@
 /* Starting, signalling and waiting for another program. */
 #include "attempt.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +19,17 @@ extern char **environ;
 
 volatile sig_atomic_t attempt_signalled;
 static volatile sig_atomic_t child;
+
+enum { GRACE = 10, WAIT_MS = 100 };
+
+/* What a program says on standard error, on its way to this one's. */
+typedef struct listener {
+    int file;
+    bool quiet;
+    char line[256]; /* the beginning of the line at hand */
+    size_t length;
+    double lost; /* when a rank was named as lost; 0: none was */
+} listener;
 
 static void hand_on(int number)
 {
@@ -37,9 +55,73 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void hear(listener *l, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != '\n') {
+            if (l->length + 1 < sizeof l->line) l->line[l->length++] = text[i];
+            continue;
+        }
+        l->line[l->length] = '\0';
+        l->length = 0;
+        if (l->lost == 0 && strstr(l->line, "yoke: rank ")) l->lost = now();
+    }
+}
+
+/* Waits at most `ms` for more; false: there was none. */
+static bool listen_on(listener *l, int ms)
+{
+    char text[4096];
+    struct pollfd wait = {.fd = l->file, .events = POLLIN};
+    if (poll(&wait, l->file >= 0, ms) <= 0) return false;
+    ssize_t length = read(l->file, text, sizeof text);
+    if (length < 0 && errno == EINTR) return true;
+    if (length <= 0) {
+        close(l->file);
+        l->file = -1;
+        return false;
+    }
+    hear(l, text, (size_t)length);
+    for (ssize_t done = 0, n; !l->quiet && done < length; done += n)
+        if ((n = write(STDERR_FILENO, text + done, (size_t)(length - done))) < 0) {
+            if (errno != EINTR) break;
+            n = 0;
+        }
+    return true;
+}
+
+static bool is_child(const char *pid)
+{
+    char path[300], line[512];
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return false;
+    const char *name_end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    int parent = 0;
+    bool is = name_end && sscanf(name_end + 1, " %*c %d", &parent) == 1 && parent == (int)getpid();
+    fclose(file);
+    return is;
+}
+
+/* What a launcher has left behind has become this program's children: those that ended are taken in; where
+ * the launcher was killed, the others are too, or they would go on beside the next attempt. */
+static void take_orphans(bool killed)
+{
+    pid_t ended;
+    double end = now() + 2;
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && (ended > 0 || killed) && now() < end) {
+        DIR *all = ended == 0 ? opendir("/proc") : NULL;
+        for (struct dirent *entry; all && (entry = readdir(all));)
+            if (isdigit((unsigned char)entry->d_name[0]) && is_child(entry->d_name))
+                kill((pid_t)atoi(entry->d_name), SIGKILL);
+        if (all) closedir(all);
+        if (ended == 0) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 /* A signal that came before the program was there to get it is handed on now; handlers are this program's
  * alone. */
-static int start(char *const argv[], bool quiet, pid_t *started)
+static int start(char *const argv[], bool quiet, int errors, pid_t *started)
 {
     sigset_t ours, before, none;
     posix_spawn_file_actions_t files;
@@ -53,8 +135,8 @@ static int start(char *const argv[], bool quiet, pid_t *started)
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    for (int f = STDOUT_FILENO; f <= STDERR_FILENO && quiet; f++)
-        posix_spawn_file_actions_addopen(&files, f, "/dev/null", O_WRONLY, 0);
+    if (quiet) posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, errors, STDERR_FILENO);
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigdefault(&attributes, &ours);
@@ -71,22 +153,32 @@ static int start(char *const argv[], bool quiet, pid_t *started)
 
 int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_out)
 {
+    int status = 0, ends[2];
     pid_t started = 0, ended;
-    int status = 0, fault = start(argv, quiet, &started);
-    double begin = now();
+    bool killed = false;
     *seconds_out = 0;
-    if (fault) {
-        errno = fault;
-        return -1;
-    }
-    const struct timespec pause = {.tv_nsec = 20000000};
-    while ((ended = waitpid(started, &status, limit > 0 ? WNOHANG : 0)) <= 0) {
-        if (ended < 0 && errno != EINTR) return -1;
-        if (limit <= 0) continue;
-        if (now() - begin > limit) kill(-started, SIGKILL);
-        nanosleep(&pause, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+    listener l = {.file = ends[0], .quiet = quiet};
+    int fault = start(argv, quiet, ends[1], &started);
+    double begin = now();
+    close(ends[1]);
+    while (!fault && (ended = waitpid(started, &status, WNOHANG)) <= 0) {
+        if (ended < 0 && errno != EINTR) fault = errno;
+        listen_on(&l, WAIT_MS);
+        bool hangs = l.lost > 0 && now() - l.lost > GRACE;
+        if (!hangs && (limit <= 0 || now() - begin <= limit)) continue;
+        if (!killed && !quiet)
+            fprintf(stderr, "yoke: a rank is lost, and %s has not ended for %d s: killed\n", argv[0], GRACE);
+        killed = true;
+        kill(-started, SIGKILL);
     }
     child = 0;
+    while (listen_on(&l, 0)) continue;
+    if (l.file >= 0) close(l.file);
+    errno = fault;
+    if (fault) return -1;
+    take_orphans(killed || WIFSIGNALED(status));
     *seconds_out = now() - begin;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -94,6 +94,7 @@ static char *resume_command(const cli *run, const char *dir)
 
 static void on_notice(void *context, const yoke_error *notice)
 {
+    if (yoke_cluster_rank() > 0) return; /* all processes hear of it */
     progress_clear(context);
     fputs("yoke: ", stderr);
     if (notice->file[0]) {

@@ -61,7 +61,7 @@ typedef struct yoke_run_report {
     double idle_fraction;                               /* over all devices */
     double simulated_idle_fraction; /* what the event simulator says of the same actions */
     int64_t saves, failed_saves;    /* that the job asked for */
-    int64_t staging_bytes;          /* of host memory that checkpoint.async takes; no device's */
+    int64_t staging_bytes;          /* of this process's memory that checkpoint.async takes; no device's */
     double save_seconds;            /* that steps waited for saves */
     int64_t moved_bytes_per_step, moved_dp, moved_tp, moved_pp, moved_cp;
     int ndevices;

@@ -29,8 +29,8 @@ typedef struct yki_saved_state {
     bool hashed;     /* hashes.json belongs to the step */
 } yki_saved_state;
 
-/* A save under way: a folder with a temporary name beside its final one. Begun and ended on one thread;
- * between, any thread may put files into `temporary`. */
+/* A save under way: a folder with a temporary name beside its final one. Begun and ended by one thread at a
+ * time; between, any thread may put files into `temporary`. */
 typedef struct yki_save {
     char temporary[YKI_FOLDER_BYTES], final[YKI_FOLDER_BYTES], dir[1024];
     int64_t step;

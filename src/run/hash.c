@@ -10,14 +10,7 @@
 #include "checkpoint/hashes.h"
 #include "run/rank.h"
 
-static size_t bytes_of(const yki_run *run, const yki_stored_tensor *tensor)
-{
-    const yoke_model *model = run->plan->options.model;
-    return sizeof(float) *
-           (size_t)yki_value_elems(&model->values[model->parameters[tensor->parameter].value]);
-}
-
-bool yki_all_finite(const void *values, size_t bytes)
+static bool all_finite(const void *values, size_t bytes)
 {
     const char *at = values;
     uint32_t bits, found = 0;
@@ -28,99 +21,105 @@ bool yki_all_finite(const void *values, size_t bytes)
     return found == 0;
 }
 
-/* A file that this rank reads, and the blocks that are its own. */
+/* A file that is read, and the blocks that are wanted. */
 typedef struct input {
+    const yki_stored *stored;
     int file, fd; /* -1: none is open */
     char *buffer;
     int64_t first, end; /* of all tensors' blocks */
+    const atomic_bool *quit;
     uint64_t *hashes;
-    bool not_finite;
+    bool finite;
 } input;
 
-static yoke_status open_file(const yki_run *run, input *in, int file)
+static yoke_status open_file(input *in, int file)
 {
     size_t bytes;
     if (in->file == file) return YOKE_OK;
     if (in->fd >= 0) close(in->fd);
     in->file = in->fd = -1;
-    YKI_TRY(yki_disk_open(run->files[file].path, &in->fd, &bytes));
+    YKI_TRY(yki_disk_open(in->stored->files[file].path, &in->fd, &bytes));
     in->file = file;
     return YOKE_OK;
 }
 
-/* Those of a tensor's blocks, the first of them number `before`, that are the rank's. */
-static yoke_status hash_tensor(const yki_run *run, const yki_stored_tensor *tensor, int64_t before, input *in)
+/* Those of a tensor's blocks, the first of them number `before`, that are wanted. */
+static yoke_status hash_tensor(const yki_stored_tensor *tensor, int64_t before, input *in)
 {
-    size_t bytes = bytes_of(run, tensor);
-    int64_t count = yki_hash_blocks(bytes), from = in->first > before ? in->first - before : 0,
+    int64_t count = yki_hash_blocks(tensor->bytes), from = in->first > before ? in->first - before : 0,
             end = in->end - before < count ? in->end - before : count;
     for (int64_t b = from; b < end; b++) {
-        size_t length = yki_hash_block_bytes(bytes, b);
-        YKI_TRY(open_file(run, in, tensor->file));
-        YKI_TRY(yki_disk_read_at(in->fd, run->files[tensor->file].name, in->buffer, length,
+        size_t length = yki_hash_block_bytes(tensor->bytes, b);
+        if (in->quit && atomic_load(in->quit)) return yki_fail(YOKE_STOPPED, "a save was given up");
+        YKI_TRY(open_file(in, tensor->file));
+        YKI_TRY(yki_disk_read_at(in->fd, in->stored->files[tensor->file].name, in->buffer, length,
                                  tensor->place + (size_t)b * YKI_HASH_BLOCK_BYTES));
         in->hashes[before + b] = yki_hash(in->buffer, length);
-        in->not_finite |= !yki_all_finite(in->buffer, length);
+        in->finite &= all_finite(in->buffer, length);
     }
     return YOKE_OK;
 }
 
-static int64_t count_blocks(const yki_run *run)
+int64_t yki_stored_blocks(const yki_stored *stored)
 {
     int64_t count = 0;
-    for (int t = 0; t < run->ntensors; t++) count += yki_hash_blocks(bytes_of(run, &run->stored[t]));
+    for (int t = 0; t < stored->ntensors; t++) count += yki_hash_blocks(stored->tensors[t].bytes);
     return count;
 }
 
-static yoke_status hash_share(yki_rank *rank, int64_t nblocks, input *in)
+yoke_status yki_stored_hash(const yki_stored *stored, int64_t first, int64_t end, const atomic_bool *quit,
+                            uint64_t *hashes, bool *finite_out)
 {
-    const yki_run *run = rank->run;
-    yoke_status status = YOKE_OK;
-    in->buffer = malloc(YKI_HASH_BLOCK_BYTES);
-    in->first = yki_share_start(nblocks, run->nranks, rank->rank);
-    in->end = in->first + yki_share(nblocks, run->nranks, rank->rank);
-    if (!in->hashes || !in->buffer) status = yki_fail_memory("a save's hashes");
+    input in = {stored, -1, -1, malloc(YKI_HASH_BLOCK_BYTES), first, end, quit, hashes, true};
+    yoke_status status = in.buffer ? YOKE_OK : yki_fail_memory("a save's hashes");
     int64_t before = 0;
-    for (int t = 0; t < run->ntensors && status == YOKE_OK; t++) {
-        status = hash_tensor(run, &run->stored[t], before, in);
-        before += yki_hash_blocks(bytes_of(run, &run->stored[t]));
+    for (int t = 0; t < stored->ntensors && status == YOKE_OK; t++) {
+        status = hash_tensor(&stored->tensors[t], before, &in);
+        before += yki_hash_blocks(stored->tensors[t].bytes);
     }
-    if (in->fd >= 0) close(in->fd);
-    free(in->buffer);
+    if (in.fd >= 0) close(in.fd);
+    free(in.buffer);
+    *finite_out = in.finite;
     return status;
 }
 
 /* Every rank ends with all hashes; the caller takes the first rank's. */
-static yoke_status share_hashes(yki_rank *rank, int64_t nblocks, input *in)
+static yoke_status share_hashes(yki_rank *rank, int64_t nblocks, uint64_t *hashes)
 {
+    const yki_stored *stored = rank->run->stored;
     yki_request request;
-    yki_segment segment = {in->hashes, 2 * nblocks}; /* a word is 0 on all ranks but one */
+    yki_segment segment = {hashes, 2 * nblocks}; /* a word is 0 on all ranks but one */
     YKI_TRY(yki_all_reduce_start(rank->world, &segment, 1, YKI_I32, YKI_SUM, &request));
     YKI_TRY(yki_wait(&request));
     if (rank->rank != 0) return YOKE_OK;
-    int64_t before = 0;
-    for (int t = 0; t < rank->run->ntensors; t++) {
-        int64_t count = yki_hash_blocks(bytes_of(rank->run, &rank->run->stored[t]));
-        memcpy(rank->run->stored[t].hashes, in->hashes + before, sizeof(uint64_t) * (size_t)count);
-        before += count;
+    for (int t = 0; t < stored->ntensors; t++) {
+        int64_t count = yki_hash_blocks(stored->tensors[t].bytes);
+        memcpy(stored->tensors[t].hashes, hashes, sizeof *hashes * (size_t)count);
+        hashes += count;
     }
     return YOKE_OK;
 }
 
 yoke_status yki_rank_hash(yki_rank *rank)
 {
-    int64_t nblocks = count_blocks(rank->run);
-    input in = {.file = -1, .fd = -1, .hashes = calloc((size_t)nblocks + 1, sizeof(uint64_t))};
-    yoke_status status = hash_share(rank, nblocks, &in);
+    const yki_stored *stored = rank->run->stored;
+    int nranks = rank->run->nranks;
+    int64_t nblocks = yki_stored_blocks(stored), first = yki_share_start(nblocks, nranks, rank->rank);
+    uint64_t *hashes = calloc((size_t)nblocks + 1, sizeof *hashes);
+    bool finite = true;
+    yoke_status status = hashes
+                             ? yki_stored_hash(stored, first, first + yki_share(nblocks, nranks, rank->rank),
+                                               NULL, hashes, &finite)
+                             : yki_fail_memory("a save's hashes");
     if (status != YOKE_OK) {
         rank->fault = *yoke_error_get();
         rank->fault.rank = rank->rank;
         rank->fault_at = 0;
     }
-    double sums[2] = {status != YOKE_OK, in.not_finite};
+    double sums[2] = {status != YOKE_OK, !finite};
     yoke_status lost = yki_sum_scalars(rank->world, sums, 2);
     rank->stored_not_finite = sums[1] > 0;
-    if (lost == YOKE_OK && sums[0] == 0) lost = share_hashes(rank, nblocks, &in);
-    free(in.hashes);
+    if (lost == YOKE_OK && sums[0] == 0) lost = share_hashes(rank, nblocks, hashes);
+    free(hashes);
     return lost;
 }

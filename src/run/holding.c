@@ -205,15 +205,14 @@ static void write_row(const yki_holding *held, int64_t at, int64_t count, const 
 /* Of a transposed tensor, a few rows and columns at a time: neighbours in memory are in different rows. */
 enum { TILE = 16 }; /* a cache line */
 
-void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values)
+void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step)
 {
     int64_t width = held->column_step == 1 ? block->columns : TILE;
     for (int64_t r = 0; r < block->rows; r += TILE)
         for (int64_t c = 0; c < block->columns; c += width)
             for (int64_t i = r; i < r + TILE && i < block->rows; i++)
                 read_row(held, block->at + i * held->row_step + c * held->column_step,
-                         block->columns - c < width ? block->columns - c : width,
-                         values + i * block->columns + c);
+                         block->columns - c < width ? block->columns - c : width, values + i * step + c);
 }
 
 void yki_holding_unpack(const yki_holding *held, const yki_block *block, const float *values)

@@ -41,8 +41,8 @@ bool yki_holding_next(const yki_holding *held, yki_holding_walk *walk, int64_t m
 
 /* Whether memory has the elements of each row of a block as files have them: f32, one after the other. */
 bool yki_holding_plain(const yki_holding *held);
-/* A block's elements as f32, row after row, and back. */
-void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values);
+/* A block's elements as f32, its rows `step` elements apart; and back, row after row. */
+void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step);
 void yki_holding_unpack(const yki_holding *held, const yki_block *block, const float *values);
 
 /* The kind that has what people call a weight: the f32 master where there is one. */

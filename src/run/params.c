@@ -21,7 +21,7 @@ static void move(const yki_holding *held, int64_t first, int64_t count, float *v
                               .columns = to - from,
                               .at = block.at + i * held->row_step + (from - begin) * held->column_step};
             if (reads)
-                yki_holding_pack(held, &part, values + (from - first));
+                yki_holding_pack(held, &part, values + (from - first), part.columns);
             else
                 yki_holding_unpack(held, &part, values + (from - first));
         }

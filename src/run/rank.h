@@ -95,6 +95,7 @@ enum {
     YKI_SCALAR_LOSS,
     YKI_SCALAR_SQUARES,
     YKI_SCALAR_STOPS,
+    YKI_SCALAR_ENDED,
     YKI_SCALAR_MOVED,
     YKI_SCALARS = YKI_SCALAR_MOVED + YKI_AXIS_COUNT
 };
@@ -126,11 +127,10 @@ struct yki_run {
     int bringing; /* the rank whose ring is brought, by the command under way */
     yki_trace *brought;
     /* tensors to and from files, by the command under way */
-    const yki_stored_file *files;
-    const yki_stored_tensor *stored;
+    const yki_stored *stored;
+    yki_stage *stage;
     const yki_taken_tensor *taken;
-    char *image; /* where tensors go instead of files; NULL: files */
-    int nfiles, ntensors;
+    int ntaken;
     /* hand-over to the threads */
     pthread_mutex_t lock;
     pthread_cond_t go, done;

@@ -197,6 +197,7 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
     result->gradient_norm = sqrt(run->scalars[YKI_SCALAR_SQUARES]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
     result->stop = run->scalars[YKI_SCALAR_STOPS] > 0;
+    result->ended = (int)run->scalars[YKI_SCALAR_ENDED];
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
         result->moved[axis] = (int64_t)run->scalars[YKI_SCALAR_MOVED + axis];
     result->seconds = ns * 1e-9;

@@ -6,6 +6,8 @@
 #ifndef YKI_RUN_RUN_H
 #define YKI_RUN_RUN_H
 
+#include <stdatomic.h>
+
 #include "checkpoint/safetensors.h"
 #include "comm/comm.h"
 #include "plan/plan.h"
@@ -27,11 +29,12 @@ typedef struct yki_step {
     yki_run_mode mode;
     int64_t samples; /* EVAL, PREDICT: at most yki_run_forward_samples */
     const void *inputs, *targets;
-    int64_t step;      /* keys dropout */
-    yki_update update; /* grad_scale is filled in by the run */
-    double clip;       /* 0: none */
-    float *outputs;    /* PREDICT: [samples, output dims]; the same on all processes */
-    bool stop;         /* this process was asked to stop */
+    int64_t step;             /* keys dropout */
+    yki_update update;        /* grad_scale is filled in by the run */
+    double clip;              /* 0: none */
+    float *outputs;           /* PREDICT: [samples, output dims]; the same on all processes */
+    bool stop;                /* this process was asked to stop */
+    const atomic_bool *ended; /* this process's work beside the steps has; NULL: there is none */
 } yki_step;
 
 typedef struct yki_step_result {
@@ -39,6 +42,7 @@ typedef struct yki_step_result {
     double gradient_norm; /* global, before clipping */
     bool finite;          /* false: nothing was updated */
     bool stop;            /* some process was asked to stop: the same on all of them */
+    int ended;            /* of how many processes the work beside the steps has: the same too */
     double seconds, idle; /* idle: over all ranks of this process */
     /* TRAIN, where finite: bytes received over all ranks of all processes, by axis */
     int64_t moved[YKI_AXIS_COUNT];
@@ -79,19 +83,39 @@ typedef struct yki_stored_file {
 typedef struct yki_stored_tensor {
     yki_tensor_kind kind;
     int parameter, file;
-    size_t place;     /* byte of the file where it begins */
-    uint64_t *hashes; /* one a block; filled in by a store */
+    size_t place, bytes; /* place: byte of the file where it begins */
+    uint64_t *hashes;    /* one a block; filled in by a store */
 } yki_stored_tensor;
+
+typedef struct yki_stored {
+    const yki_stored_file *files;
+    const yki_stored_tensor *tensors;
+    int nfiles, ntensors;
+} yki_stored;
 
 /* Every rank writes what is its own of these tensors, all at the same time, and flushes it: each byte of them
  * is written once. Then all hash what was written, and see whether it is finite. YOKE_SYSTEM, with the first
  * rank that failed: the disk is full, a write or flush failed; the run may go on. */
-yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
-                          const yki_stored_tensor *tensors, int ntensors, bool *finite_out);
-/* The same into memory: places are those of `image`, which has room for all; nothing is hashed. */
-yoke_status yki_run_stage(yki_run *run, char *image, const yki_stored_tensor *tensors, int ntensors);
-/* Whether f32s are all finite; not aligned. */
-bool yki_all_finite(const void *values, size_t bytes);
+yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_out);
+
+/* The same in parts, so that threads beside the steps can do most of it: a copy of what this process's ranks
+ * own of tensors, as large as that, is taken between steps, and written and hashed by any thread. */
+typedef struct yki_stage yki_stage;
+/* YOKE_SYSTEM: memory. The run is borrowed. */
+yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensors, int ntensors,
+                             yki_stage **stage_out);
+void yki_stage_destroy(yki_stage *stage);
+size_t yki_stage_bytes(const yki_stage *stage);
+/* All ranks copy what they own; between steps, by all processes. */
+yoke_status yki_run_stage(yki_run *run, yki_stage *stage);
+/* Writes the copy to the tensors' places, the same tensors as it was made for, and flushes it. YOKE_STOPPED:
+ * *quit has become true. */
+yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit);
+/* Blocks of hashes of all tensors; and the hashes of those from `first` until before `end`, as the files have
+ * them, into hashes[first] and on. *finite_out: whether all their elements are. */
+int64_t yki_stored_blocks(const yki_stored *stored);
+yoke_status yki_stored_hash(const yki_stored *stored, int64_t first, int64_t end, const atomic_bool *quit,
+                            uint64_t *hashes, bool *finite_out);
 
 /* A tensor of an open file, in the parameter's logical shape, to take a parameter's from. */
 typedef struct yki_taken_tensor {

@@ -151,14 +151,17 @@ static void count_moved(yki_rank *rank, double moved_out[YKI_AXIS_COUNT])
 
 static yoke_status end_step(yki_rank *rank)
 {
+    const yki_step *step = rank->run->step;
+    bool speaks = rank == rank->run->ranks; /* for its process */
     double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = rank->loss,
                                    [YKI_SCALAR_SQUARES] = rank->sum_squares,
-                                   [YKI_SCALAR_STOPS] = rank == rank->run->ranks && rank->run->step->stop};
+                                   [YKI_SCALAR_STOPS] = speaks && step->stop,
+                                   [YKI_SCALAR_ENDED] = speaks && step->ended && atomic_load(step->ended)};
     count_moved(rank, &scalars[YKI_SCALAR_MOVED]);
     yki_post_waiting(rank, "the sum of losses over all ranks");
     YKI_TRY(yki_sum_scalars(rank->world, scalars, YKI_SCALARS));
     yki_post_waiting(rank, NULL);
-    if (rank == rank->run->ranks) memcpy(rank->run->scalars, scalars, sizeof scalars);
+    if (speaks) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->sum_squares = scalars[YKI_SCALAR_SQUARES];
     rank->loss = scalars[YKI_SCALAR_LOSS];
     return YOKE_OK;

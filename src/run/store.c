@@ -37,29 +37,22 @@ static yki_block joined(const yki_holding *held, yki_block block, int64_t step)
 /* A file that this rank writes to. */
 typedef struct output {
     const yki_stored_file *file;
-    int fd;      /* -1: not opened yet */
-    char *image; /* written to instead; NULL: the file is */
+    int fd; /* -1: not opened yet */
     float *buffer;
     double bytes;
 } output;
-
-static yoke_status write_row(output *out, const float *from, size_t bytes, size_t place)
-{
-    if (!out->image) return yki_disk_write(out->fd, out->file->name, from, bytes, place, out->file->bytes);
-    memcpy(out->image + place, from, bytes);
-    return YOKE_OK;
-}
 
 static yoke_status write_block(output *out, const yki_holding *held, const yki_block *block, size_t place)
 {
     bool plain = yki_holding_plain(held);
     const float *from = plain ? (const float *)held->tensor.data + block->at : out->buffer;
     int64_t step = plain ? held->row_step : block->columns;
-    if (!plain) yki_holding_pack(held, block, out->buffer);
+    if (!plain) yki_holding_pack(held, block, out->buffer, step);
     yki_block part = joined(held, *block, step);
     for (int64_t i = 0; i < part.rows; i++)
-        YKI_TRY(write_row(out, from + i * step, sizeof(float) * (size_t)part.columns,
-                          place + sizeof(float) * (size_t)(part.first + i * held->row_elems)));
+        YKI_TRY(yki_disk_write(
+            out->fd, out->file->name, from + i * step, sizeof(float) * (size_t)part.columns,
+            place + sizeof(float) * (size_t)(part.first + i * held->row_elems), out->file->bytes));
     out->bytes += (double)sizeof(float) * (double)(part.rows * part.columns);
     return YOKE_OK;
 }
@@ -71,8 +64,7 @@ static yoke_status write_tensor(yki_rank *rank, output *out, const yki_stored_te
     yoke_status status = yki_holding_init(rank, yki_logical_kind(rank->plan, tensor->kind, tensor->parameter),
                                           tensor->parameter, true, &held);
     for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);) {
-        if (out->fd < 0 && !out->image)
-            status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
+        if (out->fd < 0) status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
         if (status == YOKE_OK) status = write_block(out, &held, &block, tensor->place);
     }
     yki_holding_release(&held);
@@ -81,13 +73,13 @@ static yoke_status write_tensor(yki_rank *rank, output *out, const yki_stored_te
 
 static yoke_status write_file(yki_rank *rank, int file, output *out)
 {
-    const yki_run *run = rank->run;
+    const yki_stored *stored = rank->run->stored;
     yoke_status status = YOKE_OK;
     int t = 0;
-    out->file = run->image ? NULL : &run->files[file];
+    out->file = &stored->files[file];
     out->fd = -1;
-    for (; t < run->ntensors && status == YOKE_OK; t++)
-        if (run->image || run->stored[t].file == file) status = write_tensor(rank, out, &run->stored[t]);
+    for (; t < stored->ntensors && status == YOKE_OK; t++)
+        if (stored->tensors[t].file == file) status = write_tensor(rank, out, &stored->tensors[t]);
     if (out->fd >= 0 && status == YOKE_OK)
         status = yki_disk_flush(out->fd, out->file->name, out->file->bytes);
     if (status != YOKE_OK) note(rank, t);
@@ -97,55 +89,35 @@ static yoke_status write_file(yki_rank *rank, int file, output *out)
 
 static yoke_status store(yki_rank *rank)
 {
-    const yki_run *run = rank->run;
+    const yki_stored *stored = rank->run->stored;
     yoke_status status = YOKE_OK;
-    output out = {.buffer = malloc(sizeof(float) * BUFFER), .image = run->image};
+    output out = {.buffer = malloc(sizeof(float) * BUFFER)};
     rank->fault.status = YOKE_OK;
     if (!out.buffer) {
         status = yki_fail_memory("a save");
         note(rank, 0);
     }
     /* ranks begin with different files: a system lets one at a time write into each */
-    for (int f = 0; f < run->nfiles && status == YOKE_OK; f++)
-        status = write_file(rank, (rank->rank + f) % run->nfiles, &out);
+    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
+        status = write_file(rank, (rank->rank + f) % stored->nfiles, &out);
     free(out.buffer);
     double sums[2] = {status != YOKE_OK, out.bytes};
     YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
     rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
-    return sums[0] > 0 || run->image ? YOKE_OK : yki_rank_hash(rank);
+    return sums[0] > 0 ? YOKE_OK : yki_rank_hash(rank);
 }
 
-static yoke_status store_all(yki_run *run, const yki_stored_tensor *tensors, int ntensors)
+yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_out)
 {
-    const yoke_model *model = run->plan->options.model;
     double bytes = 0;
-    run->stored = tensors;
-    run->ntensors = ntensors;
+    run->stored = stored;
     YKI_TRY(yki_run_command(run, store));
     YKI_TRY(yki_run_first_fault(run));
-    for (int t = 0; t < ntensors; t++)
-        bytes += 4 * (double)yki_value_elems(&model->values[model->parameters[tensors[t].parameter].value]);
+    for (int t = 0; t < stored->ntensors; t++) bytes += (double)stored->tensors[t].bytes;
+    *finite_out = !run->ranks[0].stored_not_finite;
     if (run->ranks[0].stored_bytes == bytes) return YOKE_OK;
     return yki_fail(YOKE_SYSTEM, "the ranks wrote %.0f bytes of tensors that have %.0f",
                     run->ranks[0].stored_bytes, bytes);
-}
-
-yoke_status yki_run_store(yki_run *run, const yki_stored_file *files, int nfiles,
-                          const yki_stored_tensor *tensors, int ntensors, bool *finite_out)
-{
-    run->files = files;
-    run->nfiles = nfiles;
-    run->image = NULL;
-    YKI_TRY(store_all(run, tensors, ntensors));
-    *finite_out = !run->ranks[0].stored_not_finite;
-    return YOKE_OK;
-}
-
-yoke_status yki_run_stage(yki_run *run, char *image, const yki_stored_tensor *tensors, int ntensors)
-{
-    run->nfiles = 1;
-    run->image = image;
-    return store_all(run, tensors, ntensors);
 }
 
 /* The rank's blocks of tensor `t`: dealt round, since most tensors have one. */
@@ -163,7 +135,7 @@ static yoke_status check_hashes(const yki_rank *rank, int t)
 static yoke_status check(yki_rank *rank)
 {
     const yki_run *run = rank->run;
-    for (int t = 0; t < run->ntensors; t++) {
+    for (int t = 0; t < run->ntaken; t++) {
         const yki_taken_tensor *taken = &run->taken[t];
         int64_t elems = taken->tensor->elems;
         yoke_status status = check_hashes(rank, t);
@@ -213,7 +185,7 @@ static yoke_status take(yki_rank *rank)
     if (!buffer) note(rank, 0);
     double failed = status != YOKE_OK;
     yoke_status lost = yki_sum_scalars(rank->world, &failed, 1);
-    for (int t = 0; t < run->ntensors && failed == 0 && lost == YOKE_OK && status == YOKE_OK; t++) {
+    for (int t = 0; t < run->ntaken && failed == 0 && lost == YOKE_OK && status == YOKE_OK; t++) {
         const yki_taken_tensor *taken = &run->taken[t];
         yki_tensor_kind logical = yki_logical_kind(rank->plan, taken->kind, taken->parameter);
         status = read_tensor(rank, taken, taken->kind, buffer);
@@ -227,7 +199,7 @@ static yoke_status take(yki_rank *rank)
 yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors)
 {
     run->taken = tensors;
-    run->ntensors = ntensors;
+    run->ntaken = ntensors;
     YKI_TRY(yki_run_command(run, take));
     return yki_run_first_fault(run);
 }

@@ -28,23 +28,25 @@ static const yki_tensor_kind kinds[] = {YKI_TENSOR_WEIGHT, YKI_TENSOR_MOMENT1, Y
 static const int file_of[] = {[YKI_TENSOR_WEIGHT] = 0, [YKI_TENSOR_MOMENT1] = 1, [YKI_TENSOR_MOMENT2] = 1};
 enum { NKINDS = sizeof kinds / sizeof *kinds };
 
-/* Headers and room for all tensors, before the first is written; and their hashes, as they become known. */
-typedef struct tensor_files {
-    yki_safetensors_writer *writers[NFILES];
-    char names[NFILES][YKI_FOLDER_BYTES + 64];
-    char paths[NFILES][YKI_FOLDER_BYTES + 64]; /* that another process told */
+/* A save under way: headers and room for all tensors, before the first is written; and their hashes, as they
+ * become known. */
+struct yki_saving {
+    yoke_trainer *trainer;
+    yki_save save;
+    yki_saved_state state;
+    int64_t *tracked;
+    yki_safetensors_writer *writers[NFILES]; /* the leader's, as the next */
+    yki_hashes *hashes;
+    struct { /* what the leader tells the others */
+        char names[NFILES][YKI_FOLDER_BYTES + 64], paths[NFILES][YKI_FOLDER_BYTES + 64];
+        size_t bytes[NFILES];
+    } told;
+    size_t *places; /* of tensors */
     yki_stored_file files[NFILES];
     yki_stored_tensor *tensors;
     uint64_t *blocks; /* of all tensors */
-    int ntensors;
-    yki_hashes *hashes;
-    bool finite;
-} tensor_files;
-
-static size_t tensor_bytes(const yoke_trainer *trainer, int parameter)
-{
-    return sizeof(float) * (size_t)yki_trainer_elems(trainer, parameter);
-}
+    yki_stored stored;
+};
 
 static void print_name(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter, char name[256])
 {
@@ -58,250 +60,232 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
     const yoke_model *model = trainer->model;
     yki_stored_tensor *tensors = malloc(sizeof *tensors * (size_t)(NKINDS * model->nparameters + 1));
     int count = 0;
-    size_t bytes = 0;
     if (!tensors) return yki_fail_memory("a save");
+    *bytes_out = 0;
     for (int k = 0; k < NKINDS; k++)
         for (int i = 0; i < model->nparameters; i++) {
             if (!yki_trainer_suffix(trainer, kinds[k], i)) continue;
-            tensors[count++] = (yki_stored_tensor){kinds[k], i, file_of[kinds[k]], bytes, NULL};
-            bytes += tensor_bytes(trainer, i);
+            size_t bytes = sizeof(float) * (size_t)yki_trainer_elems(trainer, i);
+            tensors[count++] = (yki_stored_tensor){kinds[k], i, file_of[kinds[k]], 0, bytes, NULL};
+            *bytes_out += bytes;
         }
     *tensors_out = tensors;
     *count_out = count;
-    *bytes_out = bytes;
     return YOKE_OK;
 }
 
 /* What counts micro-batches: an integer each, beside the weights. */
-static yoke_status write_counters(const yoke_trainer *trainer, const yki_snapshot *snapshot,
-                                  tensor_files *files, bool declares)
+static yoke_status write_counters(const yki_saving *s, bool declares)
 {
-    const yoke_model *model = trainer->model;
+    const yoke_model *model = s->trainer->model;
     int file = file_of[YKI_TENSOR_WEIGHT];
     for (int i = 0; i < model->ncounters; i++) {
         const char *name = model->counters[i].name;
-        const int64_t *value = &snapshot->tracked[i];
+        const int64_t *value = &s->tracked[i];
         uint64_t hash = yki_hash(value, sizeof *value);
         if (declares) {
-            YKI_TRY(yki_safetensors_declare(files->writers[file], name, "I64", 0, NULL));
+            YKI_TRY(yki_safetensors_declare(s->writers[file], name, "I64", 0, NULL));
             continue;
         }
-        YKI_TRY(yki_safetensors_write(files->writers[file], name, 0, value, sizeof *value));
-        YKI_TRY(yki_hashes_add(files->hashes, file_names[file], name, sizeof *value, &hash));
+        YKI_TRY(yki_safetensors_write(s->writers[file], name, 0, value, sizeof *value));
+        YKI_TRY(yki_hashes_add(s->hashes, file_names[file], name, sizeof *value, &hash));
     }
     return YOKE_OK;
 }
 
-/* Tensors and room for their blocks' hashes. */
-static yoke_status list_tensors(const yoke_trainer *trainer, tensor_files *out)
+static yoke_status make_files(yki_saving *s)
 {
-    size_t bytes;
-    int64_t nblocks = 0;
-    YKI_TRY(yki_hashes_create(&out->hashes));
-    YKI_TRY(yki_saved_tensors(trainer, &out->tensors, &out->ntensors, &bytes));
-    for (int t = 0; t < out->ntensors; t++)
-        nblocks += yki_hash_blocks(tensor_bytes(trainer, out->tensors[t].parameter));
-    if (!(out->blocks = malloc(sizeof *out->blocks * (size_t)(nblocks + 1))))
-        return yki_fail_memory("a save");
-    uint64_t *at = out->blocks;
-    for (int t = 0; t < out->ntensors; t++) {
-        out->tensors[t].hashes = at;
-        at += yki_hash_blocks(tensor_bytes(trainer, out->tensors[t].parameter));
-    }
-    return YOKE_OK;
-}
-
-/* What the other processes' ranks need of the files that the first one made. */
-static yoke_status share_files(yoke_trainer *trainer, yoke_status status, tensor_files *files)
-{
-    struct {
-        char names[NFILES][sizeof files->names[0]], paths[NFILES][sizeof files->names[0]];
-        size_t bytes[NFILES];
-        int ntensors;
-    } told = {.ntensors = files->ntensors};
-    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
-    if (trainer->alone || yki_cluster_size() == 1) return YOKE_OK;
-    bool leads = yki_trainer_leads(trainer);
-    for (int f = 0; f < NFILES && leads; f++) {
-        snprintf(told.names[f], sizeof told.names[f], "%s", files->files[f].name);
-        snprintf(told.paths[f], sizeof told.paths[f], "%s", files->files[f].path);
-        told.bytes[f] = files->files[f].bytes;
-    }
-    YKI_TRY(yki_trainer_share(trainer, &told, sizeof told));
-    size_t bytes = sizeof *files->tensors * (size_t)(told.ntensors + 1);
-    if (!leads) files->tensors = calloc(1, bytes);
-    YKI_TRY(yki_trainer_agree(trainer, files->tensors ? YOKE_OK : yki_fail_memory("a save"), "", 0));
-    YKI_TRY(yki_trainer_share(trainer, files->tensors, bytes));
-    files->ntensors = told.ntensors;
-    for (int f = 0; f < NFILES && !leads; f++) {
-        memcpy(files->names[f], told.names[f], sizeof files->names[f]);
-        memcpy(files->paths[f], told.paths[f], sizeof files->paths[f]);
-        files->files[f] = (yki_stored_file){files->paths[f], files->names[f], told.bytes[f]};
-    }
-    return YOKE_OK;
-}
-
-static yoke_status make_files(const yoke_trainer *trainer, const yki_save *save, const yki_snapshot *snapshot,
-                              tensor_files *out)
-{
-    const yoke_model *model = trainer->model;
+    const yoke_model *model = s->trainer->model;
     char name[256];
-    YKI_TRY(list_tensors(trainer, out));
+    YKI_TRY(yki_hashes_create(&s->hashes));
     for (int f = 0; f < NFILES; f++) {
-        YKI_TRY(yki_path_join(out->names[f], sizeof out->names[f], save->temporary, file_names[f]));
-        YKI_TRY(yki_safetensors_writer_create(out->names[f], &out->writers[f]));
+        YKI_TRY(yki_path_join(s->told.names[f], sizeof s->told.names[f], s->save.temporary, file_names[f]));
+        YKI_TRY(yki_safetensors_writer_create(s->told.names[f], &s->writers[f]));
     }
-    for (int t = 0; t < out->ntensors; t++) {
-        const yki_stored_tensor *tensor = &out->tensors[t];
+    for (int t = 0; t < s->stored.ntensors; t++) {
+        const yki_stored_tensor *tensor = &s->tensors[t];
         const yki_parameter *p = &model->parameters[tensor->parameter];
-        print_name(trainer, tensor->kind, tensor->parameter, name);
-        YKI_TRY(yki_safetensors_declare(out->writers[tensor->file], name, "F32", p->ndim, p->dims));
+        print_name(s->trainer, tensor->kind, tensor->parameter, name);
+        YKI_TRY(yki_safetensors_declare(s->writers[tensor->file], name, "F32", p->ndim, p->dims));
     }
-    YKI_TRY(write_counters(trainer, snapshot, out, true));
+    YKI_TRY(write_counters(s, true));
     for (int f = 0; f < NFILES; f++) {
-        YKI_TRY(yki_safetensors_begin(out->writers[f]));
-        out->files[f].name = out->names[f];
-        out->files[f].path = yki_safetensors_unfinished(out->writers[f], &out->files[f].bytes);
+        YKI_TRY(yki_safetensors_begin(s->writers[f]));
+        snprintf(s->told.paths[f], sizeof s->told.paths[f], "%s",
+                 yki_safetensors_unfinished(s->writers[f], &s->told.bytes[f]));
     }
-    return write_counters(trainer, snapshot, out, false);
+    for (int t = 0; t < s->stored.ntensors; t++) {
+        print_name(s->trainer, s->tensors[t].kind, s->tensors[t].parameter, name);
+        YKI_TRY(yki_safetensors_hand_out(s->writers[s->tensors[t].file], name, &s->places[t]));
+    }
+    return write_counters(s, false);
 }
 
-/* Where the ranks write from their memory. */
-static yoke_status place_tensors(yoke_trainer *trainer, tensor_files *files)
+yoke_status yki_saving_make(yki_saving *s, const char *dir)
 {
-    char name[256];
-    for (int t = 0; t < files->ntensors; t++) {
-        yki_stored_tensor *tensor = &files->tensors[t];
-        print_name(trainer, tensor->kind, tensor->parameter, name);
-        YKI_TRY(yki_safetensors_hand_out(files->writers[tensor->file], name, &tensor->place));
-    }
+    if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
+    YKI_TRY(yki_save_begin(dir, s->state.step, &s->save));
+    return make_files(s);
+}
+
+yoke_status yki_saving_share_files(yki_saving *s)
+{
+    YKI_TRY(yki_trainer_share(s->trainer, &s->told, sizeof s->told));
+    YKI_TRY(yki_trainer_share(s->trainer, s->places, sizeof *s->places * ((size_t)s->stored.ntensors + 1)));
+    for (int f = 0; f < NFILES; f++)
+        s->files[f] = (yki_stored_file){s->told.paths[f], s->told.names[f], s->told.bytes[f]};
+    for (int t = 0; t < s->stored.ntensors; t++) s->tensors[t].place = s->places[t];
     return YOKE_OK;
 }
 
-/* This thread writes what the ranks staged. */
-static yoke_status write_staged(const yoke_trainer *trainer, const char *image, tensor_files *files)
+static yoke_status add_hashes(const yki_saving *s)
 {
     char name[256];
-    files->finite = true;
-    for (int t = 0; t < files->ntensors; t++) {
-        const yki_stored_tensor *tensor = &files->tensors[t];
-        const char *data = image + tensor->place;
-        size_t bytes = tensor_bytes(trainer, tensor->parameter);
-        print_name(trainer, tensor->kind, tensor->parameter, name);
-        for (int64_t b = 0; b < yki_hash_blocks(bytes); b++) {
-            size_t from = (size_t)b * YKI_HASH_BLOCK_BYTES, length = yki_hash_block_bytes(bytes, b);
-            tensor->hashes[b] = yki_hash(data + from, length);
-            files->finite &= yki_all_finite(data + from, length);
-            YKI_TRY(yki_safetensors_write(files->writers[tensor->file], name, from, data + from, length));
-        }
+    for (int t = 0; t < s->stored.ntensors; t++) {
+        const yki_stored_tensor *tensor = &s->tensors[t];
+        print_name(s->trainer, tensor->kind, tensor->parameter, name);
+        YKI_TRY(yki_hashes_add(s->hashes, file_names[tensor->file], name, tensor->bytes, tensor->hashes));
     }
-    return YOKE_OK;
+    return yki_hashes_save(s->hashes, &s->save);
 }
 
-static yoke_status add_hashes(const yoke_trainer *trainer, tensor_files *files)
+static yoke_status write_texts(const yki_saving *s)
 {
-    char name[256];
-    for (int t = 0; t < files->ntensors; t++) {
-        const yki_stored_tensor *tensor = &files->tensors[t];
-        print_name(trainer, tensor->kind, tensor->parameter, name);
-        YKI_TRY(yki_hashes_add(files->hashes, file_names[tensor->file], name,
-                               tensor_bytes(trainer, tensor->parameter), tensor->hashes));
-    }
-    return YOKE_OK;
-}
-
-static yoke_status write_tensors(yoke_trainer *trainer, const yki_save *save, yki_snapshot *snapshot)
-{
-    tensor_files files = {.ntensors = 0};
-    bool leads = yki_trainer_leads(trainer);
-    yoke_status status = leads ? make_files(trainer, save, snapshot, &files) : YOKE_OK;
-    if (status == YOKE_OK && leads && !snapshot->image) status = place_tensors(trainer, &files);
-    status = share_files(trainer, status, &files);
-    if (status == YOKE_OK)
-        status = snapshot->image ? write_staged(trainer, snapshot->image, &files)
-                                 : yki_run_store(trainer->run, files.files, NFILES, files.tensors,
-                                                 files.ntensors, &files.finite);
-    for (int f = 0; f < NFILES && status == YOKE_OK && leads; f++) {
-        status = yki_safetensors_finish(files.writers[f]);
-        files.writers[f] = NULL;
-    }
-    if (status == YOKE_OK && leads) status = add_hashes(trainer, &files);
-    if (status == YOKE_OK && leads) status = yki_hashes_save(files.hashes, save);
-    snapshot->state.hashed = true;
-    snapshot->state.not_finite = !files.finite;
-    yoke_error error = *yoke_error_get();
-    for (int f = 0; f < NFILES; f++) yki_safetensors_abandon(files.writers[f]);
-    yki_hashes_destroy(files.hashes);
-    free(files.tensors);
-    free(files.blocks);
-    if (status != YOKE_OK) yki_error_set(&error);
-    return status;
-}
-
-static yoke_status write_texts(const yoke_trainer *trainer, const yki_save *save,
-                               const yki_snapshot *snapshot)
-{
+    const yoke_trainer *trainer = s->trainer;
     char *job = trainer->job ? yoke_job_print(trainer->job) : NULL;
     char *config = yki_config_print(&trainer->spec, job);
     yoke_status status = (trainer->job && !job) || !config ? yki_fail_memory("a save") : YOKE_OK;
-    if (status == YOKE_OK) status = yki_save_text(save, "config.json", config);
-    if (status == YOKE_OK && job) status = yki_save_text(save, "job.yaml", job);
+    if (status == YOKE_OK) status = yki_save_text(&s->save, "config.json", config);
+    if (status == YOKE_OK && job) status = yki_save_text(&s->save, "job.yaml", job);
     free(job);
     free(config);
-    if (status == YOKE_OK) status = yki_tokenizer_save(trainer, save);
-    return status == YOKE_OK ? yki_save_state(save, &snapshot->state) : status;
+    if (status == YOKE_OK) status = yki_tokenizer_save(trainer, &s->save);
+    return status == YOKE_OK ? yki_save_state(&s->save, &s->state) : status;
 }
 
-yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot)
+yoke_status yki_saving_finish(yki_saving *s, bool finite)
+{
+    if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
+    for (int f = 0; f < NFILES; f++) {
+        yki_safetensors_writer *writer = s->writers[f];
+        s->writers[f] = NULL;
+        YKI_TRY(yki_safetensors_finish(writer));
+    }
+    YKI_TRY(add_hashes(s));
+    s->state.hashed = true;
+    s->state.not_finite = !finite;
+    YKI_TRY(write_texts(s));
+    return yki_save_commit(&s->save, s->trainer->job ? s->trainer->job->checkpoint.keep : 0);
+}
+
+yoke_status yki_saving_share_folder(yki_saving *s)
+{
+    return yki_trainer_share(s->trainer, s->save.final, sizeof s->save.final);
+}
+
+void yki_saving_destroy(yki_saving *s)
+{
+    if (!s) return;
+    for (int f = 0; f < NFILES; f++) yki_safetensors_abandon(s->writers[f]);
+    yki_save_abandon(&s->save);
+    yki_hashes_destroy(s->hashes);
+    free(s->tracked);
+    free(s->places);
+    free(s->tensors);
+    free(s->blocks);
+    free(s);
+}
+
+const yki_stored *yki_saving_stored(const yki_saving *s)
+{
+    return &s->stored;
+}
+
+uint64_t *yki_saving_blocks(const yki_saving *s)
+{
+    return s->blocks;
+}
+
+const char *yki_saving_folder(const yki_saving *s)
+{
+    return s->save.final;
+}
+
+/* The trainer as it stands between two steps. */
+static yoke_status note_state(yki_saving *s)
 {
     static const char *const optimizers[] = {
         [YOKE_SGD] = "sgd", [YOKE_ADAM] = "adam", [YOKE_ADAMW] = "adamw"};
+    const yoke_trainer *trainer = s->trainer;
     size_t counters = sizeof(int64_t) * ((size_t)trainer->model->ncounters + 1);
-    *snapshot = (yki_snapshot){.state = {.step = trainer->next_step,
-                                         .seed = trainer->options.seed,
-                                         .batch = trainer->options.batch,
-                                         .last_loss = trainer->last_loss}};
-    yki_saved_state *state = &snapshot->state;
+    yki_saved_state *state = &s->state;
+    *state = (yki_saved_state){.step = trainer->next_step,
+                               .seed = trainer->options.seed,
+                               .batch = trainer->options.batch,
+                               .last_loss = trainer->last_loss};
     YKI_TRY(yki_layout_text(&trainer->plan->options.layout, state->layout, sizeof state->layout));
     snprintf(state->optimizer, sizeof state->optimizer, "%s", optimizers[trainer->options.optimizer]);
     snprintf(state->precision, sizeof state->precision, "%s",
              trainer->options.precision == YOKE_PRECISION_BF16 ? "bf16" : "f32");
-    if (!(snapshot->tracked = malloc(counters))) return yki_fail_memory("a save");
-    memcpy(snapshot->tracked, trainer->tracked, counters);
+    if (!(s->tracked = malloc(counters))) return yki_fail_memory("a save");
+    memcpy(s->tracked, trainer->tracked, counters);
     return YOKE_OK;
 }
 
-yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir)
+/* Tensors, and room for their places and their blocks' hashes. */
+static yoke_status list_tensors(yki_saving *s)
 {
-    yki_save save = {.step = snapshot->state.step};
-    bool leads = yki_trainer_leads(trainer);
-    yoke_status status = leads ? yki_save_begin(dir, snapshot->state.step, &save) : YOKE_OK;
-    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
-    status = write_tensors(trainer, &save, snapshot);
-    if (status == YOKE_OK && leads) status = write_texts(trainer, &save, snapshot);
-    status = yki_trainer_agree(trainer, status, "", 0);
-    if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
-        if (leads) yki_save_abandon(&save);
-        yki_error_set(&error);
-        return status;
+    size_t bytes;
+    int count;
+    YKI_TRY(yki_saved_tensors(s->trainer, &s->tensors, &count, &bytes));
+    s->stored = (yki_stored){s->files, s->tensors, NFILES, count};
+    s->places = calloc((size_t)count + 1, sizeof *s->places);
+    s->blocks = calloc((size_t)yki_stored_blocks(&s->stored) + 1, sizeof *s->blocks);
+    if (!s->places || !s->blocks) return yki_fail_memory("a save");
+    uint64_t *at = s->blocks;
+    for (int t = 0; t < count; t++) {
+        s->tensors[t].hashes = at;
+        at += yki_hash_blocks(s->tensors[t].bytes);
     }
-    if (leads) status = yki_save_commit(&save, trainer->job ? trainer->job->checkpoint.keep : 0);
-    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
-    YKI_TRY(yki_trainer_share(trainer, save.final, sizeof save.final));
-    snprintf(snapshot->folder, sizeof snapshot->folder, "%s", save.final);
     return YOKE_OK;
+}
+
+yoke_status yki_saving_create(yoke_trainer *trainer, yki_saving **saving_out)
+{
+    yki_saving *s = calloc(1, sizeof *s);
+    yoke_status status = s ? YOKE_OK : yki_fail_memory("a save");
+    if (s) {
+        s->trainer = trainer;
+        s->save.lock = -1;
+        status = note_state(s);
+    }
+    if (status == YOKE_OK) status = list_tensors(s);
+    status = yki_trainer_agree(trainer, status, "", 0);
+    if (status == YOKE_OK)
+        *saving_out = s;
+    else
+        yki_saving_destroy(s);
+    return status;
+}
+
+static yoke_status save_now(yki_saving *s, const char *dir)
+{
+    bool finite;
+    YKI_TRY(yki_trainer_agree(s->trainer, yki_saving_make(s, dir), "", 0));
+    YKI_TRY(yki_saving_share_files(s));
+    YKI_TRY(yki_run_store(s->trainer->run, &s->stored, &finite));
+    YKI_TRY(yki_trainer_agree(s->trainer, yki_saving_finish(s, finite), "", 0));
+    return yki_saving_share_folder(s);
 }
 
 yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder)
 {
-    yki_snapshot snapshot;
+    yki_saving *s;
     YKI_TRY(yki_saves_look(trainer, true));
-    YKI_TRY(yki_snapshot_take(trainer, &snapshot));
-    yoke_status status = yki_snapshot_write(trainer, &snapshot, dir);
-    free(snapshot.tracked);
-    if (status != YOKE_OK) return status;
-    if (folder) snprintf(folder, 1200, "%s", snapshot.folder);
-    yki_trainer_event(trainer, YOKE_RUN_SAVED, snapshot.folder);
-    return YOKE_OK;
+    YKI_TRY(yki_saving_create(trainer, &s));
+    yoke_status status = save_now(s, dir);
+    if (status == YOKE_OK && folder) snprintf(folder, 1200, "%s", s->save.final);
+    if (status == YOKE_OK) yki_trainer_event(trainer, YOKE_RUN_SAVED, s->save.final);
+    yki_saving_destroy(s);
+    return status;
 }

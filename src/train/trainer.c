@@ -30,7 +30,9 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
     here = here < 1 ? 1 : here;
     int64_t threads = cores() / (yki_cluster_bound() ? here : here * neighbours);
     const yki_backend_ops *backend = yki_backend_get("cpu");
-    int64_t memory = backend->memory_bytes(0) - (options->inference ? 0 : yki_staging_bytes(trainer));
+    int64_t memory =
+        backend->memory_bytes(0) -
+        (options->inference ? 0 : yki_staging_expected(trainer, layout, here * neighbours, nranks));
     return (yki_plan_options){.model = trainer->model,
                               .layout = *layout,
                               .precision = t->precision,
@@ -339,9 +341,11 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
                      .step = s,
                      .update = update_at(trainer, s),
                      .clip = trainer->options.clip,
-                     .stop = atomic_load(&trainer->stop) != 0};
+                     .stop = atomic_load(&trainer->stop) != 0,
+                     .ended = yki_saves_ended(trainer)};
     YKI_TRY(yki_run_step(trainer->run, &step, result));
     trainer->stopping = result->stop;
+    trainer->all_ended = result->ended == yki_cluster_size();
     for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
         trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
     if (mode == YKI_RUN_TRAIN && result->finite) memcpy(trainer->moved, result->moved, sizeof trainer->moved);

@@ -42,6 +42,7 @@ struct yoke_trainer {
     int64_t classes;                  /* cross-entropy: targets are below it */
     atomic_int stop;
     bool alone, stopping;        /* alone: all ranks are in this process; stopping: all processes know */
+    bool all_ended;              /* what processes did beside the steps has, in all: all of them know */
     yki_background *background;  /* checkpoint.async; NULL: none yet */
     int64_t saves, failed_saves; /* of runs, by what the job says */
     double save_seconds;         /* that steps waited for them */
@@ -118,30 +119,43 @@ uint64_t yki_hash_text(const char *text, uint64_t hash);
 
 /* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
-/* Tensors of a save, each at its place in one image of them all. Owns: the caller, with free(). */
+/* Tensors of a save, without places and hashes, and their bytes. Owns: the caller, with free(). */
 yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **tensors_out, int *count_out,
                               size_t *bytes_out);
-/* What a save takes of the trainer as it stands between two steps. */
-typedef struct yki_snapshot {
-    yki_saved_state state;
-    int64_t *tracked;              /* owned */
-    const char *image;             /* of all tensors; NULL: the ranks write from their memory */
-    char folder[YKI_FOLDER_BYTES]; /* of the step, once it is written */
-} yki_snapshot;
-yoke_status yki_snapshot_take(const yoke_trainer *trainer, yki_snapshot *snapshot);
-/* Writes it to DIR/step-N. With an image, any thread: of the trainer only what no step changes is read. */
-yoke_status yki_snapshot_write(yoke_trainer *trainer, yki_snapshot *snapshot, const char *dir);
-/* background.c: saves of a run, where the job has a checkpoint.dir. begin: once a run, before its first step.
- * look: whether the save under way has failed; with `waits`, after it ended. step: saves the step at hand, or
- * starts to. end: waits for all, and gives the run's status. A failure that the job says to go on after is a
- * notice. */
+/* A save under way. All processes create it, between two steps, and share; the rest is each one's own, on any
+ * thread: of the trainer only what no step changes is read. After a failure it is destroyed, which removes
+ * what there is of it. */
+typedef struct yki_saving yki_saving;
+yoke_status yki_saving_create(yoke_trainer *trainer, yki_saving **saving_out);
+/* The leader's: folder, headers and room for all tensors. */
+yoke_status yki_saving_make(yki_saving *saving, const char *dir);
+/* Where they are. */
+yoke_status yki_saving_share_files(yki_saving *saving);
+/* What is to be written then, and room for its hashes, one after the other. */
+const yki_stored *yki_saving_stored(const yki_saving *saving);
+uint64_t *yki_saving_blocks(const yki_saving *saving);
+/* The leader's, once all is written and hashed: the step takes its name. */
+yoke_status yki_saving_finish(yki_saving *saving, bool finite);
+yoke_status yki_saving_share_folder(yki_saving *saving);
+const char *yki_saving_folder(const yki_saving *saving);
+void yki_saving_destroy(yki_saving *saving);
+
+/* background.c: saves of a run, where the job has a checkpoint.dir; called by all processes of a run, between
+ * steps. begin: once a run, before its first step. look: takes the save under way on, where all processes
+ * know that they can, and says whether it has failed; with `waits`, after it ended. step: saves the step at
+ * hand, or starts to. end: waits for all, and gives the run's status. A failure that the job says to go on
+ * after is a notice. */
 yoke_status yki_saves_begin(yoke_trainer *trainer);
 yoke_status yki_saves_look(yoke_trainer *trainer, bool waits);
 yoke_status yki_saves_step(yoke_trainer *trainer);
 yoke_status yki_saves_end(yoke_trainer *trainer, yoke_status status);
+/* What a step tells the other processes of the save under way; NULL: none is. */
+const atomic_bool *yki_saves_ended(const yoke_trainer *trainer);
 void yki_background_destroy(yki_background *background);
-/* Bytes of the copy that such saves are made from; 0: the job has none. */
+/* Bytes of the copy that such saves are made from, in this process; 0: there is none. */
 int64_t yki_staging_bytes(const yoke_trainer *trainer);
+/* About as many of them as `here` of a job's `nranks` ranks will take, dp * cp of which have the same. */
+int64_t yki_staging_expected(const yoke_trainer *trainer, const yoke_layout *layout, int here, int nranks);
 
 /* load.c: weights of a folder or file by name. */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);

@@ -31,6 +31,10 @@ p = subprocess.Popen(words)
 if life < len(lives):
     while not os.path.exists(f"ck/step-{lives[life]:08}") and p.poll() is None: time.sleep(0.001)
     p.kill()
+    if os.environ.get("HANGS"): # as mpirun that waits for what runs on a lost host
+        with open("left", "w") as f: f.write(str(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid))
+        print("yoke: rank 1 on b is gone: its process ended", file=sys.stderr, flush=True)
+        time.sleep(1000)
 signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
 code = p.wait()
 sys.exit(code if code >= 0 else 128 - code)
@@ -49,10 +53,10 @@ class Launch(unittest.TestCase):
         with open(os.path.join(self.dir, name), "w") as f:
             f.write(text)
 
-    def launch(self, *arguments, lives=(), code=0, options=(), job="job.yaml"):
+    def launch(self, *arguments, lives=(), code=0, options=(), job="job.yaml", **more):
         r = subprocess.run([YOKE, "launch", "--json", "out.json", "--launcher", f"{sys.executable} launcher.py", *options,
                             "--", "train", job, *arguments], cwd=self.dir, capture_output=True, text=True, timeout=120,
-                           env={**os.environ, "LIVES": json.dumps(list(lives))})
+                           env={**os.environ, "LIVES": json.dumps(list(lives)), **more})
         self.assertEqual(r.returncode, code, r.stderr)
         with open(os.path.join(self.dir, "out.json")) as f:
             r.json = json.load(f)
@@ -87,6 +91,13 @@ class Launch(unittest.TestCase):
         subprocess.run([YOKE, "train", "job.yaml", "--dp", "2", "--set", "checkpoint.dir=clean"], cwd=self.dir, check=True,
                        capture_output=True)
         self.assertEqual(self.weights("ck"), self.weights("clean"))
+
+    def test_a_launcher_that_waits_for_a_lost_host_is_killed(self):
+        r = self.launch(lives=[10], options=["-n", "1"], HANGS="1")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
+        self.assertRegex(r.stderr, "yoke: rank 1 on b is gone.*\n(.*\n)*yoke: a rank is lost, and .* has not ended for 10 s: killed\n")
+        with open(os.path.join(self.dir, "left")) as f:
+            self.assertFalse(os.path.exists("/proc/" + f.read()))
 
     def test_restarts_are_used_up(self):
         r = self.launch(lives=[5, 5, 5], options=["-n", "1", "--max-restarts", "1"], code=4)

@@ -5,7 +5,8 @@
  * FAULT_AT: the call, from 1.
  * FAULT_KIND: kill (before the call); torn (half of a write is done, then kill); full (writes and
  * reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal (FAULT_SIGNAL is raised before
- * each of FAULT_CALLS calls, which then go on). FAULT_COUNT: a file that gets the number of calls when the
+ * each of FAULT_CALLS calls, which then go on); hold (the call waits until somebody opens the FIFO FAULT_GATE
+ * to write). FAULT_COUNT: a file that gets the number of calls when the
  * process exits. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *folder, *count_path;
+static const char *folder, *count_path, *gate; /* gate: NULL, nothing is held */
 static int at, calls = 1;
 static int raised;
 static bool tears, fills;
@@ -36,6 +37,7 @@ __attribute__((constructor)) static void begin(void)
     calls = length ? atoi(length) : 1;
     tears = kind && strcmp(kind, "torn") == 0;
     fills = kind && strcmp(kind, "full") == 0;
+    if (kind && strcmp(kind, "hold") == 0) gate = getenv("FAULT_GATE");
     if (kind && strcmp(kind, "signal") == 0) raised = atoi(getenv("FAULT_SIGNAL"));
 }
 
@@ -60,6 +62,10 @@ static bool is_due(const char *path)
     if (!folder || !path || !strstr(path, folder)) return false;
     int number = atomic_fetch_add(&count, 1) + 1;
     bool due = at > 0 && number >= at && number < at + calls;
+    if (due && gate) {
+        close((int)syscall(SYS_openat, AT_FDCWD, gate, O_RDONLY));
+        return false;
+    }
     if (due && raised) {
         syscall(SYS_kill, getpid(), raised);
         return false;

@@ -2,6 +2,7 @@
 kernel has tbf and netem. Hosts() makes them, and takes them away at exit."""
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -58,6 +59,7 @@ class Hosts:
         with open(self.agent, "w") as f:
             f.write("#!/bin/sh\n# As ssh: agent [-options] HOST COMMAND...\n"
                     'while [ "${1#-}" != "$1" ]; do shift; done\nhost=$1; shift\n'
+                    f'if [ -e {self.dir}/lost-$host ]; then echo "agent: no route to $host" >&2; exit 255; fi\n'
                     f'exec {self.dir}/on "$host" sh -c "$*"\n')
         with open(self.dir + "/on", "w") as f:
             f.write('#!/bin/sh\n# on HOST COMMAND...\nhost=$1; shift\n'
@@ -83,8 +85,26 @@ class Hosts:
         """The command that runs a command on a host."""
         return [self.dir + "/on", host, *command]
 
+    def cut(self, i):
+        """The host's link is down: nobody is told."""
+        self.must("ip", "-n", self.names[i], "link", "set", f"{self.id}a{i}", "down")
+
+    def lose(self, i):
+        """The host ends, with all that runs there, and the agent finds no way to it."""
+        with open(f"{self.dir}/lost-{self.names[i]}", "w"):
+            pass
+        self.end_all(self.names[i])
+
+    def end_all(self, name):
+        for pid in run("ip", "netns", "pids", name).stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
     def remove(self):
         for name in self.all:
+            self.end_all(name)
             run("ip", "netns", "del", name)
             shutil.rmtree("/etc/netns/" + name, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -95,14 +115,14 @@ class Hosts:
     def __exit__(self, *_):
         self.remove()
 
+    def words(self, mpi):
+        """An MPI's launcher, that gets to the hosts by the agent."""
+        if mpi == "openmpi":
+            return [shutil.which("mpirun.openmpi"), "--mca", "plm_rsh_agent", self.agent, "--mca", "btl", "tcp,vader,self", "--mca", "pml",
+                    "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none", "-x", "YOKE_MPI_PATH"]
+        return [shutil.which("mpirun.mpich"), "-disable-auto-cleanup", "-launcher", "ssh", "-launcher-exec", self.agent]
+
     def launcher(self, mpi, each):
         """Of `each` processes on every host, from the first one."""
-        n = str(each * len(self.names))
-        if mpi == "openmpi":
-            hosts = ",".join(f"{h}:{each}" for h in self.names)
-            return self.on(self.names[0], shutil.which("mpirun.openmpi"), "--mca", "plm_rsh_agent", self.agent, "--mca", "btl",
-                           "tcp,vader,self", "--mca", "pml", "ob1", "--mca", "btl_tcp_if_exclude", "lo", "--bind-to", "none",
-                           "--host", hosts, "-x", "YOKE_MPI_PATH", "-n", n)
         hosts = ",".join(f"{h}:{each}" for h in self.names)
-        return self.on(self.names[0], shutil.which("mpirun.mpich"), "-disable-auto-cleanup", "-launcher", "ssh", "-launcher-exec", self.agent,
-                       "-hosts", hosts, "-n", n)
+        return self.on(self.names[0], *self.words(mpi), "--host" if mpi == "openmpi" else "-hosts", hosts, "-n", str(each * len(self.names)))

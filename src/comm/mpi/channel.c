@@ -101,6 +101,7 @@ yoke_status yki_mpi_channel_start(yki_channel *base, yki_request *request)
     if (!error) atomic_fetch_add(&g->world->active, 1);
     pthread_mutex_unlock(&g->world->cluster->lock);
     if (!error) return YOKE_OK;
+    yki_lifeline_await_loss();
     return yki_fail(YOKE_PEER_FAILED, "%s gave error %d for a message of %zu bytes", mpi->name, error,
                     m->bytes);
 }

@@ -31,5 +31,8 @@ uint64_t yki_binary_hash(void);
 yoke_status yki_lifeline_open(yki_cluster *cluster);
 /* NULL: all leave together. */
 void yki_lifeline_close(const yoke_error *why);
+/* MPI has failed: mostly a peer is gone, which the lifeline says within moments, and by name. Waits for that,
+ * at most a second. */
+void yki_lifeline_await_loss(void);
 
 #endif

@@ -353,6 +353,17 @@ void yki_cluster_lose(const yoke_error *why)
     pthread_mutex_unlock(&line.lock);
 }
 
+void yki_lifeline_await_loss(void)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 1;
+    pthread_mutex_lock(&line.lock);
+    while (!line.lost || line.telling)
+        if (pthread_cond_timedwait(&line.told, &line.lock, &limit) != 0) break;
+    pthread_mutex_unlock(&line.lock);
+}
+
 void yki_cluster_on_loss(yki_loss_hook hook)
 {
     pthread_mutex_lock(&line.lock);

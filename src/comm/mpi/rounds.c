@@ -70,6 +70,7 @@ static void post(work *w, bool receives, void *data, int64_t elems, size_t elem,
                          : mpi->send(w->g->world->mpi, data, m->bytes, at, tag, 0, &m->request);
     if (!error) return;
     m->active = false;
+    if (!atomic_load(&w->g->world->local->lost)) yki_lifeline_await_loss();
     yki_mpi_lose(w->g->world, YOKE_PEER_FAILED, "%s gave error %d for a message of %zu bytes", mpi->name,
                  error, m->bytes);
 }

@@ -1,0 +1,81 @@
+"""yoke launch where a host is lost: test_relaunch.py openmpi|mpich BUILD, over the hosts of hosts.py. The run goes on over the hosts
+that are left, in another layout, and its losses are those of one device. Exit code 77: no such MPI, or no namespaces. Standard
+library only."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import hosts
+import launch
+import test_train
+
+MPI, BUILD = sys.argv[1], os.path.abspath(sys.argv[2])
+STEPS = 100
+MORE = """checkpoint: {dir: ck, every: 5}
+"""
+
+
+class Relaunch(test_train.Case):
+    read = test_train.Faults.read
+
+    def run_losing(self, network, lose, names, n, *flags, job=""):
+        """`yoke launch` from the first host over `names`; once there is something to go on from, lose() takes one away."""
+        with open(self.job, "w") as f:
+            f.write(test_train.JOB.replace("steps: 5", f"steps: {STEPS}").replace("lr: 1e-2", "lr: 1e-4") + MORE + job)
+        command = network.on(network.names[0], test_train.YOKE, "launch", "-n", str(n), "--max-restarts", "6", "--hosts", ",".join(names),
+                             "--launcher", " ".join(network.words(MPI)), "--json", "out.json", "--", "train", self.job, *flags,
+                             "--log", "log.jsonl", "--set", "train.timeout=2")
+        with open(self.dir + "/log", "wb") as log:
+            # MPICH's UCX would find the same kernel on all hosts, and go through its memory
+            p = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir, start_new_session=True,
+                                 env=launch.environment(BUILD, UCX_TLS="tcp,self"))
+        self.addCleanup(lambda: p.poll() is None and os.killpg(p.pid, signal.SIGKILL))
+        while not os.path.isdir(self.dir + "/ck/step-00000010"):
+            self.assertIsNone(p.poll(), self.read())
+            time.sleep(0.01)
+        lose()
+        self.assertEqual(p.wait(200), 0, self.read())
+        with open(self.dir + "/out.json") as f:
+            return json.load(f)
+
+    def holds(self, result, lost, processes, layout):
+        """The last attempt ran in `layout`, and the log's losses, each step's last, are one device's."""
+        first, last = result["attempts"][0], result["attempts"][-1]
+        self.assertNotIn(first["code"], (0, 2, 3, 5, 75))
+        self.assertEqual((last["code"], last["processes"]), (0, processes))
+        self.assertRegex(last["layout"], layout)
+        self.assertGreaterEqual(last["from_step"], 10)
+        self.assertRegex(self.read(), rf"yoke: host {lost} no longer answers\n")
+        self.assertRegex(self.read(), r"time trained +\d+\.\d % of")
+        self.assertTrue(0 < result["trained_share"] < 1)
+        with open(self.dir + "/log.jsonl") as f:
+            got = {line["step"]: line["loss"] for line in map(json.loads, f) if "loss" in line}
+        one = test_train.losses(self.yoke(0, "train", self.job, "--set", "checkpoint=null"))
+        self.assertEqual(sorted(got), list(range(STEPS)))
+        for step, loss in enumerate(one):
+            self.assertLess(abs(got[step] / loss - 1), 1e-4, step)
+
+    def test_a_link_is_down(self):
+        with hosts.Hosts(3) as network:
+            result = self.run_losing(network, lambda: network.cut(1), network.names, 3, "--dp", "3")
+            self.assertRegex(self.read(), rf"yoke: rank 1 on {network.names[1]} gave no sign of life")
+            self.holds(result, network.names[1], 2, "dp=(2,tp=1,pp=1,cp=1|1,tp=2,pp=1,cp=1|1,tp=1,pp=2,cp=1|1,tp=1,pp=1,cp=2),")
+
+    def test_the_host_of_rank_0_is_gone(self):
+        with hosts.Hosts(2) as network:
+            a, b = network.names
+            result = self.run_losing(network, lambda: network.lose(1), (b, a), 4, "--dp", "4", "--zero", "1",
+                                     job="launch: {fallbacks: [dp=3, 'tp=2']}\n")
+            self.holds(result, b, 2, "dp=1,tp=2,pp=1,cp=1")
+
+
+if __name__ == "__main__":
+    why = launch.skip(MPI, BUILD) or hosts.skip()
+    if why:
+        print("skipped:", why)
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
