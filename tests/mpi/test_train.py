@@ -183,6 +183,16 @@ class Traces(Case):
             self.assertEqual([name for name in os.listdir(self.dir) if name.startswith(f"{n}.json")], [f"{n}.json"])
 
 
+    def test_a_full_disk_loses_no_result(self):
+        path = self.dir + "/full.json"
+        os.symlink("/dev/full", path)
+        result = self.yoke(2, "train", self.job, "--dp", "2", "--trace", path, code=1)
+        self.assertIn("No space left", self.said)
+        self.assertEqual(len(result["steps"]), 5)
+        self.assertIn("the trace", result["error"]["message"])
+        self.assertEqual(ranks_of(path + ".1"), [1])  # what process 1 has of it
+
+
 class Faults(Case):
     def start(self, n, *flags, program=YOKE):
         command = [*launch.command(MPI, n), program, "train", self.job, "--steps", "100000000", *flags]
