@@ -86,6 +86,8 @@ void cluster_begin(cli *run)
     yoke_launch at;
     if (!yoke_launched(&at)) return;
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* launchers mix what comes in pieces */
+    /* Open MPI gives process 0 a terminal of its own as standard output, whatever comes behind it */
+    run->out_terminal = run->out_colour = false;
     speaks = at.rank == 0;
     if (!speaks) be_quiet(run);
 }

@@ -1,6 +1,6 @@
 """yoke launch where a host is lost: test_relaunch.py openmpi|mpich BUILD, over the hosts of hosts.py. The run goes on over the hosts
-that are left, in another layout, and its losses are those of one device. Exit code 77: no such MPI, or no namespaces. Standard
-library only."""
+that are left, in another layout, and its losses are those of one device. Told to end, it saves. Exit code 77: no such MPI, or no
+namespaces. Standard library only."""
 import json
 import os
 import signal
@@ -71,6 +71,22 @@ class Relaunch(test_train.Case):
             result = self.run_losing(network, lambda: network.lose(1), (b, a), 4, "--dp", "4", "--zero", "1",
                                      job="launch: {fallbacks: [dp=3, 'tp=2']}\n")
             self.holds(result, b, 2, "dp=1,tp=2,pp=1,cp=1")
+
+
+class Signals(test_train.Case):
+    read, ends = test_train.Faults.read, test_train.Faults.ends
+
+    def test_told_to_end_it_saves_and_ends_with_75(self):
+        *words, _, n = launch.command(MPI, 2)
+        before, launch.command = launch.command, lambda *_: [test_train.YOKE, "launch", "-n", n, "--launcher", " ".join(words)]
+        try:
+            p = test_train.Faults.start(self, 2, "--dp", "2", "--set", "checkpoint.dir=ck", program="--")
+        finally:
+            launch.command = before
+        p.send_signal(signal.SIGTERM)
+        self.assertEqual(self.ends(p, 15), 75, self.read())
+        self.assertNotIn("restart 1", self.read())
+        self.assertEqual(len([name for name in os.listdir(self.dir + "/ck") if name.startswith("step-")]), 1)
 
 
 if __name__ == "__main__":

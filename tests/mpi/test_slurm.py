@@ -77,18 +77,22 @@ class UnderSlurm(test_train.Case):
         # MPICH's MPI_Abort may ask srun to kill all before it ends by itself
         self.assertRegex(self.read(), r"task 0: Exited with exit code 4\b|MPI_Abort\(MPI_COMM_WORLD, 4\)")
 
-    def test_scancel_saves(self):
-        for number in ("TERM", "USR1"):
-            with self.subTest(number):
-                p = self.start([*SRUN, "-n", "2", test_train.YOKE], "--set", f"checkpoint.dir=ck{number}")
-                subprocess.run(["scancel", "--signal=" + number, self.job_id], check=True)
+    def test_signals_save(self):
+        ways = {"term": ["scancel", "--signal=TERM"], "usr1": ["scancel", "--signal=USR1"], "all": ["scancel"], "srun": None}
+        for way, command in ways.items():
+            with self.subTest(way):
+                p = self.start([*SRUN, "-n", "2", test_train.YOKE], "--set", "checkpoint.dir=" + way)
+                if command:
+                    subprocess.run([*command, self.job_id], check=True)
+                else:
+                    p.send_signal(signal.SIGUSR1)
                 self.assertEqual(self.ends(p, 15), 75, self.read()[-500:])
-                saved, = os.listdir(f"{self.dir}/ck{number}")
-                step = int(saved.removeprefix("step-"))
-                more = ["train", self.job, "--dp", "2", "--resume", "ck" + number, "--steps", str(step + 3)]
-                over, local = self.yoke(2, *more), self.yoke(0, *more)
-                self.assertEqual([s["step"] for s in over["steps"]], [step, step + 1, step + 2])
-                self.assertClose(test_train.losses(local), test_train.losses(over))
+                saved, = os.listdir(f"{self.dir}/{way}")
+        step = int(saved.removeprefix("step-"))
+        more = ["train", self.job, "--dp", "2", "--resume", way, "--steps", str(step + 3)]
+        over, local = self.yoke(2, *more), self.yoke(0, *more)
+        self.assertEqual([s["step"] for s in over["steps"]], [step, step + 1, step + 2])
+        self.assertClose(test_train.losses(local), test_train.losses(over))
 
     def test_launch_begins_again(self):
         out = self.dir + "/out.json"

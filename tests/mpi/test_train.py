@@ -98,6 +98,11 @@ class Layouts(Case):
         flags = ["train", self.job, "--dp", "2", "--tp", "2", "--set", "train.steps=8"]
         self.assertEqual(losses(self.yoke(2, *flags)), losses(self.yoke(2, *flags)))
 
+    def test_a_file_gets_no_colours(self):
+        p = self.under([*launch.command(MPI, 2), YOKE, "train", self.job, "--dp", "2"], {"TERM": "xterm"})
+        self.assertIn("final loss", p.stdout)
+        self.assertNotIn("\033", p.stdout + p.stderr)
+
     def test_verify(self):
         result = self.yoke(2, "verify", self.job, "--dp", "2", "--tp", "2", "--write-gradients", "g.safetensors")
         self.assertTrue(result["passed"])
