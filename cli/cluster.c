@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +17,17 @@
 static atomic_int said;
 static sem_t ending; /* this process ends by itself */
 static bool speaks;
+
+/* Until the launcher has read what was said: Hydra loses what it has not when it ends processes. Nothing
+ * tells when a pipe is empty, so it is looked at; at most half a second. */
+static void hand_over(void)
+{
+    struct stat file;
+    int left;
+    if (fstat(STDERR_FILENO, &file) != 0 || !S_ISFIFO(file.st_mode)) return;
+    for (int looks = 0; looks < 500 && ioctl(STDERR_FILENO, FIONREAD, &left) == 0 && left > 0; looks++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
 
 /* A process is lost, or has failed. The sentence goes out at once: the launcher ends this process soon, and
  * the thread that trains may be in the middle of a long kernel. */
@@ -25,8 +38,10 @@ static void on_loss(const yoke_error *why, int known)
     for (int i = 0; i < length - 1; i++)
         if ((unsigned char)line[i] < ' ') line[i] = '?';
     bool mine = why->status == YOKE_PEER_FAILED || speaks;
-    if (mine && !atomic_exchange(&said, 1) && write(STDERR_FILENO, line, (size_t)length) < 0)
-        atomic_store(&said, 0);
+    if (mine && !atomic_exchange(&said, 1)) {
+        if (write(STDERR_FILENO, line, (size_t)length) < 0) atomic_store(&said, 0);
+        hand_over();
+    }
     if (!known) return;
     struct timespec limit; /* of the thread that trains, to end by itself */
     clock_gettime(CLOCK_REALTIME, &limit);
@@ -46,6 +61,7 @@ static void on_abort(int number)
 {
     for (int waited = 0; waited < 100 && !atomic_load(&said); waited++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    hand_over();
     if (atomic_load(&said)) _exit(yoke_status_exit_code(YOKE_PEER_FAILED));
     signal(number, SIG_DFL);
     raise(number);
@@ -157,6 +173,7 @@ int cluster_leave(int code)
         strcpy(why.message, "another process failed");
     }
     fflush(NULL);
+    hand_over();
     alarm(2);
     yoke_cluster_leave(&why);
     _exit(code); /* MPI would wait for the others */

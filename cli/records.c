@@ -106,10 +106,12 @@ int records_close(cli *run, records *r, int code)
     bool traces = r->trace != NULL, apart = yoke_cluster_size() > 1;
     int failed = 0;
     if (cluster_together(code)) {
-        if (yoke_trace_gather(r->trace) != YOKE_OK)
+        yoke_status status = yoke_trace_gather(r->trace);
+        apart &= status != YOKE_OK;
+        /* what the first process cannot write it says itself: the others wait for its end, not it for theirs
+         */
+        if (status != YOKE_OK && (yoke_cluster_rank() == 0 || status == YOKE_PEER_FAILED))
             failed = cli_fail_library(run);
-        else
-            apart = false;
     }
     if (yoke_trace_close(r->trace, &summary) != YOKE_OK)
         failed = cli_fail_library(run);

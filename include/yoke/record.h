@@ -1,7 +1,7 @@
 /* Records of a run: what becomes of it, step by step (watchers, logs, TensorBoard), and what every rank did
  * when (traces). A recorder or trace belongs to one trainer: it is closed before the trainer is destroyed,
- * and by the thread that uses the trainer. In a run of several processes each has a trainer: what watchers
- * are told is the same in all of them, and traces are made in all of them. */
+ * and by the thread that uses the trainer. In a run of several processes each has a trainer: its
+ * watchers are told of the whole run, in its own time, and traces are made in all of them. */
 #ifndef YOKE_RECORD_H
 #define YOKE_RECORD_H
 

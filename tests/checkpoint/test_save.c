@@ -265,42 +265,6 @@ static void a_broken_step_is_passed_over_and_said(void **state)
             "has no complete step: step-00000200 is incomplete");
 }
 
-/* A step that says it has hashes is complete with them alone; what it says of its numbers is kept too. */
-static void a_hashed_step_needs_its_hashes(void **state)
-{
-    (void)state;
-    char dir[200], folder[YKI_FOLDER_BYTES], path[300];
-    int is_step;
-    const uint64_t block = 7;
-    yki_save save;
-    yki_hashes *hashes;
-    yki_saved_state kept = {.step = 3,
-                            .seed = 1,
-                            .batch = 2,
-                            .layout = "",
-                            .optimizer = "sgd",
-                            .precision = "f32",
-                            .not_finite = true,
-                            .hashed = true},
-                    found;
-    snprintf(dir, sizeof dir, "%s", at("hashed"));
-    assert_int_equal(save_some(&save, dir, 3, 1, STAGES - 2), YOKE_OK);
-    assert_int_equal(yki_hashes_create(&hashes), YOKE_OK);
-    assert_int_equal(yki_hashes_add(hashes, "model.safetensors", "w", 12, &block), YOKE_OK);
-    assert_int_equal(yki_hashes_save(hashes, &save), YOKE_OK);
-    yki_hashes_destroy(hashes);
-    assert_int_equal(yki_save_state(&save, &kept), YOKE_OK);
-    assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
-    assert_int_equal(yki_checkpoint_find(dir, folder, &is_step, NULL), YOKE_OK);
-    assert_int_equal(yki_checkpoint_state(folder, &found), YOKE_OK);
-    assert_true(found.not_finite && found.hashed);
-    snprintf(path, sizeof path, "%s/step-00000003/hashes.json", dir);
-    assert_int_equal(truncate(path, 9), 0);
-    refused(yki_checkpoint_find(dir, folder, &is_step, NULL), dir, "has no complete step");
-    assert_int_equal(unlink(path), 0);
-    refused(yki_checkpoint_find(folder, folder, &is_step, NULL), path, "is missing");
-}
-
 static void rotation_keeps_what_is_worth_keeping(void **state)
 {
     (void)state;
@@ -472,7 +436,6 @@ int main(void)
         cmocka_unit_test(an_incomplete_save_is_not_committed),
         cmocka_unit_test(the_same_step_is_replaced),
         cmocka_unit_test(a_broken_step_is_passed_over_and_said),
-        cmocka_unit_test(a_hashed_step_needs_its_hashes),
         cmocka_unit_test(rotation_keeps_what_is_worth_keeping),
         cmocka_unit_test(a_hashed_step_has_hashes),
         cmocka_unit_test(folders_are_told_apart),

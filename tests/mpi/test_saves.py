@@ -198,23 +198,25 @@ class Faults(Case):
         self.assertEqual(told, until, f"process {victim} was held at call {number}")
         return p, gate
 
-    def pid_of(self, gate):
+    def pid_of(self, rank):
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/environ", "rb") as e, open(f"/proc/{pid}/cmdline", "rb") as c:
-                    if gate.encode() in e.read() and c.read().startswith(test_train.YOKE.encode() + b"\0"):
+                    if f"{test_train.RANK}={rank}".encode() in e.read().split(b"\0") and \
+                            c.read().startswith(f"{test_train.YOKE}\0train\0{self.job}\0".encode()):
                         return int(pid)
             except OSError:
                 continue
         self.fail("there is no such process")
 
     def test_a_kill_ends_those_who_wait_for_a_save(self):
+        """Of the process that is held up in it, and of the other one: in steps, and at the next save."""
         save = self.flags(16, 8, "--tp", "2")
-        for victim in (0, 1):
-            calls, _ = self.clean(victim, [*save, "--json", self.dir + "/out"])
-            p, gate = self.hold(victim, calls // 4, save, 16 if victim == 1 else 15)
+        calls = [self.clean(held, [*save, "--json", self.dir + "/out"])[0] for held in (0, 1)]
+        for held, victim, told in ((0, 0, 15), (1, 1, 16), (1, 0, 12), (0, 1, 16)):
+            p, gate = self.hold(held, calls[held] // 4, save, told)
             begin = time.time()
-            os.kill(self.pid_of(gate), signal.SIGKILL)
+            os.kill(self.pid_of(victim), signal.SIGKILL)
             said = p.communicate(timeout=30)[1]
             self.assertLess(time.time() - begin, 6)
             self.assertNotEqual(p.returncode, 0)

@@ -1,6 +1,7 @@
 """yoke under mpirun: test_train.py openmpi|mpich BUILD. The same losses as local ranks', whatever the layout and however ranks
 are dealt to processes; saves and resumes; processes that disagree; ranks that are killed or stopped. Exit code 77: no such
 MPI. Standard library only."""
+import contextlib
 import json
 import os
 import re
@@ -187,6 +188,16 @@ class Traces(Case):
             self.assertEqual([name for name in os.listdir(self.dir) if name.startswith(f"{n}.json")], [f"{n}.json"])
 
 
+    def test_a_full_disk_loses_no_result(self):
+        path = self.dir + "/full.json"
+        os.symlink("/dev/full", path)
+        result = self.yoke(2, "train", self.job, "--dp", "2", "--trace", path, code=1)
+        self.assertIn("No space left", self.said)
+        self.assertEqual(len(result["steps"]), 5)
+        self.assertIn("the trace", result["error"]["message"])
+        self.assertEqual(ranks_of(path + ".1"), [1])  # what process 1 has of it
+
+
 class Faults(Case):
     def start(self, n, *flags, program=YOKE):
         command = [*launch.command(MPI, n), program, "train", self.job, "--steps", "100000000", *flags]
@@ -234,11 +245,15 @@ class Faults(Case):
         for n, victim, flags in ((4, 2, ["--dp", "4"]), (2, 0, ["--dp", "2"]), (3, 1, ["--pp", "2", "--tp", "3"])):
             if flags[0] == "--pp":
                 flags = ["--dp", "3", "--pp", "2", "--microbatches", "2"]  # two ranks a process
-            p = self.start(n, *flags)
-            os.kill(self.ranks[victim], signal.SIGKILL)
-            self.assertNotEqual(self.ends(p, 5), 0)
             rank = victim * (2 if "--pp" in flags else 1)
-            self.assertRegex(self.read(), rf"yoke: rank {rank} .*on \S+ is gone.*; rank \d+ (waits|computes) in step \d+")
+            sentence = rf"yoke: rank {rank} .*on \S+ is gone.*; rank \d+ (waits|computes) in step \d+"
+            for _ in range(4 if MPI == "mpich" else 1):  # Hydra kills the others some milliseconds later: docs/clusters.md
+                p = self.start(n, *flags)
+                os.kill(self.ranks[victim], signal.SIGKILL)
+                self.assertNotEqual(self.ends(p, 5), 0)
+                if re.search(sentence, self.read()):
+                    break
+            self.assertRegex(self.read(), sentence)
 
     @unittest.skipIf(MPI == "mpich", "its library may abort a process that waits for the lost one, and MPI_Abort ends the others")
     def test_what_others_traced_is_left(self):
@@ -271,7 +286,8 @@ class Faults(Case):
         os.chmod(wrapper, 0o700)
         p = self.start(3, "--dp", "3", program=wrapper)
         os.kill(self.ranks[1], signal.SIGKILL)
-        os.kill(self.ranks[0], signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # the loss may have ended it by then
+            os.kill(self.ranks[0], signal.SIGTERM)
         self.assertNotEqual(self.ends(p, 5), 0)
         with open(self.dir + "/codes") as f:
             codes = dict(line.split() for line in f)
