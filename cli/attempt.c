@@ -28,7 +28,8 @@ typedef struct listener {
     bool quiet;
     char line[256]; /* the beginning of the line at hand */
     size_t length;
-    double lost; /* when a rank was named as lost; 0: none was */
+    double lost;  /* when a rank was named as lost; 0: none was */
+    bool stopped; /* the run said so, told to end by a signal */
 } listener;
 
 static void hand_on(int number)
@@ -65,6 +66,7 @@ static void hear(listener *l, const char *text, size_t length)
         l->line[l->length] = '\0';
         l->length = 0;
         if (l->lost == 0 && strstr(l->line, "yoke: rank ")) l->lost = now();
+        l->stopped |= strstr(l->line, "yoke: stopped by a signal") != NULL;
     }
 }
 
@@ -180,5 +182,6 @@ int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_ou
     if (fault) return -1;
     take_orphans(killed || WIFSIGNALED(status));
     *seconds_out = now() - begin;
+    if (l.stopped) return 75;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -15,8 +15,9 @@ void attempt_hand_on_signals(void);
 /* Runs argv[0], found by PATH, with nothing on standard input, and waits for it, at most `limit` seconds (0:
  * without end; then it is killed). A launcher may wait for ever for a host that is gone: where what it says
  * on standard error has named a lost rank, it gets some seconds more. With one that is killed everything ends
- * that it started here. Returns its exit code, 128 + the signal that ended it, or -1 with errno: it cannot be
- * started. *seconds_out: how long it took. quiet: its output is thrown away. */
+ * that it started here. Returns its exit code (75 where the run said that a signal stopped it: launchers lose
+ * that), 128 + the signal that ended it, or -1 with errno: it cannot be started. *seconds_out: how long it
+ * took. quiet: its output is thrown away. */
 int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_out);
 
 #endif

@@ -37,6 +37,7 @@ if life < len(lives):
         time.sleep(1000)
 signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
 code = p.wait()
+if "LOSES" in os.environ: sys.exit(int(os.environ["LOSES"]))
 sys.exit(code if code >= 0 else 128 - code)
 """
 
@@ -125,9 +126,14 @@ class Launch(unittest.TestCase):
         self.assertEqual(r.json["attempts"][1]["code"], 0)
 
     def test_a_signal_is_handed_on(self):
+        for more in ({}, {"LOSES": "0"}, {"LOSES": "1"}):  # launchers that lose the code of the run
+            with self.subTest(more):
+                self.stopped(more)
+
+    def stopped(self, more):
         p = subprocess.Popen([YOKE, "launch", "-n", "1", "--launcher", f"{sys.executable} launcher.py", "--", "train",
                               "job.yaml", "--steps", "100000000", "--set", "checkpoint.every=0"], cwd=self.dir,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "LIVES": "[]"})
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "LIVES": "[]", **more})
         for line in p.stderr:
             if line.startswith("step"):
                 break
@@ -135,6 +141,7 @@ class Launch(unittest.TestCase):
         rest = p.communicate(timeout=60)[1]
         self.assertEqual(p.returncode, 75, rest)
         self.assertFalse(os.path.exists(os.path.join(self.dir, "life-1")))
+        os.remove(os.path.join(self.dir, "life-0"))
 
     def test_wrong_uses(self):
         for arguments, says in (([], "-n N is missing"), (["-n"], "-n needs a value"), (["-n", "2"], "after -- comes"),
