@@ -203,6 +203,7 @@ int cli_fail_library(cli *run)
         text_escape(stderr, error.would_fit[i], false);
     }
     if (error.nwould_fit > 0) fputc('\n', stderr);
+    cluster_spoken();
     write_error(run, code, &error);
     free(sentence);
     return code;

@@ -14,8 +14,8 @@
 
 #include "yoke/cluster.h"
 
-static atomic_int said;
-static sem_t ending; /* this process ends by itself */
+static atomic_int said; /* 1: a thread is about to; 2: it has */
+static sem_t ending;    /* this process ends by itself */
 static bool speaks;
 
 /* Until the launcher has read what was said: Hydra loses what it has not when it ends processes. Nothing
@@ -29,6 +29,13 @@ static void hand_over(void)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* Until another thread, which has begun to speak, has spoken; at most half a second. */
+static void wait_until_said(void)
+{
+    for (int looks = 0; looks < 500 && atomic_load(&said) == 1; looks++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 /* A process is lost, or has failed. The sentence goes out at once: the launcher ends this process soon, and
  * the thread that trains may be in the middle of a long kernel. */
 static void on_loss(const yoke_error *why, int known)
@@ -38,10 +45,12 @@ static void on_loss(const yoke_error *why, int known)
     for (int i = 0; i < length - 1; i++)
         if ((unsigned char)line[i] < ' ') line[i] = '?';
     bool mine = why->status == YOKE_PEER_FAILED || speaks;
-    if (mine && !atomic_exchange(&said, 1)) {
-        if (write(STDERR_FILENO, line, (size_t)length) < 0) atomic_store(&said, 0);
+    int nobody = 0;
+    if (mine && atomic_compare_exchange_strong(&said, &nobody, 1)) {
+        atomic_store(&said, write(STDERR_FILENO, line, (size_t)length) < 0 ? 0 : 2);
         hand_over();
     }
+    wait_until_said();
     if (!known) return;
     struct timespec limit; /* of the thread that trains, to end by itself */
     clock_gettime(CLOCK_REALTIME, &limit);
@@ -59,7 +68,7 @@ static void on_loss(const yoke_error *why, int known)
 /* MPI's libraries abort where a peer's memory is gone; the lifeline knows of it at the same moment. */
 static void on_abort(int number)
 {
-    for (int waited = 0; waited < 100 && !atomic_load(&said); waited++)
+    for (int waited = 0; waited < 100 && atomic_load(&said) != 2; waited++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     hand_over();
     if (atomic_load(&said)) _exit(yoke_status_exit_code(YOKE_PEER_FAILED));
@@ -132,7 +141,16 @@ bool cluster_speaks(const cli *run, const yoke_error *error)
 {
     if (yoke_cluster_size() == 1) return !run->quiet;
     bool lost = error->status == YOKE_PEER_FAILED;
-    return (!run->quiet || lost) && !atomic_exchange(&said, 1);
+    int nobody = 0;
+    return (!run->quiet || lost) && atomic_compare_exchange_strong(&said, &nobody, 1);
+}
+
+void cluster_spoken(void)
+{
+    if (yoke_cluster_size() == 1) return;
+    fflush(stderr);
+    hand_over();
+    atomic_store(&said, 2);
 }
 
 /* MPICH 4.0 over UCX and TCP may wait for ever in MPI_Finalize, when all that matters is done and said: it

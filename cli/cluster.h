@@ -12,6 +12,8 @@ int cluster_enter(cli *run);
 yoke_job *cluster_load_job(cli *run, int *code_out);
 /* Whether this process says what failed: of several one does, once, unless it is about a loss. */
 bool cluster_speaks(const cli *run, const yoke_error *error);
+/* It has: others may end now. */
+void cluster_spoken(void);
 /* Whether a command that ends with this code ends so in all processes, which still hear each other. */
 bool cluster_together(int code);
 /* The end of the program; returns the code, or does not where others are lost. */
