@@ -49,9 +49,10 @@ def on_one_machine(a):
 
 def over_hosts(a):
     whole = ["--set", "layout.bucket=1GiB"]
+    one = ["--set", "layout.threads=1"]  # each host believes that all cores are its own
     with hosts.Hosts(2, a.hosts) as slow, hosts.Hosts(2, "100gbit", tag="f") as fast:
         def over(made, *flags):  # UCX would find the same kernel on all hosts, and go through its memory
-            return lambda: step_ms(a, made.launcher(a.mpi, 1), *flags, UCX_TLS="tcp,self")
+            return lambda: step_ms(a, made.launcher(a.mpi, 1), *one, *flags, UCX_TLS="tcp,self")
 
         sides = {"unlimited": over(fast), "buckets": over(slow), "at the end": over(slow, *whole)}
         found = in_turns(a.rounds, sides)

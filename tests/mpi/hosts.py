@@ -70,7 +70,7 @@ class Hosts:
     def limit(self, host, link, rate, delay):
         """A rate, and a delay where the kernel can; what there is goes to `limits`."""
         for kind, words in (("delay", ["netem", "delay", delay, "rate", rate]),
-                            ("rate", ["tbf", "rate", rate, "burst", "256kbit", "latency", "100ms"])):
+                            ("rate", ["tbf", "rate", rate, "burst", "1mbit", "latency", "100ms"])):
             if run("ip", "netns", "exec", host, "tc", "qdisc", "add", "dev", link, "root", *words).returncode == 0:
                 self.limits.append(kind)
                 return
