@@ -205,14 +205,32 @@ static void write_row(const yki_holding *held, int64_t at, int64_t count, const 
 /* Of a transposed tensor, a few rows and columns at a time: neighbours in memory are in different rows. */
 enum { TILE = 16 }; /* a cache line */
 
+/* A tile of f32 whose columns lie one after the other: each line of memory is read once, whole. Lines whose
+ * distance is a power of two or near push each other out of a first cache, so none is come back to. */
+static void turn_tile(const float *from, int64_t from_step, float *to, int64_t to_step)
+{
+    float tile[TILE][TILE];
+    for (int c = 0; c < TILE; c++)
+        for (int r = 0; r < TILE; r++) tile[r][c] = from[c * from_step + r];
+    for (int r = 0; r < TILE; r++) memcpy(to + r * to_step, tile[r], sizeof tile[r]);
+}
+
 void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step)
 {
+    bool turns = held->column_step != 1 && held->row_step == 1 && held->tensor.dtype == YKI_F32;
     int64_t width = held->column_step == 1 ? block->columns : TILE;
     for (int64_t r = 0; r < block->rows; r += TILE)
-        for (int64_t c = 0; c < block->columns; c += width)
-            for (int64_t i = r; i < r + TILE && i < block->rows; i++)
-                read_row(held, block->at + i * held->row_step + c * held->column_step,
-                         block->columns - c < width ? block->columns - c : width, values + i * step + c);
+        for (int64_t c = 0; c < block->columns; c += width) {
+            int64_t at = block->at + r * held->row_step + c * held->column_step,
+                    rows = block->rows - r < TILE ? block->rows - r : TILE,
+                    columns = block->columns - c < width ? block->columns - c : width;
+            float *to = values + r * step + c;
+            if (turns && rows == TILE && columns == TILE)
+                turn_tile((const float *)held->tensor.data + at, held->column_step, to, step);
+            else
+                for (int64_t i = 0; i < rows; i++)
+                    read_row(held, at + i * held->row_step, columns, to + i * step);
+        }
 }
 
 void yki_holding_unpack(const yki_holding *held, const yki_block *block, const float *values)

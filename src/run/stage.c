@@ -106,8 +106,9 @@ static yoke_status plan(yki_stage *stage, const yki_stored_tensor *tensors, int 
     }
     if (!(stage->copy = malloc(yki_stage_bytes(stage) + 1)))
         return yki_fail_memory("the copy that checkpoint.async saves from");
-    /* the system hands its pages out now, not in the first save */
-    memset(stage->copy, 0, yki_stage_bytes(stage) + 1);
+    /* The system hands its pages out now, not in the first save. Zeros would be calloc's to a compiler, which
+     * touches none. */
+    memset(stage->copy, 0xff, yki_stage_bytes(stage) + 1);
     return YOKE_OK;
 }
 

@@ -38,13 +38,10 @@ static bool agree(yki_mpi_group *g, const yki_mpi_op *op)
     return true;
 }
 
-/* Everybody reduces all of it, in the order of sums that rounds have too. Not where all of it would have to
- * ask its receiver, and a segment of it would not. */
+/* Everybody reduces all of it, in the order of sums that rounds have too. */
 static bool is_small(const yki_mpi_group *g, const yki_mpi_op *op, int64_t elems)
 {
-    int64_t bytes = elems * 4, eager = (int64_t)g->world->cluster->mpi->eager_bytes;
-    bool cut = g->nmachines == 1 && bytes > eager && bytes <= eager * g->nprocesses;
-    return op->kind == YKI_OP_ALL_REDUCE && bytes * g->nprocesses <= YKI_MPI_SMALL_BYTES && !cut &&
+    return op->kind == YKI_OP_ALL_REDUCE && elems * 4 * g->nprocesses <= YKI_MPI_SMALL_BYTES &&
            g->nprocesses <= YKI_MPI_SMALL_PROCESSES && (g->nmachines == 1 || g->largest == 1);
 }
 
