@@ -34,8 +34,7 @@ typedef struct yki_traced {
         const yoke_action *action;
         const yki_instruction *instruction;
         yki_span span;
-        int64_t
-            number; /* of the first two, among its program's or its action's: on its way to another process */
+        int64_t number; /* of either of the first two, on its way to another process */
     } of;
     int64_t amount; /* action: samples. Else payload bytes that the rank has received since it was made */
     yki_traced_kind kind;

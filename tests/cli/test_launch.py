@@ -34,7 +34,7 @@ if life < len(lives):
     if os.environ.get("HANGS"): # as mpirun that waits for what runs on a lost host
         with open("left", "w") as f: f.write(str(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid))
         print("yoke: rank 1 on b is gone: its process ended", file=sys.stderr, flush=True)
-        time.sleep(1000)
+        signal.pause()
 signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
 code = p.wait()
 if "LOSES" in os.environ: sys.exit(int(os.environ["LOSES"]))

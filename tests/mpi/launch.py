@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unittest
 
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
@@ -31,11 +32,21 @@ def skip(mpi, build):
     return None
 
 
-if __name__ == "__main__":
-    mpi, n, build, program, *settings = sys.argv[1:]
-    why = skip(mpi, build)
+def leave_if(why):
+    """Nothing can be tested, for that reason; None: go on."""
     if why:
         print("skipped:", why)
         sys.exit(77)
+
+
+def main(why, taken=3):
+    """The tests of the script that is run, of whose words the first `taken` are its own."""
+    leave_if(why)
+    unittest.main(argv=[sys.argv[0], *sys.argv[taken:]])
+
+
+if __name__ == "__main__":
+    mpi, n, build, program, *settings = sys.argv[1:]
+    leave_if(skip(mpi, build))
     more = dict(s.split("=", 1) for s in settings)
     sys.exit(subprocess.run([*command(mpi, n), program], env=environment(build, **more)).returncode)

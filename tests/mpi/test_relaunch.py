@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 import hosts
 import launch
@@ -90,8 +89,4 @@ class Signals(test_train.Case):
 
 
 if __name__ == "__main__":
-    why = launch.skip(MPI, BUILD) or hosts.skip()
-    if why:
-        print("skipped:", why)
-        sys.exit(77)
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    launch.main(launch.skip(MPI, BUILD) or hosts.skip())

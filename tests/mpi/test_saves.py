@@ -243,8 +243,4 @@ class Faults(Case):
 
 
 if __name__ == "__main__":
-    why = launch.skip(MPI, BUILD)
-    if why:
-        print("skipped:", why)
-        sys.exit(77)
-    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
+    launch.main(launch.skip(MPI, BUILD), 4)

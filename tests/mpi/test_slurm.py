@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 import launch
 import slurm
@@ -126,12 +125,8 @@ class UnderSlurm(test_train.Case):
 
 
 if __name__ == "__main__":
-    why = launch.skip(MPI, BUILD) or slurm.skip()
-    if why:
-        print("skipped:", why)
-        sys.exit(77)
+    launch.leave_if(launch.skip(MPI, BUILD) or slurm.skip())
     slurm.enter()
     test_train.RANK = "SLURM_PROCID"
     with slurm.Slurm(PLUGIN):
-        result = unittest.main(argv=[sys.argv[0], *sys.argv[3:]], exit=False).result
-    sys.exit(not result.wasSuccessful())
+        launch.main(None)
