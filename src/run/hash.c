@@ -10,7 +10,7 @@
 #include "checkpoint/hashes.h"
 #include "run/rank.h"
 
-static bool all_finite(const void *values, size_t bytes)
+bool yki_all_finite(const void *values, size_t bytes)
 {
     const char *at = values;
     uint32_t bits, found = 0;
@@ -55,7 +55,7 @@ static yoke_status hash_tensor(const yki_stored_tensor *tensor, int64_t before, 
         YKI_TRY(yki_disk_read_at(in->fd, in->stored->files[tensor->file].name, in->buffer, length,
                                  tensor->place + (size_t)b * YKI_HASH_BLOCK_BYTES));
         in->hashes[before + b] = yki_hash(in->buffer, length);
-        in->finite &= all_finite(in->buffer, length);
+        in->finite &= yki_all_finite(in->buffer, length);
     }
     return YOKE_OK;
 }

@@ -160,6 +160,8 @@ yoke_status yki_rank_step(yki_rank *rank);
 
 /* hash.c: the rank's share of hashing what all of them stored. */
 yoke_status yki_rank_hash(yki_rank *rank);
+/* Whether f32 values are neither infinite nor NaN. */
+bool yki_all_finite(const void *values, size_t bytes);
 
 /* reduce.c: the adjoints of the parameters' broadcasts, over dp (in buckets that bodies start), over tp, over
  * stages that share a tied one; and what the update leaves to be gathered. */

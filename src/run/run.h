@@ -108,9 +108,13 @@ void yki_stage_destroy(yki_stage *stage);
 size_t yki_stage_bytes(const yki_stage *stage);
 /* All ranks copy what they own; between steps, by all processes. */
 yoke_status yki_run_stage(yki_run *run, yki_stage *stage);
-/* Writes the copy to the tensors' places, the same tensors as it was made for, and flushes it. YOKE_STOPPED:
- * *quit has become true. */
-yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit);
+/* Whether this process has all of all tensors. */
+bool yki_stage_whole(const yki_stage *stage);
+/* Writes the copy to the tensors' places, the same tensors as it was made for, and flushes it. Where it is
+ * whole, also fills in the tensors' hashes and *finite_out, whether all elements are; else they are left, for
+ * yki_stored_hash when all processes have written. YOKE_STOPPED: *quit has become true. */
+yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
+                            bool *finite_out);
 /* Blocks of hashes of all tensors; and the hashes of those from `first` until before `end`, as the files have
  * them, into hashes[first] and on. *finite_out: whether all their elements are. */
 int64_t yki_stored_blocks(const yki_stored *stored);

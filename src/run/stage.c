@@ -3,10 +3,10 @@
  * others each rank's blocks lie one after the other. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/disk.h"
 #include "base/fail.h"
+#include "base/stream.h"
+#include "checkpoint/hashes.h"
 #include "run/holding.h"
 
 /* A block that a rank owns, and where the copy has it. */
@@ -25,17 +25,23 @@ struct yki_stage {
     float *copy;
     int64_t elems;
     int ntensors, npieces, room;
+    bool whole; /* all tensors are */
     staged *tensors;
     piece *pieces;
-    int *first; /* [ntensors * nlocal + 1]: of the pieces of a tensor and a local rank */
+    /* of a tensor and a local rank */
+    yki_holding *held; /* [ntensors * nlocal] */
+    int *first;        /* [ntensors * nlocal + 1]: of its pieces */
 };
 
 void yki_stage_destroy(yki_stage *stage)
 {
     if (!stage) return;
+    for (int i = 0; stage->held && i < stage->ntensors * stage->run->nlocal; i++)
+        yki_holding_release(&stage->held[i]);
     free(stage->copy);
     free(stage->tensors);
     free(stage->pieces);
+    free(stage->held);
     free(stage->first);
     free(stage);
 }
@@ -45,10 +51,9 @@ size_t yki_stage_bytes(const yki_stage *stage)
     return sizeof(float) * (size_t)stage->elems;
 }
 
-static yoke_status hold(const yki_rank *rank, const yki_stored_tensor *tensor, yki_holding *held)
+bool yki_stage_whole(const yki_stage *stage)
 {
-    return yki_holding_init(rank, yki_logical_kind(rank->plan, tensor->kind, tensor->parameter),
-                            tensor->parameter, true, held);
+    return stage->whole;
 }
 
 static yoke_status add_piece(yki_stage *stage, const yki_block *block, int64_t row_elems)
@@ -71,18 +76,19 @@ static yoke_status plan_tensor(yki_stage *stage, int t)
     staged *s = &stage->tensors[t];
     int64_t owned = 0, from = stage->npieces;
     for (int i = 0; i < run->nlocal; i++) {
-        yki_holding held;
+        const yki_rank *rank = &run->ranks[i];
+        yki_holding *held = &stage->held[t * run->nlocal + i];
         yki_holding_walk walk = {0};
-        yoke_status status = hold(&run->ranks[i], &s->tensor, &held);
-        for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, INT64_MAX, &block);) {
-            status = add_piece(stage, &block, held.row_elems);
+        YKI_TRY(yki_holding_init(rank, yki_logical_kind(rank->plan, s->tensor.kind, s->tensor.parameter),
+                                 s->tensor.parameter, true, held));
+        for (yki_block block; yki_holding_next(held, &walk, INT64_MAX, &block);) {
+            YKI_TRY(add_piece(stage, &block, held->row_elems));
             owned += block.rows * block.columns;
         }
-        yki_holding_release(&held);
-        YKI_TRY(status);
         stage->first[t * run->nlocal + i + 1] = stage->npieces;
     }
     bool whole = sizeof(float) * (size_t)owned == s->tensor.bytes;
+    stage->whole &= whole;
     s->at = whole ? stage->elems : -1;
     for (int64_t p = from; p < stage->npieces; p++) {
         piece *at = &stage->pieces[p];
@@ -96,10 +102,14 @@ static yoke_status plan_tensor(yki_stage *stage, int t)
 
 static yoke_status plan(yki_stage *stage, const yki_stored_tensor *tensors, int ntensors)
 {
+    size_t shares = (size_t)ntensors * (size_t)stage->run->nlocal;
     stage->ntensors = ntensors;
+    stage->whole = true;
     stage->tensors = calloc((size_t)ntensors + 1, sizeof *stage->tensors);
-    stage->first = calloc((size_t)ntensors * (size_t)stage->run->nlocal + 1, sizeof *stage->first);
-    if (!stage->tensors || !stage->first) return yki_fail_memory("the copy that checkpoint.async saves from");
+    stage->held = calloc(shares + 1, sizeof *stage->held);
+    stage->first = calloc(shares + 1, sizeof *stage->first);
+    if (!stage->tensors || !stage->held || !stage->first)
+        return yki_fail_memory("the copy that checkpoint.async saves from");
     for (int t = 0; t < ntensors; t++) {
         stage->tensors[t].tensor = tensors[t];
         YKI_TRY(plan_tensor(stage, t));
@@ -129,31 +139,22 @@ yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensor
 
 /* --- copying --- */
 
-static yoke_status copy_tensor(const yki_rank *rank, const yki_stage *stage, int t, double *bytes)
-{
-    const int *first = &stage->first[t * stage->run->nlocal + rank->rank - stage->run->first];
-    yki_holding held;
-    if (first[0] == first[1]) return YOKE_OK;
-    yoke_status status = hold(rank, &stage->tensors[t].tensor, &held);
-    for (int p = first[0]; p < first[1] && status == YOKE_OK; p++) {
-        const piece *of = &stage->pieces[p];
-        yki_holding_pack(&held, &of->block, stage->copy + of->at, of->step);
-        *bytes += (double)sizeof(float) * (double)(of->block.rows * of->block.columns);
-    }
-    yki_holding_release(&held);
-    return status;
-}
-
+/* By the rank's team: a core alone does not use all that memory gives. */
 static yoke_status copy(yki_rank *rank)
 {
     const yki_stage *stage = rank->run->stage;
+    int nlocal = stage->run->nlocal, place = rank->rank - stage->run->first;
     double bytes = 0;
-    rank->fault.status = YOKE_OK;
-    for (int t = 0; t < stage->ntensors && rank->fault.status == YOKE_OK; t++) {
-        if (copy_tensor(rank, stage, t, &bytes) == YOKE_OK) continue;
-        rank->fault = *yoke_error_get();
-        rank->fault.rank = rank->rank;
-        rank->fault_at = t;
+#ifdef YOKE_HAVE_OPENMP
+#pragma omp parallel for schedule(dynamic, 1) num_threads(rank->plan->options.threads) reduction(+ : bytes)
+#endif
+    for (int t = 0; t < stage->ntensors; t++) {
+        int share = t * nlocal + place;
+        for (int p = stage->first[share]; p < stage->first[share + 1]; p++) {
+            const piece *of = &stage->pieces[p];
+            yki_holding_pack(&stage->held[share], &of->block, stage->copy + of->at, of->step);
+            bytes += (double)sizeof(float) * (double)(of->block.rows * of->block.columns);
+        }
     }
     YKI_TRY(yki_sum_scalars(rank->world, &bytes, 1));
     rank->stored_bytes = bytes;
@@ -165,7 +166,6 @@ yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
     double bytes = 0;
     run->stage = stage;
     YKI_TRY(yki_run_command(run, copy));
-    YKI_TRY(yki_run_first_fault(run));
     for (int t = 0; t < stage->ntensors; t++) bytes += (double)stage->tensors[t].tensor.bytes;
     if (run->ranks[0].stored_bytes == bytes) return YOKE_OK;
     return yki_fail(YOKE_SYSTEM, "the ranks copied %.0f bytes of tensors that have %.0f",
@@ -174,57 +174,93 @@ yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
 
 /* --- writing --- */
 
-/* A file under way; not so much at once that a run that ends waits for it. */
+/* A file under way. What has all tensors gives their hashes too: then nobody reads the file soon. */
 typedef struct output {
+    const yki_stage *stage;
+    yki_stream stream; /* fd -1: not opened yet */
     const yki_stored_file *file;
-    int fd; /* -1: not opened yet */
     const atomic_bool *quit;
+    bool finite;
 } output;
 
-enum { PART_BYTES = 1 << 20 };
-
-static yoke_status write_bytes(output *out, const float *from, int64_t elems, size_t place)
+static yoke_status write_part(output *out, const float *from, size_t bytes, size_t place)
 {
-    const char *at = (const char *)from;
-    size_t bytes = sizeof *from * (size_t)elems;
-    if (out->fd < 0 && bytes > 0) YKI_TRY(yki_disk_open_to_write(out->file->path, out->file->name, &out->fd));
-    for (size_t done = 0; done < bytes; done += PART_BYTES) {
-        size_t part = bytes - done < PART_BYTES ? bytes - done : PART_BYTES;
-        if (atomic_load(out->quit)) return yki_fail(YOKE_STOPPED, "a save was given up");
-        YKI_TRY(yki_disk_write(out->fd, out->file->name, at + done, part, place + done, out->file->bytes));
+    if (atomic_load(out->quit)) return yki_fail(YOKE_STOPPED, "a save was given up");
+    if (out->stream.fd < 0)
+        YKI_TRY(yki_stream_open(&out->stream, out->file->path, out->file->name, out->file->bytes,
+                                out->stage->whole));
+    return yki_stream_write(&out->stream, from, bytes, place);
+}
+
+/* Block by block: not so much at once that a run that ends waits for it, and one is hashed and written while
+ * it is in a core's cache. */
+static yoke_status write_whole(output *out, const yki_stored_tensor *tensor, const float *from)
+{
+    int64_t count = yki_hash_blocks(tensor->bytes);
+    for (int64_t b = 0; b < count; b++) {
+        const float *block = from + b * (YKI_HASH_BLOCK_BYTES / (int64_t)sizeof *from);
+        size_t bytes = yki_hash_block_bytes(tensor->bytes, b);
+        if (out->stage->whole) {
+            tensor->hashes[b] = yki_hash(block, bytes);
+            out->finite &= yki_all_finite(block, bytes);
+        }
+        YKI_TRY(write_part(out, block, bytes, tensor->place + (size_t)b * YKI_HASH_BLOCK_BYTES));
     }
     return YOKE_OK;
 }
 
-static yoke_status write_tensor(const yki_stage *stage, int t, size_t place, output *out)
+static yoke_status write_tensor(output *out, const yki_stored_tensor *tensor, int t)
 {
-    const staged *s = &stage->tensors[t];
+    const yki_stage *stage = out->stage;
     int nlocal = stage->run->nlocal, end = stage->first[(t + 1) * nlocal];
-    if (s->at >= 0)
-        return write_bytes(out, stage->copy + s->at, (int64_t)(s->tensor.bytes / sizeof(float)), place);
+    if (stage->tensors[t].at >= 0) return write_whole(out, tensor, stage->copy + stage->tensors[t].at);
     for (int p = stage->first[t * nlocal]; p < end; p++) {
         const piece *of = &stage->pieces[p];
         for (int64_t i = 0; i < of->block.rows; i++)
-            YKI_TRY(write_bytes(out, stage->copy + of->at + i * of->step, of->block.columns,
-                                place + sizeof(float) * (size_t)(of->block.first + i * of->row_elems)));
+            YKI_TRY(write_part(
+                out, stage->copy + of->at + i * of->step, sizeof(float) * (size_t)of->block.columns,
+                tensor->place + sizeof(float) * (size_t)(of->block.first + i * of->row_elems)));
     }
     return YOKE_OK;
 }
 
-yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit)
+/* As the files have them: what lies next to each other is written together. */
+static int compare_places(const void *a, const void *b)
 {
-    for (int f = 0; f < stored->nfiles; f++) {
-        /* processes begin with different files: a system lets one at a time write into each */
-        int file = (stage->run->first / stage->run->nlocal + f) % stored->nfiles;
-        output out = {&stored->files[file], -1, quit};
-        yoke_status status = YOKE_OK;
-        for (int t = 0; t < stage->ntensors && status == YOKE_OK; t++)
-            if (stored->tensors[t].file == file)
-                status = write_tensor(stage, t, stored->tensors[t].place, &out);
-        if (out.fd >= 0 && status == YOKE_OK)
-            status = yki_disk_flush(out.fd, out.file->name, out.file->bytes);
-        if (out.fd >= 0) close(out.fd);
-        YKI_TRY(status);
-    }
-    return YOKE_OK;
+    const yki_stored_tensor *x = *(const yki_stored_tensor *const *)a,
+                            *y = *(const yki_stored_tensor *const *)b;
+    if (x->file != y->file) return x->file < y->file ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static yoke_status write_file(output *out, const yki_stored *stored, const yki_stored_tensor *const *order,
+                              int file)
+{
+    yoke_status status = YOKE_OK;
+    out->file = &stored->files[file];
+    out->stream.fd = -1;
+    for (int i = 0; i < stored->ntensors && status == YOKE_OK; i++)
+        if (order[i]->file == file) status = write_tensor(out, order[i], (int)(order[i] - stored->tensors));
+    if (out->stream.fd < 0) return status;
+    if (status == YOKE_OK) status = yki_stream_flush(&out->stream);
+    yki_stream_close(&out->stream);
+    return status;
+}
+
+yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
+                            bool *finite_out)
+{
+    output out = {.stage = stage, .quit = quit, .finite = true};
+    const yki_stored_tensor **order = malloc(sizeof *order * ((size_t)stored->ntensors + 1));
+    if (!order) return yki_fail_memory("a save");
+    for (int t = 0; t < stored->ntensors; t++) order[t] = &stored->tensors[t];
+    qsort(order, (size_t)stored->ntensors, sizeof *order, compare_places);
+    yoke_status status = YOKE_OK;
+    /* processes begin with different files: a system lets one at a time write into each */
+    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
+        status =
+            write_file(&out, stored, order, (stage->run->first / stage->run->nlocal + f) % stored->nfiles);
+    free(order);
+    *finite_out = out.finite;
+    return status;
 }

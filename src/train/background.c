@@ -22,6 +22,7 @@ struct yki_background {
     yoke_trainer *trainer;
     yki_stage *stage;
     bool alone;
+    bool whole; /* the leader has all tensors, and hashes what it writes: nobody has to read it again */
     int processes, process;
     uint64_t *told, *tells; /* hashes of blocks, of all processes and of this one */
     int64_t nblocks, most;  /* of one process */
@@ -52,12 +53,13 @@ static yoke_status share_files(yki_background *b)
 
 static yoke_status write_copy(yki_background *b)
 {
-    return yki_stage_write(b->stage, yki_saving_stored(b->saving), &b->quit);
+    return yki_stage_write(b->stage, yki_saving_stored(b->saving), &b->quit, &b->finite);
 }
 
 /* Each process's part of the blocks, whoever wrote them. */
 static yoke_status hash(yki_background *b)
 {
+    if (b->whole) return YOKE_OK;
     int64_t first = yki_share_start(b->nblocks, b->processes, b->process),
             count = yki_share(b->nblocks, b->processes, b->process);
     return yki_stored_hash(yki_saving_stored(b->saving), first, first + count, &b->quit,
@@ -68,7 +70,7 @@ static yoke_status share_hashes(yki_background *b)
 {
     uint64_t *blocks = yki_saving_blocks(b->saving);
     size_t each = (size_t)b->most + 1;
-    if (b->alone) return YOKE_OK;
+    if (b->whole) return YOKE_OK;
     b->tells[0] = b->finite;
     memcpy(b->tells + 1, blocks + yki_share_start(b->nblocks, b->processes, b->process),
            sizeof *blocks * (size_t)yki_share(b->nblocks, b->processes, b->process));
@@ -304,6 +306,11 @@ yoke_status yki_saves_begin(yoke_trainer *trainer)
 {
     if (!trainer->job->checkpoint.async || trainer->background) return YOKE_OK;
     yoke_status status = yki_trainer_agree(trainer, create(trainer, &trainer->background), "", 0);
+    if (status == YOKE_OK) {
+        yki_background *b = trainer->background;
+        b->whole = yki_stage_whole(b->stage);
+        status = yki_trainer_share(trainer, &b->whole, sizeof b->whole);
+    }
     if (status != YOKE_OK) {
         yoke_error kept = *yoke_error_get();
         yki_background_destroy(trainer->background);
