@@ -56,6 +56,7 @@ static yoke_status blame(const yki_reader *reader, yoke_status status)
 
 static yoke_status read_job(yki_reader *reader, const char *const *overrides)
 {
+    YKI_TRY(yki_reader_check_root(reader)); /* before something is put below it */
     for (int i = 0; i < reader->noverrides; i++) YKI_TRY(yki_reader_override(reader, overrides[i], i + 1));
     YKI_TRY(yki_reader_settle(reader));
     YKI_TRY(yki_reader_check_keys(reader));

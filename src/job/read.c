@@ -126,12 +126,18 @@ static yoke_status check_section(const yki_reader *reader, const yki_yaml *secti
     return YOKE_OK;
 }
 
-yoke_status yki_reader_check_keys(const yki_reader *reader)
+yoke_status yki_reader_check_root(const yki_reader *reader)
 {
     if (reader->root->kind != YKI_YAML_MAPPING)
         return yki_reader_fail(reader, reader->root, "",
                                "must be a mapping with model, data and train, not a %s",
                                reader->root->kind == YKI_YAML_SEQUENCE ? "list" : "single value");
+    return YOKE_OK;
+}
+
+yoke_status yki_reader_check_keys(const yki_reader *reader)
+{
+    YKI_TRY(yki_reader_check_root(reader));
     return check_section(reader, reader->root, "");
 }
 

@@ -22,7 +22,9 @@ typedef struct yki_reader {
 yoke_status yki_reader_fail(const yki_reader *reader, const yki_yaml *node, const char *key,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* An unknown key, with the nearest known ones. */
+/* What is no mapping. */
+yoke_status yki_reader_check_root(const yki_reader *reader);
+/* That, or an unknown key, with the nearest known ones. */
 yoke_status yki_reader_check_keys(const yki_reader *reader);
 /* Reads the keys under `section` ("layout", or "" for all) into reader->job, defaults included; needed:
  * whether missing keys are errors. */

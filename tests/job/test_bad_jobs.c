@@ -34,6 +34,7 @@ static const bad_job bad_jobs[] = {
     {NULL, NULL, "", NULL, "is empty", 0, ""},
     {NULL, NULL, "# nothing\n", NULL, "is empty", 0, ""},
     {NULL, NULL, "[model]\n", NULL, "must be a mapping with model, data and train", 1, ""},
+    {NULL, NULL, "[model]\n", "layout.dp=2", "must be a mapping with model, data and train", 1, ""},
     /* keys that are unknown, misplaced or missing */
     {GPT, "width:", "widht:", NULL, "unknown key 'widht' in model; did you mean 'width'?", 6, "model.widht"},
     {GPT, "batch:", "lr: 3\n  batch:", NULL, "unknown key 'lr' in train; did you mean 'optimizer.lr'?", 21,
@@ -199,9 +200,9 @@ static bool is_refused_in_place(const bad_job *bad)
 {
     yoke_job *job = NULL;
     const char *const overrides[] = {bad->override};
-    const char *path = bad->override ? bad->path : written;
+    const char *path = bad->to ? written : bad->path;
     const char *what = bad->override ? bad->override : bad->to;
-    if (!bad->override) write_changed(bad->path, bad->from, bad->to);
+    if (bad->to) write_changed(bad->path, bad->from, bad->to);
     if (yoke_job_load(path, bad->override != NULL, overrides, &job) != YOKE_INVALID) {
         yoke_job_destroy(job);
         print_error("not refused: %s\n", what);
