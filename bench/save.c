@@ -9,8 +9,8 @@
  * save, with one between two steps, and with one beside them, in turns; the save is the 25th step's, so that
  * what goes on beside the run has ended when the block has, or is waited for.
  *
- * A save ends when all is on the disk, and so does the plain write, of 1 MiB at a time. Loads find their
- * files in memory, where the save left them, and so does the plain read.
+ * A save ends when all is on the disk, and so does the plain write, of 1 MiB at a time. A save leaves little
+ * in the system's memory of files, so that a load reads the disk; the plain read finds its file in memory.
  */
 #include <fcntl.h>
 #include <stdio.h>

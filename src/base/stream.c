@@ -18,11 +18,11 @@ enum {
     BLOCK = 1 << 20
 };
 
-yoke_status yki_stream_open(yki_stream *stream, const char *path, const char *name, size_t need, bool direct)
+yoke_status yki_stream_open(yki_stream *stream, const char *path, const char *name, size_t need)
 {
     *stream = (yki_stream){.name = name, .need = need, .fd = -1, .direct = -1};
     YKI_TRY(yki_disk_open_to_write(path, name, &stream->fd));
-    if (direct && O_DIRECT != 0) stream->direct = open(path, O_WRONLY | O_CLOEXEC | O_DIRECT);
+    if (O_DIRECT != 0) stream->direct = open(path, O_WRONLY | O_CLOEXEC | O_DIRECT);
     if (stream->direct < 0) return YOKE_OK;
     stream->block = aligned_alloc(BORDER, BLOCK);
     if (stream->block) return YOKE_OK;

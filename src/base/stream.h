@@ -10,14 +10,14 @@
 typedef struct yki_stream {
     const char *name; /* as people know the file; borrowed */
     size_t need;      /* bytes in all, for sentences */
-    int fd, direct;   /* direct: -1, there are no writes past the system's memory */
+    int fd,
+        direct;  /* direct: -1, there are no writes past the system's memory; fd: for others, anybody's too */
     char *block; /* gathered of the file: bytes from `from` until `end`, of those that begin at `start` */
     size_t start, from, end;
 } yki_stream;
 
-/* Opens a file that is there. direct: whether writes may go past the system's memory. YOKE_INVALID,
- * YOKE_SYSTEM: nothing to close. */
-yoke_status yki_stream_open(yki_stream *stream, const char *path, const char *name, size_t need, bool direct);
+/* Opens a file that is there. YOKE_INVALID, YOKE_SYSTEM: nothing to close. */
+yoke_status yki_stream_open(yki_stream *stream, const char *path, const char *name, size_t need);
 /* Errors are those of yki_disk_write, here or later. */
 yoke_status yki_stream_write(yki_stream *stream, const void *data, size_t bytes, size_t offset);
 /* All of it to the disk itself. */

@@ -24,6 +24,57 @@ uint64_t yki_hash(const void *bytes, size_t count)
     return XXH3_64bits(bytes, count);
 }
 
+struct yki_hasher {
+    XXH3_state_t *state;
+    uint64_t *blocks; /* the next */
+    size_t bytes;     /* of it so far */
+};
+
+yoke_status yki_hasher_create(yki_hasher **hasher_out)
+{
+    yki_hasher *made = calloc(1, sizeof *made);
+    if (made) made->state = XXH3_createState();
+    if (!made || !made->state) {
+        free(made);
+        return yki_fail_memory("hashes");
+    }
+    *hasher_out = made;
+    return YOKE_OK;
+}
+
+void yki_hasher_destroy(yki_hasher *hasher)
+{
+    if (!hasher) return;
+    XXH3_freeState(hasher->state);
+    free(hasher);
+}
+
+void yki_hasher_begin(yki_hasher *hasher, uint64_t *blocks_out)
+{
+    hasher->blocks = blocks_out;
+    hasher->bytes = 0;
+    XXH3_64bits_reset(hasher->state);
+}
+
+void yki_hasher_end(yki_hasher *hasher)
+{
+    if (hasher->bytes > 0) *hasher->blocks++ = XXH3_64bits_digest(hasher->state);
+    yki_hasher_begin(hasher, hasher->blocks);
+}
+
+void yki_hasher_add(yki_hasher *hasher, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+    while (count > 0) {
+        size_t room = YKI_HASH_BLOCK_BYTES - hasher->bytes, part = count < room ? count : room;
+        XXH3_64bits_update(hasher->state, at, part);
+        hasher->bytes += part;
+        if (hasher->bytes == YKI_HASH_BLOCK_BYTES) yki_hasher_end(hasher);
+        at += part;
+        count -= part;
+    }
+}
+
 void yki_hashes_destroy(yki_hashes *hashes)
 {
     if (!hashes) return;

@@ -24,6 +24,17 @@ static inline size_t yki_hash_block_bytes(size_t bytes, int64_t block)
 
 uint64_t yki_hash(const void *bytes, size_t count);
 
+/* Hashes of a tensor's blocks, of bytes that come one after the other. */
+typedef struct yki_hasher yki_hasher;
+/* YOKE_SYSTEM: memory. */
+yoke_status yki_hasher_create(yki_hasher **hasher_out);
+void yki_hasher_destroy(yki_hasher *hasher);
+/* A tensor begins; its hashes go to blocks_out, one for every block. */
+void yki_hasher_begin(yki_hasher *hasher, uint64_t *blocks_out);
+void yki_hasher_add(yki_hasher *hasher, const void *bytes, size_t count);
+/* There are no more bytes: the last block may be shorter. */
+void yki_hasher_end(yki_hasher *hasher);
+
 typedef struct yki_hashes yki_hashes;
 
 /* An empty one; freed with yki_hashes_destroy. */

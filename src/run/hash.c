@@ -1,6 +1,7 @@
-/* Hashes of what ranks wrote, by all ranks at once. Each reads back an even share of all blocks, whoever
- * wrote them: a block is of the logical tensor, and where a layout cuts columns no rank has one whole. The
- * bytes were flushed and are in the system's memory still, or in a file system's that other machines see. */
+/* Hashes of what ranks wrote, by all ranks at once. What one rank has all of it hashed when it wrote it. Of
+ * the rest each reads back an even share of all blocks, whoever wrote them: a block is of the logical tensor,
+ * and where a layout cuts columns no rank has one whole. Those bytes were flushed and are in the system's
+ * memory still, or in a file system's that other machines see. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/hashes.h"
-#include "run/rank.h"
+#include "run/holding.h"
 
 bool yki_all_finite(const void *values, size_t bytes)
 {
@@ -67,20 +68,30 @@ int64_t yki_stored_blocks(const yki_stored *stored)
     return count;
 }
 
-yoke_status yki_stored_hash(const yki_stored *stored, int64_t first, int64_t end, const atomic_bool *quit,
-                            uint64_t *hashes, bool *finite_out)
+/* But for the tensors that an only owner has hashed under `plan`; NULL: of all. */
+static yoke_status hash_blocks(const yki_plan *plan, const yki_stored *stored, int64_t first, int64_t end,
+                               const atomic_bool *quit, uint64_t *hashes, bool *finite_out)
 {
     input in = {stored, -1, -1, malloc(YKI_HASH_BLOCK_BYTES), first, end, quit, hashes, true};
     yoke_status status = in.buffer ? YOKE_OK : yki_fail_memory("a save's hashes");
     int64_t before = 0;
     for (int t = 0; t < stored->ntensors && status == YOKE_OK; t++) {
-        status = hash_tensor(&stored->tensors[t], before, &in);
-        before += yki_hash_blocks(stored->tensors[t].bytes);
+        const yki_stored_tensor *tensor = &stored->tensors[t];
+        bool hashed = plan && yki_owned_whole(plan, yki_logical_kind(plan, tensor->kind, tensor->parameter),
+                                              tensor->parameter);
+        if (!hashed) status = hash_tensor(tensor, before, &in);
+        before += yki_hash_blocks(tensor->bytes);
     }
     if (in.fd >= 0) close(in.fd);
     free(in.buffer);
     *finite_out = in.finite;
     return status;
+}
+
+yoke_status yki_stored_hash(const yki_stored *stored, int64_t first, int64_t end, const atomic_bool *quit,
+                            uint64_t *hashes, bool *finite_out)
+{
+    return hash_blocks(NULL, stored, first, end, quit, hashes, finite_out);
 }
 
 /* Every rank ends with all hashes; the caller takes the first rank's. */
@@ -100,26 +111,22 @@ static yoke_status share_hashes(yki_rank *rank, int64_t nblocks, uint64_t *hashe
     return YOKE_OK;
 }
 
-yoke_status yki_rank_hash(yki_rank *rank)
+yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite)
 {
     const yki_stored *stored = rank->run->stored;
     int nranks = rank->run->nranks;
     int64_t nblocks = yki_stored_blocks(stored), first = yki_share_start(nblocks, nranks, rank->rank);
-    uint64_t *hashes = calloc((size_t)nblocks + 1, sizeof *hashes);
-    bool finite = true;
-    yoke_status status = hashes
-                             ? yki_stored_hash(stored, first, first + yki_share(nblocks, nranks, rank->rank),
-                                               NULL, hashes, &finite)
-                             : yki_fail_memory("a save's hashes");
+    bool others_finite;
+    yoke_status status =
+        hash_blocks(rank->plan, stored, first, first + yki_share(nblocks, nranks, rank->rank), NULL, hashes,
+                    &others_finite);
     if (status != YOKE_OK) {
         rank->fault = *yoke_error_get();
         rank->fault.rank = rank->rank;
         rank->fault_at = 0;
     }
-    double sums[2] = {status != YOKE_OK, !finite};
-    yoke_status lost = yki_sum_scalars(rank->world, sums, 2);
+    double sums[2] = {status != YOKE_OK, !finite || !others_finite};
+    YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
     rank->stored_not_finite = sums[1] > 0;
-    if (lost == YOKE_OK && sums[0] == 0) lost = share_hashes(rank, nblocks, hashes);
-    free(hashes);
-    return lost;
+    return sums[0] == 0 ? share_hashes(rank, nblocks, hashes) : YOKE_OK;
 }

@@ -35,6 +35,21 @@ static void add(yki_stretch *list, int *count, window w, int64_t first, int64_t 
         list[(*count)++] = made;
 }
 
+/* Neighbours along dp that own shards of it. After a step, a gradient is whole in no rank's memory, even
+ * where each has room for all of it. */
+static int owners_of(const yki_plan *plan, yki_tensor_kind kind, int parameter)
+{
+    bool whole = is_buffer(plan, parameter) || (kind == YKI_TENSOR_WEIGHT && plan->zero < 3);
+    return whole ? 1 : plan->shards;
+}
+
+bool yki_owned_whole(const yki_plan *plan, yki_tensor_kind kind, int parameter)
+{
+    yki_spec spec = plan->param_places[parameter].spec;
+    return owners_of(plan, kind, parameter) == 1 &&
+           (spec.state != YKI_SHARDED || plan->mesh.degree[YKI_AXIS_TP] == yki_spec_copies(spec));
+}
+
 /* Of those who have the same elements one owns them: the last along tp, the first along all other axes; where
  * zero deals them, the first that has the shard. */
 static bool is_owner(const yki_rank *rank, yki_tensor_kind kind, int parameter)
@@ -42,11 +57,8 @@ static bool is_owner(const yki_rank *rank, yki_tensor_kind kind, int parameter)
     const yki_plan *plan = rank->plan;
     const yki_param_place *place = &plan->param_places[parameter];
     int tp = rank->place[YKI_AXIS_TP], copies = yki_spec_copies(place->spec);
-    /* after a step, a gradient is whole in no rank's memory, even where each has room for all of it */
-    bool whole = is_buffer(plan, parameter) || (kind == YKI_TENSOR_WEIGHT && plan->zero < 3);
-    int owners = whole ? 1 : plan->shards;
     return rank->place[YKI_AXIS_PP] == place->first_stage && rank->place[YKI_AXIS_CP] == 0 &&
-           rank->place[YKI_AXIS_DP] < owners &&
+           rank->place[YKI_AXIS_DP] < owners_of(plan, kind, parameter) &&
            (place->spec.state == YKI_SHARDED ? tp % copies == copies - 1 : tp == 0);
 }
 

@@ -26,6 +26,9 @@ yoke_status yki_holding_init(const yki_rank *rank, yki_tensor_kind kind, int par
                              yki_holding *held);
 void yki_holding_release(yki_holding *held);
 
+/* Whether one rank owns all of the tensor. */
+bool yki_owned_whole(const yki_plan *plan, yki_tensor_kind kind, int parameter);
+
 /* A part of a holding: `rows` times `columns` elements. Row i is logical elements first + i * row_elems and
  * on; in memory it begins at element at + i * row_step. */
 typedef struct yki_block {

@@ -158,8 +158,10 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
 
-/* hash.c: the rank's share of hashing what all of them stored. */
-yoke_status yki_rank_hash(yki_rank *rank);
+/* hash.c: the rank's share of hashing what all of them stored, but for what the only owner has hashed:
+ * `hashes` has one for every block of all tensors, 0 where they are not this rank's. `finite`: whether those
+ * elements are. */
+yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite);
 /* Whether f32 values are neither infinite nor NaN. */
 bool yki_all_finite(const void *values, size_t bytes);
 

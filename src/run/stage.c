@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/stream.h"
-#include "checkpoint/hashes.h"
 #include "run/holding.h"
+#include "run/output.h"
 
 /* A block that a rank owns, and where the copy has it. */
 typedef struct piece {
@@ -174,50 +173,22 @@ yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
 
 /* --- writing --- */
 
-/* A file under way. What has all tensors gives their hashes too: then nobody reads the file soon. */
-typedef struct output {
-    const yki_stage *stage;
-    yki_stream stream; /* fd -1: not opened yet */
-    const yki_stored_file *file;
-    const atomic_bool *quit;
-    bool finite;
-} output;
-
-static yoke_status write_part(output *out, const float *from, size_t bytes, size_t place)
+static yoke_status write_tensor(const yki_stage *stage, const yki_stored_tensor *tensor, int t,
+                                yki_output *out)
 {
-    if (atomic_load(out->quit)) return yki_fail(YOKE_STOPPED, "a save was given up");
-    if (out->stream.fd < 0)
-        YKI_TRY(yki_stream_open(&out->stream, out->file->path, out->file->name, out->file->bytes,
-                                out->stage->whole));
-    return yki_stream_write(&out->stream, from, bytes, place);
-}
-
-/* Block by block: not so much at once that a run that ends waits for it, and one is hashed and written while
- * it is in a core's cache. */
-static yoke_status write_whole(output *out, const yki_stored_tensor *tensor, const float *from)
-{
-    int64_t count = yki_hash_blocks(tensor->bytes);
-    for (int64_t b = 0; b < count; b++) {
-        const float *block = from + b * (YKI_HASH_BLOCK_BYTES / (int64_t)sizeof *from);
-        size_t bytes = yki_hash_block_bytes(tensor->bytes, b);
-        if (out->stage->whole) {
-            tensor->hashes[b] = yki_hash(block, bytes);
-            out->finite &= yki_all_finite(block, bytes);
-        }
-        YKI_TRY(write_part(out, block, bytes, tensor->place + (size_t)b * YKI_HASH_BLOCK_BYTES));
-    }
-    return YOKE_OK;
-}
-
-static yoke_status write_tensor(output *out, const yki_stored_tensor *tensor, int t)
-{
-    const yki_stage *stage = out->stage;
     int nlocal = stage->run->nlocal, end = stage->first[(t + 1) * nlocal];
-    if (stage->tensors[t].at >= 0) return write_whole(out, tensor, stage->copy + stage->tensors[t].at);
+    const float *whole = stage->tensors[t].at >= 0 ? stage->copy + stage->tensors[t].at : NULL;
+    if (whole && !stage->whole) return yki_output_write(out, whole, tensor->bytes, tensor->place);
+    if (whole) {
+        yki_hasher_begin(out->hasher, tensor->hashes);
+        YKI_TRY(yki_output_write_hashed(out, whole, tensor->bytes, tensor->place));
+        yki_hasher_end(out->hasher);
+        return YOKE_OK;
+    }
     for (int p = stage->first[t * nlocal]; p < end; p++) {
         const piece *of = &stage->pieces[p];
         for (int64_t i = 0; i < of->block.rows; i++)
-            YKI_TRY(write_part(
+            YKI_TRY(yki_output_write(
                 out, stage->copy + of->at + i * of->step, sizeof(float) * (size_t)of->block.columns,
                 tensor->place + sizeof(float) * (size_t)(of->block.first + i * of->row_elems)));
     }
@@ -233,34 +204,33 @@ static int compare_places(const void *a, const void *b)
     return (x->place > y->place) - (x->place < y->place);
 }
 
-static yoke_status write_file(output *out, const yki_stored *stored, const yki_stored_tensor *const *order,
-                              int file)
+static yoke_status write_files(const yki_stage *stage, const yki_stored *stored, yki_output *out)
 {
+    const yki_stored_tensor **order = malloc(sizeof *order * ((size_t)stored->ntensors + 1));
+    if (!order) return yki_fail_memory("a save");
+    for (int t = 0; t < stored->ntensors; t++) order[t] = &stored->tensors[t];
+    qsort(order, (size_t)stored->ntensors, sizeof *order, compare_places);
     yoke_status status = YOKE_OK;
-    out->file = &stored->files[file];
-    out->stream.fd = -1;
-    for (int i = 0; i < stored->ntensors && status == YOKE_OK; i++)
-        if (order[i]->file == file) status = write_tensor(out, order[i], (int)(order[i] - stored->tensors));
-    if (out->stream.fd < 0) return status;
-    if (status == YOKE_OK) status = yki_stream_flush(&out->stream);
-    yki_stream_close(&out->stream);
+    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++) {
+        /* processes begin with different files: a system lets one at a time write into each */
+        int file = (stage->run->first / stage->run->nlocal + f) % stored->nfiles;
+        yki_output_begin(out, &stored->files[file]);
+        for (int i = 0; i < stored->ntensors && status == YOKE_OK; i++)
+            if (order[i]->file == file)
+                status = write_tensor(stage, order[i], (int)(order[i] - stored->tensors), out);
+        status = yki_output_end(out, status);
+    }
+    free(order);
     return status;
 }
 
 yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
                             bool *finite_out)
 {
-    output out = {.stage = stage, .quit = quit, .finite = true};
-    const yki_stored_tensor **order = malloc(sizeof *order * ((size_t)stored->ntensors + 1));
-    if (!order) return yki_fail_memory("a save");
-    for (int t = 0; t < stored->ntensors; t++) order[t] = &stored->tensors[t];
-    qsort(order, (size_t)stored->ntensors, sizeof *order, compare_places);
-    yoke_status status = YOKE_OK;
-    /* processes begin with different files: a system lets one at a time write into each */
-    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
-        status =
-            write_file(&out, stored, order, (stage->run->first / stage->run->nlocal + f) % stored->nfiles);
-    free(order);
+    yki_output out;
+    YKI_TRY(yki_output_init(&out, quit));
+    yoke_status status = write_files(stage, stored, &out);
     *finite_out = out.finite;
+    yki_output_release(&out);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "checkpoint/hashes.h"
 #include "run/holding.h"
+#include "run/output.h"
 
 enum { BUFFER = 1 << 18 }; /* elements, a rank's, for what lies in memory in another order or precision */
 
@@ -34,77 +35,88 @@ static yki_block joined(const yki_holding *held, yki_block block, int64_t step)
     return block;
 }
 
-/* A file that this rank writes to. */
-typedef struct output {
-    const yki_stored_file *file;
-    int fd; /* -1: not opened yet */
+/* What a rank writes with. */
+typedef struct writer {
+    yki_output output;
     float *buffer;
-    double bytes;
-} output;
+} writer;
 
-static yoke_status write_block(output *out, const yki_holding *held, const yki_block *block, size_t place)
+static yoke_status write_block(writer *w, const yki_holding *held, const yki_block *block, size_t place,
+                               bool whole)
 {
     bool plain = yki_holding_plain(held);
-    const float *from = plain ? (const float *)held->tensor.data + block->at : out->buffer;
+    const float *from = plain ? (const float *)held->tensor.data + block->at : w->buffer;
     int64_t step = plain ? held->row_step : block->columns;
-    if (!plain) yki_holding_pack(held, block, out->buffer, step);
+    if (!plain) yki_holding_pack(held, block, w->buffer, step);
     yki_block part = joined(held, *block, step);
-    for (int64_t i = 0; i < part.rows; i++)
-        YKI_TRY(yki_disk_write(
-            out->fd, out->file->name, from + i * step, sizeof(float) * (size_t)part.columns,
-            place + sizeof(float) * (size_t)(part.first + i * held->row_elems), out->file->bytes));
-    out->bytes += (double)sizeof(float) * (double)(part.rows * part.columns);
+    size_t bytes = sizeof(float) * (size_t)part.columns;
+    for (int64_t i = 0; i < part.rows; i++) {
+        size_t at = place + sizeof(float) * (size_t)(part.first + i * held->row_elems);
+        YKI_TRY(whole ? yki_output_write_hashed(&w->output, from + i * step, bytes, at)
+                      : yki_output_write(&w->output, from + i * step, bytes, at));
+    }
     return YOKE_OK;
 }
 
-static yoke_status write_tensor(yki_rank *rank, output *out, const yki_stored_tensor *tensor)
+static yoke_status write_tensor(const yki_rank *rank, writer *w, const yki_stored_tensor *tensor,
+                                uint64_t *hashes)
 {
     yki_holding held;
     yki_holding_walk walk = {0};
-    yoke_status status = yki_holding_init(rank, yki_logical_kind(rank->plan, tensor->kind, tensor->parameter),
-                                          tensor->parameter, true, &held);
-    for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);) {
-        if (out->fd < 0) status = yki_disk_open_to_write(out->file->path, out->file->name, &out->fd);
-        if (status == YOKE_OK) status = write_block(out, &held, &block, tensor->place);
-    }
+    yki_tensor_kind kind = yki_logical_kind(rank->plan, tensor->kind, tensor->parameter);
+    bool whole = yki_owned_whole(rank->plan, kind, tensor->parameter);
+    yoke_status status = yki_holding_init(rank, kind, tensor->parameter, true, &held);
+    yki_hasher_begin(w->output.hasher, hashes);
+    for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);)
+        status = write_block(w, &held, &block, tensor->place, whole);
+    yki_hasher_end(w->output.hasher);
     yki_holding_release(&held);
     return status;
 }
 
-static yoke_status write_file(yki_rank *rank, int file, output *out)
+static yoke_status write_file(yki_rank *rank, int file, writer *w, uint64_t *hashes)
 {
     const yki_stored *stored = rank->run->stored;
     yoke_status status = YOKE_OK;
     int t = 0;
-    out->file = &stored->files[file];
-    out->fd = -1;
-    for (; t < stored->ntensors && status == YOKE_OK; t++)
-        if (stored->tensors[t].file == file) status = write_tensor(rank, out, &stored->tensors[t]);
-    if (out->fd >= 0 && status == YOKE_OK)
-        status = yki_disk_flush(out->fd, out->file->name, out->file->bytes);
+    yki_output_begin(&w->output, &stored->files[file]);
+    for (; t < stored->ntensors && status == YOKE_OK; t++) {
+        const yki_stored_tensor *tensor = &stored->tensors[t];
+        if (tensor->file == file) status = write_tensor(rank, w, tensor, hashes);
+        hashes += yki_hash_blocks(tensor->bytes);
+    }
+    status = yki_output_end(&w->output, status);
     if (status != YOKE_OK) note(rank, t);
-    if (out->fd >= 0) close(out->fd);
+    return status;
+}
+
+static yoke_status write_files(yki_rank *rank, writer *w, uint64_t *hashes)
+{
+    const yki_stored *stored = rank->run->stored;
+    yoke_status status = yki_output_init(&w->output, NULL);
+    if (status == YOKE_OK && (!w->buffer || !hashes)) status = yki_fail_memory("a save");
+    if (status != YOKE_OK) note(rank, 0);
+    /* ranks begin with different files: a system lets one at a time write into each */
+    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
+        status = write_file(rank, (rank->rank + f) % stored->nfiles, w, hashes);
     return status;
 }
 
 static yoke_status store(yki_rank *rank)
 {
-    const yki_stored *stored = rank->run->stored;
-    yoke_status status = YOKE_OK;
-    output out = {.buffer = malloc(sizeof(float) * BUFFER)};
+    writer w = {.buffer = malloc(sizeof(float) * BUFFER)};
+    uint64_t *hashes = calloc((size_t)yki_stored_blocks(rank->run->stored) + 1, sizeof *hashes);
     rank->fault.status = YOKE_OK;
-    if (!out.buffer) {
-        status = yki_fail_memory("a save");
-        note(rank, 0);
+    double sums[2] = {write_files(rank, &w, hashes) != YOKE_OK, w.output.bytes};
+    yki_output_release(&w.output);
+    free(w.buffer);
+    yoke_status status = yki_sum_scalars(rank->world, sums, 2);
+    if (status == YOKE_OK) {
+        rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
+        if (sums[0] == 0) status = yki_rank_hash(rank, hashes, w.output.finite);
     }
-    /* ranks begin with different files: a system lets one at a time write into each */
-    for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
-        status = write_file(rank, (rank->rank + f) % stored->nfiles, &out);
-    free(out.buffer);
-    double sums[2] = {status != YOKE_OK, out.bytes};
-    YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
-    rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
-    return sums[0] > 0 ? YOKE_OK : yki_rank_hash(rank);
+    free(hashes);
+    return status;
 }
 
 yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_out)

@@ -18,7 +18,11 @@ static yki_stream open_stream(const char *path, bool direct)
     yki_stream stream;
     memset(wanted, 0, sizeof wanted);
     assert_int_equal(yki_disk_create(path, wanted, sizeof wanted), YOKE_OK);
-    assert_int_equal(yki_stream_open(&stream, path, "a name", sizeof wanted, direct), YOKE_OK);
+    assert_int_equal(yki_stream_open(&stream, path, "a name", sizeof wanted), YOKE_OK);
+    if (!direct && stream.direct >= 0) { /* as on a file system that has no such writes */
+        close(stream.direct);
+        stream.direct = -1;
+    }
     return stream;
 }
 
@@ -87,7 +91,7 @@ static void failures_are_said(void **state)
     char path[100];
     yki_stream stream;
     snprintf(path, sizeof path, "%s/none", folder);
-    assert_int_equal(yki_stream_open(&stream, path, "a name", 1, true), YOKE_INVALID);
+    assert_int_equal(yki_stream_open(&stream, path, "a name", 1), YOKE_INVALID);
     assert_string_equal(yoke_error_get()->file, "a name");
     for (int direct = 0; direct < 2; direct++) {
         snprintf(path, sizeof path, "%s/file", folder);
