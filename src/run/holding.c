@@ -227,9 +227,14 @@ static void turn_tile(const float *from, int64_t from_step, float *to, int64_t t
     for (int r = 0; r < TILE; r++) memcpy(to + r * to_step, tile[r], sizeof tile[r]);
 }
 
+/* Whether a tile can be turned: columns of f32 in memory, a row's next element next to it. */
+static bool turns(const yki_holding *held)
+{
+    return held->column_step != 1 && held->row_step == 1 && held->tensor.dtype == YKI_F32;
+}
+
 void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step)
 {
-    bool turns = held->column_step != 1 && held->row_step == 1 && held->tensor.dtype == YKI_F32;
     int64_t width = held->column_step == 1 ? block->columns : TILE;
     for (int64_t r = 0; r < block->rows; r += TILE)
         for (int64_t c = 0; c < block->columns; c += width) {
@@ -237,7 +242,7 @@ void yki_holding_pack(const yki_holding *held, const yki_block *block, float *va
                     rows = block->rows - r < TILE ? block->rows - r : TILE,
                     columns = block->columns - c < width ? block->columns - c : width;
             float *to = values + r * step + c;
-            if (turns && rows == TILE && columns == TILE)
+            if (turns(held) && rows == TILE && columns == TILE)
                 turn_tile((const float *)held->tensor.data + at, held->column_step, to, step);
             else
                 for (int64_t i = 0; i < rows; i++)
@@ -249,9 +254,15 @@ void yki_holding_unpack(const yki_holding *held, const yki_block *block, const f
 {
     int64_t width = held->column_step == 1 ? block->columns : TILE;
     for (int64_t r = 0; r < block->rows; r += TILE)
-        for (int64_t c = 0; c < block->columns; c += width)
-            for (int64_t i = r; i < r + TILE && i < block->rows; i++)
-                write_row(held, block->at + i * held->row_step + c * held->column_step,
-                          block->columns - c < width ? block->columns - c : width,
-                          values + i * block->columns + c);
+        for (int64_t c = 0; c < block->columns; c += width) {
+            int64_t at = block->at + r * held->row_step + c * held->column_step,
+                    rows = block->rows - r < TILE ? block->rows - r : TILE,
+                    columns = block->columns - c < width ? block->columns - c : width;
+            const float *from = values + r * block->columns + c;
+            if (turns(held) && rows == TILE && columns == TILE)
+                turn_tile(from, block->columns, (float *)held->tensor.data + at, held->column_step);
+            else
+                for (int64_t i = 0; i < rows; i++)
+                    write_row(held, at + i * held->row_step, columns, from + i * block->columns);
+        }
 }
