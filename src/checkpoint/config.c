@@ -215,6 +215,9 @@ static yoke_status read_llama3_rope(const char *path, const char *home_key, json
             return yki_fail_at(YOKE_INVALID, path, 0, key, "is missing; rope of type 'llama3' needs it");
         YKI_TRY(merge_real(path, key, value, 0, 1e12, "", fields[i]));
     }
+    if (read.context != floor(read.context))
+        return yki_fail_at(YOKE_INVALID, path, 0, key, "is %s; it must be a whole number",
+                           print_value(shown, json_object_get(home, keys[3])));
     if (read.factor < 1 || read.context < 1)
         return yki_fail_at(YOKE_INVALID, path, 0, home_key,
                            "has a factor of %g for a context of %g; each must be at least 1", read.factor,

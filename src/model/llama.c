@@ -89,10 +89,10 @@ static void check_scaling(yoke_model *model, const yoke_rope_scaling *s)
 {
     if (s->factor == 0) return;
     if (!(s->factor >= 1 && s->low > 0 && s->high > s->low && s->context >= 1) || !isfinite(s->factor) ||
-        !isfinite(s->high) || !isfinite(s->context))
+        !isfinite(s->high) || !isfinite(s->context) || s->context != floor(s->context))
         yki_graph_fail(model,
                        "llama: rope scaling by %g between %g and %g turns of a context of %g makes no sense: "
-                       "the factor is at least 1, and the turns grow",
+                       "the factor is at least 1, the turns grow, and the context is a whole number",
                        s->factor, s->low, s->high, s->context);
 }
 

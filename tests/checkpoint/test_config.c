@@ -193,6 +193,10 @@ static const struct {
      LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":0.5,\"low_freq_factor\":1,"
            "\"high_freq_factor\":4,\"original_max_position_embeddings\":64}}",
      "rope_scaling", "has a factor of 0.5"},
+    {YOKE_FAMILY_LLAMA,
+     LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,"
+           "\"high_freq_factor\":4,\"original_max_position_embeddings\":64.5}}",
+     "rope_scaling.original_max_position_embeddings", "is 64.5; it must be a whole number"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":7}", "rope_parameters", "is 7"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"tie_word_embeddings\":2}", "tie_word_embeddings", "is 2"},
 };
