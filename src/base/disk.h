@@ -1,5 +1,6 @@
 /* Files and folders: reading whole, writing that survives a crash, and sentences for what the system refuses.
- * Every write of a checkpoint goes through here. Deliberately absent: buffering, locks. */
+ * Every write of a checkpoint goes through here, or past the system's memory of files (base/stream.h).
+ * Deliberately absent: buffering, locks. */
 #ifndef YKI_BASE_DISK_H
 #define YKI_BASE_DISK_H
 

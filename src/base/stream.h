@@ -10,8 +10,8 @@
 typedef struct yki_stream {
     const char *name; /* as people know the file; borrowed */
     size_t need;      /* bytes in all, for sentences */
-    int fd,
-        direct;  /* direct: -1, there are no writes past the system's memory; fd: for others, anybody's too */
+    int fd;           /* to write as usual, for callers too */
+    int direct;       /* past the system's memory; -1: the file system has no such writes */
     char *block; /* gathered of the file: bytes from `from` until `end`, of those that begin at `start` */
     size_t start, from, end;
 } yki_stream;
