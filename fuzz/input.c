@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/disk.h"
-#include "base/json_file.h"
+#include "base/text.h"
 
 int fuzz_split(const uint8_t *data, size_t size, fuzz_part *parts, int most)
 {

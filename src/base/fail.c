@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json_file.h"
+#include "base/text.h"
 
 static _Thread_local yoke_error record = {.rank = -1};
 
@@ -57,17 +57,15 @@ static void put_plain(char *out, size_t size, const char *text)
 {
     size_t left = strlen(text), n = 0;
     while (left > 0) {
-        const unsigned char *c = (const unsigned char *)text;
-        size_t length = yki_utf8_character(text, left);
-        bool shown = length > 0 && c[0] >= 32 && c[0] != 127 && !(c[0] == 0xc2 && c[1] < 0xa0);
-        if (n + (shown ? length : 4) >= size) break;
-        if (shown)
+        size_t length = yki_utf8_shown(text, left);
+        if (n + (length > 0 ? length : 4) >= size) break;
+        if (length > 0)
             memcpy(out + n, text, length);
         else
-            snprintf(out + n, 5, "\\x%02x", c[0]);
-        n += shown ? length : 4;
-        text += shown ? length : 1;
-        left -= shown ? length : 1;
+            snprintf(out + n, 5, "\\x%02x", (unsigned char)*text);
+        n += length > 0 ? length : 4;
+        text += length > 0 ? length : 1;
+        left -= length > 0 ? length : 1;
     }
     out[n] = '\0';
 }

@@ -13,63 +13,7 @@
 
 #include "base/disk.h"
 #include "base/fail.h"
-
-/* Ranges by Unicode's table 3-7. */
-size_t yki_utf8_character(const char *text, size_t count)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    if (bytes[0] < 0x80) return 1;
-    size_t length = bytes[0] >= 0xc2 && bytes[0] <= 0xdf   ? 2
-                    : bytes[0] >= 0xe0 && bytes[0] <= 0xef ? 3
-                    : bytes[0] >= 0xf0 && bytes[0] <= 0xf4 ? 4
-                                                           : 0;
-    if (length == 0 || length > count) return 0;
-    unsigned char least = bytes[0] == 0xe0 ? 0xa0 : bytes[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char most = bytes[0] == 0xed ? 0x9f : bytes[0] == 0xf4 ? 0x8f : 0xbf;
-    if (bytes[1] < least || bytes[1] > most) return 0;
-    for (size_t i = 2; i < length; i++)
-        if (bytes[i] < 0x80 || bytes[i] > 0xbf) return 0;
-    return length;
-}
-
-size_t yki_utf8_prefix(const char *bytes, size_t count)
-{
-    size_t at = 0;
-    while (at < count) {
-        size_t length = yki_utf8_character(bytes + at, count - at);
-        if (length == 0) break;
-        at += length;
-    }
-    return at;
-}
-
-char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    size_t count = strlen(text), at = 0, out = 0;
-    buffer[out++] = '\'';
-    while (at < count) {
-        if (out > YKI_QUOTE_BYTES - 10) {
-            memcpy(buffer + out, "...", 3);
-            out += 3;
-            break;
-        }
-        size_t length = yki_utf8_character(text + at, count - at);
-        bool control = length == 0 || bytes[at] < 0x20 || bytes[at] == 0x7f ||
-                       (length == 2 && bytes[at] == 0xc2 && bytes[at + 1] < 0xa0);
-        if (control) { /* a terminal would obey it */
-            out += (size_t)snprintf(buffer + out, 5, "\\x%02x", bytes[at]);
-            at++;
-            continue;
-        }
-        memcpy(buffer + out, bytes + at, length);
-        out += length;
-        at += length;
-    }
-    buffer[out++] = '\'';
-    buffer[out] = '\0';
-    return buffer;
-}
+#include "base/text.h"
 
 const char *yki_file_kind(const void *bytes, size_t count)
 {

@@ -1,4 +1,4 @@
-/* JSON from strangers: strict reading, sentences for what is not JSON at all, and text made safe to show.
+/* JSON from strangers: strict reading, and sentences for what is not JSON at all.
  * Strict: UTF-8 throughout, no duplicate keys, no NaN, nothing after the value, nesting at most 2048 deep
  * (jansson's own bound), at most YKI_JSON_LIMIT_BYTES and YKI_JSON_MOST_VALUES, counted before the parser
  * sees them. Deliberately absent: comments, relaxed numbers, streaming. */
@@ -13,7 +13,6 @@
 
 #define YKI_JSON_LIMIT_BYTES 100000000 /* the bound that the safetensors format sets for its header */
 #define YKI_JSON_MOST_VALUES (1 << 22) /* twice what the largest tokenizers have */
-#define YKI_QUOTE_BYTES      96
 
 /* Parses count bytes that came from `path` (`what` in it: "header", or "" for the whole file). The value is
  * an object. YOKE_INVALID names the file, the line and the fault; YOKE_SYSTEM: out of memory. The caller
@@ -31,15 +30,6 @@ char *yki_json_dump(const json_t *value, size_t flags);
 /* What a file that should be something else looks like by its first bytes ("a Git LFS pointer, ..."); NULL:
  * no idea. */
 const char *yki_file_kind(const void *bytes, size_t count);
-
-/* `text` in quotes, control characters escaped, shortened in the middle of nothing: at a character's edge,
- * with "...". */
-char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text);
-
-/* Bytes of the UTF-8 character that bytes[0..count) begin with (count > 0); 0: none. */
-size_t yki_utf8_character(const char *bytes, size_t count);
-/* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
-size_t yki_utf8_prefix(const char *bytes, size_t count);
 
 /* `text` as a JSON string with its quotes, in at most `size` bytes (at least 4): cut short, at a character's
  * edge, where it is longer; a byte that is not UTF-8 is '?'. Returns buffer. */

@@ -1,4 +1,4 @@
-/* Strings: a growing buffer, sizes for people, the nearest known word. */
+/* Strings: a growing buffer, sizes for people, characters, the nearest known word. */
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -70,6 +70,72 @@ char *yki_size_print(char buffer[24], double bytes)
     snprintf(buffer, 24, unit == 0 ? "%.0f %s" : "%.2f %s", bytes, units[unit]);
     return buffer;
 }
+
+/* --- characters --- */
+
+/* Ranges by Unicode's table 3-7. */
+size_t yki_utf8_character(const char *text, size_t count)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    if (bytes[0] < 0x80) return 1;
+    size_t length = bytes[0] >= 0xc2 && bytes[0] <= 0xdf   ? 2
+                    : bytes[0] >= 0xe0 && bytes[0] <= 0xef ? 3
+                    : bytes[0] >= 0xf0 && bytes[0] <= 0xf4 ? 4
+                                                           : 0;
+    if (length == 0 || length > count) return 0;
+    unsigned char least = bytes[0] == 0xe0 ? 0xa0 : bytes[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char most = bytes[0] == 0xed ? 0x9f : bytes[0] == 0xf4 ? 0x8f : 0xbf;
+    if (bytes[1] < least || bytes[1] > most) return 0;
+    for (size_t i = 2; i < length; i++)
+        if (bytes[i] < 0x80 || bytes[i] > 0xbf) return 0;
+    return length;
+}
+
+size_t yki_utf8_shown(const char *text, size_t count)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t length = yki_utf8_character(text, count);
+    bool control =
+        bytes[0] < 0x20 || bytes[0] == 0x7f || (length == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0);
+    return control ? 0 : length;
+}
+
+size_t yki_utf8_prefix(const char *bytes, size_t count)
+{
+    size_t at = 0;
+    while (at < count) {
+        size_t length = yki_utf8_character(bytes + at, count - at);
+        if (length == 0) break;
+        at += length;
+    }
+    return at;
+}
+
+char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
+{
+    size_t left = strlen(text), out = 0;
+    buffer[out++] = '\'';
+    while (left > 0) {
+        if (out > YKI_QUOTE_BYTES - 10) {
+            memcpy(buffer + out, "...", 3);
+            out += 3;
+            break;
+        }
+        size_t length = yki_utf8_shown(text, left);
+        if (length > 0)
+            memcpy(buffer + out, text, length);
+        else
+            snprintf(buffer + out, 5, "\\x%02x", (unsigned char)*text);
+        out += length > 0 ? length : 4;
+        text += length > 0 ? length : 1;
+        left -= length > 0 ? length : 1;
+    }
+    buffer[out++] = '\'';
+    buffer[out] = '\0';
+    return buffer;
+}
+
+/* --- the nearest word --- */
 
 static int edit_distance(const char *a, const char *b)
 {

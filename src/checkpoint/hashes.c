@@ -10,6 +10,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "base/text.h"
 
 enum { VERSION = 1, DIGITS = 16 };
 static const char algorithm[] = "xxh3-64";

@@ -18,6 +18,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "base/text.h"
 
 typedef struct part {
     char *path;

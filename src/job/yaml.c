@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/fail.h"
-#include "base/json_file.h"
 #include "base/text.h"
 
 typedef struct frame {

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/json_file.h"
 #include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
 

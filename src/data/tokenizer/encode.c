@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/json_file.h"
+#include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum { CACHED_BYTES = 24, CACHED_IDS = 9, LEAST_SLOTS = 64, MOST_SLOTS = 1 << 14 };

@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
 
 yoke_status yki_tokenizer_fail(const yoke_tokenizer *tokenizer, const char *key, const char *format, ...)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/json_file.h"
+#include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
 
 enum {

@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
 
 /* Puts bytes in the pool and takes the id, which must be free and in range. `text`: as the file has it. */
