@@ -62,16 +62,15 @@ static bool add_again(yki_hashes *made, const request *r, const uint64_t *blocks
 static void write_again(const request *requests, int count, const bool *found, uint64_t blocks[][MOST_BLOCKS])
 {
     yki_hashes *made = NULL, *again = NULL;
-    yki_save save = {.step = 0};
-    snprintf(save.temporary, sizeof save.temporary, "%s", fuzz_folder("", -1));
+    const char *folder = fuzz_folder("", -1);
     bool done = fuzz_accepted(yki_hashes_create(&made));
     for (int i = 0; i < count && done; i++)
         if (found[i]) done = add_again(made, &requests[i], blocks[i]);
-    if (done) done = fuzz_accepted(yki_hashes_save(made, &save));
+    if (done) done = fuzz_accepted(yki_hashes_save(made, folder));
     fuzz_require(done || fuzz_starved(), "hashes can be written");
     yki_hashes_destroy(made);
     if (!done) return;
-    fuzz_require(yki_hashes_read(save.temporary, &again) == YOKE_OK && again, "what was written reads back");
+    fuzz_require(yki_hashes_read(folder, &again) == YOKE_OK && again, "what was written reads back");
     for (int i = 0; i < count; i++) {
         uint64_t same[MOST_BLOCKS] = {0};
         const yki_safetensor tensor = tensor_of(&requests[i]);

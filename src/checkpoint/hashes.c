@@ -117,11 +117,13 @@ yoke_status yki_hashes_add(yki_hashes *hashes, const char *file, const char *ten
     return failed ? yki_fail_memory("hashes") : YOKE_OK;
 }
 
-yoke_status yki_hashes_save(const yki_hashes *hashes, const yki_save *save)
+yoke_status yki_hashes_save(const yki_hashes *hashes, const char *folder)
 {
+    char path[YKI_FOLDER_BYTES + 64];
+    YKI_TRY(yki_path_join(path, sizeof path, folder, "hashes.json"));
     char *text = yki_json_dump(hashes->object, JSON_INDENT(1) | JSON_SORT_KEYS);
     if (!text) return yki_fail_memory("hashes.json");
-    yoke_status status = yki_save_text(save, "hashes.json", text);
+    yoke_status status = yki_disk_create(path, text, strlen(text));
     free(text);
     return status;
 }

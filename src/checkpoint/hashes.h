@@ -42,8 +42,8 @@ yoke_status yki_hashes_create(yki_hashes **hashes_out);
 /* Adds a tensor of `bytes` in `file`. YOKE_SYSTEM: memory. */
 yoke_status yki_hashes_add(yki_hashes *hashes, const char *file, const char *tensor, size_t bytes,
                            const uint64_t *blocks);
-/* Writes hashes.json into the folder of a save, flushed. */
-yoke_status yki_hashes_save(const yki_hashes *hashes, const yki_save *save);
+/* Writes FOLDER/hashes.json, flushed. */
+yoke_status yki_hashes_save(const yki_hashes *hashes, const char *folder);
 /* Reads FOLDER/hashes.json; *hashes_out is NULL where the folder has none. YOKE_INVALID names file and key.
  */
 yoke_status yki_hashes_read(const char *folder, yki_hashes **hashes_out);

@@ -146,7 +146,7 @@ static yoke_status add_hashes(const yki_saving *s)
         print_name(s->trainer, tensor->kind, tensor->parameter, name);
         YKI_TRY(yki_hashes_add(s->hashes, file_names[tensor->file], name, tensor->bytes, tensor->hashes));
     }
-    return yki_hashes_save(s->hashes, &s->save);
+    return yki_hashes_save(s->hashes, s->save.temporary);
 }
 
 static yoke_status write_texts(const yki_saving *s)

@@ -309,7 +309,7 @@ static void a_hashed_step_has_hashes(void **state)
         }
         assert_int_equal(yki_hashes_create(&hashes), YOKE_OK);
         assert_int_equal(yki_hashes_add(hashes, "model.safetensors", "w", 12, &block), YOKE_OK);
-        assert_int_equal(yki_hashes_save(hashes, &save), YOKE_OK);
+        assert_int_equal(yki_hashes_save(hashes, save.temporary), YOKE_OK);
         yki_hashes_destroy(hashes);
         assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
     }
