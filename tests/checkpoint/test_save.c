@@ -318,6 +318,33 @@ static void a_hashed_step_has_hashes(void **state)
     assert_true(found.hashed && found.not_finite);
 }
 
+/* Bytes that come in any portions have the hashes of whole blocks. */
+static void blocks_are_hashed_as_they_come(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 * YKI_HASH_BLOCK_BYTES + 12345, BLOCKS = 3 };
+    static char bytes[BYTES];
+    static const size_t ends[] = {BYTES, 2 * YKI_HASH_BLOCK_BYTES, YKI_HASH_BLOCK_BYTES, 5, 0};
+    static const size_t portions[] = {1 << 30, YKI_HASH_BLOCK_BYTES, 77777, 4096};
+    yki_hasher *hasher;
+    for (int i = 0; i < BYTES; i++) bytes[i] = (char)(i * 31 >> 3);
+    assert_int_equal(yki_hasher_create(&hasher), YOKE_OK);
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++)
+        for (size_t p = 0; p < sizeof portions / sizeof *portions; p++) {
+            uint64_t found[BLOCKS + 1] = {1, 1, 1, 1};
+            yki_hasher_begin(hasher, found);
+            for (size_t at = 0; at < ends[e]; at += portions[p])
+                yki_hasher_add(hasher, bytes + at, portions[p] < ends[e] - at ? portions[p] : ends[e] - at);
+            yki_hasher_end(hasher);
+            int64_t count = yki_hash_blocks(ends[e]);
+            for (int64_t b = 0; b < count; b++)
+                assert_true(found[b] ==
+                            yki_hash(bytes + b * YKI_HASH_BLOCK_BYTES, yki_hash_block_bytes(ends[e], b)));
+            assert_true(found[count] == 1);
+        }
+    yki_hasher_destroy(hasher);
+}
+
 /* What a path means that names no step: a model's folder, the root, one too long, several broken steps. */
 static void folders_are_told_apart(void **state)
 {
@@ -438,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_broken_step_is_passed_over_and_said),
         cmocka_unit_test(rotation_keeps_what_is_worth_keeping),
         cmocka_unit_test(a_hashed_step_has_hashes),
+        cmocka_unit_test(blocks_are_hashed_as_they_come),
         cmocka_unit_test(folders_are_told_apart),
         cmocka_unit_test(steps_are_told_from_other_names),
         cmocka_unit_test(checkpoints_are_inspected),
