@@ -49,6 +49,24 @@ static void check_blocks(const yki_safetensor *tensor, const uint64_t *blocks)
     }
 }
 
+/* The same hashes of bytes that come one after the other. */
+static void check_portions(const yki_safetensor *tensor, size_t portion)
+{
+    uint64_t found[MOST_BLOCKS + 1] = {0};
+    yki_hasher *hasher = NULL;
+    if (fuzz_accepted(yki_hasher_create(&hasher))) {
+        yki_hasher_begin(hasher, found);
+        for (size_t at = 0; at < tensor->bytes; at += portion)
+            yki_hasher_add(hasher, zeros, portion < tensor->bytes - at ? portion : tensor->bytes - at);
+        yki_hasher_end(hasher);
+        for (int64_t i = 0; i < yki_hash_blocks(tensor->bytes); i++)
+            fuzz_require(found[i] == yki_hash(zeros, yki_hash_block_bytes(tensor->bytes, i)),
+                         "a block has its hash, however it comes");
+    } else
+        fuzz_require(fuzz_starved(), "bytes can be hashed");
+    yki_hasher_destroy(hasher);
+}
+
 /* Adds a tensor as it was found; false: one allocation was made to fail. */
 static bool add_again(yki_hashes *made, const request *r, const uint64_t *blocks)
 {
@@ -98,7 +116,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < count; i++) {
         const yki_safetensor tensor = tensor_of(&requests[i]);
         found[i] = fuzz_accepted(yki_hashes_find(hashes, &tensor, blocks[i]));
-        if (found[i]) check_blocks(&tensor, blocks[i]);
+        if (!found[i]) continue;
+        check_blocks(&tensor, blocks[i]);
+        check_portions(&tensor, 99991);
     }
     yki_hashes_destroy(hashes);
     write_again(requests, count, found, blocks);

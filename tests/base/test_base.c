@@ -66,6 +66,32 @@ static void records_are_plain_text(void **state)
     assert_int_equal(strlen(yoke_error_get()->message), 1023 / 3 * 3);
 }
 
+/* Any bytes make a JSON string that reads back, cut at a character's edge where there is no more room. */
+static void any_text_is_a_json_string(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t size;
+        const char *text, *says;
+    } cases[] = {
+        {64, "loss", "\"loss\""},
+        {64, "a\"b\\c\nd", "\"a\\u0022b\\u005cc\\u000ad\""},
+        {64, "\xc3\xa9\xff\xe4\xb8", "\"\xc3\xa9???\""},
+        {7, "abcdefgh", "\"abcd\""},
+        {7, "abc\xc3\xa9", "\"abc\""},
+        {4, "\n", "\"\""},
+        {4, "", "\"\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char buffer[64];
+        assert_string_equal(yki_json_string(buffer, cases[i].size, cases[i].text), cases[i].says);
+        assert_true(strlen(buffer) < cases[i].size);
+        json_t *back = json_loads(buffer, JSON_DECODE_ANY, NULL);
+        assert_true(json_is_string(back));
+        json_decref(back);
+    }
+}
+
 /* A tree of JSON is many times larger than its text: values are counted first. */
 static void json_of_too_many_values_is_refused(void **state)
 {
@@ -94,6 +120,7 @@ int main(void)
         cmocka_unit_test(text_grows),
         cmocka_unit_test(the_nearest_word_is_near),
         cmocka_unit_test(records_are_plain_text),
+        cmocka_unit_test(any_text_is_a_json_string),
         cmocka_unit_test(json_of_too_many_values_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
