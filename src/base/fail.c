@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,35 +49,15 @@ void yki_error_set(const yoke_error *other)
     record = *other;
 }
 
-/* `text` into out[size] as plain UTF-8: what a sentence quotes may come from a stranger's file, and a
- * terminal would obey its control characters. Those, and bytes that are no character, become \xNN; what is
- * too long is cut at a character's edge. */
-static void put_plain(char *out, size_t size, const char *text)
-{
-    size_t left = strlen(text), n = 0;
-    while (left > 0) {
-        size_t length = yki_utf8_shown(text, left);
-        if (n + (length > 0 ? length : 4) >= size) break;
-        if (length > 0)
-            memcpy(out + n, text, length);
-        else
-            snprintf(out + n, 5, "\\x%02x", (unsigned char)*text);
-        n += length > 0 ? length : 4;
-        text += length > 0 ? length : 1;
-        left -= length > 0 ? length : 1;
-    }
-    out[n] = '\0';
-}
-
 static yoke_status fail(yoke_status status, const char *file, int line, const char *key, const char *format,
                         va_list arguments)
 {
     char message[sizeof record.message]; /* arguments may point into the old record */
     vsnprintf(message, sizeof message, format, arguments);
     yoke_error fresh = {.status = status, .line = line, .rank = -1};
-    put_plain(fresh.message, sizeof fresh.message, message);
-    put_plain(fresh.file, sizeof fresh.file, file);
-    put_plain(fresh.key, sizeof fresh.key, key);
+    yki_plain(fresh.message, sizeof fresh.message, message);
+    yki_plain(fresh.file, sizeof fresh.file, file);
+    yki_plain(fresh.key, sizeof fresh.key, key);
     record = fresh;
     return status;
 }

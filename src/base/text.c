@@ -91,7 +91,8 @@ size_t yki_utf8_character(const char *text, size_t count)
     return length;
 }
 
-size_t yki_utf8_shown(const char *text, size_t count)
+/* The character that can be shown as it is; 0: none, or a control character. */
+static size_t shown(const char *text, size_t count)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     size_t length = yki_utf8_character(text, count);
@@ -111,27 +112,28 @@ size_t yki_utf8_prefix(const char *bytes, size_t count)
     return at;
 }
 
+size_t yki_plain(char *out, size_t size, const char *text)
+{
+    size_t count = strlen(text), at = 0, n = 0;
+    while (at < count) {
+        size_t length = shown(text + at, count - at);
+        if (n + (length > 0 ? length : 4) >= size) break;
+        if (length > 0)
+            memcpy(out + n, text + at, length);
+        else
+            snprintf(out + n, 5, "\\x%02x", (unsigned char)text[at]);
+        n += length > 0 ? length : 4;
+        at += length > 0 ? length : 1;
+    }
+    out[n] = '\0';
+    return at;
+}
+
 char *yki_quote(char buffer[YKI_QUOTE_BYTES], const char *text)
 {
-    size_t left = strlen(text), out = 0;
-    buffer[out++] = '\'';
-    while (left > 0) {
-        if (out > YKI_QUOTE_BYTES - 10) {
-            memcpy(buffer + out, "...", 3);
-            out += 3;
-            break;
-        }
-        size_t length = yki_utf8_shown(text, left);
-        if (length > 0)
-            memcpy(buffer + out, text, length);
-        else
-            snprintf(buffer + out, 5, "\\x%02x", (unsigned char)*text);
-        out += length > 0 ? length : 4;
-        text += length > 0 ? length : 1;
-        left -= length > 0 ? length : 1;
-    }
-    buffer[out++] = '\'';
-    buffer[out] = '\0';
+    buffer[0] = '\'';
+    size_t taken = yki_plain(buffer + 1, YKI_QUOTE_BYTES - 6, text);
+    strcat(buffer, text[taken] ? "...'" : "'");
     return buffer;
 }
 

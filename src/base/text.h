@@ -24,10 +24,13 @@ char *yki_size_print(char buffer[24], double bytes);
 
 /* Bytes of the UTF-8 character that bytes[0..count) begin with (count > 0); 0: none. */
 size_t yki_utf8_character(const char *bytes, size_t count);
-/* The same, but 0 also for a control character, which a terminal would obey. */
-size_t yki_utf8_shown(const char *bytes, size_t count);
 /* Bytes of the longest prefix of valid UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 size_t yki_utf8_prefix(const char *bytes, size_t count);
+
+/* `text` into out[size] as plain UTF-8: what a sentence quotes may come from a stranger's file, and a
+ * terminal would obey its control characters. Those, and bytes that are no character, become \xNN; what is
+ * too long is cut at a character's edge. Returns how many bytes of `text` were taken. */
+size_t yki_plain(char *out, size_t size, const char *text);
 
 #define YKI_QUOTE_BYTES 96
 /* `text` in quotes, control characters escaped, shortened in the middle of nothing: at a character's edge,

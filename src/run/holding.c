@@ -199,7 +199,7 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static void write_row(const yki_holding *held, int64_t at, int64_t count, const float *values)
+static void write_row(const yki_holding *held, int64_t at, int64_t count, float *values)
 {
     int64_t step = held->column_step;
     if (held->tensor.dtype == YKI_BF16) {
@@ -233,7 +233,8 @@ static bool turns(const yki_holding *held)
     return held->column_step != 1 && held->row_step == 1 && held->tensor.dtype == YKI_F32;
 }
 
-void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step)
+/* Elements of a block between memory and values whose rows lie `step` apart. */
+static void move(const yki_holding *held, const yki_block *block, float *values, int64_t step, bool packs)
 {
     int64_t width = held->column_step == 1 ? block->columns : TILE;
     for (int64_t r = 0; r < block->rows; r += TILE)
@@ -241,28 +242,26 @@ void yki_holding_pack(const yki_holding *held, const yki_block *block, float *va
             int64_t at = block->at + r * held->row_step + c * held->column_step,
                     rows = block->rows - r < TILE ? block->rows - r : TILE,
                     columns = block->columns - c < width ? block->columns - c : width;
-            float *to = values + r * step + c;
-            if (turns(held) && rows == TILE && columns == TILE)
-                turn_tile((const float *)held->tensor.data + at, held->column_step, to, step);
-            else
-                for (int64_t i = 0; i < rows; i++)
-                    read_row(held, at + i * held->row_step, columns, to + i * step);
+            float *outside = values + r * step + c;
+            if (turns(held) && rows == TILE && columns == TILE) {
+                float *inside = (float *)held->tensor.data + at;
+                if (packs)
+                    turn_tile(inside, held->column_step, outside, step);
+                else
+                    turn_tile(outside, step, inside, held->column_step);
+                continue;
+            }
+            for (int64_t i = 0; i < rows; i++)
+                (packs ? read_row : write_row)(held, at + i * held->row_step, columns, outside + i * step);
         }
+}
+
+void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step)
+{
+    move(held, block, values, step, true);
 }
 
 void yki_holding_unpack(const yki_holding *held, const yki_block *block, const float *values)
 {
-    int64_t width = held->column_step == 1 ? block->columns : TILE;
-    for (int64_t r = 0; r < block->rows; r += TILE)
-        for (int64_t c = 0; c < block->columns; c += width) {
-            int64_t at = block->at + r * held->row_step + c * held->column_step,
-                    rows = block->rows - r < TILE ? block->rows - r : TILE,
-                    columns = block->columns - c < width ? block->columns - c : width;
-            const float *from = values + r * block->columns + c;
-            if (turns(held) && rows == TILE && columns == TILE)
-                turn_tile(from, block->columns, (float *)held->tensor.data + at, held->column_step);
-            else
-                for (int64_t i = 0; i < rows; i++)
-                    write_row(held, at + i * held->row_step, columns, from + i * block->columns);
-        }
+    move(held, block, (float *)(uintptr_t)values, block->columns, false);
 }

@@ -41,32 +41,18 @@ static yoke_status prepare(yki_output *out)
 
 /* Not so much at once that a run that ends waits for it; and what is hashed is written while it is in a
  * core's cache. */
-static size_t part_of(size_t bytes)
-{
-    return bytes < YKI_HASH_BLOCK_BYTES ? bytes : YKI_HASH_BLOCK_BYTES;
-}
-
-yoke_status yki_output_write(yki_output *out, const void *data, size_t bytes, size_t place)
+yoke_status yki_output_write(yki_output *out, const void *data, size_t bytes, size_t place, bool hashed)
 {
     const char *at = data;
     for (size_t part; bytes > 0; at += part, bytes -= part, place += part) {
-        part = part_of(bytes);
+        part = bytes < YKI_HASH_BLOCK_BYTES ? bytes : YKI_HASH_BLOCK_BYTES;
         YKI_TRY(prepare(out));
-        YKI_TRY(yki_disk_write(out->stream.fd, out->file->name, at, part, place, out->file->bytes));
-        out->bytes += (double)part;
-    }
-    return YOKE_OK;
-}
-
-yoke_status yki_output_write_hashed(yki_output *out, const void *data, size_t bytes, size_t place)
-{
-    const char *at = data;
-    for (size_t part; bytes > 0; at += part, bytes -= part, place += part) {
-        part = part_of(bytes);
-        YKI_TRY(prepare(out));
-        yki_hasher_add(out->hasher, at, part);
-        out->finite &= yki_all_finite(at, part);
-        YKI_TRY(yki_stream_write(&out->stream, at, part, place));
+        if (hashed) {
+            yki_hasher_add(out->hasher, at, part);
+            out->finite &= yki_all_finite(at, part);
+            YKI_TRY(yki_stream_write(&out->stream, at, part, place));
+        } else
+            YKI_TRY(yki_disk_write(out->stream.fd, out->file->name, at, part, place, out->file->bytes));
         out->bytes += (double)part;
     }
     return YOKE_OK;

@@ -26,9 +26,8 @@ void yki_output_release(yki_output *out);
 void yki_output_begin(yki_output *out, const yki_stored_file *file);
 yoke_status yki_output_end(yki_output *out, yoke_status status);
 
-/* YOKE_STOPPED: the save was given up. Else as yki_disk_write. */
-yoke_status yki_output_write(yki_output *out, const void *data, size_t bytes, size_t place);
-/* f32 values of a tensor, in the order of the file, between its begin and end. */
-yoke_status yki_output_write_hashed(yki_output *out, const void *data, size_t bytes, size_t place);
+/* hashed: f32 values of a tensor, in the order of the file, between the hasher's begin and end. YOKE_STOPPED:
+ * the save was given up. Else as yki_disk_write. */
+yoke_status yki_output_write(yki_output *out, const void *data, size_t bytes, size_t place, bool hashed);
 
 #endif

@@ -111,7 +111,7 @@ yoke_status yki_run_stage(yki_run *run, yki_stage *stage);
 /* Whether this process has all of all tensors. */
 bool yki_stage_whole(const yki_stage *stage);
 /* Writes the copy to the tensors' places, the same tensors as it was made for, and flushes it. Where it is
- * whole, also fills in the tensors' hashes and *finite_out, whether all elements are; else they are left, for
+ * whole, also fills in the tensors' hashes and *finite_out, whether all elements are; else both are for
  * yki_stored_hash when all processes have written. YOKE_STOPPED: *quit has become true. */
 yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
                             bool *finite_out);

@@ -178,10 +178,10 @@ static yoke_status write_tensor(const yki_stage *stage, const yki_stored_tensor 
 {
     int nlocal = stage->run->nlocal, end = stage->first[(t + 1) * nlocal];
     const float *whole = stage->tensors[t].at >= 0 ? stage->copy + stage->tensors[t].at : NULL;
-    if (whole && !stage->whole) return yki_output_write(out, whole, tensor->bytes, tensor->place);
+    if (whole && !stage->whole) return yki_output_write(out, whole, tensor->bytes, tensor->place, false);
     if (whole) {
         yki_hasher_begin(out->hasher, tensor->hashes);
-        YKI_TRY(yki_output_write_hashed(out, whole, tensor->bytes, tensor->place));
+        YKI_TRY(yki_output_write(out, whole, tensor->bytes, tensor->place, true));
         yki_hasher_end(out->hasher);
         return YOKE_OK;
     }
@@ -190,7 +190,7 @@ static yoke_status write_tensor(const yki_stage *stage, const yki_stored_tensor 
         for (int64_t i = 0; i < of->block.rows; i++)
             YKI_TRY(yki_output_write(
                 out, stage->copy + of->at + i * of->step, sizeof(float) * (size_t)of->block.columns,
-                tensor->place + sizeof(float) * (size_t)(of->block.first + i * of->row_elems)));
+                tensor->place + sizeof(float) * (size_t)(of->block.first + i * of->row_elems), false));
     }
     return YOKE_OK;
 }

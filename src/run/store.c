@@ -52,8 +52,7 @@ static yoke_status write_block(writer *w, const yki_holding *held, const yki_blo
     size_t bytes = sizeof(float) * (size_t)part.columns;
     for (int64_t i = 0; i < part.rows; i++) {
         size_t at = place + sizeof(float) * (size_t)(part.first + i * held->row_elems);
-        YKI_TRY(whole ? yki_output_write_hashed(&w->output, from + i * step, bytes, at)
-                      : yki_output_write(&w->output, from + i * step, bytes, at));
+        YKI_TRY(yki_output_write(&w->output, from + i * step, bytes, at, whole));
     }
     return YOKE_OK;
 }
