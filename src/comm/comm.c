@@ -109,7 +109,7 @@ static yoke_status measure_cut(const yki_comm *comm, const yki_cut *cut, yki_dty
 
 static void finish(yki_request *request)
 {
-    *request = (yki_request){0};
+    request->kind = YKI_OP_DONE;
 }
 
 /* A group of one: copies at once. */

@@ -98,7 +98,7 @@ yoke_status yki_mpi_channel_start(yki_channel *base, yki_request *request)
             ? mpi->send(g->world->mpi, request->in, m->bytes, channel->peer, channel->tag, 1, &m->request)
             : mpi->receive(g->world->mpi, request->out, m->bytes, channel->peer, channel->tag, &m->request);
     m->active = !error;
-    if (!error) atomic_fetch_add(&g->world->active, 1);
+    if (!error) yki_mpi_count(g->world, 1);
     pthread_mutex_unlock(&g->world->cluster->lock);
     if (!error) return YOKE_OK;
     yki_lifeline_await_loss();
@@ -115,7 +115,7 @@ bool yki_mpi_transfer(yki_mpi_channel *channel)
     int ended = g->world->cluster->mpi->test(&m->request, m->receives ? &came : NULL);
     if (ended == 0) return false;
     m->active = false;
-    atomic_fetch_sub(&g->world->active, 1);
+    yki_mpi_count(g->world, -1);
     if (ended < 0 || came != m->bytes)
         yki_mpi_lose(g->world, YOKE_INVALID,
                      "a receive of %zu bytes on channel %d from rank %d met a message of another size",

@@ -38,11 +38,19 @@ static bool agree(yki_mpi_group *g, const yki_mpi_op *op)
     return true;
 }
 
-/* Everybody reduces all of it, in the order of sums that rounds have too. */
-static bool is_small(const yki_mpi_group *g, const yki_mpi_op *op, int64_t elems)
+/* Everybody reduces all of it, in the order of sums that rounds have too: one round, without segments. */
+static bool measure_small(const yki_mpi_group *g, yki_mpi_op *op)
 {
-    return op->kind == YKI_OP_ALL_REDUCE && elems * 4 * g->nprocesses <= YKI_MPI_SMALL_BYTES &&
-           g->nprocesses <= YKI_MPI_SMALL_PROCESSES && (g->nmachines == 1 || g->largest == 1);
+    const yki_segment *segments = yki_request_segments(&op->requests[0]);
+    int64_t most = YKI_MPI_SMALL_BYTES / 4 / g->nprocesses, all = 0;
+    if (op->kind != YKI_OP_ALL_REDUCE || g->nprocesses > YKI_MPI_SMALL_PROCESSES ||
+        (g->nmachines > 1 && g->largest > 1))
+        return false;
+    for (int i = 0; i < op->requests[0].nsegments && all <= most; i++) all += segments[i].elems;
+    if (all > most) return false;
+    op->chunk = all;
+    op->rounds = all > 0;
+    return true;
 }
 
 static size_t elem_of(const yki_request *request)
@@ -52,20 +60,16 @@ static size_t elem_of(const yki_request *request)
     return bytes ? 1 : yki_dtype_bytes(request->dtype);
 }
 
-/* Works out the segments and the rounds. */
-static void measure(yki_mpi_group *g, yki_mpi_op *op)
+/* Works out the segments and the rounds of any other. */
+static void measure_segments(const yki_mpi_group *g, yki_mpi_op *op)
 {
-    op->kind = op->requests[0].kind;
-    op->elem = elem_of(&op->requests[0]);
     bool exchanges = op->kind == YKI_OP_ALL_TO_ALL || op->kind == YKI_OP_SHIFT,
          reduces = op->kind == YKI_OP_ALL_REDUCE || op->kind == YKI_OP_REDUCE_SCATTER;
-    int64_t most = 0, all = 0, full = 0;
-    op->small = false;
+    int64_t most = 0, full = 0;
     for (int p = 0; p < g->nprocesses; p++) {
         op->out[p] = yki_mpi_elems(g, op, YKI_MPI_GIVES, p);
         op->in[p] = exchanges ? yki_mpi_elems(g, op, YKI_MPI_TAKES, p) : reduces ? p : full;
         full += op->out[p] > 0;
-        all += op->out[p];
         if (op->out[p] > most) most = op->out[p];
         if (exchanges && op->in[p] > most) most = op->in[p];
     }
@@ -73,11 +77,16 @@ static void measure(yki_mpi_group *g, yki_mpi_op *op)
     op->chunk = yki_mpi_round_bytes / (int64_t)(reduces ? 4 : op->elem) / share;
     if (op->chunk < 1) op->chunk = 1;
     op->rounds = (most + op->chunk - 1) / op->chunk;
-    op->small = is_small(g, op, all);
-    if (op->small) {
-        op->chunk = all;
-        op->rounds = all > 0;
-    }
+}
+
+static void measure(yki_mpi_group *g, yki_mpi_op *op, uint64_t sequence)
+{
+    op->sequence = sequence;
+    op->sign = op->signatures[0] % g->world->signs;
+    op->kind = op->requests[0].kind;
+    op->elem = elem_of(&op->requests[0]);
+    op->small = measure_small(g, op);
+    if (!op->small) measure_segments(g, op);
     op->started = op->ended = 0;
     op->begun = true;
 }
@@ -154,14 +163,14 @@ bool yki_mpi_advance(yki_mpi_group *g)
         if (!op->begun) {
             if (!all_started(g, sequence)) return moved;
             if (!agree(g, op)) return true;
-            measure(g, op);
+            measure(g, op, sequence);
         }
         moved |= advance_rounds(g, op);
         if (op->ended < op->rounds) return moved;
         if (op->kind == YKI_OP_SUM_SCALARS) sum_scalars(g, op);
         op->begun = false;
-        atomic_store(&g->completed, sequence + 1);
-        atomic_fetch_sub(&g->world->active, 1);
+        atomic_store_explicit(&g->completed, sequence + 1, memory_order_release);
+        yki_mpi_count(g->world, -1);
         moved = true;
     }
 }
@@ -171,7 +180,7 @@ bool yki_mpi_differs(yki_mpi_group *g)
     uint64_t sequence = atomic_load(&g->completed);
     const yki_mpi_op *op = op_of(g, sequence);
     if (!op->begun) return false;
-    int mine = yki_mpi_tag(g, 0, YKI_MPI_TO_RELAYS) / 16;
+    int mine = yki_mpi_tag(g, op, 0, YKI_MPI_TO_RELAYS) / 16;
     for (int p = 0; p < g->nprocesses; p++) {
         int tag;
         size_t bytes;
@@ -211,7 +220,7 @@ yoke_status yki_mpi_start(yki_comm *base, yki_request *request)
         memcpy(op->scalars + comm->here * YKI_COMM_SCALARS, request->out, sizeof(double) * request->bytes);
     g->started[comm->here] = comm->started;
     if (all_started(g, request->sequence)) {
-        atomic_fetch_add(&g->world->active, 1);
+        yki_mpi_count(g->world, 1);
         yki_mpi_advance(g);
     }
     pthread_mutex_unlock(&g->world->cluster->lock);

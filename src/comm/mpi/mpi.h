@@ -63,7 +63,8 @@ typedef struct yki_mpi_op {
     /* when it has begun */
     bool begun, small;
     int kind;
-    size_t elem;            /* bytes */
+    uint64_t sequence, sign; /* sign: as much of the signature as tags have room for */
+    size_t elem;             /* bytes */
     int64_t *out, *in;      /* exchanges: elements to and from each process; else the elements of its segment,
                                and its number among those that are not empty */
     int64_t chunk, rounds;  /* elements of a segment in a round */
@@ -120,12 +121,20 @@ struct yki_mpi_world {
     yki_mpi_group *groups, *all;
     yki_mpi_channel *channels;
     int nlocal;
+    uint64_t signs; /* that tags tell apart */
     bool crowded, given_up;
     _Atomic int told;                  /* the others know of the loss */
     _Atomic int active, waiting, quit; /* operations under way; ranks that wait, and move all on */
     pthread_t mover;
     bool moving;
 };
+
+/* Operations that have begun or ended; under the cluster's lock. */
+static inline void yki_mpi_count(yki_mpi_world *world, int more)
+{
+    int active = atomic_load_explicit(&world->active, memory_order_relaxed);
+    atomic_store_explicit(&world->active, active + more, memory_order_relaxed);
+}
 
 /* --- world.c --- */
 yoke_status yki_mpi_check(yki_comm *comm);
@@ -169,7 +178,7 @@ bool yki_mpi_differs(yki_mpi_group *group);
 void yki_mpi_round_start(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *round, int64_t number);
 /* When all messages of its phase have ended: takes what came, and begins the next. */
 void yki_mpi_round_go_on(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *round);
-int yki_mpi_tag(const yki_mpi_group *group, int round, yki_mpi_phase phase);
+int yki_mpi_tag(const yki_mpi_group *group, const yki_mpi_op *op, int round, yki_mpi_phase phase);
 
 /* --- strips.c: which memory of members an operation's elements are --- */
 

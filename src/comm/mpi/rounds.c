@@ -48,14 +48,10 @@ static int machine_size(const yki_mpi_group *g, int machine)
 
 /* --- messages --- */
 
-int yki_mpi_tag(const yki_mpi_group *group, int round, yki_mpi_phase phase)
+int yki_mpi_tag(const yki_mpi_group *group, const yki_mpi_op *op, int round, yki_mpi_phase phase)
 {
-    /* of the tags that there are, half are channels'; what the rest leaves is a part of the signature */
-    uint64_t sequence = atomic_load(&group->completed);
-    uint64_t most = ((uint64_t)group->world->cluster->tag_limit + 1) / 2 / (128 * YKI_MPI_GROUPS);
-    uint64_t sign = group->ops[sequence % YKI_COMM_OUTSTANDING].signatures[0] % (most > 0 ? most : 1);
-    uint64_t of_group = sign * YKI_MPI_GROUPS + (uint64_t)group->id;
-    return (int)(((of_group * 8 + sequence % 8) * 4 + (uint64_t)round) * 4 + phase);
+    uint64_t of_group = op->sign * YKI_MPI_GROUPS + (uint64_t)group->id;
+    return (int)(((of_group * 8 + op->sequence % 8) * 4 + (uint64_t)round) * 4 + phase);
 }
 
 static void post(work *w, bool receives, void *data, int64_t elems, size_t elem, int process)
@@ -63,7 +59,7 @@ static void post(work *w, bool receives, void *data, int64_t elems, size_t elem,
     if (elems == 0) return;
     const yki_mpi_module *mpi = w->g->world->cluster->mpi;
     yki_mpi_message *m = &w->round->messages[w->round->nmessages++];
-    int tag = yki_mpi_tag(w->g, (int)(w->round - w->g->rounds), w->round->phase);
+    int tag = yki_mpi_tag(w->g, w->op, (int)(w->round - w->g->rounds), w->round->phase);
     *m = (yki_mpi_message){.bytes = (size_t)elems * elem, .active = true, .receives = receives};
     int at = w->g->processes[process];
     int error = receives ? mpi->receive(w->g->world->mpi, data, m->bytes, at, tag, &m->request)

@@ -224,12 +224,14 @@ static void each_run(const yki_mpi_range *range, walk *w)
             s.outer = s.rows == 1 ? 1 : s.outer;
         }
         while (first < elems && count > 0) {
-            int64_t row = first / s.length, column = first % s.length, run = s.length - column;
-            if (run > count) run = count;
-            w->run(w,
-                   s.data + (row / s.rows * s.outer_stride + row % s.rows * s.row_stride + column) *
-                                (int64_t)w->elem,
-                   run, s.adds);
+            int64_t before = 0, column = first;
+            if (elems > s.length) {
+                int64_t row = first / s.length;
+                column = first % s.length;
+                before = row / s.rows * s.outer_stride + row % s.rows * s.row_stride;
+            }
+            int64_t run = s.length - column < count ? s.length - column : count;
+            w->run(w, s.data + (before + column) * (int64_t)w->elem, run, s.adds);
             w->other += run * (int64_t)w->other_elem;
             first += run;
             count -= run;

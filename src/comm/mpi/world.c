@@ -12,6 +12,7 @@
 #include "comm/mpi/mpi.h"
 
 enum {
+    LOOKS = 8,          /* at messages, in a poll of a process's only rank, which nobody waits behind */
     SPINS = 3000,       /* polls of a wait where every rank has a core */
     YIELDS = 200,       /* then turns given to others; after that it naps */
     NAP_NS = 30000,     /* of a wait */
@@ -122,11 +123,14 @@ static yoke_status await(yki_mpi_world *world, bool (*ready)(void *of), void *of
 {
     pthread_mutex_t *lock = &world->cluster->lock;
     int polls = 0, naps = 0, spins = world->crowded ? 0 : SPINS;
+    int looks = world->nlocal == 1 && !world->crowded ? LOOKS : 1;
     for (;;) {
         if (atomic_load(&world->local->lost)) return hand_over(world);
         if (ready(of)) return YOKE_OK;
         if (pthread_mutex_trylock(lock) == 0) {
-            bool moved = !atomic_load(&world->local->lost) && advance_all(world);
+            bool moved = false;
+            for (int i = 0; i < looks && !moved && !atomic_load(&world->local->lost); i++)
+                moved = advance_all(world);
             pthread_mutex_unlock(lock);
             if (moved) {
                 polls = naps = 0;
@@ -184,6 +188,9 @@ yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out)
     if (status == YOKE_OK) {
         world->cluster = cluster;
         world->nlocal = size;
+        /* half of all tags are channels' */
+        uint64_t signs = ((uint64_t)cluster->tag_limit + 1) / 2 / (128 * YKI_MPI_GROUPS);
+        world->signs = signs > 0 ? signs : 1;
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         world->crowded = yki_cluster_neighbours(&place) * size > cores;
         for (int r = 0; r < ranks; r++) all[r] = r;
