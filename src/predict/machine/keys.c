@@ -47,7 +47,7 @@ static const yki_machine_key level[] = {
     {"count", YKI_MACHINE_COUNT, LEVEL(count), .least = 1, .most = YOKE_MACHINE_DEVICES, .needed = true},
     {"bandwidth", YKI_MACHINE_BANDWIDTH, LEVEL(bandwidth), POSITIVE, .needed = true},
     {"latency", YKI_MACHINE_SECONDS, LEVEL(latency_s), .needed = true},
-    {"adapters", YKI_MACHINE_COUNT, LEVEL(adapters), .least = 1, .most = 65536},
+    {"adapters", YKI_MACHINE_COUNT, LEVEL(adapters), .least = 1, .most = YOKE_MACHINE_DEVICES},
     {"oversubscription", YKI_MACHINE_NUMBER, LEVEL(oversubscription), .least = 1, .standard = 1},
     {0}};
 
