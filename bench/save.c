@@ -3,11 +3,13 @@
  *
  *     bench_save [--layers 8] [--width 512] [--vocab 8192] [--rounds 3] [--folder /tmp]
  *     bench_save --async [--layers 12] [--width 768] [--vocab 50257] [--sequence 64] [--batch 4] [--dp 1]
- * [--rounds 3]
+ *                [--rounds 3] [--folder /tmp]
  *
- * The second: what a save in 50 steps costs each of them, GPT-2 124M by default; blocks of 50 steps without a
- * save, with one between two steps, and with one beside them, in turns; the save is the 25th step's, so that
- * what goes on beside the run has ended when the block has, or is waited for.
+ * The second: what a save costs 50 steps, GPT-2 124M by default; windows of 24 steps without a save, with one
+ * between two steps, and with one beside them, in turns. The save is the 8th step's. What the steps after it
+ * took until it had ended, and the one after that, over as many times the median of the window's other steps,
+ * is its price: machines whose speed drifts from minute to minute drift less within a window. The window
+ * without a save, of which the 9th to 12th step are taken, tells how much that misjudges.
  *
  * A save ends when all is on the disk, and so does the plain write, of 1 MiB at a time. A save leaves little
  * in the system's memory of files, so that a load reads the disk; the plain read finds its file in memory.
@@ -93,10 +95,10 @@ static int compare(const void *a, const void *b)
     return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
 }
 
-static double median(double *values)
+static double median(double *values, int count)
 {
-    qsort(values, (size_t)rounds, sizeof *values, compare);
-    return values[rounds / 2];
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
 }
 
 static void measure(const char *text)
@@ -138,8 +140,8 @@ static void measure(const char *text)
     }
     double s[NSIDES], c[NSIDES];
     for (int i = 0; i < NSIDES; i++) {
-        s[i] = (double)bytes * 1e-6 / median(clocks[i]);
-        c[i] = 1e9 / (double)bytes * median(computing[i]);
+        s[i] = (double)bytes * 1e-6 / median(clocks[i], (int)rounds);
+        c[i] = 1e9 / (double)bytes * median(computing[i], (int)rounds);
     }
     printf(
         "%-12s %.0f MB; MB/s: save %.0f, write %.0f; load %.0f, read %.0f; computing s/GB: save %.2f, write "
@@ -152,7 +154,7 @@ static void measure(const char *text)
     yki_disk_remove_folder(dir);
 }
 
-enum { EVERY = 50 };
+enum { OVER = 50, WINDOW = 24, BEFORE = 8, TAKEN = 4 };
 static const char *const ways[] = {"none", "between", "beside"};
 
 static yoke_job *make_job(const char *dir)
@@ -168,7 +170,7 @@ static yoke_job *make_job(const char *dir)
             "train: {steps: 1000000000, batch: %lld, sequence: %lld, optimizer: {name: adamw}}\n"
             "checkpoint: {keep: 1, async: true, every: %d}\n",
             (long long)shape.layers, (long long)shape.heads, (long long)shape.width, (long long)shape.context,
-            (long long)shape.vocab, (long long)batch, (long long)shape.sequence, EVERY);
+            (long long)shape.vocab, (long long)batch, (long long)shape.sequence, WINDOW);
     fclose(out);
     snprintf(settings[0], sizeof *settings, "checkpoint.dir=%s/ck", dir);
     snprintf(settings[1], sizeof *settings, "layout.dp=%lld", (long long)replicas);
@@ -177,20 +179,57 @@ static yoke_job *make_job(const char *dir)
     return job;
 }
 
-/* Seconds of a block, and those of them that steps waited for saves. */
-static double run_block(yoke_trainer *trainer, yoke_job *job, int way, double *waited)
+/* When each step of a window ended, and how many had when its save had. */
+typedef struct window {
+    double ended[WINDOW + 1];
+    int steps, saved;
+} window;
+
+static void note_step(void *context, const yoke_step_report *report)
 {
-    job->checkpoint.every = way > 0 ? EVERY : 0;
+    window *w = context;
+    (void)report;
+    if (w->steps < WINDOW) w->ended[++w->steps] = yki_now_ns() * 1e-9;
+}
+
+static void note_event(void *context, const yoke_run_event *event)
+{
+    window *w = context;
+    if (event->kind == YOKE_RUN_SAVED) w->saved = w->steps;
+}
+
+enum { STEP, ADDED, WAITED, NFIGURES };
+
+/* Seconds of an undisturbed step, those that a save added to the steps, and those that they waited for it. */
+static void run_window(yoke_trainer *trainer, yoke_job *job, int way, double figures[NFIGURES])
+{
+    window w = {.ended = {yki_now_ns() * 1e-9}, .saved = way > 0 ? WINDOW : BEFORE + TAKEN - 1};
+    double rest[WINDOW], before = trainer->save_seconds;
+    int nrest = 0, after = 0;
+    job->checkpoint.every = way > 0 ? WINDOW : 0;
     job->checkpoint.async = way == 2;
-    double before = trainer->save_seconds, from = yki_now_ns();
-    check(yoke_trainer_run(trainer, EVERY, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
-    *waited = trainer->save_seconds - before;
-    return (yki_now_ns() - from) * 1e-9;
+    check(yoke_trainer_watch(trainer, &(yoke_watcher){&w, note_step, note_event}) == YOKE_OK,
+          yoke_error_get()->message);
+    check(yoke_trainer_run(trainer, WINDOW, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
+    yoke_trainer_unwatch(trainer, &w);
+    figures[ADDED] = 0;
+    for (int i = 0; i < WINDOW; i++) {
+        double seconds = w.ended[i + 1] - w.ended[i];
+        if (i < BEFORE || i > w.saved) {
+            rest[nrest++] = seconds;
+            continue;
+        }
+        figures[ADDED] += seconds;
+        after++;
+    }
+    figures[STEP] = median(rest, nrest);
+    figures[ADDED] -= after * figures[STEP];
+    figures[WAITED] = trainer->save_seconds - before;
 }
 
 static void measure_async(void)
 {
-    static double seconds[3][MOST_ROUNDS], waited[3][MOST_ROUNDS], cost[3][MOST_ROUNDS];
+    static double all[3][NFIGURES][MOST_ROUNDS], percent[3][MOST_ROUNDS];
     char dir[1024];
     snprintf(dir, sizeof dir, "%s/bench-async-%ld", folder, (long)getpid());
     check(yki_disk_make_folders(dir) == YOKE_OK, yoke_error_get()->message);
@@ -198,22 +237,28 @@ static void measure_async(void)
     yoke_trainer *trainer;
     yoke_run_report report;
     check(yoke_trainer_create_from_job(&trainer, job) == YOKE_OK, yoke_error_get()->message);
-    check(yoke_trainer_run(trainer, EVERY / 2, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
+    /* saves come at multiples of WINDOW steps: a window begins BEFORE steps ahead of one */
+    check(yoke_trainer_run(trainer, WINDOW - BEFORE, NULL, NULL) == YOKE_OK, yoke_error_get()->message);
     check(yoke_trainer_report(trainer, &report) == YOKE_OK, yoke_error_get()->message);
     printf("%lld parameters, dp %lld, a batch of %lld x %lld tokens; staging %.0f MB\n",
            (long long)yoke_model_parameters(trainer->model), (long long)replicas, (long long)batch,
            (long long)shape.sequence, (double)report.staging_bytes * 1e-6);
     for (int i = 0; i < rounds; i++) {
-        for (int way = 0; way < 3; way++) seconds[way][i] = run_block(trainer, job, way, &waited[way][i]);
-        for (int way = 0; way < 3; way++) cost[way][i] = 100 * (seconds[way][i] / seconds[0][i] - 1);
-        printf("round %d: %.1f, %.1f, %.1f ms a step; over none: between %+.2f %%, beside %+.2f %%\n", i + 1,
-               1000 * seconds[0][i] / EVERY, 1000 * seconds[1][i] / EVERY, 1000 * seconds[2][i] / EVERY,
-               cost[1][i], cost[2][i]);
+        printf("round %d:", i + 1);
+        for (int way = 0; way < 3; way++) {
+            double figures[NFIGURES];
+            run_window(trainer, job, way, figures);
+            for (int f = 0; f < NFIGURES; f++) all[way][f][i] = figures[f];
+            percent[way][i] = 100 * figures[ADDED] / (OVER * figures[STEP]);
+            printf(" %s %+.2f s, %+.2f %% of %d steps of %.0f ms%s", ways[way], figures[ADDED],
+                   percent[way][i], OVER, 1000 * figures[STEP], way < 2 ? ";" : "\n");
+        }
         fflush(stdout);
     }
     for (int way = 0; way < 3; way++)
-        printf("%-8s %.1f ms a step, %+.2f %% over none; steps waited %.3f s a save\n", ways[way],
-               1000 * median(seconds[way]) / EVERY, median(cost[way]), median(waited[way]));
+        printf("%-8s %.0f ms a step; a save adds %+.2f s, %+.2f %% of %d steps; they wait %.2f s for it\n",
+               ways[way], 1000 * median(all[way][STEP], (int)rounds), median(all[way][ADDED], (int)rounds),
+               median(percent[way], (int)rounds), OVER, median(all[way][WAITED], (int)rounds));
     yoke_trainer_destroy(trainer);
     yoke_job_destroy(job);
     yki_disk_remove_folder(dir);
