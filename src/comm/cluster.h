@@ -39,6 +39,8 @@ bool yki_cluster_bound(void);
 /* These block, and are called by all processes in the same order; alone they are nothing. */
 /* Every process's `bytes`, in the order of processes. */
 yoke_status yki_cluster_gather(const void *mine, void *all, size_t bytes);
+/* Process 0's to all. */
+yoke_status yki_cluster_broadcast(void *data, size_t bytes);
 /* The least of every value. */
 yoke_status yki_cluster_least(int64_t *values, int count);
 /* All go on together, or none: the first process that has failed gives its record to all. And all must have

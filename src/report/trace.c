@@ -17,6 +17,8 @@ struct yoke_trace {
     char path[1200]; /* of what this process writes */
     FILE *file;
     bool gathered; /* the file is written, of all ranks */
+    bool apart;    /* it is written, of this process's */
+    int why;       /* errno, where that failed */
     yoke_trace_summary summary;
 };
 
@@ -433,8 +435,20 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
     return YOKE_OK;
 }
 
-/* Every rank's ring, one after the other, by way of the first process; only that one has a file. */
-static yoke_status gather(yoke_trace *trace)
+/* What this process has itself, in a file of its own. */
+static void write_apart(yoke_trace *trace)
+{
+    errno = 0;
+    trace->apart = true;
+    if (!trace->file) trace->file = fopen(trace->path, "we");
+    if (trace->file) put_own(trace);
+    if (trace->file && fflush(trace->file) == 0 && !ferror(trace->file)) return;
+    trace->why = errno ? errno : EIO;
+}
+
+/* Every rank's ring, one after the other, by way of the first process; only that one has a file.
+ * *together_out: if it failed, then for all processes. */
+static yoke_status gather(yoke_trace *trace, bool *together_out)
 {
     const yoke_trainer *trainer = trace->trainer;
     writer w = {.out = trace->file, .plan = trainer->plan};
@@ -450,45 +464,44 @@ static yoke_status gather(yoke_trace *trace)
     errno = 0;
     if (w.out) put_tail(&w, &trace->summary);
     bool failed = w.out && (fflush(w.out) != 0 || ferror(w.out));
-    return yki_trainer_agree(trainer, failed ? cannot_write(trace, errno) : YOKE_OK, "", 0);
+    yoke_status status = yki_trainer_agree(trainer, failed ? cannot_write(trace, errno) : YOKE_OK, "", 0);
+    *together_out = status != YOKE_PEER_FAILED;
+    return status;
 }
 
 yoke_status yoke_trace_gather(yoke_trace *trace)
 {
     if (!trace || yki_trainer_alone(trace->trainer)) return YOKE_OK;
-    yoke_status status = gather(trace);
+    bool together = false;
+    yoke_status status = gather(trace, &together);
     trace->gathered = status == YOKE_OK;
     if (trace->gathered) return YOKE_OK;
+    yoke_error first = *yoke_error_get();
     trace->summary = NOTHING;
-    if (trace->file) { /* for what this process has itself */
+    if (trace->file) {
         clearerr(trace->file);
         rewind(trace->file);
         if (ftruncate(fileno(trace->file), 0) != 0) clearerr(trace->file); /* no file of a disk */
     }
+    if (together) { /* nobody ends before all have written: launchers end everybody with the first that fails
+                     */
+        write_apart(trace);
+        yki_trainer_agree(trace->trainer, YOKE_OK, "", 0);
+    }
+    yki_error_set(&first);
     return status;
 }
 
 yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
 {
     if (!trace) return YOKE_OK;
+    if (!trace->gathered && !trace->apart) write_apart(trace);
     errno = 0;
-    bool failed = false;
-    if (!trace->file && !trace->gathered) trace->file = fopen(trace->path, "we");
-    if (!trace->file)
-        failed = !trace->gathered;
-    else {
-        if (!trace->gathered) put_own(trace);
-        failed = fflush(trace->file) != 0 || ferror(trace->file);
-    }
-    int why = errno;
-    if (trace->file && fclose(trace->file) != 0 && !failed) {
-        failed = true;
-        why = errno;
-    }
+    if (trace->file && fclose(trace->file) != 0 && !trace->why) trace->why = errno ? errno : EIO;
     yki_run_trace_end(trace->trainer->run);
     trace->trainer->traced = false;
-    yoke_status status = failed ? cannot_write(trace, why) : YOKE_OK;
-    if (!failed && summary_out) *summary_out = trace->summary;
+    yoke_status status = trace->why ? cannot_write(trace, trace->why) : YOKE_OK;
+    if (status == YOKE_OK && summary_out) *summary_out = trace->summary;
     free(trace);
     return status;
 }

@@ -1,6 +1,5 @@
 /* A trainer over several processes: each makes the same one, and all compare what they made. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fail.h"
 #include "comm/cluster.h"
@@ -25,13 +24,7 @@ yoke_status yki_trainer_agree(const yoke_trainer *trainer, yoke_status status, c
 
 yoke_status yki_trainer_share(const yoke_trainer *trainer, void *data, size_t bytes)
 {
-    if (trainer->alone || yki_cluster_size() == 1) return YOKE_OK;
-    char *all = malloc(bytes * (size_t)yki_cluster_size());
-    if (!all) return yki_fail_memory("what processes share");
-    yoke_status status = yki_cluster_gather(data, all, bytes);
-    if (status == YOKE_OK) memcpy(data, all, bytes);
-    free(all);
-    return status;
+    return trainer->alone ? YOKE_OK : yki_cluster_broadcast(data, bytes);
 }
 
 yoke_status yki_trainer_even_out(const yoke_trainer *trainer, int64_t *threads, int64_t *memory)

@@ -64,10 +64,17 @@ void yki_cluster_name(int process, int ranks, char *text, size_t size)
         snprintf(text, size, "rank %d on %s", first, yki_cluster_host(process));
 }
 
+/* What a process brings to an agreement. */
+typedef struct yki_opinion {
+    uint64_t hash;
+    yoke_error error;
+} yki_opinion;
+
 static void destroy(yki_cluster *cluster)
 {
     free(cluster->machine_of);
     free(cluster->hosts);
+    free(cluster->opinions);
     free(cluster);
 }
 
@@ -84,6 +91,16 @@ yoke_status yki_cluster_gather(const void *mine, void *all, size_t bytes)
     return YOKE_OK;
 }
 
+yoke_status yki_cluster_broadcast(void *data, size_t bytes)
+{
+    if (!joined) return YOKE_OK;
+    pthread_mutex_lock(&joined->lock);
+    int error = joined->mpi->broadcast(data, bytes);
+    pthread_mutex_unlock(&joined->lock);
+    if (error) return yki_fail(YOKE_PEER_FAILED, "%s gave error %d in a broadcast", joined->mpi->name, error);
+    return YOKE_OK;
+}
+
 yoke_status yki_cluster_least(int64_t *values, int count)
 {
     if (!joined) return YOKE_OK;
@@ -97,18 +114,11 @@ yoke_status yki_cluster_least(int64_t *values, int count)
     return status;
 }
 
-/* What a process brings to an agreement. */
-typedef struct opinion {
-    uint64_t hash;
-    yoke_error error;
-} opinion;
-
 yoke_status yki_cluster_agree(yoke_status status, const char *what, uint64_t hash)
 {
     if (!joined) return status;
-    opinion *mine = calloc((size_t)joined->size + 1, sizeof *mine), *all = mine + 1;
-    if (!mine) return yki_fail_memory("a comparison of processes");
-    mine->hash = hash;
+    yki_opinion *all = joined->opinions, *mine = all + joined->size;
+    *mine = (yki_opinion){.hash = hash};
     if (status != YOKE_OK) {
         mine->error = *yoke_error_get();
         mine->error.status = status;
@@ -127,7 +137,6 @@ yoke_status yki_cluster_agree(yoke_status status, const char *what, uint64_t has
         told = yki_fail(YOKE_INVALID,
                         "rank %d on %s has another %s than rank 0 on %s; all processes need the same", other,
                         joined->hosts[other], what, joined->hosts[0]);
-    free(mine);
     return told;
 }
 
@@ -179,7 +188,8 @@ static yoke_status begin(yki_cluster *cluster, const yki_launched *launch)
     cluster->tag_limit = cluster->mpi->tag_limit();
     cluster->machine_of = calloc((size_t)cluster->size, sizeof *cluster->machine_of);
     cluster->hosts = calloc((size_t)cluster->size, sizeof *cluster->hosts);
-    if (!cluster->machine_of || !cluster->hosts) return yki_fail_memory("a cluster");
+    cluster->opinions = calloc((size_t)cluster->size + 1, sizeof *cluster->opinions);
+    if (!cluster->machine_of || !cluster->hosts || !cluster->opinions) return yki_fail_memory("a cluster");
     return meet(cluster);
 }
 

@@ -15,6 +15,7 @@ typedef struct yki_cluster {
     int rank, size, tag_limit;
     int *machine_of; /* by process: a number of its machine, from 0 */
     char (*hosts)[YKI_HOST_BYTES];
+    struct yki_opinion *opinions; /* in an agreement: of all processes, then this one's */
 } yki_cluster;
 
 /* NULL: alone. */

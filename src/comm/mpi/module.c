@@ -69,6 +69,11 @@ static int all_gather(const void *mine, void *all, size_t bytes)
     return MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, everybody);
 }
 
+static int broadcast(void *data, size_t bytes)
+{
+    return MPI_Bcast(data, (int)bytes, MPI_BYTE, 0, everybody);
+}
+
 static int world(void **world_out)
 {
     MPI_Comm *made = malloc(sizeof *made);
@@ -170,6 +175,7 @@ const yki_mpi_module yki_mpi_module_row = {
     .tag_limit = tag_limit,
     .machines = machines,
     .all_gather = all_gather,
+    .broadcast = broadcast,
     .world = world,
     .world_free = world_free,
     .send = send,

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { YKI_MPI_MODULE_VERSION = 2 };
+enum { YKI_MPI_MODULE_VERSION = 3 };
 
 /* MPI's handle, whatever its type is there. */
 typedef struct yki_mpi_request {
@@ -28,7 +28,8 @@ typedef struct yki_mpi_module {
     /* These block, and are called by all processes together. */
     int (*machines)(int *machine_of); /* by process: the first one of its machine */
     int (*all_gather)(const void *mine, void *all, size_t bytes);
-    int (*world)(void **world_out); /* messages in one are never those of another */
+    int (*broadcast)(void *data, size_t bytes); /* process 0's */
+    int (*world)(void **world_out);             /* messages in one are never those of another */
     void (*world_free)(void *world);
     /* synchronous: it ends when the receiver has taken the message */
     int (*send)(void *world, const void *data, size_t bytes, int to, int tag, int synchronous,
