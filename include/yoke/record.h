@@ -95,9 +95,9 @@ typedef struct yoke_trace_summary {
 YOKE_API yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                                      const yoke_trace_options *options);
 /* In a run of several processes, by all of them together after its last step: what all ranks did becomes one
- * file, the first process's, in that one's time; the others write none. Where it fails, as in a run that has
- * lost a process, closing writes what each process has. In one process, and of NULL, nothing. YOKE_SYSTEM:
- * memory, the disk is full; YOKE_PEER_FAILED. */
+ * file, the first process's, in that one's time; the others write none. Where it fails, each process has a
+ * file of its own, path.p: written before this returns, or, in a run that has lost a process, by the close.
+ * In one process, and of NULL, nothing. YOKE_SYSTEM: memory, the disk is full; YOKE_PEER_FAILED. */
 YOKE_API yoke_status yoke_trace_gather(yoke_trace *trace);
 /* Writes the file, unless it was gathered, Chrome trace JSON that Perfetto opens (docs/traces.md), after a
  * failure of the trainer too, and ends the trace. *summary_out may be NULL. YOKE_SYSTEM: the disk is full.

@@ -483,8 +483,7 @@ yoke_status yoke_trace_gather(yoke_trace *trace)
         rewind(trace->file);
         if (ftruncate(fileno(trace->file), 0) != 0) clearerr(trace->file); /* no file of a disk */
     }
-    if (together) { /* nobody ends before all have written: launchers end everybody with the first that fails
-                     */
+    if (together) { /* the first to fail may be the end of all, by the launcher: so nobody leaves unwritten */
         write_apart(trace);
         yki_trainer_agree(trace->trainer, YOKE_OK, "", 0);
     }

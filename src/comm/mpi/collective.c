@@ -79,9 +79,8 @@ static void measure_segments(const yki_mpi_group *g, yki_mpi_op *op)
     op->rounds = (most + op->chunk - 1) / op->chunk;
 }
 
-static void measure(yki_mpi_group *g, yki_mpi_op *op, uint64_t sequence)
+static void measure(yki_mpi_group *g, yki_mpi_op *op)
 {
-    op->sequence = sequence;
     op->sign = op->signatures[0] % g->world->signs;
     op->kind = op->requests[0].kind;
     op->elem = elem_of(&op->requests[0]);
@@ -163,7 +162,7 @@ bool yki_mpi_advance(yki_mpi_group *g)
         if (!op->begun) {
             if (!all_started(g, sequence)) return moved;
             if (!agree(g, op)) return true;
-            measure(g, op, sequence);
+            measure(g, op);
         }
         moved |= advance_rounds(g, op);
         if (op->ended < op->rounds) return moved;

@@ -63,8 +63,8 @@ typedef struct yki_mpi_op {
     /* when it has begun */
     bool begun, small;
     int kind;
-    uint64_t sequence, sign; /* sign: as much of the signature as tags have room for */
-    size_t elem;             /* bytes */
+    uint64_t sign;          /* as much of the signature as tags have room for */
+    size_t elem;            /* bytes */
     int64_t *out, *in;      /* exchanges: elements to and from each process; else the elements of its segment,
                                and its number among those that are not empty */
     int64_t chunk, rounds;  /* elements of a segment in a round */

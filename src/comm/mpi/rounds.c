@@ -51,7 +51,8 @@ static int machine_size(const yki_mpi_group *g, int machine)
 int yki_mpi_tag(const yki_mpi_group *group, const yki_mpi_op *op, int round, yki_mpi_phase phase)
 {
     uint64_t of_group = op->sign * YKI_MPI_GROUPS + (uint64_t)group->id;
-    return (int)(((of_group * 8 + op->sequence % 8) * 4 + (uint64_t)round) * 4 + phase);
+    uint64_t sequence = atomic_load(&group->completed); /* operations move one after another */
+    return (int)(((of_group * 8 + sequence % 8) * 4 + (uint64_t)round) * 4 + phase);
 }
 
 static void post(work *w, bool receives, void *data, int64_t elems, size_t elem, int process)
