@@ -127,18 +127,24 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
 static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
                              moments[] = {YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
 
+/* All of it, if adding it went well, in all processes; releases it. */
+static yoke_status take(yoke_trainer *trainer, load *l, yoke_status status)
+{
+    if (status == YOKE_OK) status = find_hashes(l);
+    if (status == YOKE_OK) status = check_counters(trainer, l);
+    status = yki_trainer_agree(trainer, status, "", 0);
+    if (status == YOKE_OK) status = yki_run_take(trainer->run, l->tensors, l->ntensors);
+    if (status == YOKE_OK) take_counters(trainer, l->files[0]);
+    release(l);
+    return status;
+}
+
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
     load l = {.nfiles = 0};
     yoke_status status = yki_path_is_folder(path) ? yki_hashes_read(path, &l.hashes) : YOKE_OK;
     if (status == YOKE_OK) status = add(trainer, path, weights, 1, &l);
-    if (status == YOKE_OK) status = find_hashes(&l);
-    if (status == YOKE_OK) status = check_counters(trainer, &l);
-    status = yki_trainer_agree(trainer, status, "", 0);
-    if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
-    if (status == YOKE_OK) take_counters(trainer, l.files[0]);
-    release(&l);
-    return status;
+    return take(trainer, &l, status);
 }
 
 /* Weights and optimizer state of a step's folder: both are checked before the first tensor is taken, so that
@@ -152,13 +158,7 @@ static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool has
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
     if (status == YOKE_OK) status = add(trainer, folder, weights, 1, &l);
     if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
-    if (status == YOKE_OK) status = find_hashes(&l);
-    if (status == YOKE_OK) status = check_counters(trainer, &l);
-    status = yki_trainer_agree(trainer, status, "", 0);
-    if (status == YOKE_OK) status = yki_run_take(trainer->run, l.tensors, l.ntensors);
-    if (status == YOKE_OK) take_counters(trainer, l.files[0]);
-    release(&l);
-    return status;
+    return take(trainer, &l, status);
 }
 
 static yoke_status find_step(const yoke_trainer *trainer, const char *dir, char folder[YKI_FOLDER_BYTES],

@@ -3,21 +3,6 @@
 #include "run/rank.h"
 #include "train/jobs.h"
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
 static void same_program(const yki_program *a, const yki_program *b)
 {
     assert_int_equal(a->states_offset, b->states_offset);
@@ -53,16 +38,16 @@ static void test_replicas(void **state)
     static const char *const models[] = {"mlp", "regress", "conv", "tokens", "gpt2"};
     for (int i = 0; i < 5; i++) {
         yoke_job *jobs[3];
-        yoke_trainer *one = start(models[i], "train.batch=6", &jobs[0]),
-                     *single = start(models[i], "train.batch=6; layout.dp=1; layout.devices=1", &jobs[1]),
-                     *three = start(models[i], "train.batch=18; layout.dp=3", &jobs[2]);
+        yoke_trainer *one = start_job(models[i], "train.batch=6", &jobs[0]),
+                     *single = start_job(models[i], "train.batch=6; layout.dp=1; layout.devices=1", &jobs[1]),
+                     *three = start_job(models[i], "train.batch=18; layout.dp=3", &jobs[2]);
         assert_int_equal(three->plan->mesh.nranks, 3);
         same_program(yki_plan_program(one->plan, 0), yki_plan_program(single->plan, 0));
         for (int r = 0; r < 3; r++)
             same_program(yki_plan_program(one->plan, 0), yki_plan_program(three->plan, r));
-        finish(one, jobs[0]);
-        finish(single, jobs[1]);
-        finish(three, jobs[2]);
+        finish_job(one, jobs[0]);
+        finish_job(single, jobs[1]);
+        finish_job(three, jobs[2]);
     }
 }
 
@@ -71,12 +56,12 @@ static void test_size_of_a_program(void **state)
 {
     (void)state;
     yoke_job *jobs[2];
-    yoke_trainer *few = start("gpt2", "train.batch=40; layout.pp=2; layout.microbatches=2", &jobs[0]),
-                 *many = start("gpt2", "train.batch=40; layout.pp=2; layout.microbatches=40", &jobs[1]);
+    yoke_trainer *few = start_job("gpt2", "train.batch=40; layout.pp=2; layout.microbatches=2", &jobs[0]),
+                 *many = start_job("gpt2", "train.batch=40; layout.pp=2; layout.microbatches=40", &jobs[1]);
     for (int r = 0; r < 2; r++)
         assert_int_equal(yki_plan_program(few->plan, r)->nkernels, yki_plan_program(many->plan, r)->nkernels);
-    finish(few, jobs[0]);
-    finish(many, jobs[1]);
+    finish_job(few, jobs[0]);
+    finish_job(many, jobs[1]);
 }
 
 /* Scratch bytes that the hungriest operator of a rank needs for n samples. */
@@ -102,7 +87,7 @@ static int64_t scratch(const yki_plan *plan, const yki_program *program, int64_t
 static void check_scratch(const char *model, const char *overrides)
 {
     yoke_job *job;
-    yoke_trainer *trainer = start(model, overrides, &job);
+    yoke_trainer *trainer = start_job(model, overrides, &job);
     const yki_plan *plan = trainer->plan;
     const int64_t steps[2] = {plan->options.batch, plan->options.ragged};
     for (int r = 0; r < plan->mesh.nranks; r++)
@@ -118,7 +103,7 @@ static void check_scratch(const char *model, const char *overrides)
                     fail_msg("%s [%s]: %lld samples need %lld scratch bytes, and there are %lld", model,
                              overrides, (long long)n, (long long)bytes, (long long)program->workspace_bytes);
             }
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_scratch(void **state)
@@ -152,7 +137,7 @@ static void test_scratch_of_evaluations(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = start(
+    yoke_trainer *trainer = start_job(
         "mlp", "train.batch=96; layout.threads=2; train.precision=bf16; data.samples=96; layout.dp=2", &job);
     float inputs[96 * 13] = {0}, outputs[96 * 3];
     for (int64_t n = 1; n <= 96; n++) {
@@ -164,7 +149,7 @@ static void test_scratch_of_evaluations(void **state)
                                     trainer->run->ranks[r].variants[v].samples));
     }
     assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* Elements of each logical parameter that a rank holds, all summed. */
@@ -213,7 +198,7 @@ static void test_held_by_hand(void **state)
             snprintf(overrides, sizeof overrides, "%s; train.optimizer=%s%s", cases[i].overrides,
                      optimizers[k], k == 3 ? "; train.precision=bf16" : "");
             yoke_job *job;
-            yoke_trainer *trainer = start("mlp", overrides, &job);
+            yoke_trainer *trainer = start_job("mlp", overrides, &job);
             assert_int_equal(trainer->plan->mesh.nranks, cases[i].ranks);
             for (int r = 0; r < cases[i].ranks; r++) {
                 const yoke_bytes *bytes = &yki_rank_states(trainer->plan, r)->bytes;
@@ -225,7 +210,7 @@ static void test_held_by_hand(void **state)
                 assert_int_equal(bytes->gradients, elems * 4);
                 assert_int_equal(bytes->optimizer, elems * state_bytes[k]);
             }
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -246,7 +231,7 @@ static void test_gpt2_by_hand(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         yoke_job *job;
         int tp = cases[i].tp, pp = cases[i].pp;
-        yoke_trainer *trainer = start("gpt2", cases[i].overrides, &job);
+        yoke_trainer *trainer = start_job("gpt2", cases[i].overrides, &job);
         for (int r = 0; r < tp * pp; r++) {
             int t = r % tp, stage = r / tp;
             int64_t vocab = V / tp + (t < V % tp); /* all else divides by 2 and 3 */
@@ -264,7 +249,7 @@ static void test_gpt2_by_hand(void **state)
                 fail_msg("[%s] rank %d holds %lld elements, not %lld", cases[i].overrides, r,
                          (long long)held(trainer->plan, r), (long long)elems);
         }
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -278,11 +263,11 @@ static void test_many_stages(void **state)
     char overrides[256];
     yoke_job *job;
     snprintf(overrides, sizeof overrides, "%s; layout.pp=70", deep);
-    yoke_trainer *trainer = start("gpt2", overrides, &job);
+    yoke_trainer *trainer = start_job("gpt2", overrides, &job);
     int64_t elems = 0;
     for (int r = 0; r < 70; r++) elems += held(trainer->plan, r);
     assert_int_equal(elems, yoke_model_parameters(trainer->model) + 101 * 12);
-    finish(trainer, job);
+    finish_job(trainer, job);
     assert_int_equal(run_job("gpt2", deep, &one), YOKE_OK);
     assert_int_equal(run_job("gpt2", overrides, &many), YOKE_OK);
     assert_true(worst_difference(&many, &one) <= 1e-5);
@@ -299,7 +284,7 @@ static void test_counted_once(void **state)
     for (int m = 0; m < 5; m++)
         for (int k = 0; k < 5; k++) {
             yoke_job *job;
-            yoke_trainer *trainer = start(models[m], layouts[k], &job);
+            yoke_trainer *trainer = start_job(models[m], layouts[k], &job);
             int64_t counted = 0;
             for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
                 int place[YKI_AXIS_COUNT];
@@ -309,7 +294,7 @@ static void test_counted_once(void **state)
                     if (program->parameters[i].counts) counted += program->parameters[i].elems;
             }
             assert_int_equal(counted, yoke_model_parameters(trainer->model));
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 

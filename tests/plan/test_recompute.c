@@ -5,16 +5,7 @@ static yoke_trainer *start(const char *model, const char *overrides, const char 
 {
     char text[512];
     snprintf(text, sizeof text, "%s; layout.recompute=%s", overrides, kind);
-    *job_out = open_job(model, text);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer) fail_msg("%s [%s]: %s %s", model, text, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    return start_job(model, text, job_out);
 }
 
 static int64_t kept(const char *model, const char *overrides, const char *kind)
@@ -25,7 +16,7 @@ static int64_t kept(const char *model, const char *overrides, const char *kind)
     assert_int_equal(program->nparts, 1);
     assert_int_equal(program->parts[0].group_slots[0], 1);
     int64_t bytes = program->parts[0].group_bytes[0];
-    finish(trainer, job);
+    finish_job(trainer, job);
     return bytes;
 }
 
@@ -113,7 +104,7 @@ static void test_run_again(void **state)
                              wanted[k][i]);
                 assert_int_equal(count(program, YKI_BODY_W, ops[i]), 0);
             }
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -129,7 +120,7 @@ static void test_not_run_again(void **state)
         yoke_job *job;
         yoke_trainer *trainer = start("mlp", models[m], "full", &job);
         assert_int_equal(count(yki_plan_program(trainer->plan, 0), YKI_BODY_BW, YKI_KERNEL_LINEAR), 0);
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 

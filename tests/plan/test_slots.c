@@ -121,8 +121,7 @@ static void check_job(const char *model, const char *overrides, int *shared, int
         check_plan(trainer->plan, shared);
     else
         ++*refused;
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void test_named_schedules(void **state)
@@ -169,9 +168,8 @@ static void test_random_schedules(void **state)
     assert_true(made >= 0);
     close(made);
     for (size_t k = 0; k < sizeof layouts / sizeof *layouts; k++) {
-        yoke_job *job = open_job(layouts[k][0], layouts[k][1]);
-        yoke_trainer *trainer = make_trainer(job);
-        assert_non_null(trainer);
+        yoke_job *job;
+        yoke_trainer *trainer = start_job(layouts[k][0], layouts[k][1], &job);
         const yoke_schedule *schedule = yoke_trainer_schedule(trainer);
         for (int i = 0; i < 25; i++) {
             char overrides[256];
@@ -184,8 +182,7 @@ static void test_random_schedules(void **state)
             check_job(layouts[k][0], overrides, &shared, &refused);
             free(text);
         }
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
     }
     unlink(path);
     print_message("%d pairs of micro-batches share a buffer\n", shared);

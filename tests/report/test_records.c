@@ -34,20 +34,6 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer) fail_msg("%s: %s", overrides, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
 /* --- watchers --- */
 
 typedef struct seen {
@@ -76,7 +62,7 @@ static void test_watchers_are_told_in_order(void **state)
     (void)state;
     yoke_job *job;
     seen s = {.text = ""}, other = {.text = ""};
-    yoke_trainer *trainer = start("mlp", "train.steps=6; layout.dp=2", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=6; layout.dp=2", &job);
     const yoke_watcher watcher = {&s, see_step, see_event}, second = {&other, see_step, NULL};
     assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
     assert_int_equal(yoke_trainer_watch(trainer, &second), YOKE_OK);
@@ -92,14 +78,14 @@ static void test_watchers_are_told_in_order(void **state)
     assert_string_equal(s.text, "start@0 0 1 end@2 save@2/ start@2 stop@2! start@2 2 3 4 end@5 resume@2/ "
                                 "start@2 2 3 4 5 end@6 ");
     assert_string_equal(other.text, "0 1 ");
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_watchers_are_few(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = start("mlp", "train.steps=1", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=1", &job);
     const yoke_watcher watcher = {.context = trainer};
     for (int i = 0; i < YKI_MAX_WATCHERS; i++)
         assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
@@ -107,7 +93,7 @@ static void test_watchers_are_few(void **state)
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     yoke_trainer_unwatch(trainer, trainer);
     assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_a_value_that_is_no_number_is_told(void **state)
@@ -115,13 +101,13 @@ static void test_a_value_that_is_no_number_is_told(void **state)
     (void)state;
     yoke_job *job;
     seen s = {.text = ""};
-    yoke_trainer *trainer = start("regress", "train.steps=9; train.optimizer.lr=1e30", &job);
+    yoke_trainer *trainer = start_job("regress", "train.steps=9; train.optimizer.lr=1e30", &job);
     const yoke_watcher watcher = {&s, NULL, see_event};
     assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_NON_FINITE);
     assert_non_null(strstr(s.text, "nan@"));
     assert_non_null(strstr(s.text, "!"));
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* --- work --- */
@@ -133,7 +119,7 @@ static void test_share_of_peak(void **state)
     double peak;
     seen s = {.text = ""};
     yoke_run_report report;
-    yoke_trainer *trainer = start("mlp", "train.steps=2; layout.dp=2", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=2; layout.dp=2", &job);
     const yoke_watcher watcher = {&s, see_step, NULL};
     assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
@@ -145,7 +131,7 @@ static void test_share_of_peak(void **state)
     assert_true(fabs(s.last.share_of_peak - s.last.flops / s.last.seconds / peak) < 1e-12);
     assert_int_equal(yoke_trainer_report(trainer, &report), YOKE_OK);
     assert_true(s.last.moved_bytes > 0 && s.last.moved_bytes == report.moved_bytes_per_step);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* What a step moves is summed before all of it has moved; it is what ranks' groups have counted after it. */
@@ -168,7 +154,7 @@ static void test_moved_bytes(void **state)
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         yoke_job *job;
         seen s = {.text = ""};
-        yoke_trainer *trainer = start(runs[i].model, runs[i].overrides, &job);
+        yoke_trainer *trainer = start_job(runs[i].model, runs[i].overrides, &job);
         const yoke_watcher watcher = {&s, see_step, NULL};
         assert_int_equal(yoke_trainer_watch(trainer, &watcher), YOKE_OK);
         for (int step = 0; step < 4; step++) { /* the last one is ragged */
@@ -183,7 +169,7 @@ static void test_moved_bytes(void **state)
             assert_true(all > 0);
             assert_int_equal(s.last.moved_bytes, all);
         }
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -199,11 +185,11 @@ static void test_work_is_the_models(void **state)
     double flops = 0;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         yoke_job *job;
-        yoke_trainer *trainer = start("gpt2", layouts[i], &job);
+        yoke_trainer *trainer = start_job("gpt2", layouts[i], &job);
         if (i == 0) flops = trainer->flops;
         if (trainer->flops != flops || flops <= 0)
             fail_msg("%s: %g and %g", layouts[i], trainer->flops, flops);
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -236,7 +222,7 @@ static void trace_steps(int64_t from, int64_t to, int64_t room, int64_t first, i
     yoke_job *job;
     yoke_trace *trace;
     yoke_trace_summary s;
-    yoke_trainer *trainer = start("mlp", "train.steps=9; layout.pp=2; layout.microbatches=3", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=9; layout.pp=2; layout.microbatches=3", &job);
     yoke_trace_options options = YOKE_TRACE_DEFAULT;
     double origin;
     int64_t rows = 0;
@@ -252,7 +238,7 @@ static void trace_steps(int64_t from, int64_t to, int64_t room, int64_t first, i
         fail_msg("%s", yoke_error_get()->message);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_trace_close(trace, &s), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
     assert_int_equal(s.steps, first < 0 ? 0 : last - first + 1);
     assert_int_equal(s.first_step, first);
     assert_int_equal(s.last_step, last);
@@ -285,7 +271,7 @@ static void test_a_step_that_was_cut_short(void **state)
     yoke_job *job;
     yoke_trace *trace;
     yoke_trace_options options = YOKE_TRACE_DEFAULT;
-    yoke_trainer *trainer = start("mlp", "train.steps=2; layout.pp=2; layout.microbatches=3", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=2; layout.pp=2; layout.microbatches=3", &job);
     assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("cut.json"), &options), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     double origin;
@@ -304,7 +290,7 @@ static void test_a_step_that_was_cut_short(void **state)
     for (size_t i = 0; i < json_array_size(events); i++)
         assert_true(json_number_value(json_object_get(json_array_get(events, i), "dur")) >= 0);
     json_decref(read);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* Steps that are done twice, after a resume, have arrows of their own. */
@@ -314,7 +300,7 @@ static void test_steps_done_twice(void **state)
     yoke_job *job;
     yoke_trace *trace;
     yoke_trace_options options = YOKE_TRACE_DEFAULT;
-    yoke_trainer *trainer = start("mlp", "train.steps=6; layout.pp=2; layout.microbatches=2", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=6; layout.pp=2; layout.microbatches=2", &job);
     assert_int_equal(yoke_trainer_save(trainer, in_folder("twice"), NULL), YOKE_OK);
     assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("twice.json"), &options), YOKE_OK);
     for (int i = 0; i < 2; i++) {
@@ -336,7 +322,7 @@ static void test_steps_done_twice(void **state)
     }
     assert_int_equal(count, 4 * 2 * 2); /* steps, micro-batches, there and back */
     json_decref(read);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_bad_traces(void **state)
@@ -344,7 +330,7 @@ static void test_bad_traces(void **state)
     (void)state;
     yoke_job *job;
     yoke_trace *trace = NULL;
-    yoke_trainer *trainer = start("mlp", "train.steps=3", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=3", &job);
     yoke_trace_options options = {.first_step = 3, .last_step = 2};
     assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("bad.json"), &options), YOKE_INVALID);
     options = (yoke_trace_options){.first_step = -1, .last_step = -1};
@@ -361,7 +347,7 @@ static void test_bad_traces(void **state)
     assert_int_equal(yoke_trace_close(trace, NULL), YOKE_SYSTEM);
     assert_non_null(strstr(yoke_error_get()->message, "/dev/full: No space left"));
     assert_int_equal(yoke_trace_close(NULL, NULL), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* --- recorders --- */
@@ -372,7 +358,7 @@ static void test_bad_recorders(void **state)
     yoke_job *job;
     yoke_recorder *log = NULL;
     int64_t first, count;
-    yoke_trainer *trainer = start("mlp", "train.steps=3", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=3", &job);
     assert_int_equal(yoke_log_open(&log, trainer, in_folder("none/run.jsonl")), YOKE_INVALID);
     assert_int_equal(yoke_tensorboard_open(&log, trainer, "/dev/null/tb"), YOKE_INVALID);
     assert_null(log);
@@ -385,7 +371,7 @@ static void test_bad_recorders(void **state)
     assert_non_null(strstr(yoke_error_get()->message, "the log to /dev/full: No space left"));
     assert_int_equal(trainer->nwatchers, 0);
     assert_int_equal(yoke_recorder_close(NULL), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* A disk that fills up in the middle of a line ends the log there; the next run's lines are whole again. */
@@ -395,7 +381,7 @@ static void test_a_disk_that_fills_up(void **state)
     yoke_job *job;
     yoke_recorder *log;
     struct rlimit all, little;
-    yoke_trainer *trainer = start("mlp", "train.steps=20", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=20", &job);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
     little = (struct rlimit){2000, all.rlim_max};
     void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
@@ -421,7 +407,7 @@ static void test_a_disk_that_fills_up(void **state)
     assert_int_equal(cut, 1);
     assert_true(whole > 2 + 6 && whole < 1 + 15 + 6); /* a start, some steps; a start, four steps, an end */
     free(text);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* The same bits with everything recorded as with nothing. */
@@ -435,7 +421,7 @@ static void test_records_change_nothing(void **state)
     yoke_trace *trace;
     yoke_recorder *log, *events;
     yoke_trace_options options = YOKE_TRACE_DEFAULT;
-    yoke_trainer *trainer = start("gpt2", overrides, &job);
+    yoke_trainer *trainer = start_job("gpt2", overrides, &job);
     assert_int_equal(yoke_trace_open(&trace, trainer, in_folder("all.json"), &options), YOKE_OK);
     assert_int_equal(yoke_log_open(&log, trainer, in_folder("all.jsonl")), YOKE_OK);
     assert_int_equal(yoke_tensorboard_open(&events, trainer, in_folder("tb/deep")), YOKE_OK);
@@ -446,7 +432,7 @@ static void test_records_change_nothing(void **state)
     collect(trainer, &recorded);
     same_bits(&plain, &recorded);
     assert_null(bytes_wrong(&recorded)); /* nothing of it lies on a device */
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_json_strings(void **state)

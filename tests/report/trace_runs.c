@@ -78,8 +78,7 @@ static bool run(const char *folder, int which, int64_t bytes)
         return false;
     }
     if (yoke_cluster_rank() > 0) {
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
         return summary.ranks == 0;
     }
     snprintf(path, sizeof path, "%s/%s.expected.json", folder, runs[which].name);
@@ -93,8 +92,7 @@ static bool run(const char *folder, int which, int64_t bytes)
     }
     fprintf(out, "]}\n");
     fclose(out);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
     return true;
 }
 

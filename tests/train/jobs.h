@@ -61,6 +61,35 @@ static inline yoke_trainer *make_trainer(const yoke_job *job)
     return trainer;
 }
 
+/* A job and its trainer, which must not be refused; finish_job takes both back. */
+static inline yoke_trainer *start_job(const char *name, const char *overrides, yoke_job **job_out)
+{
+    *job_out = open_job(name, overrides);
+    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
+    if (!trainer)
+        fail_msg("%s [%s]: %s %s", name, overrides, yoke_error_get()->key, yoke_error_get()->message);
+    return trainer;
+}
+
+static inline void finish_job(yoke_trainer *trainer, yoke_job *job)
+{
+    yoke_trainer_destroy(trainer);
+    yoke_job_destroy(job);
+}
+
+/* All values of a kind, end to end in logical order; freed by the caller. */
+static inline float *read_values(const yoke_trainer *trainer, yki_tensor_kind kind)
+{
+    int64_t at = 0;
+    float *values = malloc(sizeof(float) * (size_t)yoke_model_parameters(trainer->model));
+    assert_non_null(values);
+    for (int i = 0; i < trainer->model->nparameters; i++) {
+        yki_run_read(trainer->run, kind, i, 0, yki_trainer_elems(trainer, i), values + at);
+        at += yki_trainer_elems(trainer, i);
+    }
+    return values;
+}
+
 /* Losses and report of what a trainer did so far. */
 static inline void collect(yoke_trainer *trainer, outcome *out)
 {

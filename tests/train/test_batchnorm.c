@@ -147,8 +147,7 @@ static void check_layout(const char *overrides, double tolerance)
         assert_true(trainers[1]->tracked[i] > 0);
     }
     for (int k = 0; k < 2; k++) {
-        yoke_trainer_destroy(trainers[k]);
-        yoke_job_destroy(jobs[k]);
+        finish_job(trainers[k], jobs[k]);
     }
 }
 
@@ -235,8 +234,7 @@ static void moved_bytes_are_the_formulas(void **state)
                 int64_t want = 2 * (dp - 1) * 4 * yoke_model_parameters(trainer->model);
                 want += local ? (dp - 1) * 4 * 2 * channels : m * 2 * (dp - 1) * 4 * 4 * channels;
                 assert_int_equal(trainer->moved[YKI_AXIS_DP], want);
-                yoke_trainer_destroy(trainer);
-                yoke_job_destroy(job);
+                finish_job(trainer, job);
             }
 }
 
@@ -298,12 +296,10 @@ static void checkpoints_know_no_layout(void **state)
         assert_int_equal(yoke_trainer_eval(to, NULL, &other, NULL, NULL), YOKE_OK);
         assert_true(fabs(other - loss) < 1e-5 * loss);
         free(b);
-        yoke_trainer_destroy(to);
-        yoke_job_destroy(to_job);
+        finish_job(to, to_job);
     }
     free(a);
-    yoke_trainer_destroy(from);
-    yoke_job_destroy(job);
+    finish_job(from, job);
 }
 
 static yoke_model *rows_model(yoke_statistics statistics)

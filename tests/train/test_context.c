@@ -5,21 +5,6 @@
 #include "run/rank.h"
 #include "train/jobs.h"
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
 /* Losses of all steps, every gradient of the first by name, and bytes. */
 static void check_layout(const char *model, const char *base, const char *layout, const outcome *one)
 {
@@ -156,9 +141,9 @@ static void bytes_of_a_ring(void **state)
     enum { ROWS = 12 * 7, L = 3 };
     for (int m = 0; m < 2; m++) {
         yoke_job *job;
-        yoke_trainer *trainer = start(models[m], "", &job);
+        yoke_trainer *trainer = start_job(models[m], "", &job);
         int64_t weights = 2 * 4 * yoke_model_parameters(trainer->model);
-        finish(trainer, job);
+        finish_job(trainer, job);
         for (int cp = 2; cp <= 4; cp++)
             for (int bf16 = 0; bf16 < 2; bf16++) {
                 char overrides[160];
@@ -192,9 +177,9 @@ static void bytes_of_ulysses(void **state)
     enum { ROWS = 12 * 7, L = 3 };
     for (int m = 0; m < 2; m++) {
         yoke_job *job;
-        yoke_trainer *trainer = start(m ? "llama" : "gpt2", "", &job);
+        yoke_trainer *trainer = start_job(m ? "llama" : "gpt2", "", &job);
         int64_t weights = 2 * 4 * yoke_model_parameters(trainer->model);
-        finish(trainer, job);
+        finish_job(trainer, job);
         for (int cp = 2; cp <= 4; cp++) {
             char overrides[160];
             snprintf(overrides, sizeof overrides, "layout.cp=%d; layout.microbatches=2" ULYSSES, cp);
@@ -236,7 +221,7 @@ static void causal_work_is_balanced(void **state)
             snprintf(overrides, sizeof overrides,
                      "model.layers=1; model.context=100; train.sequence=%d; layout.cp=%d", lengths[i], cp);
             yoke_job *job;
-            yoke_trainer *trainer = start("gpt2", overrides, &job);
+            yoke_trainer *trainer = start_job("gpt2", overrides, &job);
             for (int r = 0; r < cp; r++) {
                 int nparts;
                 int64_t pairs = pairs_of(yki_plan_program(trainer->plan, r), &nparts);
@@ -249,7 +234,7 @@ static void causal_work_is_balanced(void **state)
             if (T % (2 * cp) == 0) assert_int_equal(least, most);
             /* else a token more or less in each of two chunks: each sees at most T keys */
             assert_true(most - least <= 2 * T);
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -259,7 +244,7 @@ static void hops_are_under_way_while_parts_are_computed(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = start("llama", "layout.cp=4", &job);
+    yoke_trainer *trainer = start_job("llama", "layout.cp=4", &job);
     static const yki_body bodies[] = {YKI_BODY_F, YKI_BODY_BW};
     for (int b = 0; b < 2; b++) {
         const yki_code *code = &yki_plan_program(trainer->plan, 1)->parts[0].body[bodies[b]];
@@ -278,7 +263,7 @@ static void hops_are_under_way_while_parts_are_computed(void **state)
         }
         assert_int_equal(hops, b == 0 ? 3 * 3 : 3 * 6);
     }
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* Of a sequence that is nearly all that is held, each of four ranks has a quarter, and a few parts of keys
@@ -300,12 +285,12 @@ static void no_rank_holds_all_keys(void **state)
         if (!(ratio <= 0.30)) fail_msg("rank %d holds %.3f of one device's activations", r, ratio);
     }
     yoke_job *job;
-    yoke_trainer *trainer = start("gpt2", overrides, &job);
+    yoke_trainer *trainer = start_job("gpt2", overrides, &job);
     const yki_placed *placed = &trainer->plan->placed[1][0];
     for (int v = 0; v < placed->nvalues; v++)
         if (placed->values[v].per_sample && placed->values[v].role != YKI_ROLE_STATISTIC)
             assert_int_equal(placed->values[v].dims[0], 128);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* Outputs come back in the order of the tokens, and weights go from layout to layout. */
@@ -322,15 +307,15 @@ static void predictions_are_put_together(void **state)
     for (int i = 0; i < N * T; i++) ids[i] = (i * 37 + 5) % V;
     for (int m = 0; m < 2; m++) {
         yoke_job *job;
-        yoke_trainer *trainer = start(models[m], "data.holdout=0.2", &job);
+        yoke_trainer *trainer = start_job(models[m], "data.holdout=0.2", &job);
         double loss, here;
         assert_int_equal(yoke_trainer_predict(trainer, N, ids, want), YOKE_OK);
         assert_int_equal(yoke_trainer_eval(trainer, NULL, &loss, NULL, NULL), YOKE_OK);
-        finish(trainer, job);
+        finish_job(trainer, job);
         for (int l = 0; l < 5; l++) {
             char overrides[160];
             snprintf(overrides, sizeof overrides, "data.holdout=0.2; %s", layouts[l]);
-            trainer = start(models[m], overrides, &job);
+            trainer = start_job(models[m], overrides, &job);
             assert_int_equal(yoke_trainer_predict(trainer, N, ids, got), YOKE_OK);
             for (int i = 0; i < N * T * V; i++)
                 if (fabsf(got[i] - want[i]) > 1e-5f)
@@ -338,7 +323,7 @@ static void predictions_are_put_together(void **state)
                              (double)want[i]);
             assert_int_equal(yoke_trainer_eval(trainer, NULL, &here, NULL, NULL), YOKE_OK);
             assert_true(fabs(here - loss) <= 1e-6 * loss);
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
     }
 }

@@ -96,16 +96,7 @@ static yoke_trainer *start(const char *model, const mesh *m, yoke_job **job_out,
         "train.precision=%s%s%s",
         m->dp, m->tp, m->pp, m->zero, m->m, m->bf16 ? "bf16" : "f32",
         *m->optimizer ? "; train.optimizer=" : "", m->optimizer);
-    *job_out = open_job(model, text);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer) fail_msg("%s [%s]: %s", model, text, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    return start_job(model, text, job_out);
 }
 
 /* Zero 1 shards the optimizer's state, masters included; 2 gradients too; 3 weights too. */
@@ -131,7 +122,7 @@ static void check_states(const char *model, const mesh *m)
                 (long long)d->bytes.optimizer, (long long)weights, (long long)gradients,
                 (long long)optimizer);
     }
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_states(void **state)
@@ -247,7 +238,7 @@ static void check_movement(const family_facts *f, const mesh *m)
         assert_int_equal(got[YKI_AXIS_CP], 0);
     }
     assert_int_equal(report.moved_bytes_per_step, total);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_movement(void **state)

@@ -100,9 +100,8 @@ static void tensors_are_hugging_faces(void **state)
                   {"model.layers.2.mlp.down_proj.weight", 2, {48, 37}},
                   {"model.norm.weight", 1, {48}},
                   {"lm_head.weight", 2, {101, 48}}};
-    yoke_job *job = open_job("llama", "");
-    yoke_trainer *trainer = make_trainer(job);
-    assert_non_null(trainer);
+    yoke_job *job;
+    yoke_trainer *trainer = start_job("llama", "", &job);
     const yoke_model *model = trainer->model;
     assert_int_equal(model->nparameters, 3 + 3 * 9);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -126,14 +125,11 @@ static void tensors_are_hugging_faces(void **state)
         for (int e = 0; e < counts[i]; e++) sum += (values[e] - mean) * (values[e] - mean);
         assert_true(fabs(sqrt(sum / counts[i]) - deviation[i]) <= 0.1 * deviation[i]);
     }
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-    job = open_job("llama_tied", "");
-    trainer = make_trainer(job);
+    finish_job(trainer, job);
+    trainer = start_job("llama_tied", "", &job);
     for (int k = 0; k < trainer->model->nparameters; k++)
         assert_string_not_equal(trainer->model->parameters[k].name, "lm_head.weight");
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 /* Saved where heads are on two devices each, read where they are on one, and the other way round. */
@@ -157,10 +153,8 @@ static void checkpoints_know_no_layout(void **state)
             assert_int_equal(rest.count, 11);
             for (int i = 0; i < 11; i++)
                 assert_true(fabs(rest.losses[i] - whole.losses[9 + i]) <= 1e-5 * whole.losses[9 + i]);
-            yoke_trainer_destroy(a);
-            yoke_trainer_destroy(b);
-            yoke_job_destroy(jobs[0]);
-            yoke_job_destroy(jobs[1]);
+            finish_job(a, jobs[0]);
+            finish_job(b, jobs[1]);
         }
 }
 
@@ -212,8 +206,7 @@ static void folders_generate_and_evaluate(void **state)
     assert_int_equal(yoke_trainer_eval(trainer, NULL, &here, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_eval(dir, 0, NULL, NULL, &loss, NULL, NULL), YOKE_OK);
     assert_true(fabs(loss - here) <= 1e-5 * here);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
     yoke_generation *g;
     assert_int_equal(yoke_generate(dir, "3 1 4 1", 5, 0, 0, 1, &g), YOKE_OK);
     int32_t plain[5], other[5];
@@ -236,8 +229,7 @@ static void folders_generate_and_evaluate(void **state)
         assert_int_equal(yoke_trainer_eval(trainer, NULL, &loss, NULL, NULL), YOKE_OK);
         assert_true((fabs(loss - here) <= 1e-5 * here) == (i == 0));
         assert_true(trainer->spec.rope_scaling.context == 9);
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
     }
 }
 

@@ -17,27 +17,14 @@ typedef struct trained {
     outcome outcome;
 } trained;
 
-/* All values of a kind, end to end in logical order. */
-static float *read_all(const yoke_trainer *trainer, yki_tensor_kind kind)
-{
-    int64_t at = 0;
-    float *values = malloc(sizeof(float) * (size_t)yoke_model_parameters(trainer->model));
-    assert_non_null(values);
-    for (int i = 0; i < trainer->model->nparameters; i++) {
-        yki_run_read(trainer->run, kind, i, 0, yki_trainer_elems(trainer, i), values + at);
-        at += yki_trainer_elems(trainer, i);
-    }
-    return values;
-}
-
 static void train(const char *model, const char *overrides, trained *t)
 {
     yki_step_result result;
     assert_int_equal(yki_trainer_step(t->trainer, YKI_RUN_GRADIENTS, &result), YOKE_OK);
-    t->gradients = read_all(t->trainer, YKI_TENSOR_GRADIENT);
+    t->gradients = read_values(t->trainer, YKI_TENSOR_GRADIENT);
     if (yoke_trainer_run(t->trainer, 0, NULL, NULL) != YOKE_OK)
         fail_msg("%s [%s]: %s", model, overrides, yoke_error_get()->message);
-    t->weights = read_all(t->trainer, YKI_TENSOR_WEIGHT);
+    t->weights = read_values(t->trainer, YKI_TENSOR_WEIGHT);
     collect(t->trainer, &t->outcome);
     assert_int_equal(t->outcome.count, 10);
 }
@@ -46,8 +33,7 @@ static void release(trained *t)
 {
     free(t->gradients);
     free(t->weights);
-    yoke_trainer_destroy(t->trainer);
-    yoke_job_destroy(t->job);
+    finish_job(t->trainer, t->job);
     t->trainer = NULL, t->job = NULL, t->gradients = t->weights = NULL;
 }
 

@@ -46,21 +46,6 @@ void *realloc(void *data, size_t bytes)
 #pragma GCC visibility pop
 #endif
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
 static const char *const layouts[] = {
     "", "layout.dp=2", "layout.tp=2; layout.microbatches=3", "layout.pp=3; layout.microbatches=4",
     "layout.dp=2; layout.pp=2; layout.microbatches=2; layout.schedule=zb-h1"};
@@ -79,7 +64,7 @@ static void steps_allocate_nothing(bool recorded)
             char overrides[256];
             snprintf(overrides, sizeof overrides, "train.steps=40; %s", layouts[k]);
             counted = 0;
-            yoke_trainer *trainer = start(models[m], overrides, &job);
+            yoke_trainer *trainer = start_job(models[m], overrides, &job);
             assert_true(counted > 100); /* the counter counts */
             yki_step_result result;
             yoke_trace *trace = NULL;
@@ -94,7 +79,7 @@ static void steps_allocate_nothing(bool recorded)
             long n = counted;
             if (n != 0) fail_msg("%s [%s]: 39 steps made %ld allocations", models[m], overrides, n);
             assert_int_equal(yoke_trace_close(trace, NULL), YOKE_OK);
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -117,7 +102,7 @@ static void test_recorders_allocate_nothing(void **state)
     if (!COUNTING) skip();
     yoke_job *job;
     yoke_recorder *log, *events;
-    yoke_trainer *trainer = start("mlp", "train.steps=40", &job);
+    yoke_trainer *trainer = start_job("mlp", "train.steps=40", &job);
     char folder[] = "/tmp/yoke-memory-XXXXXX";
     assert_non_null(mkdtemp(folder));
     assert_int_equal(yoke_log_open(&log, trainer, "/dev/null"), YOKE_OK);
@@ -130,7 +115,7 @@ static void test_recorders_allocate_nothing(void **state)
     assert_int_equal(yoke_recorder_close(log), YOKE_OK);
     assert_int_equal(yoke_recorder_close(events), YOKE_OK);
     assert_int_equal(yki_disk_remove_folder(folder), YOKE_OK);
-    finish(trainer, job);
+    finish_job(trainer, job);
 }
 
 static long resident_kib(void)
@@ -149,13 +134,13 @@ static void test_resident_memory_stays(void **state)
         yoke_job *job;
         char overrides[256];
         snprintf(overrides, sizeof overrides, "train.steps=53; %s", layouts[k]);
-        yoke_trainer *trainer = start("gpt2", overrides, &job);
+        yoke_trainer *trainer = start_job("gpt2", overrides, &job);
         assert_int_equal(yoke_trainer_run(trainer, 3, NULL, NULL), YOKE_OK);
         long before = resident_kib();
         assert_int_equal(yoke_trainer_run(trainer, 50, NULL, NULL), YOKE_OK);
         long grown = resident_kib() - before;
         if (grown >= 1024) fail_msg("[%s]: 50 steps grew the process by %ld KiB", layouts[k], grown);
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -180,7 +165,7 @@ static void test_touched_pages(void **state)
         char overrides[384];
         snprintf(overrides, sizeof overrides, "%s; %s", model, large[k]);
         long before = resident_kib();
-        yoke_trainer *trainer = start("mlp", overrides, &job);
+        yoke_trainer *trainer = start_job("mlp", overrides, &job);
         assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
         long grown = resident_kib() - before;
         collect(trainer, &out);
@@ -191,7 +176,7 @@ static void test_touched_pages(void **state)
         if ((double)grown > 1.03 * arena + 6 * 1024 || (double)grown < 0.9 * arena)
             fail_msg("[%s]: the devices hold %.0f KiB, and the process has grown by %ld KiB", large[k], arena,
                      grown);
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -219,9 +204,9 @@ static void test_moved_over_dp(void **state)
         for (int n = 1; n <= 4; n++) {
             char overrides[160];
             yoke_job *job;
-            yoke_trainer *trainer = start(models[m], "", &job);
+            yoke_trainer *trainer = start_job(models[m], "", &job);
             int64_t gradients = 4 * yoke_model_parameters(trainer->model);
-            finish(trainer, job);
+            finish_job(trainer, job);
             snprintf(overrides, sizeof overrides, "layout.dp=%d; layout.microbatches=2; train.precision=%s",
                      n, n % 2 ? "f32" : "bf16");
             check_moved(models[m], overrides, 2 * (n - 1) * gradients, 0, 0);

@@ -22,10 +22,8 @@ static void read_all(yoke_trainer *trainer, yki_tensor_kind kind, float *to)
 static void run(const char *model, const char *overrides, bits *out)
 {
     yki_step_result result;
-    yoke_job *job = open_job(model, overrides);
-    yoke_trainer *trainer = job ? make_trainer(job) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
+    yoke_job *job;
+    yoke_trainer *trainer = start_job(model, overrides, &job);
     out->elems = yoke_model_parameters(trainer->model);
     out->gradients = malloc(sizeof(float) * (size_t)out->elems);
     out->weights = malloc(sizeof(float) * (size_t)out->elems);
@@ -36,8 +34,7 @@ static void run(const char *model, const char *overrides, bits *out)
     read_all(trainer, YKI_TENSOR_WEIGHT, out->weights);
     collect(trainer, &out->run);
     if (bytes_wrong(&out->run)) fail_msg("%s [%s]: %s", model, overrides, bytes_wrong(&out->run));
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void forget(bits *b)

@@ -24,15 +24,6 @@ static const struct {
 };
 enum { NCASES = sizeof cases / sizeof *cases };
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
 /* All weights, end to end; freed by the caller. */
 static float *weights_of(yoke_trainer *trainer, int64_t *count_out)
 {
@@ -76,13 +67,13 @@ static void test_resume(void **state)
         int64_t count, again;
         char dir[128];
         snprintf(dir, sizeof dir, "%s/%d", folder, i);
-        yoke_trainer *a = start(cases[i].model, cases[i].overrides, &jobs[0]);
+        yoke_trainer *a = start_job(cases[i].model, cases[i].overrides, &jobs[0]);
         assert_int_equal(yoke_trainer_run(a, 0, NULL, NULL), YOKE_OK);
         collect(a, &whole);
-        yoke_trainer *b = start(cases[i].model, cases[i].overrides, &jobs[1]);
+        yoke_trainer *b = start_job(cases[i].model, cases[i].overrides, &jobs[1]);
         assert_int_equal(yoke_trainer_run(b, 7, NULL, NULL), YOKE_OK);
         assert_int_equal(yoke_trainer_save(b, dir, NULL), YOKE_OK);
-        yoke_trainer *c = start(cases[i].model, cases[i].overrides, &jobs[2]);
+        yoke_trainer *c = start_job(cases[i].model, cases[i].overrides, &jobs[2]);
         if (i % 2)
             assert_int_equal(yoke_trainer_run(c, 3, NULL, NULL), YOKE_OK); /* what it did is forgotten */
         if (yoke_trainer_resume(c, dir) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
@@ -98,10 +89,9 @@ static void test_resume(void **state)
             fail_msg("%s [%s]: the resumed run's weights are others", cases[i].model, cases[i].overrides);
         free(x);
         free(y);
-        yoke_trainer_destroy(a);
-        yoke_trainer_destroy(b);
-        yoke_trainer_destroy(c);
-        for (int k = 0; k < 3; k++) yoke_job_destroy(jobs[k]);
+        finish_job(a, jobs[0]);
+        finish_job(b, jobs[1]);
+        finish_job(c, jobs[2]);
     }
 }
 
@@ -118,21 +108,19 @@ static void test_resume_elsewhere(void **state)
         yoke_job *job;
         char dir[128];
         snprintf(dir, sizeof dir, "%s/from-%d", folder, from);
-        yoke_trainer *trainer = start("gpt2", layouts[from], &job);
+        yoke_trainer *trainer = start_job("gpt2", layouts[from], &job);
         assert_int_equal(yoke_trainer_run(trainer, 9, NULL, NULL), YOKE_OK);
         assert_int_equal(yoke_trainer_save(trainer, dir, NULL), YOKE_OK);
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
         for (int to = 0; to < 5; to++) {
-            trainer = start("gpt2", layouts[to], &job);
+            trainer = start_job("gpt2", layouts[to], &job);
             assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_OK);
             assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
             collect(trainer, &rest);
             assert_int_equal(rest.count, 11);
             for (int i = 0; i < 11; i++)
                 assert_true(fabs(rest.losses[i] - whole.losses[9 + i]) <= 1e-5 * whole.losses[9 + i]);
-            yoke_trainer_destroy(trainer);
-            yoke_job_destroy(job);
+            finish_job(trainer, job);
         }
     }
 }
@@ -145,10 +133,10 @@ static void test_resume_refused(void **state)
     int64_t first, count;
     char dir[128];
     snprintf(dir, sizeof dir, "%s/refused", folder);
-    yoke_trainer *a = start("mlp", "", &jobs[0]);
+    yoke_trainer *a = start_job("mlp", "", &jobs[0]);
     assert_int_equal(yoke_trainer_run(a, 0, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_trainer_save(a, dir, NULL), YOKE_OK);
-    yoke_trainer *b = start("mlp", "", &jobs[1]);
+    yoke_trainer *b = start_job("mlp", "", &jobs[1]);
     assert_int_equal(yoke_trainer_resume(b, dir), YOKE_OK);
     assert_int_equal(yoke_trainer_run(b, 0, NULL, NULL), YOKE_OK);
     yoke_trainer_losses(b, &first, &count);
@@ -159,7 +147,7 @@ static void test_resume_refused(void **state)
                                          "model.layers.2.out=18"};
     for (int i = 0; i < 3; i++) {
         int64_t elems;
-        yoke_trainer *c = start("mlp", others[i], &jobs[2]);
+        yoke_trainer *c = start_job("mlp", others[i], &jobs[2]);
         assert_int_equal(yoke_trainer_run(c, 2, NULL, NULL), YOKE_OK);
         float *before = weights_of(c, &elems);
         assert_int_equal(yoke_trainer_resume(c, dir), YOKE_INVALID);
@@ -170,14 +158,11 @@ static void test_resume_refused(void **state)
         assert_int_equal(yoke_trainer_run(c, 2, NULL, NULL), YOKE_OK);
         free(before);
         free(after);
-        yoke_trainer_destroy(c);
-        yoke_job_destroy(jobs[2]);
+        finish_job(c, jobs[2]);
     }
     assert_int_equal(yoke_trainer_resume(b, "/nonexistent"), YOKE_INVALID);
-    yoke_trainer_destroy(a);
-    yoke_trainer_destroy(b);
-    yoke_job_destroy(jobs[0]);
-    yoke_job_destroy(jobs[1]);
+    finish_job(a, jobs[0]);
+    finish_job(b, jobs[1]);
 }
 
 int main(void)

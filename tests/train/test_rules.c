@@ -2,33 +2,6 @@
  * clipping, accumulation, what bf16 costs. */
 #include "train/jobs.h"
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
-static float *read_all(yoke_trainer *trainer, yki_tensor_kind kind)
-{
-    int64_t at = 0;
-    float *values = malloc(sizeof(float) * (size_t)yoke_model_parameters(trainer->model));
-    assert_non_null(values);
-    for (int i = 0; i < trainer->model->nparameters; i++) {
-        yki_run_read(trainer->run, kind, i, 0, yki_trainer_elems(trainer, i), values + at);
-        at += yki_trainer_elems(trainer, i);
-    }
-    return values;
-}
-
 static void write_weights(yoke_trainer *trainer, const float *values)
 {
     for (int i = 0; i < trainer->model->nparameters; i++) {
@@ -50,14 +23,14 @@ static double loss_at(yoke_trainer *trainer, const float *weights)
 static double slope_error(yoke_trainer *trainer, uint64_t *seed, int only, double tolerance)
 {
     int64_t n = yoke_model_parameters(trainer->model), at = 0;
-    float *weights = read_all(trainer, YKI_TENSOR_WEIGHT), *moved = malloc(sizeof(float) * (size_t)n);
+    float *weights = read_values(trainer, YKI_TENSOR_WEIGHT), *moved = malloc(sizeof(float) * (size_t)n);
     double *direction = calloc((size_t)n, sizeof(double));
     assert_true(moved && direction);
     for (int p = 0; p < trainer->model->nparameters; p++)
         for (int64_t i = 0; i < yki_trainer_elems(trainer, p); i++, at++)
             if (only < 0 || only == p) direction[at] = (double)(draw(seed) >> 11) / (double)(1ull << 52) - 1;
     double loss = loss_at(trainer, weights);
-    float *gradient = read_all(trainer, YKI_TENSOR_GRADIENT);
+    float *gradient = read_values(trainer, YKI_TENSOR_GRADIENT);
     double slope = 0, size = 0, gradient_size = 0, found[2];
     for (int64_t i = 0; i < n; i++) {
         slope += (double)gradient[i] * direction[i];
@@ -112,7 +85,7 @@ static void test_slopes(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         yoke_job *job;
         double worst = 0;
-        yoke_trainer *trainer = start(cases[i].model, cases[i].overrides, &job);
+        yoke_trainer *trainer = start_job(cases[i].model, cases[i].overrides, &job);
         for (int d = 0; d < 4; d++) worst = fmax(worst, slope_error(trainer, &seed, -1, cases[i].tolerance));
         for (int p = 0; p < trainer->model->nparameters; p++) {
             double e = slope_error(trainer, &seed, p, 2 * cases[i].tolerance);
@@ -123,7 +96,7 @@ static void test_slopes(void **state)
         if (!(worst <= 1))
             fail_msg("%s [%s]: slopes are off by %.2g of what is allowed", cases[i].model, cases[i].overrides,
                      worst);
-        finish(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -155,7 +128,7 @@ static void test_rates(void **state)
             snprintf(overrides, sizeof overrides,
                      "train.optimizer={name: sgd, lr: 0.01}; train.schedule={name: %s, warmup: %d%s}",
                      names[k], warmups[w], k ? ", final_lr: 0.001" : "");
-            yoke_trainer *trainer = start("mlp", overrides, &job);
+            yoke_trainer *trainer = start_job("mlp", overrides, &job);
             assert_int_equal(yoke_trainer_run(trainer, 0, note_rate, &seen), YOKE_OK);
             assert_int_equal(seen.count, STEPS);
             for (int s = 0; s < STEPS; s++) {
@@ -167,7 +140,7 @@ static void test_rates(void **state)
                 if (fabs(seen.lr[s] - wanted) > 1e-12)
                     fail_msg("[%s] step %d: rate %.12g, not %.12g", overrides, s, seen.lr[s], wanted);
             }
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -224,18 +197,18 @@ static void test_optimizers(void **state)
             yoke_job *job;
             double clip = l == 3 ? 0.05 : 0;
             snprintf(overrides, sizeof overrides, "train.optimizer=%s; %s", rules[i].text, layouts[l]);
-            yoke_trainer *trainer = start("mlp", overrides, &job);
+            yoke_trainer *trainer = start_job("mlp", overrides, &job);
             int64_t n = yoke_model_parameters(trainer->model);
             double *weights = malloc(sizeof(double) * (size_t)n),
                    (*states)[2] = calloc((size_t)n, sizeof *states);
-            float *now = read_all(trainer, YKI_TENSOR_WEIGHT);
+            float *now = read_values(trainer, YKI_TENSOR_WEIGHT);
             for (int64_t e = 0; e < n; e++) weights[e] = now[e];
             free(now);
             for (int step = 0; step < 10; step++) {
                 yki_step_result result;
                 assert_int_equal(yki_trainer_step(trainer, YKI_RUN_TRAIN, &result), YOKE_OK);
                 trainer->next_step++;
-                float *g = read_all(trainer, YKI_TENSOR_GRADIENT);
+                float *g = read_values(trainer, YKI_TENSOR_GRADIENT);
                 double squares = 0;
                 for (int64_t e = 0; e < n; e++) squares += (double)g[e] * (double)g[e];
                 assert_true(fabs(result.gradient_norm - sqrt(squares)) <= 1e-5 * sqrt(squares));
@@ -247,7 +220,7 @@ static void test_optimizers(void **state)
                               &weights[at], states[at]);
                 free(g);
             }
-            now = read_all(trainer, YKI_TENSOR_WEIGHT);
+            now = read_values(trainer, YKI_TENSOR_WEIGHT);
             /* where Adam's gradient is noise, so is its step: a weight may be off by a share of ten steps */
             double worst = 0, allowed = rules[i].kind == 0 ? 2e-6 : 2e-5;
             for (int64_t e = 0; e < n; e++) worst = fmax(worst, fabs(weights[e] - (double)now[e]));
@@ -256,7 +229,7 @@ static void test_optimizers(void **state)
             free(now);
             free(weights);
             free(states);
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 

@@ -52,9 +52,7 @@ static yoke_trainer *start(const char *model, const char *dir, const char *overr
 {
     char all[1024];
     snprintf(all, sizeof all, "checkpoint.dir=%s/%s; %s", folder, dir, overrides);
-    *job_out = open_job(model, all);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer) fail_msg("%s [%s]: %s %s", model, all, yoke_error_get()->key, yoke_error_get()->message);
+    yoke_trainer *trainer = start_job(model, all, job_out);
     yoke_trainer_on_notice(trainer, on_notice, NULL);
     notices[0] = '\0';
     nnotices = 0;
@@ -65,12 +63,6 @@ static void resumes(yoke_trainer *trainer, const char *path)
 {
     if (yoke_trainer_resume(trainer, path) != YOKE_OK)
         fail_msg("%s: %s", yoke_error_get()->file, yoke_error_get()->message);
-}
-
-static void end(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
 }
 
 static bool has_step(const char *dir, int step)
@@ -146,7 +138,7 @@ static void test_beside_and_between(void **state)
             int64_t staging = runs[async].report.staging_bytes;
             assert_true(async ? staging >= 4 * total && staging <= 12 * total : staging == 0);
             assert_null(bytes_wrong(&runs[async]));
-            end(trainer, job);
+            finish_job(trainer, job);
         }
         same_bits(&runs[0], &runs[1]);
         for (int step = 2; step <= 6; step += 2)
@@ -216,7 +208,7 @@ static void test_steps_do_not_wait(void **state)
     assert_int_equal(pthread_join(h.thread, NULL), 0);
     assert_int_equal(h.saves, 1); /* the save after step 4 waited, and had not begun */
     for (int step = 2; step <= 6; step += 2) assert_true(has_step("held", step));
-    end(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* The disk is full from step 3 to step 5 (of 8, saved every second). */
@@ -268,7 +260,7 @@ static void test_disk_full(void **state)
             assert_int_equal(count_names(dir), policy ? 3 - (int)report.failed_saves + 1 : 1);
             snprintf(path, sizeof path, "%s/%s", folder, dir);
             assert_int_equal(yoke_trainer_save(trainer, path, step), YOKE_OK);
-            end(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -294,7 +286,7 @@ static void test_last_save(void **state)
         atomic_store(&full, false);
         assert_int_equal(nnotices, 0);
         assert_true(has_step(dir, 2));
-        end(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -317,7 +309,7 @@ static void test_requests_in_the_last_step(void **state)
         snprintf(dir, sizeof dir, "%s/asked/step-00000002", folder);
         resumes(trainer, dir);
         assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK); /* not stopped */
-        end(trainer, job);
+        finish_job(trainer, job);
 
         snprintf(overrides, sizeof overrides, "train.steps=8; checkpoint.every=2; checkpoint.async=%s",
                  async ? "true" : "false");
@@ -331,7 +323,7 @@ static void test_requests_in_the_last_step(void **state)
         resumes(trainer, dir);
         assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_STOPPED);
         assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
-        end(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -360,7 +352,7 @@ static void test_last_finite_stays(void **state)
         assert_int_equal(yoke_trainer_resume(trainer, text), YOKE_INVALID);
         snprintf(text, sizeof text, "%s/%s/step-00000003", folder, dir);
         resumes(trainer, text);
-        end(trainer, job);
+        finish_job(trainer, job);
     }
 }
 
@@ -372,12 +364,12 @@ static void test_another_seed(void **state)
     char dir[128];
     yoke_trainer *trainer = start("mlp", "seed", "train.steps=2", &job);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
-    end(trainer, job);
+    finish_job(trainer, job);
     trainer = start("mlp", "seed", "train.steps=2; train.seed=77", &job);
     snprintf(dir, sizeof dir, "%s/seed", folder);
     assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "and this job's is 77"));
-    end(trainer, job);
+    finish_job(trainer, job);
 }
 
 int main(void)

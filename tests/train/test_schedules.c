@@ -81,26 +81,22 @@ static void test_actions_run(void **state)
     write_schedule(text);
     snprintf(overrides, sizeof overrides,
              "train.steps=2; layout.pp=2; layout.microbatches=2; layout.schedule=%s", written);
-    yoke_job *job = open_job("mlp", overrides);
-    yoke_trainer *trainer = make_trainer(job);
-    assert_non_null(trainer);
+    yoke_job *job;
+    yoke_trainer *trainer = start_job("mlp", overrides, &job);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     char *ran = yoke_trainer_actions_run(trainer);
     assert_string_equal(ran, text);
     free(ran);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void random_case(const char *model, const char *layout, int orders, int repeats, uint64_t *seed)
 {
     static outcome one, many;
     char overrides[512];
-    yoke_job *job = open_job(model, layout);
-    assert_non_null(job);
+    yoke_job *job;
     bool placed = !strcmp(model, "devices");
-    yoke_trainer *trainer = make_trainer(job);
-    if (!trainer) fail_msg("%s [%s]: %s", model, layout, yoke_error_get()->message);
+    yoke_trainer *trainer = start_job(model, layout, &job);
     const yoke_schedule *named = yoke_trainer_schedule(trainer);
     if (placed) {
         yki_trainer_options options = {.job = job, .ignore_devices = true};
@@ -135,8 +131,7 @@ static void random_case(const char *model, const char *layout, int orders, int r
         }
         free(text);
     }
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void test_random(void **state)

@@ -119,12 +119,10 @@ static int64_t stash_of_a_layer(const char *overrides)
     for (int k = 0; k < 2; k++) {
         char text[512];
         snprintf(text, sizeof text, "model.layers=%d; %s", 3 + k, overrides);
-        yoke_job *job = open_job("gpt2", text);
-        yoke_trainer *trainer = job ? make_trainer(job) : NULL;
-        if (!trainer) fail_msg("[%s]: %s", text, yoke_error_get()->message);
+        yoke_job *job;
+        yoke_trainer *trainer = start_job("gpt2", text, &job);
         bytes[k] = yki_plan_program(trainer->plan, 0)->parts[0].group_bytes[0];
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
     }
     return bytes[1] - bytes[0];
 }
@@ -180,9 +178,8 @@ static void places_gathers_and_scatters(void **state)
     static const int blocks[] = {3, 3, 2};
     for (int m = 0; m < 3; m++) {
         int n = 2 * blocks[m] + 1, forward[YKI_MOVE_COUNT], backward[YKI_MOVE_COUNT];
-        yoke_job *job = open_job(models[m], "layout.tp=3; layout.sp=true");
-        yoke_trainer *trainer = make_trainer(job);
-        assert_non_null(trainer);
+        yoke_job *job;
+        yoke_trainer *trainer = start_job(models[m], "layout.tp=3; layout.sp=true", &job);
         const yki_part_program *part = &yki_plan_program(trainer->plan, 1)->parts[0];
         count_moves(&part->body[YKI_BODY_F], forward);
         count_moves(&part->body[YKI_BODY_BW], backward);
@@ -193,8 +190,7 @@ static void places_gathers_and_scatters(void **state)
         assert_int_equal(backward[YKI_MOVE_REDUCE_SCATTER], n);
         assert_int_equal(backward[YKI_MOVE_ALL_REDUCE], 0);
         assert_int_equal(forward[YKI_MOVE_SHARD] + backward[YKI_MOVE_SHARD], 0);
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
     }
 }
 

@@ -48,21 +48,6 @@ int fsync(int fd)
     return 0; /* nothing here has to outlive the machine */
 }
 
-static yoke_trainer *start(const char *model, const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job(model, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", model, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void end(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
-}
-
 static void run(yoke_trainer *trainer, int64_t steps)
 {
     if (yoke_trainer_run(trainer, steps, NULL, NULL) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
@@ -128,7 +113,7 @@ static void check_pair(const char *model, int from, int to, const char *step, co
     yoke_job *job;
     static outcome rest;
     char again[1200];
-    yoke_trainer *trainer = start(model, layouts[to], &job);
+    yoke_trainer *trainer = start_job(model, layouts[to], &job);
     if (to % 2) run(trainer, 1); /* what it did is forgotten */
     if (yoke_trainer_resume(trainer, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
     save_as(trainer, "again", again);
@@ -149,7 +134,7 @@ static void check_pair(const char *model, int from, int to, const char *step, co
     save_as(trainer, "again", again);
     if (from == to && !same_tensors(finished, again))
         fail_msg("%s [%s]: the resumed run ends elsewhere", model, layouts[from]);
-    end(trainer, job);
+    finish_job(trainer, job);
 }
 
 static void test_every_layout_from_every_other(void **state)
@@ -161,14 +146,14 @@ static void test_every_layout_from_every_other(void **state)
             yoke_job *job;
             static outcome whole;
             char name[64], step[1200], finished[1200];
-            yoke_trainer *trainer = start(models[m], layouts[from], &job);
+            yoke_trainer *trainer = start_job(models[m], layouts[from], &job);
             run(trainer, BEFORE);
             snprintf(name, sizeof name, "%s-%d", models[m], from);
             save_as(trainer, name, step);
             run(trainer, AFTER);
             save_as(trainer, name, finished);
             collect(trainer, &whole);
-            end(trainer, job);
+            finish_job(trainer, job);
             for (int to = 0; to < NLAYOUTS; to++)
                 if (m < 2 || to == from || to == (from + 1) % NLAYOUTS || from == (to + 1) % NLAYOUTS)
                     check_pair(models[m], from, to, step, &whole, finished);
@@ -199,7 +184,7 @@ static void test_failed_shares(void **state)
         yoke_job *jobs[2];
         char dir[128], before[1200], step[1200];
         snprintf(dir, sizeof dir, "%s/failed-%d", folder, c);
-        yoke_trainer *trainer = start(cases[c].model, cases[c].layout, &jobs[0]);
+        yoke_trainer *trainer = start_job(cases[c].model, cases[c].layout, &jobs[0]);
         run(trainer, 2);
         save(trainer, dir, before);
         run(trainer, 1);
@@ -225,7 +210,7 @@ static void test_failed_shares(void **state)
             assert_int_equal(count_names(dir), 2);
             if (!flushes) assert_int_equal(yki_disk_remove_folder(step), YOKE_OK);
         }
-        yoke_trainer *other = start(cases[c].model, "", &jobs[1]);
+        yoke_trainer *other = start_job(cases[c].model, "", &jobs[1]);
         if (yoke_trainer_resume(other, before) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
         char again[1200];
         save_as(other, "again", again);
@@ -235,8 +220,8 @@ static void test_failed_shares(void **state)
         save_as(other, "again", again);
         atomic_store(&short_writes, false);
         assert_true(same_tensors(step, again));
-        end(other, jobs[1]);
-        end(trainer, jobs[0]);
+        finish_job(other, jobs[1]);
+        finish_job(trainer, jobs[0]);
     }
 }
 
@@ -246,7 +231,7 @@ static void test_writes_are_long(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = start("gpt2", "layout.dp=4; layout.zero=3", &job);
+    yoke_trainer *trainer = start_job("gpt2", "layout.dp=4; layout.zero=3", &job);
     run(trainer, 1);
     int before = atomic_load(&writes);
     atomic_store(&thread_flushes, 0);
@@ -254,7 +239,7 @@ static void test_writes_are_long(void **state)
     int tensors = 3 * yoke_trainer_parameters(trainer);
     assert_in_range(atomic_load(&writes) - before, tensors, 4 * tensors + 16);
     assert_int_equal(atomic_load(&thread_flushes), 8);
-    end(trainer, job);
+    finish_job(trainer, job);
 }
 
 /* Makes a step's folder one of those saved before there were hashes. */
@@ -307,8 +292,9 @@ static void test_flipped_bits(void **state)
     static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
     yoke_job *jobs[3];
     char step[1200], before[1200], after[1200], path[1400], name[128];
-    yoke_trainer *a = start("batchnorm", "layout.dp=2", &jobs[0]), *b = start("batchnorm", "", &jobs[1]),
-                 *c = start("batchnorm", "layout.dp=3; layout.zero=2", &jobs[2]);
+    yoke_trainer *a = start_job("batchnorm", "layout.dp=2", &jobs[0]),
+                 *b = start_job("batchnorm", "", &jobs[1]),
+                 *c = start_job("batchnorm", "layout.dp=3; layout.zero=2", &jobs[2]);
     run(a, 2);
     save_as(a, "flip", step);
     run(b, 1);
@@ -338,9 +324,9 @@ static void test_flipped_bits(void **state)
     save_as(b, "flip-after", after);
     assert_true(same_tensors(before, after));
     if (yoke_trainer_resume(b, step) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
-    end(a, jobs[0]);
-    end(b, jobs[1]);
-    end(c, jobs[2]);
+    finish_job(a, jobs[0]);
+    finish_job(b, jobs[1]);
+    finish_job(c, jobs[2]);
 }
 
 static char noticed[4096];
@@ -362,7 +348,7 @@ static void test_blocks_and_older_folders(void **state)
     static const char wide[] = "train.optimizer.name=adamw; train.optimizer.lr=0.001; model.vocab=70000";
     char split[160];
     snprintf(split, sizeof split, "%s; layout.tp=2", wide);
-    yoke_trainer *a = start("gpt2", wide, &jobs[0]), *b = start("gpt2", split, &jobs[1]);
+    yoke_trainer *a = start_job("gpt2", wide, &jobs[0]), *b = start_job("gpt2", split, &jobs[1]);
     run(a, 1);
     save_as(a, "blocks", step);
     yki_safetensors *file;
@@ -412,8 +398,8 @@ static void test_blocks_and_older_folders(void **state)
     forget_hashes(step);
     assert_int_equal(yoke_trainer_resume(b, step), YOKE_OK);
     assert_non_null(strstr(noticed, "has no hashes"));
-    end(a, jobs[0]);
-    end(b, jobs[1]);
+    finish_job(a, jobs[0]);
+    finish_job(b, jobs[1]);
 }
 
 /* A number that is none, in a share of whichever rank: refused by its name, and nothing was taken. */
@@ -423,7 +409,8 @@ static void test_not_finite(void **state)
     static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
     yoke_job *jobs[2];
     char step[1200], before[1200], after[1200], path[1400], text[64];
-    yoke_trainer *a = start("mlp", "", &jobs[0]), *b = start("mlp", "layout.dp=2; layout.tp=2", &jobs[1]);
+    yoke_trainer *a = start_job("mlp", "", &jobs[0]),
+                 *b = start_job("mlp", "layout.dp=2; layout.tp=2", &jobs[1]);
     run(a, 2);
     save_as(a, "nan", step);
     forget_hashes(step);
@@ -450,8 +437,8 @@ static void test_not_finite(void **state)
         assert_true(same_tensors(before, after));
         run(b, 1);
     }
-    end(a, jobs[0]);
-    end(b, jobs[1]);
+    finish_job(a, jobs[0]);
+    finish_job(b, jobs[1]);
 }
 
 int main(void)

@@ -34,46 +34,34 @@ static yoke_status slow(yki_rank *rank)
     return YOKE_OK;
 }
 
-static yoke_trainer *trainer_of(const char *overrides, yoke_job **job_out)
-{
-    *job_out = open_job("gpt2", overrides);
-    assert_non_null(*job_out);
-    yoke_trainer *trainer = make_trainer(*job_out);
-    if (!trainer) fail_msg("%s", yoke_error_get()->message);
-    return trainer;
-}
-
 static void a_rank_that_stalls_is_named(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=1", &job);
+    yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=1", &job);
     assert_int_equal(yki_run_command(trainer->run, stall), YOKE_PEER_FAILED);
     const char *said = yoke_error_get()->message;
     if (!strstr(said, "rank 1 computes in step 7") || !strstr(said, "train.timeout")) fail_msg("%s", said);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void a_rank_that_is_slow_is_not(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=1", &job);
+    yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=1", &job);
     assert_int_equal(yki_run_command(trainer->run, slow), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 static void any_time_is_allowed(void **state)
 {
     (void)state;
     yoke_job *job;
-    yoke_trainer *trainer = trainer_of("layout.dp=2; train.timeout=0", &job);
+    yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=0", &job);
     assert_int_equal(yki_run_command(trainer->run, stall), YOKE_OK);
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    finish_job(trainer, job);
 }
 
 int main(void)

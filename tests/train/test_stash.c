@@ -66,14 +66,12 @@ static int64_t stash_of_a_layer(const char *model, const char *overrides)
                  "model.layers=%d; model.heads=%d; model.width=%d; model.context=%d; train.sequence=%d; "
                  "train.batch=%d; %s",
                  3 + more, HEADS, W, T, T, B, overrides);
-        yoke_job *job = open_job(model, text);
-        yoke_trainer *trainer = job ? make_trainer(job) : NULL;
-        if (!trainer) fail_msg("%s [%s]: %s", model, text, yoke_error_get()->message);
+        yoke_job *job;
+        yoke_trainer *trainer = start_job(model, text, &job);
         const yki_part_program *part = &yki_plan_program(trainer->plan, 0)->parts[0];
         bytes[more] = part->group_bytes[0];
         assert_int_equal(part->group_bytes[1] + part->group_bytes[2], 0); /* B and W are one */
-        yoke_trainer_destroy(trainer);
-        yoke_job_destroy(job);
+        finish_job(trainer, job);
     }
     return bytes[1] - bytes[0];
 }

@@ -71,17 +71,7 @@ static yoke_trainer *start(const char *name, const char *layout, const char *fro
     snprintf(path, sizeof path, YKI_TEST_TRANSFORMERS "/%s/job.yaml", name);
     int n = snprintf(overrides, sizeof overrides, "%s%s", *layout ? "--layout=" : "", layout);
     if (from) snprintf(overrides + n, sizeof overrides - (size_t)n, "; model.from=%s", from);
-    *job_out = open_job(path, overrides);
-    yoke_trainer *trainer = *job_out ? make_trainer(*job_out) : NULL;
-    if (!trainer)
-        fail_msg("%s [%s]: %s %s", name, overrides, yoke_error_get()->key, yoke_error_get()->message);
-    return trainer;
-}
-
-static void finish(yoke_trainer *trainer, yoke_job *job)
-{
-    yoke_trainer_destroy(trainer);
-    yoke_job_destroy(job);
+    return start_job(path, overrides, job_out);
 }
 
 static void check_logits(yoke_trainer *trainer, const char *name, const char *layout, const char *which,
@@ -112,7 +102,7 @@ static void folders_of_transformers_give_its_logits(void **state)
         for (int l = 0; l < NLAYOUTS; l++) {
             yoke_trainer *trainer = start(cases[c], layouts[l], NULL, &job);
             check_logits(trainer, cases[c], layouts[l], "before", logits);
-            finish(trainer, job);
+            finish_job(trainer, job);
         }
 }
 
@@ -139,10 +129,10 @@ static void trained_and_saved_they_still_do(void **state)
             assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
             check_logits(trainer, cases[c], layouts[l], "after", logits);
             assert_int_equal(yoke_trainer_save(trainer, dir, step), YOKE_OK);
-            finish(trainer, job);
+            finish_job(trainer, job);
             trainer = start(cases[c], "", step, &job); /* config.json and weights alone */
             check_logits(trainer, cases[c], layouts[l], "after", logits);
-            finish(trainer, job);
+            finish_job(trainer, job);
             keep_logits(dir, logits);
         }
 }
