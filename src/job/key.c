@@ -44,7 +44,7 @@ static const char *const approximations[] = {"none", "tanh", NULL};
 
 /* clang-format off */
 const yki_key yki_job_keys[] = {
-    {"model.family", YKI_KEY_NAME, FIELD(model.family), .names = families, .need = ~0u, .always = true},
+    {"model.family", YKI_KEY_NAME, FIELD(model.family), .names = families, .need = ~0u},
     {"model.from", YKI_KEY_PATH, FIELD(model.from)},
     {"model.input", YKI_KEY_SHAPE, FIELD(model.input), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
     {"model.layers", YKI_KEY_LAYERS, FIELD(model.layers), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
@@ -60,7 +60,7 @@ const yki_key yki_job_keys[] = {
     {"model.dropout", YKI_KEY_DOUBLE, FIELD(model.dropout), SHARE, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
     {"model.tied", YKI_KEY_SWITCH, FIELD(model.tied), .by = YKI_BY_FAMILY, .of = LLAMA},
 
-    {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u, .always = true},
+    {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u},
     {"data.path", YKI_KEY_PATH, FIELD(data.path), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
     {"data.tokenizer", YKI_KEY_PATH, FIELD(data.tokenizer), .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS)},
     {"data.inputs", YKI_KEY_PATH, FIELD(data.inputs), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},

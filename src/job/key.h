@@ -77,6 +77,12 @@ static inline bool yki_key_fits(const yki_key *key, int variant)
     return !key->of || (key->of >> variant & 1);
 }
 
+/* Whether a job, or a layer, without the key is refused. from: the job has model.from. */
+static inline bool yki_key_needed(const yki_key *key, int variant, bool from)
+{
+    return (key->need >> variant & 1) && !(from && key->from_gives);
+}
+
 /* A job that says nothing: every field absent or at the default that depends on nothing. Its layout.dp is 0,
  * "not named", which yki_job_resolve_devices ends. */
 void yki_job_init(yoke_job *job);

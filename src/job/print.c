@@ -147,9 +147,9 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
     }
 }
 
-/* The value as text if it is to be printed: it is not what `standard` has, or is always shown. Sets *failed
- * where memory is out. */
-static char *value_text(const yki_key *key, const void *base, const void *standard, bool *failed)
+/* The value as text if it is to be printed: it is not what `standard` has, or is shown all the same. Sets
+ * *failed where memory is out. */
+static char *value_text(const yki_key *key, const void *base, const void *standard, bool shown, bool *failed)
 {
     yki_text value = {0}, usual = {0};
     yki_text_append_bytes(&value, "", 0); /* so that nothing is an empty text, not NULL */
@@ -159,7 +159,7 @@ static char *value_text(const yki_key *key, const void *base, const void *standa
     bool lost = value.failed || usual.failed, same = !lost && strcmp(value.data, usual.data) == 0;
     *failed |= lost;
     yki_text_release(&usual);
-    if (lost || (same && !key->always)) {
+    if (lost || (same && !shown)) {
         yki_text_release(&value);
         return NULL;
     }
@@ -187,7 +187,7 @@ void yki_layer_print(yki_text *text, const yoke_layer *layer)
             yki_reader_value(&reader, key, &node, key->path, &standard);
         else if (strcmp(key->path, "stride") == 0)
             standard.stride = layer->kernel;
-        char *value = value_text(key, layer, &standard, &text->failed);
+        char *value = value_text(key, layer, &standard, yki_key_needed(key, variant, false), &text->failed);
         if (value) yki_text_append(text, ", %s: %s", key->path, value);
         free(value);
     }
@@ -234,8 +234,10 @@ char *yoke_job_print(const yoke_job *job)
     fill_standard(standard, job);
     for (int i = 0; i < yki_job_nkeys; i++) {
         const yki_key *key = &yki_job_keys[i];
-        if (!yki_key_fits(key, yki_selector_value(job, key->by))) continue;
-        char *value = value_text(key, job, standard, &text.failed);
+        int variant = yki_selector_value(job, key->by);
+        bool shown = key->always || yki_key_needed(key, variant, job->model.from[0]);
+        if (!yki_key_fits(key, variant)) continue;
+        char *value = value_text(key, job, standard, shown, &text.failed);
         if (!value) continue;
         open_sections(&text, key->path, before);
         yki_text_append(&text, "%s%s\n", *value == '\n' ? "" : " ", value);

@@ -220,8 +220,7 @@ yoke_status yki_reader_read(const yki_reader *reader, const char *section, bool 
         if (!below(key->path, section)) continue;
         const yki_yaml *node = yki_yaml_find(reader->root, key->path);
         int variant = yki_selector_value(reader->job, key->by);
-        bool lacks =
-            needed && !node && key->need >> variant & 1 && !(key->from_gives && reader->job->model.from[0]);
+        bool lacks = needed && !node && yki_key_needed(key, variant, reader->job->model.from[0]);
         if (!yki_key_fits(key, variant)) {
             YKI_TRY(check_misplaced(reader, key, node, variant));
         } else if (node) {
@@ -311,7 +310,7 @@ static yoke_status read_layer(const yki_reader *reader, const yki_yaml *item, co
         char full[128];
         join(full, path, key->path);
         const yki_yaml *node = yki_yaml_get(item, key->path);
-        if (!node && key->need >> variant & 1) return fail_missing(reader, key, full, variant);
+        if (!node && yki_key_needed(key, variant, false)) return fail_missing(reader, key, full, variant);
         if (!node)
             YKI_TRY(read_standard(reader, key, full, layer));
         else if (key->kind == YKI_KEY_LAYERS)

@@ -296,6 +296,7 @@ static void assert_same_layers(const yoke_layer *a, const yoke_layer *b, int cou
         assert_true(x.kernel == y.kernel && x.stride == y.stride && x.padding == y.padding &&
                     x.bias == y.bias);
         assert_true(x.activation == y.activation && x.p == y.p && x.eps == y.eps);
+        assert_true(x.momentum == y.momentum && x.affine == y.affine && x.statistics == y.statistics);
     }
 }
 
@@ -388,6 +389,8 @@ static void a_printed_job_reads_back_the_same(void **state)
                   "  - {type: residual, layers: [{type: layernorm, eps: 1e-3}, {type: residual, layers: "
                   "[{type: gelu, approximate: tanh}, {type: rmsnorm}]}]}\n"
                   "  - {type: dropout, p: 0.1}\n  - {type: embedding, rows: 3, out: 4}\n  - {type: softmax}\n"
+                  "  - {type: dropout, p: 0}\n  - {type: batchnorm}\n"
+                  "  - {type: batchnorm, momentum: 0, affine: false, statistics: local, eps: 0.5}\n"
                   "data: {format: random, samples: 77, shuffle: false, holdout: 0.25, drop_last: true}\n"
                   "train: {epochs: 1, batch: 3, loss: mse}\n"));
     assert_prints_itself(
