@@ -89,14 +89,15 @@ typedef struct yoke_trace_summary {
 
 /* Records what every rank does in the training steps to come, in memory that is reserved now: host memory,
  * none of a device's arena. The file is opened now and written when the trace is closed. In a run of several
- * processes all of them open a trace of the same path, and process p has path.p for what is not gathered
- * (an older file of that name goes). YOKE_INVALID: the file cannot be opened, the steps are none, or a trace
- * of this trainer is open; YOKE_SYSTEM: memory. Owns: the caller; yoke_trace_close. */
+ * processes all of them open a trace of the same path; what is not gathered the first process writes there,
+ * and process p to path.p (an older file of that name goes). YOKE_INVALID: the file cannot be opened, the
+ * steps are none, or a trace of this trainer is open; YOKE_SYSTEM: memory. Owns: the caller;
+ * yoke_trace_close. */
 YOKE_API yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                                      const yoke_trace_options *options);
 /* In a run of several processes, by all of them together after its last step: what all ranks did becomes one
  * file, the first process's, in that one's time; the others write none. Where it fails, each process has a
- * file of its own, path.p: written before this returns, or, in a run that has lost a process, by the close.
+ * file of its own: written before this returns, or, in a run that has lost a process, by the close.
  * In one process, and of NULL, nothing. YOKE_SYSTEM: memory, the disk is full; YOKE_PEER_FAILED. */
 YOKE_API yoke_status yoke_trace_gather(yoke_trace *trace);
 /* Writes the file, unless it was gathered, Chrome trace JSON that Perfetto opens (docs/traces.md), after a

@@ -10,28 +10,17 @@ typedef struct bits {
     int64_t elems;
 } bits;
 
-static void read_all(yoke_trainer *trainer, yki_tensor_kind kind, float *to)
-{
-    for (int i = 0; i < trainer->model->nparameters; i++) {
-        int64_t n = yki_trainer_elems(trainer, i);
-        yki_run_read(trainer->run, kind, i, 0, n, to);
-        to += n;
-    }
-}
-
 static void run(const char *model, const char *overrides, bits *out)
 {
     yki_step_result result;
     yoke_job *job;
     yoke_trainer *trainer = start_job(model, overrides, &job);
     out->elems = yoke_model_parameters(trainer->model);
-    out->gradients = malloc(sizeof(float) * (size_t)out->elems);
-    out->weights = malloc(sizeof(float) * (size_t)out->elems);
     assert_int_equal(yki_trainer_step(trainer, YKI_RUN_GRADIENTS, &result), YOKE_OK);
-    read_all(trainer, YKI_TENSOR_GRADIENT, out->gradients);
+    out->gradients = read_values(trainer, YKI_TENSOR_GRADIENT);
     if (yoke_trainer_run(trainer, 0, NULL, NULL) != YOKE_OK)
         fail_msg("%s [%s]: %s", model, overrides, yoke_error_get()->message);
-    read_all(trainer, YKI_TENSOR_WEIGHT, out->weights);
+    out->weights = read_values(trainer, YKI_TENSOR_WEIGHT);
     collect(trainer, &out->run);
     if (bytes_wrong(&out->run)) fail_msg("%s [%s]: %s", model, overrides, bytes_wrong(&out->run));
     finish_job(trainer, job);
