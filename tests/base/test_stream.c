@@ -115,5 +115,5 @@ int main(void)
         cmocka_unit_test(refused_writes_are_done_as_usual),
         cmocka_unit_test(failures_are_said),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
 }

@@ -1,8 +1,6 @@
-/* A folder of a test's own, files in it, and what the checkpoint tests ask of a failure. */
+/* Files of tensors, files changed at random, and what the checkpoint tests ask of a failure. */
 #ifndef YKI_TESTS_SCRATCH_H
 #define YKI_TESTS_SCRATCH_H
-
-#include "cmocka_all.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,47 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/checkpoint.h"
-
-static char scratch[64];
-
-static inline int scratch_make(void **state)
-{
-    (void)state;
-    strcpy(scratch, "/tmp/yoke-checkpoint-XXXXXX");
-    return mkdtemp(scratch) ? 0 : -1;
-}
-
-static inline int scratch_remove(void **state)
-{
-    (void)state;
-    return yki_disk_remove_folder(scratch) == YOKE_OK ? 0 : -1;
-}
-
-/* scratch/NAME; four of them live at a time. */
-static inline const char *at(const char *name)
-{
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", scratch, name);
-    return path;
-}
-
-static inline void put(const char *path, const void *bytes, size_t count)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, count, file), count);
-    assert_int_equal(fclose(file), 0);
-}
-
-static inline void put_text(const char *path, const char *text)
-{
-    put(path, text, strlen(text));
-}
+#include "folder.h"
 
 static inline size_t get(const char *path, char *bytes, size_t room)
 {
@@ -75,7 +35,7 @@ static inline void put_tensors(const char *path, const char *header, size_t data
 {
     char *bytes = malloc(strlen(header) + 8 + data);
     assert_non_null(bytes);
-    put(path, bytes, make_file(bytes, header, data));
+    write_file(path, bytes, make_file(bytes, header, data));
     free(bytes);
 }
 

@@ -20,8 +20,8 @@
 
 static yoke_status read_text(const char *text, yoke_model_spec *model)
 {
-    put_text(at("config.json"), text);
-    return yki_config_read(scratch, model);
+    write_text(in_folder("config.json"), text);
+    return yki_config_read(folder, model);
 }
 
 static yoke_model_spec absent(yoke_family family)
@@ -99,7 +99,7 @@ static void llama_is_read_older_and_newer(void **state)
 static void the_job_and_the_file_must_agree(void **state)
 {
     (void)state;
-    const char *path = at("config.json");
+    const char *path = in_folder("config.json");
     yoke_model_spec model = {.family = YOKE_FAMILY_GPT2, .depth = 24, .dropout = 0.2, .tied = -1},
                     before = model;
     refused(read_text(GPT2 "}", &model), path, "is 12, but the job's model.layers is 24");
@@ -207,12 +207,12 @@ static void configs_are_refused_in_words(void **state)
     for (size_t i = 0; i < sizeof bad_configs / sizeof *bad_configs; i++) {
         yoke_model_spec model = absent(bad_configs[i].family);
         yoke_status status = read_text(bad_configs[i].text, &model);
-        refused(status, at("config.json"), bad_configs[i].words);
+        refused(status, in_folder("config.json"), bad_configs[i].words);
         assert_string_equal(yoke_error_get()->key, bad_configs[i].key);
     }
     yoke_model_spec model = absent(YOKE_FAMILY_GPT2);
-    assert_int_equal(unlink(at("config.json")), 0);
-    refused(yki_config_read(scratch, &model), at("config.json"), "No such file");
+    assert_int_equal(unlink(in_folder("config.json")), 0);
+    refused(yki_config_read(folder, &model), in_folder("config.json"), "No such file");
 }
 
 static void configs_are_printed_and_read_back(void **state)
@@ -267,19 +267,19 @@ static void configs_are_printed_and_read_back(void **state)
     char type[64], *job;
     yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
     text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n");
-    put_text(at("config.json"), text);
+    write_text(in_folder("config.json"), text);
     free(text);
-    assert_int_equal(yki_config_type(scratch, type), YOKE_OK);
+    assert_int_equal(yki_config_type(folder, type), YOKE_OK);
     assert_string_equal(type, "yoke-layers");
-    assert_int_equal(yki_config_job(scratch, &job), YOKE_OK);
+    assert_int_equal(yki_config_job(folder, &job), YOKE_OK);
     assert_string_equal(job, "model:\n  family: layers # \"\xef\xbf\xbd\" \xc3\xa9\n");
     free(job);
-    refused(yki_config_read(scratch, &read), at("config.json"),
+    refused(yki_config_read(folder, &read), in_folder("config.json"),
             "is 'yoke-layers', but the job's model.family is llama");
     text = yki_config_print(&layers, NULL);
-    put_text(at("config.json"), text);
+    write_text(in_folder("config.json"), text);
     free(text);
-    refused(yki_config_job(scratch, &job), at("config.json"), "no `layers` model was saved here");
+    refused(yki_config_job(folder, &job), in_folder("config.json"), "no `layers` model was saved here");
 }
 
 static const yki_saved_state saved = {.step = 100,
@@ -302,9 +302,9 @@ static void states_are_printed_and_read_back(void **state)
             written.last_loss = losses[i];
             written.seed = seeds[j];
             char *text = yki_state_print(&written);
-            put_text(at("state.json"), text);
+            write_text(in_folder("state.json"), text);
             free(text);
-            assert_int_equal(yki_checkpoint_state(scratch, &read), YOKE_OK);
+            assert_int_equal(yki_checkpoint_state(folder, &read), YOKE_OK);
             assert_true(read.step == 100 && read.batch == 32 && read.seed == seeds[j]);
             assert_true(isfinite(losses[i]) ? read.last_loss == losses[i] : isnan(read.last_loss));
             assert_string_equal(read.layout, "dp=2,zero=1");
@@ -344,8 +344,8 @@ static void states_are_refused_in_words(void **state)
     };
     yki_saved_state read = saved;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        put_text(at("state.json"), cases[i].text);
-        refused(yki_checkpoint_state(scratch, &read), at("state.json"), cases[i].words);
+        write_text(in_folder("state.json"), cases[i].text);
+        refused(yki_checkpoint_state(folder, &read), in_folder("state.json"), cases[i].words);
         assert_string_equal(yoke_error_get()->key, cases[i].key);
     }
     assert_memory_equal(&read, &saved, sizeof read);
@@ -354,10 +354,10 @@ static void states_are_refused_in_words(void **state)
     int changed = 0, accepted = 0;
     for (size_t i = 0; i < 8 * strlen(whole); i++) {
         whole[i / 8] = (char)(whole[i / 8] ^ 1 << i % 8);
-        put_text(at("state.json"), whole);
+        write_text(in_folder("state.json"), whole);
         whole[i / 8] = (char)(whole[i / 8] ^ 1 << i % 8);
         yki_saved_state other = {0};
-        if (yki_checkpoint_state(scratch, &other) != YOKE_OK) {
+        if (yki_checkpoint_state(folder, &other) != YOKE_OK) {
             changed += strcmp(yoke_error_get()->key, "hash") == 0;
             continue;
         }
@@ -370,8 +370,8 @@ static void states_are_refused_in_words(void **state)
     assert_true(changed > 40);
     assert_in_range(accepted, 1, 400); /* spaces, and names of keys that may be missing */
     free(whole);
-    put_text(at("state.json"), "{\"later\":[],\"step\":1,\"seed\":1," REST);
-    assert_int_equal(yki_checkpoint_state(scratch, &read), YOKE_OK);
+    write_text(in_folder("state.json"), "{\"later\":[],\"step\":1,\"seed\":1," REST);
+    assert_int_equal(yki_checkpoint_state(folder, &read), YOKE_OK);
 }
 
 static void no_mutation_crashes_the_readers(void **state)
@@ -392,10 +392,11 @@ static void no_mutation_crashes_the_readers(void **state)
         int which = round % 2;
         size_t count = strlen(texts[which]);
         memcpy(bytes, texts[which], count);
-        put(at(which ? "state.json" : "config.json"), bytes, mutate(bytes, count, sizeof bytes, &seed));
+        write_file(in_folder(which ? "state.json" : "config.json"), bytes,
+                   mutate(bytes, count, sizeof bytes, &seed));
         yoke_model_spec model = absent(YOKE_FAMILY_LLAMA);
         yki_saved_state read;
-        yoke_status status = which ? yki_checkpoint_state(scratch, &read) : yki_config_read(scratch, &model);
+        yoke_status status = which ? yki_checkpoint_state(folder, &read) : yki_config_read(folder, &model);
         assert_true(status == YOKE_OK || status == YOKE_INVALID);
         accepted[which] += status == YOKE_OK;
     }
@@ -417,5 +418,5 @@ int main(void)
         cmocka_unit_test(states_are_refused_in_words),
         cmocka_unit_test(no_mutation_crashes_the_readers),
     };
-    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -12,7 +12,7 @@ static void a_written_file_has_exactly_these_bytes(void **state)
 {
     (void)state;
     yki_safetensors_writer *writer;
-    const char *path = at("exact.safetensors");
+    const char *path = in_folder("exact.safetensors");
     const unsigned char b[3] = {7, 8, 9};
     const float a[2] = {1.0f, -2.0f};
     const int64_t one_by_two[] = {1, 2}, three[] = {3}, none[] = {0, 5};
@@ -73,7 +73,7 @@ static void empty_files_are_legal(void **state)
     (void)state;
     yki_safetensors_writer *writer;
     yki_safetensors *file;
-    const char *path = at("empty.safetensors");
+    const char *path = in_folder("empty.safetensors");
     assert_int_equal(yki_safetensors_writer_create(path, &writer), YOKE_OK);
     assert_int_equal(yki_safetensors_finish(writer), YOKE_OK);
     assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
@@ -106,11 +106,11 @@ static void every_half_has_its_value(void **state)
         uint16_t half = (uint16_t)i;
         memcpy(bytes + count - 2 * ALL + 2 * i, &half, 2);
     }
-    put(at("half.safetensors"), bytes, count);
+    write_file(in_folder("half.safetensors"), bytes, count);
     free(bytes);
     yki_safetensors *file;
     float *values = malloc(ALL * sizeof *values);
-    assert_int_equal(yki_safetensors_open(at("half.safetensors"), &file), YOKE_OK);
+    assert_int_equal(yki_safetensors_open(in_folder("half.safetensors"), &file), YOKE_OK);
     assert_int_equal(yki_safetensors_read_f32(file, yki_safetensors_get(file, 0), 0, ALL, values), YOKE_OK);
     for (unsigned i = 0; i < ALL; i++) {
         double want = half_value(i);
@@ -133,10 +133,10 @@ static void floats_of_other_widths_are_read(void **state)
     const uint16_t b[2] = {0x3fc0, 0xff80};
     memcpy(bytes + count - 28, d, 24);
     memcpy(bytes + count - 4, b, 4);
-    put(at("wide.safetensors"), bytes, count);
+    write_file(in_folder("wide.safetensors"), bytes, count);
     yki_safetensors *file;
     float values[3];
-    assert_int_equal(yki_safetensors_open(at("wide.safetensors"), &file), YOKE_OK);
+    assert_int_equal(yki_safetensors_open(in_folder("wide.safetensors"), &file), YOKE_OK);
     assert_int_equal(yki_safetensors_read_f32(file, yki_safetensors_find(file, "d"), 0, 3, values), YOKE_OK);
     assert_true(values[0] == 0.1f && values[1] == -INFINITY && values[2] == 0);
     assert_int_equal(yki_safetensors_read_f32(file, yki_safetensors_find(file, "b"), 0, 2, values), YOKE_OK);
@@ -154,7 +154,7 @@ static void what_is_not_finite_is_named(void **state)
     const int64_t dims[] = {ROWS, COLUMNS};
     yki_safetensors_writer *writer;
     yki_safetensors *file;
-    const char *path = at("nan.safetensors");
+    const char *path = in_folder("nan.safetensors");
     for (int round = 0; round < 2; round++) {
         values[2][17] = round ? NAN : 0;
         assert_int_equal(yki_safetensors_writer_create(path, &writer), YOKE_OK);
@@ -176,7 +176,7 @@ static void writers_refuse_what_no_reader_takes(void **state)
 {
     (void)state;
     const int64_t one[] = {1}, huge[] = {INT64_MAX, 2}, less[] = {-1};
-    const char *path = at("refused.safetensors");
+    const char *path = in_folder("refused.safetensors");
     yki_safetensors_writer *writer;
     assert_int_equal(yki_safetensors_writer_create(path, &writer), YOKE_OK);
     refused(yki_safetensors_declare(writer, "a", "F31", 1, one), path, "dtype F31");
@@ -207,21 +207,22 @@ static void writers_refuse_what_no_reader_takes(void **state)
     refused(yki_safetensors_begin(writer), path, "'a' is declared twice");
     yki_safetensors_abandon(writer);
     yki_safetensors_abandon(NULL);
-    refused(yki_safetensors_writer_create(at("missing/x.safetensors"), &writer), "", "cannot create it");
-    refused(yki_safetensors_writer_create(scratch, &writer), scratch, "is a folder");
-    assert_int_equal(rmdir(scratch), -1); /* other tests' files are there; no partial ones: */
+    refused(yki_safetensors_writer_create(in_folder("missing/x.safetensors"), &writer), "",
+            "cannot create it");
+    refused(yki_safetensors_writer_create(folder, &writer), folder, "is a folder");
+    assert_int_equal(rmdir(folder), -1); /* other tests' files are there; no partial ones: */
     char command[200];
-    snprintf(command, sizeof command, "ls -A %s | grep -q partial", scratch);
+    snprintf(command, sizeof command, "ls -A %s | grep -q partial", folder);
     assert_int_not_equal(system(command), 0);
 }
 
 static void a_full_disk_is_said_before_and_while_writing(void **state)
 {
     (void)state;
-    const char *path = at("full.safetensors");
+    const char *path = in_folder("full.safetensors");
     const int64_t huge[] = {(int64_t)1 << 50};
     yki_safetensors_writer *writer;
-    put_text(path, "what was there");
+    write_text(path, "what was there");
     assert_int_equal(yki_safetensors_writer_create(path, &writer), YOKE_OK);
     assert_int_equal(yki_safetensors_declare(writer, "a", "F32", 1, huge), YOKE_OK);
     assert_int_equal(yki_safetensors_begin(writer), YOKE_SYSTEM);
@@ -287,7 +288,7 @@ static void threads_write_at_once(void **state)
     yki_safetensors_writer *writer;
     pthread_t threads[THREADS];
     task tasks[THREADS];
-    assert_int_equal(yki_safetensors_writer_create(at("threads.safetensors"), &writer), YOKE_OK);
+    assert_int_equal(yki_safetensors_writer_create(in_folder("threads.safetensors"), &writer), YOKE_OK);
     for (int i = 0; i < THREADS; i++) {
         char name[16];
         snprintf(name, sizeof name, "own.%d", i);
@@ -305,7 +306,7 @@ static void threads_write_at_once(void **state)
     }
     assert_int_equal(yki_safetensors_finish(writer), YOKE_OK);
     yki_safetensors *file;
-    assert_int_equal(yki_safetensors_open(at("threads.safetensors"), &file), YOKE_OK);
+    assert_int_equal(yki_safetensors_open(in_folder("threads.safetensors"), &file), YOKE_OK);
     const yki_safetensor *all = yki_safetensors_find(file, "shared");
     for (int i = 0; i < THREADS; i++) {
         char name[16];
@@ -324,28 +325,29 @@ static void threads_write_at_once(void **state)
 static void shards_are_one_file(void **state)
 {
     (void)state;
-    char folder[200];
-    snprintf(folder, sizeof folder, "%s", at("shards"));
-    assert_int_equal(mkdir(folder, 0777), 0);
+    char shards[200];
+    snprintf(shards, sizeof shards, "%s", in_folder("shards"));
+    assert_int_equal(mkdir(shards, 0777), 0);
     put_tensors(
-        at("shards/model-00001-of-00002.safetensors"),
+        in_folder("shards/model-00001-of-00002.safetensors"),
         "{\"__metadata__\":{\"format\":\"pt\"},\"z\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
         "\"dup\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}",
         3);
-    put_tensors(at("shards/model-00002-of-00002.safetensors"),
+    put_tensors(in_folder("shards/model-00002-of-00002.safetensors"),
                 "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
                 "\"dup\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}",
                 5);
-    put_text(at("shards/model.safetensors.index.json"),
-             "{\"metadata\":{\"total_size\":7},\"weight_map\":{\"z\":\"model-00001-of-00002.safetensors\","
-             "\"a\":\"model-00002-of-00002.safetensors\",\"dup\":\"model-00002-of-00002.safetensors\"}}");
+    write_text(in_folder("shards/model.safetensors.index.json"),
+               "{\"metadata\":{\"total_size\":7},\"weight_map\":{\"z\":\"model-00001-of-00002.safetensors\","
+               "\"a\":\"model-00002-of-00002.safetensors\",\"dup\":\"model-00002-of-00002.safetensors\"}}");
     yki_safetensors *file;
-    assert_int_equal(yki_safetensors_open(folder, &file), YOKE_OK);
+    assert_int_equal(yki_safetensors_open(shards, &file), YOKE_OK);
     assert_int_equal(yki_safetensors_count(file), 3);
     assert_string_equal(yki_safetensors_get(file, 0)->name, "a");
     assert_string_equal(yki_safetensors_get(file, 2)->name, "z");
     assert_int_equal(yki_safetensors_find(file, "dup")->elems, 4);
-    assert_string_equal(yki_safetensors_find(file, "z")->path, at("shards/model-00001-of-00002.safetensors"));
+    assert_string_equal(yki_safetensors_find(file, "z")->path,
+                        in_folder("shards/model-00001-of-00002.safetensors"));
     assert_string_equal(yki_safetensors_metadata(file, "format"), "pt");
     yki_safetensors_close(file);
 }
@@ -363,5 +365,5 @@ int main(void)
         cmocka_unit_test(threads_write_at_once),
         cmocka_unit_test(shards_are_one_file),
     };
-    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -73,7 +73,7 @@ static void headers_are_refused_in_words(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad_headers / sizeof *bad_headers; i++) {
         yki_safetensors *file = NULL;
-        const char *path = at("case.safetensors");
+        const char *path = in_folder("case.safetensors");
         put_tensors(path, bad_headers[i].header, bad_headers[i].data);
         refused(yki_safetensors_open(path, &file), path, bad_headers[i].words);
         assert_null(file);
@@ -84,7 +84,7 @@ static void lengths_are_refused_in_words(void **state)
 {
     (void)state;
     yki_safetensors *file;
-    const char *path = at("length.safetensors");
+    const char *path = in_folder("length.safetensors");
     static const struct {
         const char *bytes;
         size_t count;
@@ -104,14 +104,15 @@ static void lengths_are_refused_in_words(void **state)
         {"GGUF\3\0\0\0\1\0\0\0", 12, "is a GGUF file"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        put(path, cases[i].bytes, cases[i].count);
+        write_file(path, cases[i].bytes, cases[i].count);
         refused(yki_safetensors_open(path, &file), path, cases[i].words);
     }
-    refused(yki_safetensors_open(at("nowhere.safetensors"), &file), at("nowhere.safetensors"),
+    refused(yki_safetensors_open(in_folder("nowhere.safetensors"), &file), in_folder("nowhere.safetensors"),
             "No such file");
-    assert_int_equal(mkfifo(at("pipe.safetensors"), 0666), 0);
-    refused(yki_safetensors_open(at("pipe.safetensors"), &file), at("pipe.safetensors"), "not a plain file");
-    refused(yki_safetensors_open(scratch, &file), scratch, "has neither model.safetensors nor");
+    assert_int_equal(mkfifo(in_folder("pipe.safetensors"), 0666), 0);
+    refused(yki_safetensors_open(in_folder("pipe.safetensors"), &file), in_folder("pipe.safetensors"),
+            "not a plain file");
+    refused(yki_safetensors_open(folder, &file), folder, "has neither model.safetensors nor");
 }
 
 static void nesting_is_bounded(void **state)
@@ -119,7 +120,7 @@ static void nesting_is_bounded(void **state)
     (void)state;
     enum { DEEP = 1000000 };
     yki_safetensors *file;
-    const char *path = at("deep.safetensors");
+    const char *path = in_folder("deep.safetensors");
     char *header = malloc(DEEP + 16);
     strcpy(header, "{\"a\":");
     memset(header + 5, '[', DEEP);
@@ -137,14 +138,14 @@ static void every_truncation_is_refused(void **state)
 {
     (void)state;
     char bytes[400];
-    const char *path = at("cut.safetensors");
+    const char *path = in_folder("cut.safetensors");
     size_t count = make_file(bytes, two_tensors, 34);
     yki_safetensors *file;
     for (size_t cut = 0; cut < count; cut++) {
-        put(path, bytes, cut);
+        write_file(path, bytes, cut);
         refused(yki_safetensors_open(path, &file), path, cut < 8 ? "at least 8" : "is truncated");
     }
-    put(path, bytes, count);
+    write_file(path, bytes, count);
     assert_int_equal(yki_safetensors_open(path, &file), YOKE_OK);
     yki_safetensors_close(file);
 }
@@ -182,8 +183,8 @@ static void no_mutation_crashes_the_reader(void **state)
     size_t count = make_file(whole, two_tensors, 34);
     for (int round = 0; round < 6000; round++) {
         memcpy(bytes, whole, count);
-        put(at("mutant.safetensors"), bytes, mutate(bytes, count, sizeof bytes, &seed));
-        accepted += survive(at("mutant.safetensors"));
+        write_file(in_folder("mutant.safetensors"), bytes, mutate(bytes, count, sizeof bytes, &seed));
+        accepted += survive(in_folder("mutant.safetensors"));
     }
     assert_in_range(accepted, 60, 5000); /* changed data and names are legal; the loop does reach both ways */
 }
@@ -222,18 +223,18 @@ static void indexes_are_refused_in_words(void **state)
          "is a Git LFS pointer", ""},
         {"<html></html>", "model.safetensors.index.json", "is an HTML page", ""},
     };
-    char folder[200];
+    char dir[200];
     yki_safetensors *file;
-    snprintf(folder, sizeof folder, "%s", at("index"));
-    assert_int_equal(mkdir(folder, 0777), 0);
-    assert_int_equal(mkdir(at("index/folder"), 0777), 0);
-    put_tensors(at("index/" SHARD), two_tensors, 34);
-    put_tensors(at("index/bad.safetensors"), two_tensors, 33);
+    snprintf(dir, sizeof dir, "%s", in_folder("index"));
+    assert_int_equal(mkdir(dir, 0777), 0);
+    assert_int_equal(mkdir(in_folder("index/folder"), 0777), 0);
+    put_tensors(in_folder("index/" SHARD), two_tensors, 34);
+    put_tensors(in_folder("index/bad.safetensors"), two_tensors, 33);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char wanted[400];
-        put_text(at("index/model.safetensors.index.json"), cases[i].text);
-        snprintf(wanted, sizeof wanted, "%s/%s", folder, cases[i].file);
-        refused(yki_safetensors_open(folder, &file), wanted, cases[i].words);
+        write_text(in_folder("index/model.safetensors.index.json"), cases[i].text);
+        snprintf(wanted, sizeof wanted, "%s/%s", dir, cases[i].file);
+        refused(yki_safetensors_open(dir, &file), wanted, cases[i].words);
         assert_string_equal(yoke_error_get()->key, cases[i].key);
     }
     const char *good = "{\"metadata\":{},\"weight_map\":{\"w\":\"" SHARD "\",\"h\":\"" SHARD "\"}}";
@@ -244,8 +245,8 @@ static void indexes_are_refused_in_words(void **state)
         size_t count = strlen(good);
         memcpy(bytes, good, count);
         if (round > 0) count = mutate(bytes, count, sizeof bytes, &seed);
-        put(at("index/model.safetensors.index.json"), bytes, count);
-        accepted += survive(folder);
+        write_file(in_folder("index/model.safetensors.index.json"), bytes, count);
+        accepted += survive(dir);
     }
     assert_in_range(accepted, 1, 2900);
 }
@@ -260,5 +261,5 @@ int main(void)
         cmocka_unit_test(no_mutation_crashes_the_reader),
         cmocka_unit_test(indexes_are_refused_in_words),
     };
-    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

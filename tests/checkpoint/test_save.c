@@ -59,12 +59,12 @@ static yoke_status save_step(const char *dir, int64_t step, double loss, int64_t
 
 static int64_t found_step(const char *dir, char *note)
 {
-    char folder[YKI_FOLDER_BYTES];
+    char step_folder[YKI_FOLDER_BYTES];
     int is_step;
     yki_saved_state found;
-    if (yki_checkpoint_find(dir, folder, &is_step, note) != YOKE_OK) return -1;
+    if (yki_checkpoint_find(dir, step_folder, &is_step, note) != YOKE_OK) return -1;
     assert_true(is_step);
-    assert_int_equal(yki_checkpoint_state(folder, &found), YOKE_OK);
+    assert_int_equal(yki_checkpoint_state(step_folder, &found), YOKE_OK);
     return found.step;
 }
 
@@ -88,30 +88,33 @@ static const char *listing(const char *dir)
 static void a_save_is_found(void **state)
 {
     (void)state;
-    char dir[200], folder[YKI_FOLDER_BYTES], note[256] = "x", wanted[300];
+    char dir[200], found[YKI_FOLDER_BYTES], note[256] = "x", wanted[300];
     int is_step;
-    snprintf(dir, sizeof dir, "%s", at("a/deep//runs"));
+    snprintf(dir, sizeof dir, "%s", in_folder("a/deep//runs"));
     assert_int_equal(save_step(dir, 0, NAN, 0), YOKE_OK);
     assert_int_equal(save_step(dir, 100, 0.5, 0), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000000 step-00000100");
-    assert_string_equal(listing(at("a/deep/runs/step-00000100")),
+    assert_string_equal(listing(in_folder("a/deep/runs/step-00000100")),
                         "config.json model.safetensors optimizer.safetensors state.json");
     snprintf(wanted, sizeof wanted, "%s/step-00000100", dir);
-    assert_int_equal(yki_checkpoint_find(dir, folder, &is_step, note), YOKE_OK);
-    assert_string_equal(folder, wanted);
+    assert_int_equal(yki_checkpoint_find(dir, found, &is_step, note), YOKE_OK);
+    assert_string_equal(found, wanted);
     assert_string_equal(note, "");
     assert_true(is_step);
     snprintf(wanted, sizeof wanted, "%s/step-00000000/", dir);
-    assert_int_equal(yki_checkpoint_find(wanted, folder, &is_step, NULL), YOKE_OK);
+    assert_int_equal(yki_checkpoint_find(wanted, found, &is_step, NULL), YOKE_OK);
     wanted[strlen(wanted) - 1] = '\0';
-    assert_string_equal(folder, wanted);
-    refused(yki_checkpoint_find(at("a"), folder, &is_step, NULL), at("a"), "holds no checkpoint");
-    refused(yki_checkpoint_find(at("none"), folder, &is_step, NULL), at("none"), "no such folder");
-    refused(yki_checkpoint_find(at("a/deep/runs/step-00000000/state.json"), folder, &is_step, NULL), "",
+    assert_string_equal(found, wanted);
+    refused(yki_checkpoint_find(in_folder("a"), found, &is_step, NULL), in_folder("a"),
+            "holds no checkpoint");
+    refused(yki_checkpoint_find(in_folder("none"), found, &is_step, NULL), in_folder("none"),
+            "no such folder");
+    refused(yki_checkpoint_find(in_folder("a/deep/runs/step-00000000/state.json"), found, &is_step, NULL), "",
             "is a file");
     yki_save save;
-    put_text(at("file"), "");
-    refused(yki_save_begin(at("file/below"), 1, &save), at("file"), "is a file where a folder is needed");
+    write_text(in_folder("file"), "");
+    refused(yki_save_begin(in_folder("file/below"), 1, &save), in_folder("file"),
+            "is a file where a folder is needed");
     yki_save_abandon(&save);
     refused(yki_save_begin("", 1, &save), "", "1 to 1023 bytes");
     refused(yki_save_begin(dir, -1, &save), dir, "no step can have the number -1");
@@ -125,7 +128,7 @@ static void a_save_killed_at_any_stage_leaves_the_one_before(void **state)
 {
     (void)state;
     char dir[200];
-    snprintf(dir, sizeof dir, "%s", at("killed"));
+    snprintf(dir, sizeof dir, "%s", in_folder("killed"));
     assert_int_equal(save_step(dir, 1, 1, 0), YOKE_OK);
     for (int stages = 1; stages < STAGES; stages++) {
         pid_t child = fork();
@@ -152,7 +155,7 @@ static void saves_killed_at_random_moments_leave_complete_steps(void **state)
     (void)state;
     char dir[200];
     uint64_t seed = 4711;
-    snprintf(dir, sizeof dir, "%s", at("random"));
+    snprintf(dir, sizeof dir, "%s", in_folder("random"));
     assert_int_equal(save_step(dir, 1, 1, 0), YOKE_OK);
     for (int round = 0; round < 25; round++) {
         int64_t before = found_step(dir, NULL);
@@ -180,7 +183,7 @@ static void a_save_under_way_is_left_alone(void **state)
     (void)state;
     char dir[200];
     yki_save first, second;
-    snprintf(dir, sizeof dir, "%s", at("two"));
+    snprintf(dir, sizeof dir, "%s", in_folder("two"));
     assert_int_equal(save_some(&first, dir, 1, 1, STAGES), YOKE_OK);
     assert_int_equal(save_some(&second, dir, 2, 1, STAGES), YOKE_OK);
     assert_int_equal(yki_save_commit(&second, 0), YOKE_OK);
@@ -196,7 +199,7 @@ static void an_incomplete_save_is_not_committed(void **state)
     (void)state;
     char dir[200];
     yki_save save;
-    snprintf(dir, sizeof dir, "%s", at("partial"));
+    snprintf(dir, sizeof dir, "%s", in_folder("partial"));
     for (int stages = 1; stages < STAGES - 1; stages++) {
         assert_int_equal(save_some(&save, dir, 5, 1, stages), YOKE_OK);
         refused(yki_save_commit(&save, 0), "",
@@ -211,17 +214,18 @@ static void the_same_step_is_replaced(void **state)
     (void)state;
     char dir[200];
     yki_saved_state found;
-    snprintf(dir, sizeof dir, "%s", at("again"));
+    snprintf(dir, sizeof dir, "%s", in_folder("again"));
     assert_int_equal(save_step(dir, 4, 1, 3), YOKE_OK);
-    put_text(at("again/step-00000004/notes.txt"), "of the old one");
+    write_text(in_folder("again/step-00000004/notes.txt"), "of the old one");
     assert_int_equal(save_step(dir, 4, 2, 3), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000004");
-    assert_false(yki_path_exists(at("again/step-00000004/notes.txt")));
-    assert_int_equal(yki_checkpoint_state(at("again/step-00000004"), &found), YOKE_OK);
+    assert_false(yki_path_exists(in_folder("again/step-00000004/notes.txt")));
+    assert_int_equal(yki_checkpoint_state(in_folder("again/step-00000004"), &found), YOKE_OK);
     assert_true(found.last_loss == 2);
 
     /* A replacement killed between its renames, on a file system that cannot exchange two names. */
-    assert_int_equal(rename(at("again/step-00000004"), at("again/.step-00000004.old-999999999")), 0);
+    assert_int_equal(
+        rename(in_folder("again/step-00000004"), in_folder("again/.step-00000004.old-999999999")), 0);
     char note[256];
     assert_int_equal(found_step(dir, note), 4);
     yki_save save;
@@ -229,8 +233,8 @@ static void the_same_step_is_replaced(void **state)
     yki_save_abandon(&save);
     assert_string_equal(listing(dir), "step-00000004");
     /* Killed after them: the old one is rubbish. */
-    assert_int_equal(mkdir(at("again/.step-00000004.old-999999999"), 0777), 0);
-    assert_int_equal(mkdir(at("again/.step-00000003.gone-999999999"), 0777), 0);
+    assert_int_equal(mkdir(in_folder("again/.step-00000004.old-999999999"), 0777), 0);
+    assert_int_equal(mkdir(in_folder("again/.step-00000003.gone-999999999"), 0777), 0);
     assert_int_equal(save_step(dir, 5, 2, 0), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000004 step-00000005");
 }
@@ -240,9 +244,9 @@ static void a_broken_step_is_passed_over_and_said(void **state)
     (void)state;
     static const char *const files[] = {"config.json", "model.safetensors", "optimizer.safetensors",
                                         "state.json"};
-    char dir[200], note[256], broken[300], folder[YKI_FOLDER_BYTES];
+    char dir[200], note[256], broken[300], found[YKI_FOLDER_BYTES];
     int is_step;
-    snprintf(dir, sizeof dir, "%s", at("broken"));
+    snprintf(dir, sizeof dir, "%s", in_folder("broken"));
     for (int i = 0; i < 4; i++) {
         assert_int_equal(save_step(dir, 100, 1, 0), YOKE_OK);
         assert_int_equal(save_step(dir, 200, 1, 0), YOKE_OK);
@@ -256,12 +260,12 @@ static void a_broken_step_is_passed_over_and_said(void **state)
         assert_int_equal(unlink(broken), 0);
         assert_int_equal(found_step(dir, note), 100);
         if (i == 1) assert_non_null(strstr(note, "(has neither model.safetensors nor"));
-        refused(yki_checkpoint_find(at("broken/step-00000200"), folder, &is_step, NULL),
-                i == 1 ? at("broken/step-00000200") : broken, i == 1 ? "has neither" : "No such file");
+        refused(yki_checkpoint_find(in_folder("broken/step-00000200"), found, &is_step, NULL),
+                i == 1 ? in_folder("broken/step-00000200") : broken, i == 1 ? "has neither" : "No such file");
     }
     snprintf(broken, sizeof broken, "%s/step-00000100/state.json", dir);
     assert_int_equal(unlink(broken), 0);
-    refused(yki_checkpoint_find(dir, folder, &is_step, NULL), dir,
+    refused(yki_checkpoint_find(dir, found, &is_step, NULL), dir,
             "has no complete step: step-00000200 is incomplete");
 }
 
@@ -269,7 +273,7 @@ static void rotation_keeps_what_is_worth_keeping(void **state)
 {
     (void)state;
     char dir[200];
-    snprintf(dir, sizeof dir, "%s", at("rotation"));
+    snprintf(dir, sizeof dir, "%s", in_folder("rotation"));
     for (int64_t step = 1; step <= 4; step++) assert_int_equal(save_step(dir, step, 1, 3), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000002 step-00000003 step-00000004");
     /* Not finite from here on: 4 stays however many come after it. */
@@ -282,7 +286,7 @@ static void rotation_keeps_what_is_worth_keeping(void **state)
     assert_int_equal(save_step(dir, 6, 1, 1), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000006 step-00000009");
     /* What is broken is neither counted nor removed. */
-    assert_int_equal(truncate(at("rotation/step-00000009/state.json"), 3), 0);
+    assert_int_equal(truncate(in_folder("rotation/step-00000009/state.json"), 3), 0);
     assert_int_equal(save_step(dir, 7, 1, 1), YOKE_OK);
     assert_string_equal(listing(dir), "step-00000007 step-00000009");
 }
@@ -297,7 +301,7 @@ static void a_hashed_step_has_hashes(void **state)
         yki_save save;
         yki_hashes *hashes;
         const uint64_t block = 7;
-        assert_int_equal(save_some(&save, at("hashed"), 1, 1, STAGES), YOKE_OK);
+        assert_int_equal(save_some(&save, in_folder("hashed"), 1, 1, STAGES), YOKE_OK);
         assert_int_equal(yki_save_state(&save, &kept), YOKE_OK);
         if (others[i] && *others[i])
             assert_int_equal(yki_save_text(&save, "hashes.json", others[i]), YOKE_OK);
@@ -314,7 +318,7 @@ static void a_hashed_step_has_hashes(void **state)
         assert_int_equal(yki_save_commit(&save, 0), YOKE_OK);
     }
     yki_saved_state found;
-    assert_int_equal(yki_checkpoint_state(at("hashed/step-00000001"), &found), YOKE_OK);
+    assert_int_equal(yki_checkpoint_state(in_folder("hashed/step-00000001"), &found), YOKE_OK);
     assert_true(found.hashed && found.not_finite);
 }
 
@@ -350,21 +354,21 @@ static void folders_are_told_apart(void **state)
 {
     (void)state;
     static const char *const alone[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
-    char folder[YKI_FOLDER_BYTES], note[256], path[300], long_path[1300] = "";
+    char found[YKI_FOLDER_BYTES], note[256], path[300], long_path[1300] = "";
     int is_step;
     for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "alone%d", i);
-        assert_int_equal(mkdir(at(path), 0700), 0);
-        snprintf(path, sizeof path, "%s/alone%d/%s", scratch, i, alone[i]);
-        put_text(path, "{}");
-        snprintf(path, sizeof path, "%s/alone%d//", scratch, i);
-        assert_int_equal(yki_checkpoint_find(path, folder, &is_step, note), YOKE_OK);
+        assert_int_equal(mkdir(in_folder(path), 0700), 0);
+        snprintf(path, sizeof path, "%s/alone%d/%s", folder, i, alone[i]);
+        write_text(path, "{}");
+        snprintf(path, sizeof path, "%s/alone%d//", folder, i);
+        assert_int_equal(yki_checkpoint_find(path, found, &is_step, note), YOKE_OK);
         assert_int_equal(is_step, 0);
-        assert_int_equal(folder[strlen(folder) - 1], '0' + i);
+        assert_int_equal(found[strlen(found) - 1], '0' + i);
     }
-    refused(yki_checkpoint_find("/", folder, &is_step, NULL), "/", "holds no checkpoint");
+    refused(yki_checkpoint_find("/", found, &is_step, NULL), "/", "holds no checkpoint");
     while (strlen(long_path) < 1280) strcat(long_path, "/./");
-    assert_int_equal(yki_checkpoint_find(long_path, folder, &is_step, NULL), YOKE_INVALID);
+    assert_int_equal(yki_checkpoint_find(long_path, found, &is_step, NULL), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "too long"));
     yki_hashes *hashes;
     assert_int_equal(yki_hashes_read(long_path, &hashes), YOKE_INVALID);
@@ -375,19 +379,20 @@ static void folders_are_told_apart(void **state)
     none = files;
     none.rlim_cur = 0;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    yoke_status status = yki_checkpoint_find("/", folder, &is_step, NULL);
+    yoke_status status = yki_checkpoint_find("/", found, &is_step, NULL);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
     assert_int_equal(status, YOKE_SYSTEM);
-    for (int step = 1; step <= 3; step++) assert_int_equal(save_step(at("several"), step, 1, 0), YOKE_OK);
-    put_text(at("several/step-00000002/state.json"), "{");
+    for (int step = 1; step <= 3; step++)
+        assert_int_equal(save_step(in_folder("several"), step, 1, 0), YOKE_OK);
+    write_text(in_folder("several/step-00000002/state.json"), "{");
     char header[300] = "", file[320]; /* a tensor with so long a name that the sentence is cut */
     snprintf(header, sizeof header, "{\"%0100d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,5]}}",
              0);
     memset(file, 0, sizeof file);
     file[0] = (char)strlen(header);
     memcpy(file + 8, header, strlen(header));
-    put(at("several/step-00000003/model.safetensors"), file, 8 + strlen(header));
-    assert_int_equal(found_step(at("several"), note), 1);
+    write_file(in_folder("several/step-00000003/model.safetensors"), file, 8 + strlen(header));
+    assert_int_equal(found_step(in_folder("several"), note), 1);
     assert_non_null(strstr(note, "...), so are others; took step-00000001"));
 }
 
@@ -412,10 +417,10 @@ static void checkpoints_are_inspected(void **state)
     (void)state;
     char dir[200];
     yoke_inspection *found;
-    snprintf(dir, sizeof dir, "%s", at("inspected"));
+    snprintf(dir, sizeof dir, "%s", in_folder("inspected"));
     assert_int_equal(save_step(dir, 3, 0.25, 0), YOKE_OK);
     assert_int_equal(yoke_inspect(dir, &found), YOKE_OK);
-    assert_string_equal(found->path, at("inspected/step-00000003"));
+    assert_string_equal(found->path, in_folder("inspected/step-00000003"));
     assert_string_equal(found->model_type, "yoke-layers");
     assert_string_equal(found->layout, "dp=2");
     assert_true(found->is_step && found->step == 3 && found->loss == 0.25 && found->batch == 2 &&
@@ -429,28 +434,28 @@ static void checkpoints_are_inspected(void **state)
                 found->tensors[1].bytes == 12);
     yoke_inspection_destroy(found);
 
-    assert_int_equal(yoke_inspect(at("inspected/step-00000003/model.safetensors"), &found), YOKE_OK);
+    assert_int_equal(yoke_inspect(in_folder("inspected/step-00000003/model.safetensors"), &found), YOKE_OK);
     assert_true(!found->is_step && found->step == -1 && isnan(found->loss) && found->optimizer_bytes == -1);
     assert_int_equal(found->ntensors, 1);
     yoke_inspection_destroy(found);
 
-    assert_int_equal(mkdir(at("hub"), 0777),
+    assert_int_equal(mkdir(in_folder("hub"), 0777),
                      0); /* a folder of Hugging Face's, with a mask that is no parameter */
-    put_text(at("hub/config.json"), "{\"model_type\":\"gpt2\"}");
-    put_tensors(at("hub/model.safetensors"),
+    write_text(in_folder("hub/config.json"), "{\"model_type\":\"gpt2\"}");
+    put_tensors(in_folder("hub/model.safetensors"),
                 "{\"h.0.attn.bias\":{\"dtype\":\"U8\",\"shape\":[1,1,2,2],\"data_offsets\":[0,4]},"
                 "\"h.0.attn.c_attn.bias\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[4,10]}}",
                 10);
-    assert_int_equal(yoke_inspect(at("hub"), &found), YOKE_OK);
+    assert_int_equal(yoke_inspect(in_folder("hub"), &found), YOKE_OK);
     assert_true(!found->is_step && found->parameters == 3 && found->model_bytes == 10 &&
                 found->ntensors == 2);
     yoke_inspection_destroy(found);
     yoke_inspection_destroy(NULL);
 
-    refused(yoke_inspect(at("nothing"), &found), at("nothing"), "no such folder");
-    put_text(at("hub/config.json"), "{");
-    refused(yoke_inspect(at("hub"), &found), at("hub/config.json"), "is not valid JSON");
-    refused(yoke_inspect(at("hub/config.json"), &found), at("hub/config.json"), "at least 8");
+    refused(yoke_inspect(in_folder("nothing"), &found), in_folder("nothing"), "no such folder");
+    write_text(in_folder("hub/config.json"), "{");
+    refused(yoke_inspect(in_folder("hub"), &found), in_folder("hub/config.json"), "is not valid JSON");
+    refused(yoke_inspect(in_folder("hub/config.json"), &found), in_folder("hub/config.json"), "at least 8");
 }
 
 int main(void)
@@ -470,5 +475,5 @@ int main(void)
         cmocka_unit_test(steps_are_told_from_other_names),
         cmocka_unit_test(checkpoints_are_inspected),
     };
-    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
 }

@@ -1,50 +1,28 @@
-#include "cmocka_all.h"
+#include "folder.h"
 
 #include "fixture.h"
 
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <zlib.h>
-
-static char folder[256];
 
 int fixture_begin(void **state)
 {
-    (void)state;
-    const char *parent = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/yoke-data-XXXXXX", parent && strlen(parent) < 200 ? parent : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
 int fixture_end(void **state)
 {
-    (void)state;
-    DIR *files = opendir(folder);
-    for (struct dirent *entry; files && (entry = readdir(files));)
-        if (entry->d_name[0] != '.') remove(fixture_path(entry->d_name));
-    if (files) closedir(files);
-    return rmdir(folder);
+    return remove_folder(state);
 }
 
 const char *fixture_path(const char *name)
 {
-    static char paths[8][600];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
+    return in_folder(name);
 }
 
 const char *fixture_write(const char *name, const void *bytes, size_t count)
 {
-    const char *path = fixture_path(name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, count, file), count);
-    assert_int_equal(fclose(file), 0);
+    const char *path = in_folder(name);
+    write_file(path, bytes, count);
     return path;
 }
 
@@ -55,7 +33,7 @@ const char *fixture_write_text(const char *name, const char *text)
 
 const char *fixture_write_gzip(const char *name, const void *bytes, size_t count)
 {
-    const char *path = fixture_path(name);
+    const char *path = in_folder(name);
     gzFile file = gzopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(gzwrite(file, bytes, (unsigned)count), count);

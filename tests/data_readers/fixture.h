@@ -6,7 +6,7 @@
 
 #include "yoke/data.h"
 
-/* Group set-up and tear-down: a fresh folder under TMPDIR, removed with all that is in it. */
+/* Group set-up and tear-down: a fresh folder, removed with all that is in it. */
 int fixture_begin(void **state);
 int fixture_end(void **state);
 

@@ -6,12 +6,12 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include "base/disk.h"
 #include "checkpoint/hashes.h"
+#include "folder.h"
 #include "inject.h"
 #include "train/jobs.h"
 
-static char folder[64], saved[1200], job_path[128];
+static char saved[1200], job_path[128];
 static int strides[] = {[INJECT_MEMORY] = 199, [INJECT_FILES] = 7};
 
 /* ---- what is done ---- */
@@ -214,23 +214,14 @@ static void test_files(void **state)
 /* A job whose data and weights lie in files, and a step saved by it. */
 static int prepare(void **state)
 {
-    (void)state;
-    char text[128];
-    /* in memory where there is a place: a disk takes its time to make and remove folders */
-    snprintf(folder, sizeof folder, "%s/yoke-test-failures-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    if (!mkdtemp(folder)) return -1;
-    snprintf(text, sizeof text, "%s/text.txt", folder);
+    char text[40 * 32 + 1] = "";
+    if (make_folder(state) != 0) return -1;
     snprintf(job_path, sizeof job_path, "%s/job.yaml", folder);
-    FILE *out = fopen(text, "w");
-    for (int i = 0; i < 40; i++) fputs("a text of few words, read again ", out);
-    fclose(out);
-    out = fopen(job_path, "w");
-    fputs("model: {family: gpt2, layers: 2, heads: 2, width: 4, context: 8, dropout: 0.1}\n"
-          "data: {format: text, path: text.txt, holdout: 0.2}\n"
-          "train: {steps: 2, batch: 4, optimizer: {name: adamw, lr: 1e-3}}\n",
-          out);
-    fclose(out);
+    for (int i = 0; i < 40; i++) strcat(text, "a text of few words, read again ");
+    write_text(in_folder("text.txt"), text);
+    write_text(job_path, "model: {family: gpt2, layers: 2, heads: 2, width: 4, context: 8, dropout: 0.1}\n"
+                         "data: {format: text, path: text.txt, holdout: 0.2}\n"
+                         "train: {steps: 2, batch: 4, optimizer: {name: adamw, lr: 1e-3}}\n");
     yoke_job *job;
     yoke_trainer *trainer;
     if (load("", &job) != YOKE_OK || yoke_trainer_create_from_job(&trainer, job) != YOKE_OK ||
@@ -241,16 +232,10 @@ static int prepare(void **state)
     return 0;
 }
 
-static int end(void **state)
-{
-    (void)state;
-    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory), cmocka_unit_test(test_files)};
     if (argc > 1 && atoi(argv[1]) > 0) strides[INJECT_MEMORY] = strides[INJECT_FILES] = atoi(argv[1]);
     inject_open();
-    return cmocka_run_group_tests(tests, prepare, end);
+    return cmocka_run_group_tests(tests, prepare, remove_folder);
 }

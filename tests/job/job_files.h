@@ -1,36 +1,21 @@
-/* What the tests of jobs share: the two files of the contract, copies of them with changes, a folder to write
- * in. */
+/* What the tests of jobs share: the two files of the contract, and copies of them with changes, each written
+ * in the place of the one before. */
 #ifndef YKI_TESTS_JOB_FILES_H
 #define YKI_TESTS_JOB_FILES_H
 
-#include "cmocka_all.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+#include "folder.h"
 #include "yoke/job.h"
 
 #define GPT YKI_JOB_FILES "/gpt.yaml"
 #define MLP YKI_JOB_FILES "/mlp.yaml"
 
-static char folder[64], written[96];
+static char written[96];
 
-static inline int make_folder(void **state)
+static inline int make_job_folder(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/yoke-test-job-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
+    if (make_folder(state) != 0) return -1;
     snprintf(written, sizeof written, "%s/job.yaml", folder);
     return 0;
-}
-
-static inline int remove_folder(void **state)
-{
-    (void)state;
-    unlink(written);
-    return rmdir(folder);
 }
 
 static inline char *read_text(const char *path, size_t *length_out)
@@ -44,29 +29,20 @@ static inline char *read_text(const char *path, size_t *length_out)
     return text;
 }
 
-static inline void write_bytes(const char *bytes, size_t length)
-{
-    FILE *file = fopen(written, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, length, file), length);
-    fclose(file);
-}
-
 /* Writes a copy of `path` with the first `from` replaced by `to`; path NULL: just `to`. */
 static inline void write_changed(const char *path, const char *from, const char *to)
 {
     if (!path) {
-        write_bytes(to, strlen(to));
+        write_text(written, to);
         return;
     }
     size_t length;
-    char *text = read_text(path, &length);
+    char *text = read_text(path, &length), *changed;
     char *at = strstr(text, from);
     assert_non_null(at);
-    FILE *file = fopen(written, "wb");
-    assert_non_null(file);
-    fprintf(file, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
-    fclose(file);
+    assert_true(asprintf(&changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)) > 0);
+    write_text(written, changed);
+    free(changed);
     free(text);
 }
 
@@ -82,7 +58,7 @@ static inline yoke_job *load(const char *path, int noverrides, const char *const
 
 static inline yoke_job *load_text(const char *text)
 {
-    write_bytes(text, strlen(text));
+    write_text(written, text);
     return load(written, 0, NULL);
 }
 

@@ -242,5 +242,5 @@ int main(void)
         cmocka_unit_test(bad_jobs_are_refused_in_place),
         cmocka_unit_test(files_that_cannot_be_read_are_named),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_job_folder, remove_folder);
 }

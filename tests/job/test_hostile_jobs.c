@@ -68,7 +68,7 @@ static void mutated_jobs_are_answered(void **state)
         assert_non_null(bytes);
         for (int i = 0; i < 3000; i++) {
             memcpy(bytes, text, length);
-            write_bytes(bytes, mutate(bytes, length));
+            write_file(written, bytes, mutate(bytes, length));
             yoke_job *job = NULL;
             yoke_status status = yoke_job_load(written, 3, overrides, &job);
             if (status == YOKE_OK) { /* what it was read as prints, and reads back */
@@ -119,7 +119,7 @@ static void truncated_jobs_are_answered(void **state)
     char *text = read_text(MLP, &length);
     for (size_t n = 0; n <= length; n++) {
         yoke_job *job = NULL;
-        write_bytes(text, n);
+        write_file(written, text, n);
         yoke_status status = yoke_job_load(written, 0, NULL, &job);
         assert_int_equal(status == YOKE_OK, job != NULL);
         yoke_job_destroy(job);
@@ -176,7 +176,7 @@ static void many_columns_are_refused(void **state)
                                "data: {format: csv, path: x, targets: [a");
     for (int i = 0; i < 100000; i++) length += sprintf(text + length, ",%x", i);
     length += sprintf(text + length, "%s", end);
-    write_bytes(text, (size_t)length);
+    write_file(written, text, (size_t)length);
     assert_int_equal(yoke_job_load(written, 0, NULL, &job), YOKE_INVALID);
     assert_string_equal(yoke_error_get()->message, "names more than 4096 columns");
     free(text);
@@ -197,7 +197,7 @@ static void many_layers_are_named_at_once(void **state)
     length +=
         sprintf(text + length, "]}\ndata: {format: random, samples: 4}\n"
                                "train: {steps: 1, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1}}\n");
-    write_bytes(text, (size_t)length);
+    write_file(written, text, (size_t)length);
     free(text);
     assert_int_equal(yoke_job_load(written, 0, NULL, &job), YOKE_OK);
     assert_int_equal(yki_model_from_job(job, &model), YOKE_OK);
@@ -245,5 +245,5 @@ int main(void)
         cmocka_unit_test(many_columns_are_refused),    cmocka_unit_test(many_layers_are_named_at_once),
         cmocka_unit_test(nothing_is_printed),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_job_folder, remove_folder);
 }

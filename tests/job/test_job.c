@@ -445,5 +445,5 @@ int main(void)
         cmocka_unit_test(the_page_names_every_key),
         cmocka_unit_test(a_locale_with_a_decimal_comma_changes_nothing),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_job_folder, remove_folder);
 }

@@ -2,8 +2,7 @@
  * order that messages alone enforce, worked out here as the closure of a relation between all actions. An
  * action receives first, then writes, then sends; so what an action received is taken before anything that
  * a message from it reaches. */
-#include <unistd.h>
-
+#include "folder.h"
 #include "plan/slots.h"
 #include "plan/storage.h"
 #include "train/random_schedule.h"
@@ -163,10 +162,7 @@ static void test_random_schedules(void **state)
         {"devices", "train.batch=24; layout.microbatches=8"}};
     uint64_t seed = 5;
     int shared = 0, refused = 0;
-    char path[] = "/tmp/yoke-test-slots-XXXXXX.txt";
-    int made = mkstemps(path, 4);
-    assert_true(made >= 0);
-    close(made);
+    const char *path = in_folder("schedule.txt");
     for (size_t k = 0; k < sizeof layouts / sizeof *layouts; k++) {
         yoke_job *job;
         yoke_trainer *trainer = start_job(layouts[k][0], layouts[k][1], &job);
@@ -175,16 +171,13 @@ static void test_random_schedules(void **state)
             char overrides[256];
             char *text = random_schedule(yoke_schedule_parts(schedule), yoke_schedule_microbatches(schedule),
                                          (int)(draw(&seed) % 101), (int)(draw(&seed) % 101), &seed);
-            FILE *file = fopen(path, "w");
-            fputs(text, file);
-            fclose(file);
+            write_text(path, text);
             snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", layouts[k][1], path);
             check_job(layouts[k][0], overrides, &shared, &refused);
             free(text);
         }
         finish_job(trainer, job);
     }
-    unlink(path);
     print_message("%d pairs of micro-batches share a buffer\n", shared);
     assert_int_equal(refused, 0);
     assert_true(shared > 100);
@@ -252,5 +245,5 @@ int main(void)
         cmocka_unit_test(test_named_schedules),
         cmocka_unit_test(test_random_schedules),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

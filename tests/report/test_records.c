@@ -2,37 +2,14 @@
  * run is the same with and without them. */
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
-#include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "folder.h"
 #include "run/rank.h"
 #include "train/jobs.h"
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/yoke-records-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[200];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 /* --- watchers --- */
 

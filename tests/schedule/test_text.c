@@ -1,11 +1,5 @@
 /* Schedules as text: round trip, hostile input, and what the checker says of schedules that cannot run. */
-#include "cmocka_all.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+#include "folder.h"
 #include "yoke/schedule.h"
 
 static const yoke_parts plain2 = {2, 2, (const int[]){0, 1}, (const int[]){0, 0}};
@@ -209,18 +203,14 @@ static void circles_and_own_chunks_are_found(void **state)
 /* Writes a file, reads it as a schedule of plain2 with 4 micro-batches, expects a refusal. */
 static void refuse_file(const char *bytes, size_t count, const char *says, int line)
 {
-    char path[] = "/tmp/yoke-schedule-XXXXXX";
-    int descriptor = mkstemp(path);
-    assert_true(descriptor >= 0);
-    assert_int_equal(write(descriptor, bytes, count), (ssize_t)count);
-    close(descriptor);
+    const char *path = in_folder("schedule.txt");
+    write_file(path, bytes, count);
     yoke_schedule *schedule = NULL;
     assert_int_equal(yoke_schedule_read(&schedule, path, &plain2, 4), YOKE_INVALID);
     must_say(says);
     assert_string_equal(yoke_error_get()->file, path);
     assert_int_equal(yoke_error_get()->line, line);
     assert_null(schedule);
-    unlink(path);
 }
 
 static void hostile_files_are_refused(void **state)
@@ -246,18 +236,15 @@ static void hostile_files_are_refused(void **state)
 static void files_are_read(void **state)
 {
     (void)state;
-    char path[] = "/tmp/yoke-schedule-XXXXXX";
-    int descriptor = mkstemp(path);
+    const char *path = in_folder("schedule.txt");
     yoke_schedule *schedule, *again;
     must(yoke_schedule_create(&schedule, "zb-v", 16, 200, 2));
     char *text = yoke_schedule_print(schedule);
-    assert_int_equal(write(descriptor, text, strlen(text)), (ssize_t)strlen(text));
-    close(descriptor);
+    write_text(path, text);
     must(yoke_schedule_read(&again, path, yoke_schedule_parts(schedule), 200));
     must(yoke_schedule_check(again));
     char *text_again = yoke_schedule_print(again);
     assert_string_equal(text, text_again);
-    unlink(path);
     free(text);
     free(text_again);
     yoke_schedule_destroy(schedule);
@@ -312,5 +299,5 @@ int main(void)
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(damaged_text_does_no_harm),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

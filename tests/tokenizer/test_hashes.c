@@ -1,14 +1,9 @@
 /* A file whose words, or merges, all meet in one slot of a hash whose seed is known: in the hash of one that
  * reads it they do not, for its seed is another. Counted in steps from where a word belongs to where it is.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/text.h"
-#include "cmocka_all.h"
 #include "data/tokenizer/tokenizer.h"
+#include "folder.h"
 #include "text.h"
 
 enum { WORDS = 400, FEW = 4 * WORDS, MANY = WORDS * (WORDS - 1) / 2, MOST_SLOTS = 4096 };
@@ -25,9 +20,8 @@ static void add_byte(yki_text *text, int byte, int *stranger)
 /* A tokenizer of the bytes and of these words. */
 static yoke_tokenizer *load(char (*words)[16])
 {
-    char path[] = "/tmp/yoke-tokenizer-XXXXXX";
     yki_text text = {0};
-    int stranger = 256, fd = mkstemp(path);
+    int stranger = 256;
     yki_text_append(&text, "{\"version\":\"1.0\",\"pre_tokenizer\":{\"type\":\"ByteLevel\","
                            "\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,"
                            "\"merges\":[],\"vocab\":{");
@@ -35,13 +29,11 @@ static yoke_tokenizer *load(char (*words)[16])
     for (int i = 0; i < WORDS; i++) yki_text_append(&text, ",\"%s\":%d", words[i], 256 + i);
     yki_text_append(&text, "}}}");
     char *bytes = yki_text_take(&text);
-    assert_true(fd >= 0 && write(fd, bytes, strlen(bytes)) == (ssize_t)strlen(bytes));
+    write_text(in_folder("words.json"), bytes);
     free(bytes);
-    close(fd);
     yoke_tokenizer *made = NULL;
-    if (yoke_tokenizer_create(&made, path) != YOKE_OK)
+    if (yoke_tokenizer_create(&made, in_folder("words.json")) != YOKE_OK)
         fail_msg("%s: %s", yoke_error_get()->key, yoke_error_get()->message);
-    unlink(path);
     return made;
 }
 
@@ -124,5 +116,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(words_made_to_meet_do_not),
                                        cmocka_unit_test(merges_made_to_meet_do_not)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

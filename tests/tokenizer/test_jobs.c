@@ -1,49 +1,31 @@
 /* Jobs whose text goes through a tokenizer: what is trained on, what is saved beside the model, and prompts.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/disk.h"
-#include "cmocka_all.h"
+#include "folder.h"
 #include "text.h"
 #include "yoke/yoke.h"
 
 #define TOKENIZER YKI_TOKENIZERS "/mixed.json"
 enum { SIZE = 807 }; /* of its vocabulary */
 
-static char folder[64], text_path[128];
+static char text_path[128];
 static char *text;
 static size_t text_bytes;
 
-static void write_file(const char *name, const char *bytes, size_t count)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, count, file), count);
-    assert_int_equal(fclose(file), 0);
-}
-
 static int begin(void **state)
 {
-    (void)state;
-    strcpy(folder, "/tmp/yoke-tokens-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
+    if (make_folder(state) != 0) return -1;
     snprintf(text_path, sizeof text_path, "%s/input.txt", folder);
     text = test_text(4, 3000, &text_bytes);
-    write_file("input.txt", text, text_bytes);
+    write_file(text_path, text, text_bytes);
     return 0;
 }
 
 static int end(void **state)
 {
-    (void)state;
     free(text);
-    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
+    return remove_folder(state);
 }
 
 static const char job_text[] =
@@ -56,7 +38,7 @@ static yoke_job *load(int noverrides, const char *const *overrides)
 {
     char path[256];
     yoke_job *job = NULL;
-    write_file("job.yaml", job_text, strlen(job_text));
+    write_text(in_folder("job.yaml"), job_text);
     snprintf(path, sizeof path, "%s/job.yaml", folder);
     if (yoke_job_load(path, noverrides, overrides, &job) != YOKE_OK)
         fail_msg("%s: %s", yoke_error_get()->key, yoke_error_get()->message);
@@ -142,7 +124,7 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
     assert_non_null(file);
     size_t bytes = fread(source, 1, 1 << 16, file);
     fclose(file);
-    write_file("copy.json", source, bytes);
+    write_file(in_folder("copy.json"), source, bytes);
 
     const char *const overrides[] = {copy, "model.vocab=832"};
     yoke_job *job = load(2, overrides);
@@ -197,8 +179,8 @@ static void a_tokenizer_beside_the_first_weights_goes_along(void **state)
     char path[256], odd[] = "{\"model\":{\"type\":\"Unigram\"}}", found[64] = "";
     uint16_t ids[200];
     for (int i = 0; i < 200; i++) ids[i] = (uint16_t)(i * 31 % SIZE);
-    write_file("ids.bin", (const char *)ids, sizeof ids);
-    write_file("run/step-00000002/tokenizer.json", odd, strlen(odd));
+    write_file(in_folder("ids.bin"), ids, sizeof ids);
+    write_text(in_folder("run/step-00000002/tokenizer.json"), odd);
     assert_int_equal(chdir(folder), 0);
     static const char *const text_too[] = {"data.tokenizer=null", "model.from=run/step-00000002"};
     assert_non_null(strstr(refused(2, text_too)->message, "'Unigram'")); /* text would silently be bytes */

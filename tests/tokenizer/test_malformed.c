@@ -1,39 +1,16 @@
 /* Files that are no tokenizer, or of another kind: refused with the file, the key and what is wrong; and
  * bytes changed at random, which must be refused or work. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/text.h"
-#include "cmocka_all.h"
+#include "folder.h"
 #include "text.h"
 #include "yoke/tokenizer.h"
 
-static char scratch[64];
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    strcpy(scratch, "/tmp/yoke-tokenizer-XXXXXX");
-    int fd = mkstemp(scratch);
-    if (fd >= 0) close(fd);
-    return fd < 0;
-}
-
-static int drop_scratch(void **state)
-{
-    (void)state;
-    return unlink(scratch);
-}
+#define SCRATCH in_folder("tokenizer.json")
 
 static yoke_status load(const char *bytes, size_t count, yoke_tokenizer **tokenizer_out)
 {
-    FILE *file = fopen(scratch, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, count, file), count);
-    assert_int_equal(fclose(file), 0);
-    return yoke_tokenizer_create(tokenizer_out, scratch);
+    write_file(SCRATCH, bytes, count);
+    return yoke_tokenizer_create(tokenizer_out, SCRATCH);
 }
 
 /* ---- the table ---- */
@@ -206,7 +183,7 @@ static void malformed_files_are_refused_by_name(void **state)
         yoke_status status = load(text, strlen(text), &tokenizer);
         const yoke_error *error = yoke_error_get();
         if (status != YOKE_INVALID || tokenizer || !strstr(error->message, cases[i].message) ||
-            strncmp(error->key, cases[i].key, strlen(cases[i].key)) != 0 || strcmp(error->file, scratch) != 0)
+            strncmp(error->key, cases[i].key, strlen(cases[i].key)) != 0 || strcmp(error->file, SCRATCH) != 0)
             fail_msg("case %zu (%s): status %d, %s: %s: %s", i, cases[i].message, status, error->file,
                      error->key, error->message);
         free(text);
@@ -417,5 +394,5 @@ int main(void)
         cmocka_unit_test(patterns_and_added_tokens_have_bounds),
         cmocka_unit_test(changed_bytes_are_refused_or_work),
     };
-    return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

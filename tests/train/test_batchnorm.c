@@ -1,15 +1,12 @@
 /* Batch norm: the statistics of a micro-batch are of all its samples, however a layout deals them out. Each
  * layout against one device that takes the same micro-batches: losses, every gradient by name, buffers. */
-#include <unistd.h>
-
+#include "folder.h"
 #include "run/rank.h"
 #include "train/by_hand.h"
 
 #define LOCAL                                                                                                \
     "; model.layers.1.statistics=local; model.layers.4.layers.1.statistics=local;"                           \
     " model.layers.6.statistics=local; model.layers.9.statistics=local"
-
-static char folder[] = "/tmp/yoke-batchnorm-XXXXXX";
 
 static yoke_trainer *start(const char *overrides, bool alone, yoke_job **job_out)
 {
@@ -453,20 +450,6 @@ static void what_it_cannot_norm_is_refused(void **state)
     assert_null(make_trainer(job));
     assert_true(nothing_missing("cp 2: batchnorm '1'"));
     yoke_job_destroy(job);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
 }
 
 int main(void)

@@ -1,25 +1,8 @@
 /* Llama: layouts that its grouped heads make special, tensors as Hugging Face names them, folders of weights
  * in and out, options refused in words. (Losses and gradients of it are also in the matrix of test_matrix.c,
  * and against PyTorch's in the golden cases.) */
-#include <unistd.h>
-
-#include "base/disk.h"
+#include "folder.h"
 #include "train/jobs.h"
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/yoke-llama-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
-}
 
 /* Three heads of k and v: under tp 2 and 4 all on every device, and read across their borders; under tp 6 and
  * 12 each on two and four devices. One head, tied weights: on all. */
@@ -182,9 +165,7 @@ static void generate_from(const char *step, const char *old, const char *new, in
     fclose(file);
     text[count] = '\0';
     replace(text, sizeof text, old, new);
-    file = fopen(path, "w");
-    fputs(text, file);
-    fclose(file);
+    write_text(path, text);
     snprintf(path, sizeof path, "%s/hf", folder);
     yoke_generation *g;
     if (yoke_generate(path, "3 1 4 1", 5, 0, 0, 1, &g) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "base/disk.h"
+#include "folder.h"
 #include "train/jobs.h"
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || !defined __GLIBC__
@@ -103,8 +103,7 @@ static void test_recorders_allocate_nothing(void **state)
     yoke_job *job;
     yoke_recorder *log, *events;
     yoke_trainer *trainer = start_job("mlp", "train.steps=40", &job);
-    char folder[] = "/tmp/yoke-memory-XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    assert_int_equal(make_folder(state), 0);
     assert_int_equal(yoke_log_open(&log, trainer, "/dev/null"), YOKE_OK);
     assert_int_equal(yoke_tensorboard_open(&events, trainer, folder), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
@@ -114,7 +113,7 @@ static void test_recorders_allocate_nothing(void **state)
     assert_int_equal(counted, 0);
     assert_int_equal(yoke_recorder_close(log), YOKE_OK);
     assert_int_equal(yoke_recorder_close(events), YOKE_OK);
-    assert_int_equal(yki_disk_remove_folder(folder), YOKE_OK);
+    assert_int_equal(remove_folder(state), 0);
     finish_job(trainer, job);
 }
 

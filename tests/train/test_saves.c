@@ -383,5 +383,5 @@ int main(void)
         cmocka_unit_test(test_last_finite_stays),
         cmocka_unit_test(test_another_seed),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
 }

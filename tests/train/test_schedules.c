@@ -1,32 +1,9 @@
 /* Any schedule that the checker lets pass gives the same losses: named ones, hand-written ones, and random
  * orders. Random orders hunt buffers that are used again too early, so each runs more than once. */
-#include <unistd.h>
-
+#include "folder.h"
 #include "train/random_schedule.h"
 
-static char written[64];
-
-static int make_file(void **state)
-{
-    (void)state;
-    snprintf(written, sizeof written, "/tmp/yoke-test-schedule-XXXXXX.txt");
-    int file = mkstemps(written, 4);
-    return file < 0 ? -1 : close(file);
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    return unlink(written);
-}
-
-static void write_schedule(const char *text)
-{
-    FILE *file = fopen(written, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-}
+#define WRITTEN in_folder("schedule.txt")
 
 static void must_run(const char *model, const char *overrides, outcome *out)
 {
@@ -59,8 +36,8 @@ static void test_written(void **state)
     static outcome one, many;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char overrides[256];
-        write_schedule(cases[i].text);
-        snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", cases[i].layout, written);
+        write_text(WRITTEN, cases[i].text);
+        snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", cases[i].layout, WRITTEN);
         if (i == 1) { /* the second stage's list is not whole */
             assert_int_equal(run_job("gpt2", overrides, &many), YOKE_INVALID);
             assert_non_null(strstr(many.message, "missing"));
@@ -78,9 +55,9 @@ static void test_actions_run(void **state)
     (void)state;
     const char *text = "F0 F1 B1 W1 BW0\nF0 F1 BW1 B0 W0\n";
     char overrides[160];
-    write_schedule(text);
+    write_text(WRITTEN, text);
     snprintf(overrides, sizeof overrides,
-             "train.steps=2; layout.pp=2; layout.microbatches=2; layout.schedule=%s", written);
+             "train.steps=2; layout.pp=2; layout.microbatches=2; layout.schedule=%s", WRITTEN);
     yoke_job *job;
     yoke_trainer *trainer = start_job("mlp", overrides, &job);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
@@ -115,13 +92,13 @@ static void random_case(const char *model, const char *layout, int orders, int r
         char *text = random_schedule(yoke_schedule_parts(named), yoke_schedule_microbatches(named), split,
                                      haste, seed);
         yoke_schedule *checked;
-        write_schedule(text);
-        assert_int_equal(yoke_schedule_read(&checked, written, yoke_schedule_parts(named),
+        write_text(WRITTEN, text);
+        assert_int_equal(yoke_schedule_read(&checked, WRITTEN, yoke_schedule_parts(named),
                                             yoke_schedule_microbatches(named)),
                          YOKE_OK);
         if (yoke_schedule_check(checked) != YOKE_OK) fail_msg("%s\n%s", yoke_error_get()->message, text);
         yoke_schedule_destroy(checked);
-        snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", layout, written);
+        snprintf(overrides, sizeof overrides, "%s; layout.schedule=%s", layout, WRITTEN);
         for (int r = 0; r < repeats; r++) {
             static outcome first;
             must_run(model, overrides, &many);
@@ -169,5 +146,5 @@ int main(void)
         cmocka_unit_test(test_actions_run),
         cmocka_unit_test(test_random),
     };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -2,10 +2,8 @@
  * after training, saving and opening again still those that it has after the same steps. With
  * YOKE_TEST_KEEP=DIR what was saved stays there, beside the logits as f32, for check.py to hold against the
  * package itself. */
-#include <unistd.h>
-
-#include "base/disk.h"
 #include "checkpoint/safetensors.h"
+#include "folder.h"
 #include "train/jobs.h"
 
 enum { SAMPLES = 2, SEQUENCE = 12, VOCAB = 31, LOGITS = SAMPLES * SEQUENCE * VOCAB, TOKENS_HEADER = 1024 };
@@ -21,21 +19,16 @@ static const char *const layouts[] = {"",
                                       "cp=2"};
 enum { NCASES = 3, NLAYOUTS = sizeof layouts / sizeof *layouts };
 
-static char folder[512];
-
-static int make_folder(void **state)
+static int make_or_keep(void **state)
 {
-    (void)state;
     const char *keep = getenv("YOKE_TEST_KEEP");
     if (keep) return snprintf(folder, sizeof folder, "%s", keep) < (int)sizeof folder ? 0 : -1;
-    strcpy(folder, "/tmp/yoke-transformers-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
-static int remove_folder(void **state)
+static int remove_or_keep(void **state)
 {
-    (void)state;
-    return getenv("YOKE_TEST_KEEP") || yki_disk_remove_folder(folder) == YOKE_OK ? 0 : -1;
+    return getenv("YOKE_TEST_KEEP") ? 0 : remove_folder(state);
 }
 
 static void read_tokens(const char *name, int32_t tokens[SAMPLES * SEQUENCE])
@@ -110,10 +103,7 @@ static void keep_logits(const char *dir, const float logits[LOGITS])
 {
     char path[640];
     snprintf(path, sizeof path, "%s/logits.f32", dir);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(logits, sizeof *logits, LOGITS, file), LOGITS);
-    assert_int_equal(fclose(file), 0);
+    write_file(path, logits, sizeof *logits * LOGITS);
 }
 
 static void trained_and_saved_they_still_do(void **state)
@@ -143,5 +133,5 @@ int main(void)
         cmocka_unit_test(folders_of_transformers_give_its_logits),
         cmocka_unit_test(trained_and_saved_they_still_do),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_or_keep, remove_or_keep);
 }
