@@ -1,6 +1,6 @@
 /* config.json and state.json: printed and read back; Hugging Face's files in their spellings; every refusal
  * in words. */
-#include "scratch.h"
+#include "files.h"
 
 #include <math.h>
 

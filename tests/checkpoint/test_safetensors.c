@@ -1,6 +1,6 @@
 /* safetensors: what is written is read back, byte for byte as the format says; values of every float dtype;
  * shards; writers that must not leave half a file. */
-#include "scratch.h"
+#include "files.h"
 
 #include <math.h>
 #include <pthread.h>

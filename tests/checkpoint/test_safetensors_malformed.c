@@ -1,6 +1,6 @@
 /* Files from strangers: every fault is refused in words, with the file named, and no byte sequence crashes
  * the reader. */
-#include "scratch.h"
+#include "files.h"
 
 #define ONE "\"a\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]}"
 

@@ -1,6 +1,6 @@
 /* Saves are complete or absent: whatever stage a save dies at, the one before it is found; rotation;
  * inspection. */
-#include "scratch.h"
+#include "files.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -36,10 +36,9 @@ static const char job_text[] =
 
 static yoke_job *load(int noverrides, const char *const *overrides)
 {
-    char path[256];
+    const char *path = in_folder("job.yaml");
     yoke_job *job = NULL;
-    write_text(in_folder("job.yaml"), job_text);
-    snprintf(path, sizeof path, "%s/job.yaml", folder);
+    write_text(path, job_text);
     if (yoke_job_load(path, noverrides, overrides, &job) != YOKE_OK)
         fail_msg("%s: %s", yoke_error_get()->key, yoke_error_get()->message);
     return job;

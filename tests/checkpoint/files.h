@@ -1,6 +1,6 @@
 /* Files of tensors, files changed at random, and what the checkpoint tests ask of a failure. */
-#ifndef YKI_TESTS_SCRATCH_H
-#define YKI_TESTS_SCRATCH_H
+#ifndef YKI_TESTS_CHECKPOINT_FILES_H
+#define YKI_TESTS_CHECKPOINT_FILES_H
 
 #include <stdio.h>
 #include <stdlib.h>
