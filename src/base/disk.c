@@ -42,10 +42,8 @@ static yoke_status refused(const char *verb, const char *path, size_t need)
     int number = errno;
     struct statvfs disk;
     char needed[24], left[24];
-    if (number == ENOENT || number == ENOTDIR || number == EISDIR || number == EACCES || number == ELOOP ||
-        number == ENAMETOOLONG)
-        return yki_fail_at(YOKE_INVALID, path, 0, "", "cannot %s it: %s", verb, strerror(number));
-    if (need == 0) return yki_fail_at(YOKE_SYSTEM, path, 0, "", "cannot %s it: %s", verb, strerror(number));
+    yoke_status status = yki_fail_errno(verb, path);
+    if (status == YOKE_INVALID || need == 0) return status;
     yki_size_print(needed, (double)need);
     bool full = (number == ENOSPC || number == EDQUOT) && statvfs(path, &disk) == 0;
     if (!full)

@@ -89,7 +89,8 @@ yoke_status yki_fail_memory(const char *what)
 yoke_status yki_fail_errno(const char *verb, const char *path)
 {
     int number = errno;
-    bool path_at_fault = number == ENOENT || number == ENOTDIR || number == EISDIR || number == EACCES;
-    return yki_fail(path_at_fault ? YOKE_INVALID : YOKE_SYSTEM, "cannot %s %s: %s", verb, path,
-                    strerror(number));
+    bool path_at_fault = number == ENOENT || number == ENOTDIR || number == EISDIR || number == EACCES ||
+                         number == ELOOP || number == ENAMETOOLONG;
+    return yki_fail_at(path_at_fault ? YOKE_INVALID : YOKE_SYSTEM, path, 0, "", "cannot %s it: %s", verb,
+                       strerror(number));
 }

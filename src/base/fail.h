@@ -16,8 +16,8 @@ yoke_status yki_fail_at(yoke_status status, const char *file, int line, const ch
 /* "out of memory", with what for. */
 yoke_status yki_fail_memory(const char *what);
 
-/* What errno means, with the file: "cannot open X: No such file or directory". YOKE_SYSTEM, or YOKE_INVALID
- * where the path itself is at fault (ENOENT, ENOTDIR, EISDIR, EACCES). */
+/* What errno means, with the file in the record: "X: cannot open it: No such file or directory". YOKE_SYSTEM,
+ * or YOKE_INVALID where the path is at fault (ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, ENAMETOOLONG). */
 yoke_status yki_fail_errno(const char *verb, const char *path);
 
 /* This thread's record, to change or to fill. */

@@ -46,8 +46,6 @@ yoke_status yki_map_open(yki_map *map, const char *path)
         if (errno == ENXIO) /* a socket */
             return yki_fail_at(YOKE_INVALID, path, 0, "",
                                "is no regular file; data is read from regular files");
-        if (errno == ENAMETOOLONG || errno == ELOOP)
-            return yki_fail_at(YOKE_INVALID, path, 0, "", "cannot open it: %s", strerror(errno));
         return yki_fail_errno("open", path);
     }
     yoke_status status = map_descriptor(map, descriptor, path);

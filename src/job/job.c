@@ -70,7 +70,7 @@ static yoke_status read_job(yki_reader *reader, const char *const *overrides)
 
 static yoke_status find_folders(yki_reader *reader, const char *path)
 {
-    if (!getcwd(reader->current, sizeof reader->current)) return yki_fail_errno("find", "the current folder");
+    if (!getcwd(reader->current, sizeof reader->current)) return yki_fail_errno("find", ".");
     if (!yki_path_resolve(reader->job->path, sizeof reader->job->path, reader->current, path))
         return yki_fail_at(YOKE_INVALID, path, 0, "", "is a path of more than %zu bytes",
                            sizeof reader->job->path - 1);

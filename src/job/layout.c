@@ -53,7 +53,7 @@ yoke_status yoke_layout_parse(yoke_layout *layout, const char *text)
     reader.root = yki_yaml_create(YKI_YAML_MAPPING, NULL, 0, 0);
     yoke_status status = reader.job && reader.root ? YOKE_OK : yki_fail_memory("a layout");
     if (status == YOKE_OK && !getcwd(reader.current, sizeof reader.current))
-        status = yki_fail_errno("find", "the current folder");
+        status = yki_fail_errno("find", ".");
     if (status == YOKE_OK) {
         yki_job_init(reader.job);
         reader.job->layout = *layout;

@@ -408,24 +408,17 @@ yoke_status yki_yaml_parse(const char *text, size_t length, const char *file, yk
     return YOKE_OK;
 }
 
-static yoke_status fail_reading(const char *path)
-{
-    yoke_status status = yki_fail_errno("read", path);
-    snprintf(yki_error_edit()->file, sizeof yki_error_edit()->file, "%s", path);
-    return status;
-}
-
 yoke_status yki_yaml_read(const char *path, yki_yaml **root_out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_reading(path);
+    if (fd < 0) return yki_fail_errno("read", path);
     char *text = malloc(YKI_YAML_BYTES + 1);
     size_t length = 0;
     yoke_status status = text ? YOKE_OK : yki_fail_memory("a file's text");
     while (status == YOKE_OK && length <= YKI_YAML_BYTES) {
         ssize_t n = read(fd, text + length, YKI_YAML_BYTES + 1 - length);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) status = fail_reading(path);
+        if (n < 0) status = yki_fail_errno("read", path);
         if (n <= 0) break;
         length += (size_t)n;
     }

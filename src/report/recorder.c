@@ -50,8 +50,8 @@ void yki_recorder_write(yoke_recorder *recorder, const void *bytes, size_t count
     if (written == (ssize_t)count) return;
     if (written >= 0) errno = ENOSPC; /* a part of it: no more has room */
     recorder->lost = true;
-    yki_fail(YOKE_SYSTEM, "cannot write %s to %.900s: %s; the run went on without it", recorder->what,
-             recorder->path, strerror(errno));
+    yki_fail_at(YOKE_SYSTEM, recorder->path, 0, "", "cannot write %s to it: %s; the run went on without it",
+                recorder->what, strerror(errno));
     recorder->error = *yoke_error_get();
 }
 
@@ -61,8 +61,8 @@ yoke_status yoke_recorder_close(yoke_recorder *recorder)
     yoke_trainer_unwatch(recorder->trainer, recorder);
     if (close(recorder->file) != 0 && errno != EINTR && !recorder->lost) {
         recorder->lost = true;
-        yki_fail(YOKE_SYSTEM, "cannot write %s to %.900s: %s", recorder->what, recorder->path,
-                 strerror(errno));
+        yki_fail_at(YOKE_SYSTEM, recorder->path, 0, "", "cannot write %s to it: %s", recorder->what,
+                    strerror(errno));
         recorder->error = *yoke_error_get();
     }
     yoke_status status = recorder->lost ? YOKE_SYSTEM : YOKE_OK;

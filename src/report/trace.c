@@ -396,8 +396,8 @@ static void put_own(yoke_trace *trace)
 
 static yoke_status cannot_write(const yoke_trace *trace, int why)
 {
-    return yki_fail(YOKE_SYSTEM, "cannot write the trace to %.900s: %s", trace->path,
-                    strerror(why ? why : EIO));
+    return yki_fail_at(YOKE_SYSTEM, trace->path, 0, "", "cannot write the trace to it: %s",
+                       strerror(why ? why : EIO));
 }
 
 yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,

@@ -230,7 +230,6 @@ static void files_that_cannot_be_read_are_named(void **state)
     (void)state;
     yoke_job *job = NULL;
     assert_int_equal(yoke_job_load("/nonexistent/job.yaml", 0, NULL, &job), YOKE_INVALID);
-    assert_non_null(strstr(yoke_error_get()->message, "/nonexistent/job.yaml"));
     assert_string_equal(yoke_error_get()->file, "/nonexistent/job.yaml");
     assert_int_equal(yoke_job_load(folder, 0, NULL, &job), YOKE_INVALID);
     assert_null(job);

@@ -215,7 +215,7 @@ class Traces(Case):
 class BadPaths(Case):
     def test_what_cannot_be_opened_is_refused_first(self):
         for option, what in (("--log", "the log"), ("--trace", "the trace")):
-            r = self.wrong("train", "job.yaml", option, "none/file", says=f"cannot write {what} to none/file: No such", code=2)
+            r = self.wrong("train", "job.yaml", option, "none/file", says=f"none/file: cannot write {what} to it: No such", code=2)
             self.assertNotIn("steps", r.json)
         self.wrong("train", "job.yaml", "--tensorboard", "job.yaml", says="job.yaml: is a file where a folder", code=2)
         self.wrong("train", "job.yaml", "--log", self.dir, says="Is a directory", code=2)
@@ -223,7 +223,7 @@ class BadPaths(Case):
     def test_a_full_disk_loses_no_result(self):
         for option in ("--log", "--trace"):
             r = self.wrong("train", "job.yaml", option, "/dev/full", "--set", f"checkpoint.dir=ck{option}",
-                           says="cannot write the .* to /dev/full: No space left on device", code=1)
+                           says="/dev/full: cannot write the .* to it: No space left on device", code=1)
             self.assertTrue(math.isfinite(r.json["final_loss"]))
             self.assertIn("final loss", r.stdout)
             self.assertTrue(os.path.exists(self.path(f"ck{option}/step-00000006/model.safetensors")))
