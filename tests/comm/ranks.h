@@ -127,8 +127,10 @@ static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
 static inline int ranks_group_setup(void **state)
 {
     (void)state;
-    const char *machines = getenv("YKI_TEST_MACHINES"), *bytes = getenv("YKI_TEST_ROUND_BYTES");
+    const char *machines = getenv("YKI_TEST_MACHINES"), *bytes = getenv("YKI_TEST_ROUND_BYTES"),
+               *board = getenv("YKI_TEST_BOARD_BYTES");
     if (bytes) yki_mpi_round_bytes = atoi(bytes);
+    if (board) yki_mpi_board_bytes = atoi(board);
     if (yki_cluster_join() != YOKE_OK) {
         fprintf(stderr, "%s\n", yoke_error_get()->message);
         return 1;

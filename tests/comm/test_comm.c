@@ -183,20 +183,32 @@ static void a_loss_gives_buffers_back(void **state)
     for (int k = 0; k < 20; k++) ranks_run(4, k % 2 ? -1 : 0, lose_amid_work, NULL);
 }
 
+enum { DISAGREEMENTS = 6, MANY = 40000 };
+
+static yoke_status start_odd(yki_comm *comm, int kind, float *data, yki_request *request)
+{
+    yki_segment segment = {data, kind == 0 ? 7 : kind == 3 ? MANY : 8};
+    switch (kind) {
+    case 1: /* as small as theirs */
+    case 4: /* larger: nothing comes from rank 1 */
+        return yki_broadcast_start(comm, data, kind == 1 ? 32 : 4 * MANY, 0, request);
+    case 5:
+        return yki_broadcast_start(comm, data, 4 * MANY, 1, request);
+    default:
+        return yki_all_reduce_start(comm, &segment, 1, YKI_F32, kind == 2 ? YKI_MAX : YKI_SUM, request);
+    }
+}
+
 static void disagree(yki_comm *comm, void *shared)
 {
-    int kind = *(int *)shared, odd = yki_comm_rank(comm) == 1;
-    float data[8] = {0};
-    yki_segment segment = {data, kind == 0 ? 8 - odd : 8};
+    static float data[3][MANY];
+    int kind = *(int *)shared, rank = yki_comm_rank(comm);
+    yki_segment segment = {data[rank], 8};
     yki_request request;
-    yoke_status status;
-    if (kind == 1 && odd)
-        status = yki_broadcast_start(comm, data, 32, 0, &request);
-    else
-        status =
-            yki_all_reduce_start(comm, &segment, 1, YKI_F32, kind == 2 && odd ? YKI_MAX : YKI_SUM, &request);
-    EXPECT(status == YOKE_OK);
-    EXPECT(yki_wait(&request) == YOKE_INVALID);
+    yoke_status status = rank == 1 ? start_odd(comm, kind, data[rank], &request)
+                                   : yki_all_reduce_start(comm, &segment, 1, YKI_F32, YKI_SUM, &request);
+    /* where two others have found out already, this one cannot start any more */
+    EXPECT(status == YOKE_OK ? yki_wait(&request) == YOKE_INVALID : status == YOKE_INVALID);
     EXPECT(strstr(yoke_error_get()->message, "disagree") != NULL);
     /* one process does not know what another started */
     EXPECT(ranks_over_mpi || strstr(yoke_error_get()->message, "all_reduce") != NULL);
@@ -205,7 +217,7 @@ static void disagree(yki_comm *comm, void *shared)
 static void members_that_disagree_are_told(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 3; kind++) ranks_run(3, -1, disagree, &kind);
+    for (int kind = 0; kind < DISAGREEMENTS; kind++) ranks_run(3, -1, disagree, &kind);
 }
 
 /* --- groups --- */
@@ -361,6 +373,53 @@ static void both_sides_agree_on_the_bytes(void **state)
 
 /* --- the rest --- */
 
+/* A group takes the number that another had; what that one left behind is not taken for its own, by those
+ * who start before a late one. */
+static void come_and_go(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
+    for (int round = 0; round < 12; round++) {
+        yki_comm *group = NULL;
+        EXPECT(yki_comm_split(comm, 0, 0, &group) == YOKE_OK);
+        for (int k = 0; k <= round % 4; k++) {
+            float sum = (float)(100 * round + 10 * k + rank);
+            yki_segment segment = {&sum, 1};
+            yki_request request;
+            if (rank == round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
+            EXPECT(yki_all_reduce_start(group, &segment, 1, YKI_F32, YKI_SUM, &request) == YOKE_OK);
+            if (rank != round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
+            EXPECT(yki_wait(&request) == YOKE_OK);
+            EXPECT((int)sum == n * (100 * round + 10 * k) + n * (n - 1) / 2);
+        }
+        yki_comm_destroy(group);
+    }
+}
+
+static void groups_come_and_go(void **state)
+{
+    (void)state;
+    ranks_run(4, -1, come_and_go, NULL);
+    ranks_run(3, -1, come_and_go, NULL);
+}
+
+/* Nobody waits for those who take longer to read. */
+static void one_after_another(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
+    for (int round = 0; round < 3000; round++) {
+        double sum = round + rank;
+        EXPECT(yki_sum_scalars(comm, &sum, 1) == YOKE_OK && sum == n * round + n * (n - 1) / 2);
+    }
+}
+
+static void sums_follow_each_other(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= 4; n++) ranks_run(n, -1, one_after_another, NULL);
+}
+
 static void bad_arguments(yki_comm *comm, void *shared)
 {
     (void)shared;
@@ -447,6 +506,8 @@ int main(void)
 #endif
         cmocka_unit_test(a_loss_gives_buffers_back),
         cmocka_unit_test(members_that_disagree_are_told),
+        cmocka_unit_test(groups_come_and_go),
+        cmocka_unit_test(sums_follow_each_other),
         cmocka_unit_test(groups_split),
         cmocka_unit_test(channels_carry_messages),
         cmocka_unit_test(both_sides_agree_on_the_bytes),

@@ -79,6 +79,21 @@ static void measure_segments(const yki_mpi_group *g, yki_mpi_op *op)
     op->rounds = (most + op->chunk - 1) / op->chunk;
 }
 
+/* Sums that are small, and gathers of which each process gives little. */
+static bool measure_board(const yki_mpi_group *g, yki_mpi_op *op)
+{
+    bool gathers = op->kind == YKI_OP_ALL_GATHER || op->kind == YKI_OP_BROADCAST ||
+                   op->kind == YKI_OP_BARRIER || op->kind == YKI_OP_SUM_SCALARS;
+    if (op->small) return yki_mpi_board_fits(g, op->chunk * 4);
+    int64_t most = 0;
+    for (int p = 0; p < g->nprocesses && gathers; p++)
+        if (op->out[p] > most) most = op->out[p];
+    if (!gathers || !yki_mpi_board_fits(g, most * (int64_t)op->elem)) return false;
+    op->chunk = most;
+    op->rounds = most > 0;
+    return true;
+}
+
 static void measure(yki_mpi_group *g, yki_mpi_op *op)
 {
     op->sign = op->signatures[0] % g->world->signs;
@@ -86,6 +101,7 @@ static void measure(yki_mpi_group *g, yki_mpi_op *op)
     op->elem = elem_of(&op->requests[0]);
     op->small = measure_small(g, op);
     if (!op->small) measure_segments(g, op);
+    op->on_board = measure_board(g, op);
     op->started = op->ended = 0;
     op->begun = true;
 }
@@ -101,6 +117,27 @@ static void sum_scalars(const yki_mpi_group *g, yki_mpi_op *op)
         }
         for (int i = 0; i < g->nlocal; i++) ((double *)op->requests[i].out)[k] = sum;
     }
+}
+
+static void lose_to_another(yki_mpi_group *g, const yki_mpi_op *op, int process)
+{
+    yki_mpi_lose(g->world, YOKE_INVALID,
+                 "ranks disagree on operation %llu of their group: rank %d started %s, and rank %d "
+                 "something else; all members start the same operations of the same shapes in the same "
+                 "order",
+                 (unsigned long long)atomic_load(&g->completed), g->members[g->first[g->me]],
+                 yki_operation_name(op->kind), g->members[g->first[process]]);
+}
+
+static bool all_posted(yki_mpi_group *g, const yki_mpi_op *op)
+{
+    for (int p = 0; p < g->nprocesses; p++) {
+        yki_mpi_posted posted = p == g->me ? YKI_MPI_THIS : yki_mpi_board_look(g, op, p);
+        if (posted == YKI_MPI_THIS) continue;
+        if (posted == YKI_MPI_ANOTHER) lose_to_another(g, op, p);
+        return false;
+    }
+    return true;
 }
 
 /* Whether all messages of a round's phase have ended. */
@@ -140,7 +177,7 @@ static bool advance_rounds(yki_mpi_group *g, yki_mpi_op *op)
             yki_mpi_round_start(g, op, round, op->started++);
             moved = true;
         }
-        while (round->active && messages_ended(g, round)) {
+        while (round->active && (op->on_board ? all_posted(g, op) : messages_ended(g, round))) {
             moved = true;
             yki_mpi_round_go_on(g, op, round);
             if (round->phase != YKI_MPI_ENDED) continue;
@@ -183,17 +220,16 @@ bool yki_mpi_differs(yki_mpi_group *g)
     for (int p = 0; p < g->nprocesses; p++) {
         int tag;
         size_t bytes;
-        if (p == g->me || !g->world->cluster->mpi->waiting(g->world->mpi, g->processes[p], &tag, &bytes))
-            continue;
+        if (p == g->me) continue;
+        if (yki_mpi_board_fits(g, 0) && yki_mpi_board_look(g, op, p) == YKI_MPI_ANOTHER) {
+            lose_to_another(g, op, p);
+            return true;
+        }
+        if (!g->world->cluster->mpi->waiting(g->world->mpi, g->processes[p], &tag, &bytes)) continue;
         bool same_group = tag <= g->world->cluster->tag_limit / 2 &&
                           tag / 16 % (8 * YKI_MPI_GROUPS) == mine % (8 * YKI_MPI_GROUPS);
         if (!same_group || tag / 16 == mine) continue;
-        yki_mpi_lose(g->world, YOKE_INVALID,
-                     "ranks disagree on operation %llu of their group: rank %d started %s, and rank %d "
-                     "something else; all members start the same operations of the same shapes in the same "
-                     "order",
-                     (unsigned long long)sequence, g->members[g->first[g->me]], yki_operation_name(op->kind),
-                     g->members[g->first[p]]);
+        lose_to_another(g, op, p);
         return true;
     }
     return false;

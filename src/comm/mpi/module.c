@@ -26,14 +26,6 @@ static void end(void)
     MPI_Finalize();
 }
 
-/* As the MPIs of Debian 12 have it for shared memory, headers taken off: Open MPI's vader 4 KiB, UCX under
- * MPICH 8 KiB. Other networks have other limits; this one decides only what is fast. */
-#ifdef MPICH_VERSION
-enum { EAGER_BYTES = 8192 };
-#else
-enum { EAGER_BYTES = 4096 - 128 };
-#endif
-
 #ifdef MPICH_VERSION
 /* Hydra waits for processes on other hosts, be they stopped. */
 static void abort_all(int code)
@@ -168,7 +160,6 @@ extern __attribute__((visibility("default"))) const yki_mpi_module yki_mpi_modul
 const yki_mpi_module yki_mpi_module_row = {
     .version = YKI_MPI_MODULE_VERSION,
     .name = YKI_MPI_NAME,
-    .eager_bytes = EAGER_BYTES,
     .begin = begin,
     .end = end,
     .abort = abort_all,

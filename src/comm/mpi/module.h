@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { YKI_MPI_MODULE_VERSION = 3 };
+enum { YKI_MPI_MODULE_VERSION = 4 };
 
 /* MPI's handle, whatever its type is there. */
 typedef struct yki_mpi_request {
@@ -18,8 +18,6 @@ typedef struct yki_mpi_request {
 typedef struct yki_mpi_module {
     int version;
     const char *name;
-    size_t
-        eager_bytes; /* a message within a machine up to this is sent at once, without asking its receiver */
     int (*begin)(int *rank, int *size);
     void (*end)(void); /* all processes together */
     /* Ends all processes, where an exit of this one does not make the launcher do so; NULL: it does. */

@@ -9,7 +9,8 @@
  * Reductions and gathers cut an operation's elements into segments, one owned by each process. To be reduced,
  * a segment's parts go to one process of each machine, its relay there, which sums them; the sums go to the
  * owner. Gathered, it goes from the owner to the relays, and from them to the others of their machines. So
- * each byte passes between two machines once, and all processes of a machine share that work. */
+ * each byte passes between two machines once, and all processes of a machine share that work. What is small,
+ * in a group on one machine, goes over boards. */
 #ifndef YKI_COMM_MPI_MPI_H
 #define YKI_COMM_MPI_MPI_H
 
@@ -28,6 +29,8 @@ enum {
 
 /* Of all segments, in a round; tests make it small. */
 extern int yki_mpi_round_bytes;
+/* Of a process, in an operation that goes over boards; tests make it small, or 0: none does. */
+extern int yki_mpi_board_bytes;
 
 /* A message under way. */
 typedef struct yki_mpi_message {
@@ -41,6 +44,7 @@ typedef enum yki_mpi_phase {
     YKI_MPI_TO_OWNER,
     YKI_MPI_FROM_OWNER,
     YKI_MPI_FROM_RELAYS,
+    YKI_MPI_ON_BOARD, /* the only phase of its operation */
     YKI_MPI_ENDED
 } yki_mpi_phase;
 
@@ -61,7 +65,7 @@ typedef struct yki_mpi_op {
     uint64_t *signatures;
     double *scalars, *all_scalars; /* of members of this process; of all, process by process */
     /* when it has begun */
-    bool begun, small;
+    bool begun, small, on_board;
     int kind;
     uint64_t sign;          /* as much of the signature as tags have room for */
     size_t elem;            /* bytes */
@@ -85,6 +89,8 @@ typedef struct yki_mpi_group {
     int *machine_first, *neighbours; /* machine n's processes, as members above */
     uint64_t *started;               /* by member in this process */
     _Atomic uint64_t completed;
+    uint32_t generation; /* groups of its processes that had the same id have lower ones */
+    uint64_t posted;     /* operations that went over boards */
     yki_mpi_op ops[YKI_COMM_OUTSTANDING];
     yki_mpi_round rounds[YKI_MPI_ROUNDS];
     void **arrays;             /* scratch: pointers, as many as parts can be summed */
@@ -120,8 +126,10 @@ struct yki_mpi_world {
     yki_local_world *local;            /* its loss is the world's */
     yki_mpi_group *groups, *all;
     yki_mpi_channel *channels;
+    char **boards; /* by process, of this machine; NULL: not to be had */
     int nlocal;
-    uint64_t signs; /* that tags tell apart */
+    uint64_t signs;      /* that tags tell apart */
+    uint32_t generation; /* the highest of a group */
     bool crowded, given_up;
     _Atomic int told;                  /* the others know of the loss */
     _Atomic int active, waiting, quit; /* operations under way; ranks that wait, and move all on */
@@ -179,6 +187,20 @@ void yki_mpi_round_start(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *ro
 /* When all messages of its phase have ended: takes what came, and begins the next. */
 void yki_mpi_round_go_on(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *round);
 int yki_mpi_tag(const yki_mpi_group *group, const yki_mpi_op *op, int round, yki_mpi_phase phase);
+
+/* --- board.c --- */
+/* By all processes together, under the lock. */
+yoke_status yki_mpi_boards_open(yki_mpi_world *world);
+void yki_mpi_boards_close(yki_mpi_world *world);
+/* Whether an operation, of so many bytes of each process, goes over boards. */
+bool yki_mpi_board_fits(const yki_mpi_group *group, int64_t bytes);
+/* The group's first operation, of which this process gives `bytes`. */
+void yki_mpi_board_post(const yki_mpi_group *group, const yki_mpi_op *op, const void *data, size_t bytes);
+typedef enum yki_mpi_posted { YKI_MPI_NOTHING, YKI_MPI_THIS, YKI_MPI_ANOTHER } yki_mpi_posted;
+/* What a process has posted for the group's first operation. */
+yki_mpi_posted yki_mpi_board_look(const yki_mpi_group *group, const yki_mpi_op *op, int process);
+/* What it gives. */
+const void *yki_mpi_board_read(const yki_mpi_group *group, int process);
 
 /* --- strips.c: which memory of members an operation's elements are --- */
 

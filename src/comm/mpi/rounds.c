@@ -251,7 +251,9 @@ static void unpack_gathered(work *w)
         int64_t elems = in_round(w, w->op->out[s]);
         bool own = s == w->g->me;
         if (elems == 0 || (own && w->op->kind == YKI_OP_ALL_REDUCE)) continue;
-        void *from = own ? (void *)(uintptr_t)w->round->own[s] : room_for(w, s, elems);
+        const void *from = own               ? w->round->own[s]
+                           : w->op->on_board ? yki_mpi_board_read(w->g, s)
+                                             : room_for(w, s, elems);
         for (int i = 0; i < takers; i++) {
             yki_mpi_range range = range_of(w, YKI_MPI_TAKES, i, s, elems);
             yki_mpi_unpack(&range, from);
@@ -283,34 +285,45 @@ static void end_exchange(work *w)
     }
 }
 
-/* Two halves that are sent at once are faster than a whole that has to ask its receiver. */
-static int64_t small_piece(const yki_mpi_group *g, int64_t elems)
-{
-    int64_t eager = (int64_t)(g->world->cluster->mpi->eager_bytes / SUMMED);
-    return g->nmachines == 1 && elems > eager && elems <= 2 * eager ? (elems + 1) / 2 : elems;
-}
-
 static void start_small(work *w)
 {
-    int64_t elems = w->op->chunk, piece = small_piece(w->g, elems);
-    char *own = (char *)(uintptr_t)own_part(w, 0, elems);
-    w->round->own[0] = own;
+    const void *own = w->round->own[w->g->me] = own_part(w, 0, w->op->chunk);
     for (int p = 0; p < w->g->nprocesses; p++) {
-        char *part = chunk_at(w, w->round->parts, p, SUMMED);
-        for (int64_t at = 0; at < elems && p != w->g->me; at += piece) {
-            int64_t few = elems - at < piece ? elems - at : piece;
-            post(w, true, part + at * SUMMED, few, SUMMED, p);
-            post(w, false, own + at * SUMMED, few, SUMMED, p);
-        }
+        if (p == w->g->me) continue;
+        post(w, true, chunk_at(w, w->round->parts, p, SUMMED), w->op->chunk, SUMMED, p);
+        post(w, false, (void *)(uintptr_t)own, w->op->chunk, SUMMED, p);
     }
 }
 
 static void end_small(work *w)
 {
-    for (int p = 0; p < w->g->nprocesses; p++)
-        w->g->arrays[p] =
-            p == w->g->me ? (void *)(uintptr_t)w->round->own[0] : chunk_at(w, w->round->parts, p, SUMMED);
+    for (int p = 0; p < w->g->nprocesses; p++) {
+        const void *part = p == w->g->me     ? w->round->own[p]
+                           : w->op->on_board ? yki_mpi_board_read(w->g, p)
+                                             : chunk_at(w, w->round->parts, p, SUMMED);
+        w->g->arrays[p] = (void *)(uintptr_t)part;
+    }
     deliver(w, w->g->nprocesses, w->op->chunk);
+}
+
+/* --- over boards --- */
+
+static void start_on_board(work *w)
+{
+    int me = w->g->me;
+    int64_t elems = w->op->small ? w->op->chunk : in_round(w, w->op->out[me]);
+    const void *own = w->op->small ? own_part(w, 0, elems) : elems > 0 ? own_segment(w, elems) : NULL;
+    w->round->own[me] = own;
+    yki_mpi_board_post(w->g, w->op, own, (size_t)elems * (w->op->small ? SUMMED : w->op->elem));
+}
+
+static void end_on_board(work *w)
+{
+    if (w->op->small)
+        end_small(w);
+    else
+        unpack_gathered(w);
+    w->g->posted++;
 }
 
 /* --- from phase to phase --- */
@@ -335,6 +348,9 @@ static void end_phase(work *w)
         break;
     case YKI_MPI_FROM_RELAYS:
         unpack_gathered(w);
+        break;
+    case YKI_MPI_ON_BOARD:
+        end_on_board(w);
         break;
     case YKI_MPI_ENDED:
         break;
@@ -377,6 +393,9 @@ static void start_phase(work *w)
     case YKI_MPI_FROM_RELAYS:
         start_from_relays(w);
         break;
+    case YKI_MPI_ON_BOARD:
+        start_on_board(w);
+        break;
     case YKI_MPI_ENDED:
         break;
     }
@@ -388,7 +407,9 @@ void yki_mpi_round_start(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *ro
     round->active = true;
     round->first = number * op->chunk;
     round->nmessages = 0;
-    round->phase = reduces(op) || exchanges(op) ? YKI_MPI_TO_RELAYS : YKI_MPI_FROM_OWNER;
+    round->phase = op->on_board                   ? YKI_MPI_ON_BOARD
+                   : reduces(op) || exchanges(op) ? YKI_MPI_TO_RELAYS
+                                                  : YKI_MPI_FROM_OWNER;
     start_phase(&w);
 }
 

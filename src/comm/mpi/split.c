@@ -17,6 +17,12 @@ typedef struct used {
     uint64_t ids[WORDS];
 } used;
 
+/* What a member says when it has seen what all others use. */
+typedef struct verdict {
+    int32_t failed; /* 1: a number was taken meanwhile; 2: no memory */
+    uint32_t generation;
+} verdict;
+
 /* A new group with members in this process and others. */
 typedef struct yki_mpi_made {
     int colour, id;
@@ -29,7 +35,8 @@ typedef struct split {
     yki_mpi_comm *comm;
     wish mine, *wishes;
     used *used;
-    int *members, *scratch, *failed;
+    int *members, *scratch;
+    verdict *verdicts;
     int64_t *shares;
     yki_comm *local;
 } split;
@@ -147,6 +154,11 @@ static yoke_status take(split *s, yki_comm **group_out)
     if (!of->group) {
         for (int m = 0; m < count; m++) s->scratch[m] = g->world_ranks[s->members[m]];
         YKI_TRY(yki_mpi_group_create(g->world, count, s->scratch, of->id, &of->group));
+        uint32_t generation = 0;
+        for (int r = 0; r < s->comm->base.size; r++)
+            if (s->verdicts[r].generation > generation) generation = s->verdicts[r].generation;
+        of->group->generation = ++generation;
+        if (generation > g->world->generation) g->world->generation = generation;
     }
     return yki_mpi_comm_create(of->group, place, s->local, group_out);
 }
@@ -162,13 +174,13 @@ static yoke_status attempt_split(split *s, int attempt, bool *again, yki_comm **
     YKI_TRY(gather(s, &mine, s->used, sizeof mine));
     pthread_mutex_lock(lock);
     yoke_status status = g->made ? YOKE_OK : reserve(s, attempt);
-    int failed = status == YOKE_OK ? g->made[g->nlocal].colour : 2;
+    verdict verdict = {status == YOKE_OK ? g->made[g->nlocal].colour : 2, g->world->generation};
     pthread_mutex_unlock(lock);
-    YKI_TRY(gather(s, &failed, s->failed, sizeof failed));
+    YKI_TRY(gather(s, &verdict, s->verdicts, sizeof verdict));
     *again = false;
     for (int r = 0; r < s->comm->base.size; r++) {
-        *again |= s->failed[r] == 1;
-        if (s->failed[r] == 2) status = yki_fail_memory("groups of ranks");
+        *again |= s->verdicts[r].failed == 1;
+        if (s->verdicts[r].failed == 2) status = yki_fail_memory("groups of ranks");
     }
     pthread_mutex_lock(lock);
     if (status == YOKE_OK && !*again) status = take(s, group_out);
@@ -186,9 +198,9 @@ yoke_status yki_mpi_split(yki_comm *base, int colour, int key, yki_comm **group_
                .used = calloc(n, sizeof *s.used),
                .members = calloc(n, sizeof *s.members),
                .scratch = calloc(n, sizeof *s.scratch),
-               .failed = calloc(n, sizeof *s.failed),
+               .verdicts = calloc(n, sizeof *s.verdicts),
                .shares = calloc(n, sizeof *s.shares)};
-    bool all = s.wishes && s.used && s.members && s.scratch && s.failed && s.shares, again = true;
+    bool all = s.wishes && s.used && s.members && s.scratch && s.verdicts && s.shares, again = true;
     yoke_status status = all ? YOKE_OK : yki_fail_memory("a group of ranks");
     if (status == YOKE_OK) status = gather(&s, &s.mine, s.wishes, sizeof s.mine);
     if (status == YOKE_OK) status = yki_comm_split(s.comm->local, colour, key, &s.local);
@@ -201,7 +213,7 @@ yoke_status yki_mpi_split(yki_comm *base, int colour, int key, yki_comm **group_
     free(s.used);
     free(s.members);
     free(s.scratch);
-    free(s.failed);
+    free(s.verdicts);
     free(s.shares);
     return status;
 }

@@ -198,7 +198,8 @@ yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out)
     }
     if (status == YOKE_OK) {
         pthread_mutex_lock(&cluster->lock);
-        status = yki_mpi_group_create(world, ranks, all, 0, &world->all);
+        status = yki_mpi_boards_open(world);
+        if (status == YOKE_OK) status = yki_mpi_group_create(world, ranks, all, 0, &world->all);
         if (status == YOKE_OK && cluster->mpi->world(&world->mpi))
             status = yki_fail(YOKE_PEER_FAILED, "%s gives no communicator", cluster->mpi->name);
         pthread_mutex_unlock(&cluster->lock);
@@ -247,6 +248,7 @@ void yki_mpi_world_destroy(yki_mpi_world *world)
         if (world->mpi && !atomic_load(&world->local->lost)) world->cluster->mpi->world_free(world->mpi);
         pthread_mutex_unlock(&world->cluster->lock);
     }
+    yki_mpi_boards_close(world);
     yki_local_world_destroy(world->local);
     free(world);
 }
