@@ -173,6 +173,14 @@ static char *sentence_of_flag(const cli *run, const yoke_error *error)
     return sentence;
 }
 
+void cli_sentence(const yoke_error *error, char *text, size_t size)
+{
+    char number[16] = "";
+    if (error->line > 0) snprintf(number, sizeof number, ":%d", error->line);
+    snprintf(text, size, "%s%s%s%s%s%s", error->file, error->file[0] ? number : "",
+             error->file[0] ? ": " : "", error->key, error->key[0] ? ": " : "", error->message);
+}
+
 int cli_fail_library(cli *run)
 {
     yoke_error error = *yoke_error_get();
@@ -181,22 +189,11 @@ int cli_fail_library(cli *run)
         write_error(run, code, &error);
         return code;
     }
-    char *sentence = sentence_of_flag(run, &error);
+    char *of_flag = sentence_of_flag(run, &error), text[CLI_SENTENCE];
+    if (of_flag) snprintf(error.message, sizeof error.message, "%s", of_flag);
+    cli_sentence(&error, text, sizeof text);
     fputs("yoke: ", stderr);
-    if (sentence)
-        snprintf(error.message, sizeof error.message, "%s", sentence);
-    else {
-        if (error.file[0]) {
-            text_escape(stderr, error.file, false);
-            if (error.line > 0) fprintf(stderr, ":%d", error.line);
-            fputs(": ", stderr);
-        }
-        if (error.key[0]) {
-            text_escape(stderr, error.key, false);
-            fputs(": ", stderr);
-        }
-    }
-    text_escape(stderr, error.message, false);
+    text_escape(stderr, of_flag ? error.message : text, false);
     fputc('\n', stderr);
     for (int i = 0; i < error.nwould_fit && i < 3; i++) {
         fputs(i == 0 ? "would fit: " : "; or ", stderr);
@@ -205,7 +202,7 @@ int cli_fail_library(cli *run)
     if (error.nwould_fit > 0) fputc('\n', stderr);
     cluster_spoken();
     write_error(run, code, &error);
-    free(sentence);
+    free(of_flag);
     return code;
 }
 

@@ -41,6 +41,9 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
 /* The same from the library's record, naming the flag that gave the key at fault. Returns the status's exit
  * code. */
 int cli_fail_library(cli *run);
+/* A record in one line: "FILE:LINE: KEY: MESSAGE", as far as it has them. */
+enum { CLI_SENTENCE = sizeof(yoke_error) };
+void cli_sentence(const yoke_error *error, char *text, size_t size);
 
 /* Reads the job of the first argument with all overrides; NULL: said, and *code_out is the exit code. */
 yoke_job *cli_load_job(cli *run, int *code_out);

@@ -40,8 +40,9 @@ static void wait_until_said(void)
  * the thread that trains may be in the middle of a long kernel. */
 static void on_loss(const yoke_error *why, int known)
 {
-    char line[sizeof why->message + 16];
-    int length = snprintf(line, sizeof line, "yoke: %s\n", why->message);
+    char text[CLI_SENTENCE], line[CLI_SENTENCE + 16];
+    cli_sentence(why, text, sizeof text);
+    int length = snprintf(line, sizeof line, "yoke: %s\n", text);
     for (int i = 0; i < length - 1; i++)
         if ((unsigned char)line[i] < ' ') line[i] = '?';
     bool mine = why->status == YOKE_PEER_FAILED || speaks;

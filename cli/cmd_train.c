@@ -96,12 +96,10 @@ static void on_notice(void *context, const yoke_error *notice)
 {
     if (yoke_cluster_rank() > 0) return; /* all processes hear of it */
     progress_clear(context);
+    char text[CLI_SENTENCE];
+    cli_sentence(notice, text, sizeof text);
     fputs("yoke: ", stderr);
-    if (notice->file[0]) {
-        text_escape(stderr, notice->file, false);
-        fputs(": ", stderr);
-    }
-    text_escape(stderr, notice->message, false);
+    text_escape(stderr, text, false);
     fputc('\n', stderr);
 }
 

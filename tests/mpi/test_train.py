@@ -144,8 +144,14 @@ class Refusals(Case):
     def test_who_disagrees_is_told(self):
         run = [YOKE, "train", self.job, "--dp", "2"]
         self.refused(self.apart(run, [*run, "--set", "train.seed=4"]), r"rank 1 on \S+ has another job than rank 0")
-        self.refused(self.apart(run, [YOKE, "train", "nothing.yaml", "--dp", "2"]), r"rank 1 on \S+: .*nothing\.yaml")
+        self.refused(self.apart(run, [YOKE, "train", "nothing.yaml", "--dp", "2"]), r"^yoke: nothing\.yaml: rank 1 on \S+: cannot read")
         self.refused(self.apart([YOKE, "train", "nothing.yaml", "--dp", "2"], run), "nothing.yaml")
+        odd = self.dir + "/odd.yaml"  # whoever speaks, it says where
+        with open(self.job) as f, open(odd, "w") as g:
+            g.write(f.read() + "nonsense: 3\n")
+        where = r"^yoke: odd\.yaml:\d+: nonsense: (rank \d on \S+: )?unknown key"
+        self.refused(self.apart(run, [YOKE, "train", "odd.yaml", "--dp", "2"]), where)
+        self.refused([*launch.command(MPI, 3), YOKE, "train", "odd.yaml", "--dp", "3"], where)
         other = self.dir + "/yoke"
         shutil.copy(YOKE, other)
         with open(other, "ab") as f:

@@ -80,14 +80,19 @@ static yki_frame frame_of(yki_frame_kind kind, const yoke_error *error)
     if (!error) return frame;
     frame.status = error->status;
     frame.rank = error->rank;
+    frame.line = error->line;
     memcpy(frame.text, error->message, sizeof frame.text - 1);
+    memcpy(frame.file, error->file, sizeof frame.file - 1);
+    memcpy(frame.key, error->key, sizeof frame.key - 1);
     return frame;
 }
 
 static yoke_error error_of(const yki_frame *frame)
 {
-    yoke_error error = {.status = (yoke_status)frame->status, .rank = frame->rank};
+    yoke_error error = {.status = (yoke_status)frame->status, .rank = frame->rank, .line = frame->line};
     memcpy(error.message, frame->text, sizeof error.message - 1);
+    memcpy(error.file, frame->file, sizeof error.file - 1);
+    memcpy(error.key, frame->key, sizeof error.key - 1);
     return error;
 }
 

@@ -22,7 +22,9 @@ typedef struct yki_frame {
     uint64_t world; /* LOST: of which; 0: of all, a process is gone */
     unsigned char secret[YKI_SECRET_BYTES];
     yki_signs signs;
-    char text[1024];
+    int32_t line; /* of the record, as those that follow */
+    char text[sizeof((yoke_error *)0)->message], file[sizeof((yoke_error *)0)->file],
+        key[sizeof((yoke_error *)0)->key];
 } yki_frame;
 
 typedef struct yki_peer {
