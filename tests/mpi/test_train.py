@@ -53,11 +53,16 @@ class Case(unittest.TestCase):
             f.write(JOB)
 
     def under(self, command, env=None, timeout=120):
-        try:
-            return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, cwd=self.dir,
-                                  env=launch.environment(BUILD, **(env or {})))
-        except subprocess.TimeoutExpired as e:
-            self.fail(f"no end in {timeout} s: {' '.join(command)}: {(e.stderr or b'')[-300:]}")
+        for _ in range(4):
+            try:
+                p = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, cwd=self.dir,
+                                   env=launch.environment(BUILD, **(env or {})))
+            except subprocess.TimeoutExpired as e:
+                self.fail(f"no end in {timeout} s: {' '.join(command)}: {(e.stderr or b'')[-300:]}")
+            # Hydra 4.0.2 itself dies of that in 1 of 160 runs of programs that end at once, /bin/false too
+            if MPI != "mpich" or p.returncode != -signal.SIGPIPE or p.stderr:
+                break
+        return p
 
     def yoke(self, n, *args, code=0, env=None):
         """Under mpirun with n processes, or alone (0); the JSON."""
