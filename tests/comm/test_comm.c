@@ -259,6 +259,53 @@ static void groups_split(void **state)
     for (int n = 1; n <= 8; n++) ranks_run(n, -1, split_twice, NULL);
 }
 
+/* A group takes the number that another had; what that one left behind is not taken for its own, by those
+ * who start before a late one. */
+static void come_and_go(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
+    for (int round = 0; round < 12; round++) {
+        yki_comm *group = NULL;
+        EXPECT(yki_comm_split(comm, 0, 0, &group) == YOKE_OK);
+        for (int k = 0; k <= round % 4; k++) {
+            float sum = (float)(100 * round + 10 * k + rank);
+            yki_segment segment = {&sum, 1};
+            yki_request request;
+            if (rank == round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
+            EXPECT(yki_all_reduce_start(group, &segment, 1, YKI_F32, YKI_SUM, &request) == YOKE_OK);
+            if (rank != round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
+            EXPECT(yki_wait(&request) == YOKE_OK);
+            EXPECT((int)sum == n * (100 * round + 10 * k) + n * (n - 1) / 2);
+        }
+        yki_comm_destroy(group);
+    }
+}
+
+static void groups_come_and_go(void **state)
+{
+    (void)state;
+    ranks_run(4, -1, come_and_go, NULL);
+    ranks_run(3, -1, come_and_go, NULL);
+}
+
+/* Nobody waits for those who take longer to read. */
+static void one_after_another(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
+    for (int round = 0; round < 3000; round++) {
+        double sum = round + rank;
+        EXPECT(yki_sum_scalars(comm, &sum, 1) == YOKE_OK && sum == n * round + n * (n - 1) / 2);
+    }
+}
+
+static void sums_follow_each_other(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= 4; n++) ranks_run(n, -1, one_after_another, NULL);
+}
+
 #ifndef YKI_TEST_MPI
 
 static void a_world_is_joined_once_at_a_time(void **state)
@@ -372,53 +419,6 @@ static void both_sides_agree_on_the_bytes(void **state)
 }
 
 /* --- the rest --- */
-
-/* A group takes the number that another had; what that one left behind is not taken for its own, by those
- * who start before a late one. */
-static void come_and_go(yki_comm *comm, void *shared)
-{
-    (void)shared;
-    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
-    for (int round = 0; round < 12; round++) {
-        yki_comm *group = NULL;
-        EXPECT(yki_comm_split(comm, 0, 0, &group) == YOKE_OK);
-        for (int k = 0; k <= round % 4; k++) {
-            float sum = (float)(100 * round + 10 * k + rank);
-            yki_segment segment = {&sum, 1};
-            yki_request request;
-            if (rank == round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
-            EXPECT(yki_all_reduce_start(group, &segment, 1, YKI_F32, YKI_SUM, &request) == YOKE_OK);
-            if (rank != round % n) EXPECT(yki_barrier(comm) == YOKE_OK);
-            EXPECT(yki_wait(&request) == YOKE_OK);
-            EXPECT((int)sum == n * (100 * round + 10 * k) + n * (n - 1) / 2);
-        }
-        yki_comm_destroy(group);
-    }
-}
-
-static void groups_come_and_go(void **state)
-{
-    (void)state;
-    ranks_run(4, -1, come_and_go, NULL);
-    ranks_run(3, -1, come_and_go, NULL);
-}
-
-/* Nobody waits for those who take longer to read. */
-static void one_after_another(yki_comm *comm, void *shared)
-{
-    (void)shared;
-    int n = yki_comm_size(comm), rank = yki_comm_rank(comm);
-    for (int round = 0; round < 3000; round++) {
-        double sum = round + rank;
-        EXPECT(yki_sum_scalars(comm, &sum, 1) == YOKE_OK && sum == n * round + n * (n - 1) / 2);
-    }
-}
-
-static void sums_follow_each_other(void **state)
-{
-    (void)state;
-    for (int n = 2; n <= 4; n++) ranks_run(n, -1, one_after_another, NULL);
-}
 
 static void bad_arguments(yki_comm *comm, void *shared)
 {

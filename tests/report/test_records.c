@@ -323,6 +323,7 @@ static void test_bad_traces(void **state)
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
     assert_int_equal(yoke_trace_close(trace, NULL), YOKE_SYSTEM);
     assert_non_null(strstr(yoke_error_get()->message, "cannot write the trace to it: No space left"));
+    assert_string_equal(yoke_error_get()->file, "/dev/full");
     assert_int_equal(yoke_trace_close(NULL, NULL), YOKE_OK);
     finish_job(trainer, job);
 }
@@ -346,6 +347,7 @@ static void test_bad_recorders(void **state)
     assert_int_equal(count, 3);
     assert_int_equal(yoke_recorder_close(log), YOKE_SYSTEM);
     assert_non_null(strstr(yoke_error_get()->message, "cannot write the log to it: No space left"));
+    assert_string_equal(yoke_error_get()->file, "/dev/full");
     assert_int_equal(trainer->nwatchers, 0);
     assert_int_equal(yoke_recorder_close(NULL), YOKE_OK);
     finish_job(trainer, job);
