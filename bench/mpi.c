@@ -106,7 +106,7 @@ int main(int argc, char **argv)
     int64_t most = argc > 1 ? atoll(argv[1]) : 64 << 20;
     int ranks = argc > 2 ? atoi(argv[2]) : 1;
     yki_mpi_world *world = NULL;
-    if (yki_cluster_join() != YOKE_OK || yki_cluster_size() == 1 || ranks < 1 || ranks > MAX_RANKS ||
+    if (yki_cluster_join(NULL) != YOKE_OK || yki_cluster_size() == 1 || ranks < 1 || ranks > MAX_RANKS ||
         yki_mpi_world_create(ranks, &world) != YOKE_OK) {
         fprintf(stderr, "bench_mpi: %s\n",
                 yki_cluster_size() > 1 ? yoke_error_get()->message

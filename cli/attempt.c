@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signs.h"
+
 extern char **environ;
 
 volatile sig_atomic_t attempt_signalled;
@@ -28,8 +30,7 @@ typedef struct listener {
     bool quiet;
     char line[256]; /* the beginning of the line at hand */
     size_t length;
-    double lost;  /* when a rank was named as lost; 0: none was */
-    bool stopped; /* the run said so, told to end by a signal */
+    double lost; /* when a rank was named as lost; 0: none was */
 } listener;
 
 static void hand_on(int number)
@@ -66,7 +67,6 @@ static void hear(listener *l, const char *text, size_t length)
         l->line[l->length] = '\0';
         l->length = 0;
         if (l->lost == 0 && strstr(l->line, "yoke: rank ")) l->lost = now();
-        l->stopped |= strstr(l->line, "yoke: stopped by a signal") != NULL;
     }
 }
 
@@ -153,27 +153,49 @@ static int start(char *const argv[], bool quiet, int errors, pid_t *started)
     return fault;
 }
 
-int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_out)
+/* Whether the program `name` is not waited for any longer; said, where its output is. */
+static bool overdue(const attempt_options *o, const char *name, double begin, const listener *l,
+                    double *ended)
+{
+    double at = now();
+    if (o->limit > 0 && at - begin > o->limit) return true;
+    if (l->lost > 0 && at - l->lost > GRACE) {
+        fprintf(stderr, "yoke: a rank is lost, and %s has not ended for %d s: killed\n", name, GRACE);
+        return true;
+    }
+    signs s = o->signs ? signs_read(o->signs) : (signs){0};
+    if (s.ended && *ended == 0) *ended = at;
+    if (*ended > 0 && at - *ended > GRACE) {
+        fprintf(stderr, "yoke: the run has ended, and %s has not for %d s: killed\n", name, GRACE);
+        return true;
+    }
+    if (!o->signs || s.begun || o->start <= 0 || at - begin <= o->start) return false;
+    fprintf(
+        stderr,
+        "yoke: %s has started nothing that wrote to %s in %g s: killed; all hosts must have the folder in "
+        "common, and YOKE_START_TIMEOUT gives more seconds, or with 0 no limit\n",
+        name, o->signs, o->start);
+    return true;
+}
+
+int attempt_run(char *const argv[], const attempt_options *options, double *seconds_out)
 {
     int status = 0, ends[2];
-    pid_t started = 0, ended;
+    pid_t started = 0, waited;
     bool killed = false;
+    double ended = 0;
     *seconds_out = 0;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-    listener l = {.file = ends[0], .quiet = quiet};
-    int fault = start(argv, quiet, ends[1], &started);
+    listener l = {.file = ends[0], .quiet = options->quiet};
+    int fault = start(argv, options->quiet, ends[1], &started);
     double begin = now();
     close(ends[1]);
-    while (!fault && (ended = waitpid(started, &status, WNOHANG)) <= 0) {
-        if (ended < 0 && errno != EINTR) fault = errno;
+    while (!fault && (waited = waitpid(started, &status, WNOHANG)) <= 0) {
+        if (waited < 0 && errno != EINTR) fault = errno;
         listen_on(&l, WAIT_MS);
-        bool hangs = l.lost > 0 && now() - l.lost > GRACE;
-        if (!hangs && (limit <= 0 || now() - begin <= limit)) continue;
-        if (!killed && !quiet)
-            fprintf(stderr, "yoke: a rank is lost, and %s has not ended for %d s: killed\n", argv[0], GRACE);
-        killed = true;
-        kill(-started, SIGKILL);
+        killed = killed || overdue(options, argv[0], begin, &l, &ended);
+        if (killed) kill(-started, SIGKILL);
     }
     child = 0;
     while (listen_on(&l, 0)) continue;
@@ -182,6 +204,7 @@ int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_ou
     if (fault) return -1;
     take_orphans(killed || WIFSIGNALED(status));
     *seconds_out = now() - begin;
-    if (l.stopped) return 75;
+    signs said = options->signs ? signs_read(options->signs) : (signs){0};
+    if (said.ended) return said.code;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

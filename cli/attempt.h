@@ -12,12 +12,18 @@ extern volatile sig_atomic_t attempt_signalled;
  * srun hand on to every process (of a SIGTERM most kill them), those that follow as they are. */
 void attempt_hand_on_signals(void);
 
-/* Runs argv[0], found by PATH, with nothing on standard input, and waits for it, at most `limit` seconds (0:
- * without end; then it is killed). A launcher may wait for ever for a host that is gone: where what it says
- * on standard error has named a lost rank, it gets some seconds more. With one that is killed everything ends
- * that it started here. Returns its exit code (75 where the run said that a signal stopped it: launchers lose
- * that), 128 + the signal that ended it, or -1 with errno: it cannot be started. *seconds_out: how long it
- * took. quiet: its output is thrown away. */
-int attempt_run(char *const argv[], double limit, bool quiet, double *seconds_out);
+typedef struct attempt_options {
+    bool quiet;        /* its output is thrown away */
+    double limit;      /* seconds, then it is killed; 0: without end */
+    const char *signs; /* the file, cleared, where the run gives signs; NULL: it gives none */
+    double start;      /* seconds until the first sign; 0: without end */
+} attempt_options;
+
+/* Runs argv[0], found by PATH, with nothing on standard input, and waits for it. A launcher may wait for ever
+ * for a host that is gone: where what it says on standard error has named a lost rank, or the run's signs say
+ * that it has ended, it gets some seconds more. With one that is killed everything ends that it started here.
+ * Returns the run's exit code by its signs, else the launcher's own, or 128 + the signal that ended it; -1
+ * with errno: it cannot be started. *seconds_out: how long it took. */
+int attempt_run(char *const argv[], const attempt_options *options, double *seconds_out);
 
 #endif

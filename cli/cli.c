@@ -79,8 +79,30 @@ static bool write_all(int file, const char *text)
     return true;
 }
 
+/* Wherever in the document it came up. */
+static void put_error(const cli *run)
+{
+    json *j = run->json;
+    const yoke_error *error = &run->error;
+    put_end_inner(j);
+    put_begin_object(j, "error");
+    put_integer(j, "code", run->failed_with);
+    put_string(j, "message", error->message);
+    put_string(j, "file", error->file[0] ? error->file : NULL);
+    if (error->line > 0)
+        put_integer(j, "line", error->line);
+    else
+        put_null(j, "line");
+    put_string(j, "key", error->key[0] ? error->key : NULL);
+    put_begin_array(j, "would_fit");
+    for (int i = 0; i < error->nwould_fit; i++) put_string(j, NULL, error->would_fit[i]);
+    put_end_array(j);
+    put_end_object(j);
+}
+
 static bool write_json(cli *run)
 {
+    if (run->failed_with) put_error(run);
     const char *text = out_text(run->json);
     if (!text) {
         errno = ENOMEM;
@@ -117,24 +139,12 @@ int cli_close(cli *run, int code)
     return code;
 }
 
-static void write_error(cli *run, int code, const yoke_error *error)
+/* The first is the one that counts. */
+static void note_error(cli *run, int code, const yoke_error *error)
 {
-    json *j = run->json;
-    if (!j || run->failed) return; /* the first is the one that counts */
-    run->failed = true;
-    put_begin_object(j, "error");
-    put_integer(j, "code", code);
-    put_string(j, "message", error->message);
-    put_string(j, "file", error->file[0] ? error->file : NULL);
-    if (error->line > 0)
-        put_integer(j, "line", error->line);
-    else
-        put_null(j, "line");
-    put_string(j, "key", error->key[0] ? error->key : NULL);
-    put_begin_array(j, "would_fit");
-    for (int i = 0; i < error->nwould_fit; i++) put_string(j, NULL, error->would_fit[i]);
-    put_end_array(j);
-    put_end_object(j);
+    if (run->failed_with) return;
+    run->failed_with = code;
+    run->error = *error;
 }
 
 int cli_fail(cli *run, int code, const char *key, const char *format, ...)
@@ -145,7 +155,7 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
     vsnprintf(error.message, sizeof error.message, format, rest);
     va_end(rest);
     snprintf(error.key, sizeof error.key, "%s", key);
-    write_error(run, code, &error);
+    note_error(run, code, &error);
     if (run->quiet) return code;
     fputs("yoke: ", stderr);
     text_escape(stderr, error.message, false);
@@ -186,7 +196,7 @@ int cli_fail_library(cli *run)
     yoke_error error = *yoke_error_get();
     int code = yoke_status_exit_code(error.status);
     if (!cluster_speaks(run, &error)) {
-        write_error(run, code, &error);
+        note_error(run, code, &error);
         return code;
     }
     char *of_flag = sentence_of_flag(run, &error), text[CLI_SENTENCE];
@@ -201,7 +211,7 @@ int cli_fail_library(cli *run)
     }
     if (error.nwould_fit > 0) fputc('\n', stderr);
     cluster_spoken();
-    write_error(run, code, &error);
+    note_error(run, code, &error);
     free(of_flag);
     return code;
 }

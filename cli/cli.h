@@ -25,7 +25,8 @@ typedef struct cli {
     bool out_colour, error_colour;     /* the same, and NO_COLOR is not set */
     int columns;                       /* of the terminal on standard output, or 80 */
     int error_columns;
-    bool failed; /* the JSON has its error */
+    int failed_with;  /* the exit code of the first failure; 0: there is none yet */
+    yoke_error error; /* the failure's; the JSON's last key */
 } cli;
 
 /* Finds --json anywhere in the arguments and opens its file. Returns -1 to go on, or the exit code. */

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signs.h"
 #include "yoke/cluster.h"
 
 static atomic_int said; /* 1: a thread is about to; 2: it has */
@@ -49,6 +50,7 @@ static void on_loss(const yoke_error *why, int known)
     int nobody = 0;
     if (mine && atomic_compare_exchange_strong(&said, &nobody, 1)) {
         atomic_store(&said, write(STDERR_FILENO, line, (size_t)length) < 0 ? 0 : 2);
+        signs_end(yoke_status_exit_code(why->status));
         hand_over();
     }
     wait_until_said();

@@ -10,8 +10,10 @@
 #include "attempt.h"
 #include "cli.h"
 #include "goodput.h"
+#include "signs.h"
 #include "text.h"
 #include "yoke/checkpoint.h"
+#include "yoke/cluster.h"
 #include "yoke/train.h"
 
 static struct {
@@ -52,7 +54,8 @@ typedef struct launch {
     char *words[MOST_WORDS], *host[MOST_HOSTS];
     int nwords, nhosts, per_host;
     int processes, per_process; /* now; devices of each */
-    char program[4096], layout[512], log[1200], step[1300];
+    double start;               /* seconds for them to begin */
+    char program[4096], layout[512], log[1200], signs[1200], step[1300];
     goodput trained;
 } launch;
 
@@ -130,7 +133,7 @@ static bool answers(const launch *l, char *host)
     int count = launcher_words(l, &host, 1, 1, 1, argv, number, &kept);
     argv[count++] = nothing;
     argv[count] = NULL;
-    int code = attempt_run(argv, 20, true, &seconds);
+    int code = attempt_run(argv, &(attempt_options){.quiet = true, .limit = 20}, &seconds);
     free(kept);
     return code == 0;
 }
@@ -139,7 +142,7 @@ static bool answers(const launch *l, char *host)
  */
 static int train_words(launch *l, bool has_log, char **argv)
 {
-    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log";
+    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs";
     const arguments *typed = &l->run->arguments;
     int count = 0;
     argv[count++] = l->program;
@@ -152,6 +155,7 @@ static int train_words(launch *l, bool has_log, char **argv)
     }
     if (l->layout[0]) argv[count++] = layout, argv[count++] = l->layout;
     if (!has_log) argv[count++] = log, argv[count++] = l->log;
+    argv[count++] = to, argv[count++] = l->signs;
     if (l->step[0]) argv[count++] = resume, argv[count++] = l->step;
     argv[count] = NULL;
     return count;
@@ -175,9 +179,13 @@ static int attempt(launch *l, double *seconds)
     char number[16], *kept = NULL;
     char **argv = malloc(sizeof *argv * (size_t)(MOST_WORDS + 16 + l->run->arguments.nrest));
     if (!argv) return cli_fail(l->run, 1, "", "out of memory");
+    if (!signs_clear(l->signs)) {
+        free(argv);
+        return cli_fail(l->run, 2, "checkpoint.dir", "cannot write %s: %s", l->signs, strerror(errno));
+    }
     int count = launcher_words(l, l->host, l->nhosts, l->processes, l->per_host, argv, number, &kept);
     train_words(l, value_of(&l->run->arguments, "--log") != NULL, argv + count);
-    int code = attempt_run(argv, 0, false, seconds);
+    int code = attempt_run(argv, &(attempt_options){.signs = l->signs, .start = l->start}, seconds);
     if (code < 0)
         code = cli_fail(l->run, 2, "--launcher", "cannot start %s: %s; give --launcher, e.g. mpirun or srun",
                         argv[0], strerror(errno));
@@ -350,7 +358,8 @@ static int read_inner(launch *l)
         l->job = cli_load_job(&l->inner, &code);
     } else if (code == 0)
         return -1; /* its help */
-    l->run->failed = l->inner.failed;
+    l->run->failed_with = l->inner.failed_with;
+    l->run->error = l->inner.error;
     if (code) return code;
     if (!l->job->checkpoint.dir[0])
         return cli_fail(l->run, 2, "checkpoint.dir",
@@ -397,6 +406,8 @@ static int run_all(launch *l)
 {
     const char *log = value_of(&l->run->arguments, "--log"), *again = getenv("SLURM_RESTART_COUNT");
     snprintf(l->log, sizeof l->log, "%s.launch.jsonl", l->job->checkpoint.dir);
+    snprintf(l->signs, sizeof l->signs, "%s.launch.signs", l->job->checkpoint.dir);
+    if (yoke_start_limit(l->processes, &l->start) != YOKE_OK) return cli_fail_library(l->run);
     make_parents(l->log);
     goodput_open(&l->trained, log ? log : l->log);
     if (again && atoi(again) > 0) find_step(l); /* the scheduler has begun this job again */
@@ -409,6 +420,7 @@ static int run_all(launch *l)
     goodput_read(&l->trained);
     report(l, wall, restarts);
     goodput_release(&l->trained);
+    unlink(l->signs);
     return code;
 }
 

@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "records.h"
 #include "report.h"
+#include "signs.h"
 #include "text.h"
 #include "yoke/cluster.h"
 #include "yoke/train.h"
@@ -26,6 +27,9 @@ static const option_group group_run = {
         OPTION("resume", "DIR", OPTION_TEXT,
                "go on from a checkpoint: its newest step, or one step's folder; only read",
                .target = &given.resume),
+        OPTION("signs", "FILE", OPTION_TEXT,
+               "append that the run has begun, and the code with which it ended; yoke launch asks for it",
+               .target = &signs_path),
         {0},
     },
 };

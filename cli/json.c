@@ -117,6 +117,10 @@ void put_end_array(json *document)
 {
     end(document);
 }
+void put_end_inner(json *document)
+{
+    while (document->depth > 1) end(document);
+}
 
 void put_string(json *document, const char *key, const char *text)
 {

@@ -17,6 +17,8 @@ void put_begin_object(json *document, const char *key);
 void put_end_object(json *document);
 void put_begin_array(json *document, const char *key);
 void put_end_array(json *document);
+/* All that is open but the outermost. */
+void put_end_inner(json *document);
 /* NULL text is null; bytes that are no UTF-8 are escaped as \xNN. */
 void put_string(json *document, const char *key, const char *text);
 void put_integer(json *document, const char *key, int64_t value);

@@ -9,6 +9,7 @@
 #include "cluster.h"
 #include "commands.h"
 #include "help.h"
+#include "signs.h"
 
 static int unknown_command(cli *run, const char *name, const char *nearest)
 {
@@ -46,6 +47,7 @@ static int dispatch(cli *run, int argc, char **argv)
     run->command = command_find(name, &nearest);
     if (!run->command) return unknown_command(run, name, nearest);
     int code = options_parse(run, argc, argv, 2);
+    if (code < 0) code = signs_begin(run);
     if (code < 0) code = cluster_enter(run);
     return code >= 0 ? code : run->command->run(run);
 }
@@ -66,5 +68,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not cost a run its checkpoint */
     int code = cli_open(&run, argc, argv);
     if (code < 0) cluster_begin(&run);
-    return cluster_leave(cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv)));
+    code = cli_close(&run, code >= 0 ? code : dispatch(&run, argc, argv));
+    signs_end(code);
+    return cluster_leave(code);
 }

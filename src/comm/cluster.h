@@ -23,8 +23,17 @@ typedef struct yki_launched {
 /* False: nobody, or alone. */
 bool yki_launch_find(yki_launched *out);
 
-/* YOKE_INVALID: no module, the wrong MPI, another version or binary elsewhere. Joining again is nothing. */
-yoke_status yki_cluster_join(void);
+/* Seconds that so many processes have to start and meet: YOKE_START_TIMEOUT, else a minute and what many
+ * take; 0: there is no limit. YOKE_INVALID: that variable is no number. */
+yoke_status yki_start_limit(int processes, double *limit_out);
+
+/* Called when a process is lost or has failed, or does not come: on a thread of the cluster's, at once with
+ * 0, and with 1 after the watch's `lost`. */
+typedef void (*yki_loss_hook)(const yoke_error *why, int known);
+
+/* lost: may be NULL. YOKE_INVALID: no module, the wrong MPI, another version or binary elsewhere. Joining
+ * again is nothing. */
+yoke_status yki_cluster_join(yki_loss_hook lost);
 /* ended well: by all processes together; otherwise `why` is told to the others, who end with it. */
 void yki_cluster_leave(const yoke_error *why);
 
@@ -67,10 +76,6 @@ typedef struct yki_watch {
 void yki_cluster_watch(const yki_watch *watch);
 /* Tells all other processes' watches that this one's ranks are lost. */
 void yki_cluster_lose(const yoke_error *why);
-/* Called on the lifeline's thread when a process is lost or has failed: at once with 0, and with 1 after the
- * watch's `lost`. */
-typedef void (*yki_loss_hook)(const yoke_error *why, int known);
-void yki_cluster_on_loss(yki_loss_hook hook);
 
 /* Names ranks of a process for a sentence: "rank 2 on HOST", "rank 4 (to 5) on HOST". */
 void yki_cluster_name(int process, int ranks, char *text, size_t size);

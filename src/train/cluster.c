@@ -53,11 +53,14 @@ int yoke_launched(yoke_launch *out)
     return 1;
 }
 
+yoke_status yoke_start_limit(int processes, double *seconds_out)
+{
+    return yki_start_limit(processes, seconds_out);
+}
+
 yoke_status yoke_cluster_join(yoke_loss_hook lost)
 {
-    YKI_TRY(yki_cluster_join());
-    yki_cluster_on_loss(lost);
-    return YOKE_OK;
+    return yki_cluster_join(lost);
 }
 
 int yoke_cluster_rank(void)

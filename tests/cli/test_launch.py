@@ -27,6 +27,7 @@ if words == ["true"]:
     sys.exit(hosts == "b:1")
 with open(f"life-{life}", "w") as f: json.dump({"n": n, "hosts": hosts, "words": words}, f)
 lives = json.loads(os.environ["LIVES"])
+if "IDLES" in os.environ and life == 0: signal.pause() # before it has started anything
 p = subprocess.Popen(words)
 if life < len(lives):
     while not os.path.exists(f"ck/step-{lives[life]:08}") and p.poll() is None: time.sleep(0.001)
@@ -37,6 +38,7 @@ if life < len(lives):
         signal.pause()
 signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
 code = p.wait()
+if "STAYS" in os.environ: signal.pause() # as mpirun that waits for its daemon on a host that has gone in the end
 if "LOSES" in os.environ: sys.exit(int(os.environ["LOSES"]))
 sys.exit(code if code >= 0 else 128 - code)
 """
@@ -99,6 +101,30 @@ class Launch(unittest.TestCase):
         self.assertRegex(r.stderr, "yoke: rank 1 on b is gone.*\n(.*\n)*yoke: a rank is lost, and .* has not ended for 10 s: killed\n")
         with open(os.path.join(self.dir, "left")) as f:
             self.assertFalse(os.path.exists("/proc/" + f.read()))
+
+    def test_a_launcher_that_outlives_the_run_is_killed(self):
+        r = self.launch(options=["-n", "1"], STAYS="1")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [0])
+        self.assertRegex(r.stderr, "yoke: the run has ended, and .* has not for 10 s: killed\n")
+        r = self.launch("--device-memory", "1KiB", options=["-n", "1"], code=3, STAYS="1")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [3])
+
+    def test_a_launcher_that_starts_nothing_is_killed(self):
+        r = self.launch(options=["-n", "1"], IDLES="1", YOKE_START_TIMEOUT="0.5")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
+        self.assertRegex(r.stderr, r"has started nothing that wrote to \S+/ck\.launch\.signs in 0\.5 s: killed; all hosts must")
+        self.assertEqual(sorted(n for n in os.listdir(self.dir) if n.startswith("ck")), ["ck", "ck.launch.jsonl"])
+
+    def test_signs_that_cannot_be_given(self):
+        os.mkdir(os.path.join(self.dir, "ck.launch.signs"))
+        r = self.launch(options=["-n", "1"], code=2)
+        self.assertRegex(r.stderr, r"^yoke: cannot write \S+ck\.launch\.signs: Is a directory")
+        r = subprocess.run([YOKE, "train", "job.yaml", "--signs", "none/signs"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual((r.returncode, r.stderr), (2, "yoke: none/signs: cannot write it: No such file or directory\n"))
+        r = subprocess.run([YOKE, "launch", "-n", "1", "--", "train", "job.yaml"], cwd=self.dir, capture_output=True, text=True, timeout=60,
+                           env={**os.environ, "YOKE_START_TIMEOUT": "soon"})
+        self.assertEqual(r.returncode, 2)
+        self.assertRegex(r.stderr, "^yoke: YOKE_START_TIMEOUT is 'soon'; it takes seconds")
 
     def test_restarts_are_used_up(self):
         r = self.launch(lives=[5, 5, 5], options=["-n", "1", "--max-restarts", "1"], code=4)

@@ -131,7 +131,7 @@ static inline int ranks_group_setup(void **state)
                *board = getenv("YKI_TEST_BOARD_BYTES");
     if (bytes) yki_mpi_round_bytes = atoi(bytes);
     if (board) yki_mpi_board_bytes = atoi(board);
-    if (yki_cluster_join() != YOKE_OK) {
+    if (yki_cluster_join(NULL) != YOKE_OK) {
         fprintf(stderr, "%s\n", yoke_error_get()->message);
         return 1;
     }

@@ -47,7 +47,7 @@ static int watch_for(double seconds)
 static int setup(void **state)
 {
     (void)state;
-    return yki_cluster_join() == YOKE_OK && yki_cluster_size() > 1 ? 0 : 1;
+    return yki_cluster_join(NULL) == YOKE_OK && yki_cluster_size() > 1 ? 0 : 1;
 }
 
 static int teardown(void **state)

@@ -103,7 +103,9 @@ class UnderSlurm(test_train.Case):
         self.assertEqual(self.ends(p, 30), 75, self.read()[-500:])
         with open(out) as f:
             result = json.load(f)
-        self.assertEqual([a["code"] for a in result["attempts"]], [137, 75])
+        first, last = (a["code"] for a in result["attempts"])
+        self.assertIn(first, (4, 137))  # the run's own; srun's, where it kills rank 0 before that has said so
+        self.assertEqual(last, 75)
 
     def test_launch_gives_up_with_4(self):
         p = self.start(self.launcher("--max-restarts", "0"), "--set", "checkpoint.dir=ck")

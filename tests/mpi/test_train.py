@@ -176,6 +176,16 @@ class Refusals(Case):
         if not launch.skip(other, BUILD):
             self.refused(run, "rank 0 of 1", env={"YOKE_MPI_PATH": f"{BUILD}/yoke-mpi-{other}.so"})
 
+    def test_who_does_not_come_is_waited_for_so_long(self):
+        run = [YOKE, "train", self.job, "--dp", "3"]
+        mpirun = [word for word in launch.command(MPI, 3) if word != "-disable-auto-cleanup"]  # with it, Hydra waits for who is stopped
+        for stopped in (0, 2):
+            late = ["sh", "-c", f'[ "${RANK}" != {stopped} ] || kill -STOP $$; exec "$@"', "sh", *run]
+            p = self.under([*mpirun, *late], {"YOKE_START_TIMEOUT": "1.5"}, timeout=60)
+            self.assertNotEqual(p.returncode, 0)
+            self.assertRegex(p.stderr, r"(?m)^yoke: rank [012] on \S+ has waited 1.5 s for the other processes of 3, in MPI_Init: ")
+        self.refused([*mpirun, *run], r"YOKE_START_TIMEOUT is '1 min'", env={"YOKE_START_TIMEOUT": "1 min"})
+
     def test_eval_runs_once(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=ck")
         self.assertEqual(self.yoke(0, "eval", "ck")["loss"], self.yoke(2, "eval", "ck")["loss"])

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "comm/mpi/meeting.h"
 
 static yki_cluster *joined;
 static int pretended;
@@ -72,6 +73,7 @@ typedef struct yki_opinion {
 
 static void destroy(yki_cluster *cluster)
 {
+    if (!cluster) return;
     free(cluster->machine_of);
     free(cluster->hosts);
     free(cluster->opinions);
@@ -172,7 +174,7 @@ static yoke_status meet(yki_cluster *cluster)
     return status;
 }
 
-static yoke_status begin(yki_cluster *cluster, const yki_launched *launch)
+static yoke_status begin(yki_cluster *cluster, const yki_launched *launch, yki_meeting *meeting)
 {
     YKI_TRY(yki_mpi_load(launch, &cluster->mpi));
     pthread_mutex_init(&cluster->lock, NULL);
@@ -190,18 +192,21 @@ static yoke_status begin(yki_cluster *cluster, const yki_launched *launch)
     cluster->hosts = calloc((size_t)cluster->size, sizeof *cluster->hosts);
     cluster->opinions = calloc((size_t)cluster->size + 1, sizeof *cluster->opinions);
     if (!cluster->machine_of || !cluster->hosts || !cluster->opinions) return yki_fail_memory("a cluster");
+    yki_meeting_at(meeting, "for their first messages");
     return meet(cluster);
 }
 
-yoke_status yki_cluster_join(void)
+yoke_status yki_cluster_join(yki_loss_hook lost)
 {
     yki_launched launch;
+    yki_meeting meeting;
     if (joined || !yki_launch_find(&launch)) return YOKE_OK;
+    YKI_TRY(yki_meeting_begin(&meeting, &launch, lost));
     yki_cluster *cluster = calloc(1, sizeof *cluster);
-    if (!cluster) return yki_fail_memory("a cluster");
-    yoke_status status = begin(cluster, &launch);
-    if (status != YOKE_OK && cluster->size > 0) cluster->mpi->end(); /* all find the same */
-    if (status == YOKE_OK) status = yki_lifeline_open(cluster);
+    yoke_status status = cluster ? begin(cluster, &launch, &meeting) : yki_fail_memory("a cluster");
+    if (status != YOKE_OK && cluster && cluster->size > 0) cluster->mpi->end(); /* all find the same */
+    if (status == YOKE_OK) status = yki_lifeline_open(cluster, lost);
+    yki_meeting_end(&meeting);
     if (status == YOKE_OK)
         joined = cluster;
     else

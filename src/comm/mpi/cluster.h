@@ -29,7 +29,7 @@ yoke_status yki_mpi_load(const yki_launched *launch, const yki_mpi_module **modu
 uint64_t yki_binary_hash(void);
 
 /* lifeline.c */
-yoke_status yki_lifeline_open(yki_cluster *cluster);
+yoke_status yki_lifeline_open(yki_cluster *cluster, yki_loss_hook hook);
 /* NULL: all leave together. */
 void yki_lifeline_close(const yoke_error *why);
 /* MPI has failed: mostly a peer is gone, which the lifeline says within moments, and by name. Waits for that,

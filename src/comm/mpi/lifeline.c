@@ -277,8 +277,9 @@ static void *watch_thread(void *unused)
     return unused;
 }
 
-yoke_status yki_lifeline_open(yki_cluster *cluster)
+yoke_status yki_lifeline_open(yki_cluster *cluster, yki_loss_hook hook)
 {
+    line.hook = hook;
     line.rank = cluster->rank;
     line.size = cluster->size;
     pthread_cond_init(&line.told, NULL);
@@ -366,12 +367,5 @@ void yki_lifeline_await_loss(void)
     pthread_mutex_lock(&line.lock);
     while (!line.lost || line.telling)
         if (pthread_cond_timedwait(&line.told, &line.lock, &limit) != 0) break;
-    pthread_mutex_unlock(&line.lock);
-}
-
-void yki_cluster_on_loss(yki_loss_hook hook)
-{
-    pthread_mutex_lock(&line.lock);
-    line.hook = hook;
     pthread_mutex_unlock(&line.lock);
 }

@@ -174,9 +174,9 @@ static yoke_status attempt_split(split *s, int attempt, bool *again, yki_comm **
     YKI_TRY(gather(s, &mine, s->used, sizeof mine));
     pthread_mutex_lock(lock);
     yoke_status status = g->made ? YOKE_OK : reserve(s, attempt);
-    verdict verdict = {status == YOKE_OK ? g->made[g->nlocal].colour : 2, g->world->generation};
+    verdict my_verdict = {status == YOKE_OK ? g->made[g->nlocal].colour : 2, g->world->generation};
     pthread_mutex_unlock(lock);
-    YKI_TRY(gather(s, &verdict, s->verdicts, sizeof verdict));
+    YKI_TRY(gather(s, &my_verdict, s->verdicts, sizeof my_verdict));
     *again = false;
     for (int r = 0; r < s->comm->base.size; r++) {
         *again |= s->verdicts[r].failed == 1;
