@@ -133,6 +133,7 @@ struct yki_mpi_world {
     bool crowded, given_up;
     _Atomic int told;                  /* the others know of the loss */
     _Atomic int active, waiting, quit; /* operations under way; ranks that wait, and move all on */
+    _Atomic unsigned waits;            /* begun so far */
     pthread_t mover;
     bool moving;
 };

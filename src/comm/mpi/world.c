@@ -150,18 +150,23 @@ static yoke_status await(yki_mpi_world *world, bool (*ready)(void *of), void *of
 
 yoke_status yki_mpi_await(yki_mpi_world *world, bool (*ready)(void *of), void *of)
 {
+    atomic_fetch_add(&world->waits, 1);
     atomic_fetch_add(&world->waiting, 1);
     yoke_status status = await(world, ready, of);
     atomic_fetch_sub(&world->waiting, 1);
     return status;
 }
 
-/* A thread that looks after what is under way while all ranks compute, or wait for each other. */
+/* A thread that looks after what is under way while all ranks compute, or wait for each other. Where one has
+ * waited since the last look, the next wait is not far, and moves things on without a change of threads. */
 static void *move_on(void *of)
 {
     yki_mpi_world *world = of;
+    unsigned waits, before = 0;
     while (!atomic_load(&world->quit)) {
-        bool busy = atomic_load(&world->active) > 0 && atomic_load(&world->waiting) == 0;
+        waits = atomic_load(&world->waits);
+        bool busy = atomic_load(&world->active) > 0 && atomic_load(&world->waiting) == 0 && waits == before;
+        before = waits;
         nap(busy ? MOVER_NS : IDLE_NS);
         if (atomic_load(&world->local->lost) == 2) {
             tell_others(world);
