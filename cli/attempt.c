@@ -153,7 +153,7 @@ static int start(char *const argv[], bool quiet, int errors, pid_t *started)
     return fault;
 }
 
-/* Whether the program `name` is not waited for any longer; said, where its output is. */
+/* Whether the program `name` is not waited for any longer; said, but for a limit. */
 static bool overdue(const attempt_options *o, const char *name, double begin, const listener *l,
                     double *ended)
 {

@@ -54,7 +54,7 @@ typedef struct launch {
     char *words[MOST_WORDS], *host[MOST_HOSTS];
     int nwords, nhosts, per_host;
     int processes, per_process; /* now; devices of each */
-    double start;               /* seconds for them to begin */
+    double start;               /* seconds for them to begin; 0: no limit */
     char program[4096], layout[512], log[1200], signs[1200], step[1300];
     goodput trained;
 } launch;
@@ -408,6 +408,7 @@ static int run_all(launch *l)
     snprintf(l->log, sizeof l->log, "%s.launch.jsonl", l->job->checkpoint.dir);
     snprintf(l->signs, sizeof l->signs, "%s.launch.signs", l->job->checkpoint.dir);
     if (yoke_start_limit(l->processes, &l->start) != YOKE_OK) return cli_fail_library(l->run);
+    if (l->kind != OPEN_MPI && l->kind != HYDRA) l->start = 0; /* srun and others may stand in a queue */
     make_parents(l->log);
     goodput_open(&l->trained, log ? log : l->log);
     if (again && atoi(again) > 0) find_step(l); /* the scheduler has begun this job again */

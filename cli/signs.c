@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 const char *signs_path;
-static bool open_to_end;
+static bool begun;
 
 static bool append(const char *text)
 {
@@ -22,7 +22,7 @@ int signs_begin(cli *run)
     if (!signs_path || run->quiet) return -1;
     if (!append("begun\n"))
         return cli_fail(run, 2, "--signs", "%s: cannot write it: %s", signs_path, strerror(errno));
-    open_to_end = true;
+    begun = true;
     return -1;
 }
 
@@ -30,7 +30,7 @@ void signs_end(int code)
 {
     char text[40];
     snprintf(text, sizeof text, "ended %d\n", code);
-    if (open_to_end && !append(text)) open_to_end = false; /* the launcher's code has to do */
+    if (begun) append(text); /* where it cannot be written, the launcher's code has to do */
 }
 
 bool signs_clear(const char *path)

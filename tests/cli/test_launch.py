@@ -15,7 +15,7 @@ train: {steps: 40, batch: 12, loss: cross_entropy, optimizer: {name: sgd, lr: 0.
 checkpoint: {dir: ck, every: 5}
 """
 # Starts the one process. Its life number L (from 0) ends by a signal when a step's folder of LIVES[L] is there.
-LAUNCHER = """import glob, json, os, signal, subprocess, sys, time
+LAUNCHER = """import fcntl, glob, json, os, signal, subprocess, sys, termios, time
 words = sys.argv[1:]
 if words == ["--version"]: sys.exit(print("none"))
 n, words = words[1], words[2:]
@@ -28,6 +28,9 @@ if words == ["true"]:
 with open(f"life-{life}", "w") as f: json.dump({"n": n, "hosts": hosts, "words": words}, f)
 lives = json.loads(os.environ["LIVES"])
 if "IDLES" in os.environ and life == 0: signal.pause() # before it has started anything
+for _ in range(2 if "QUEUES" in os.environ else 0): # as srun outside a job; the second line is read after a look at the time
+    print("queued", file=sys.stderr, flush=True)
+    while any(fcntl.ioctl(2, termios.FIONREAD, bytes(4))): time.sleep(0.001)
 p = subprocess.Popen(words)
 if life < len(lives):
     while not os.path.exists(f"ck/step-{lives[life]:08}") and p.poll() is None: time.sleep(0.001)
@@ -110,10 +113,17 @@ class Launch(unittest.TestCase):
         self.assertEqual([a["code"] for a in r.json["attempts"]], [3])
 
     def test_a_launcher_that_starts_nothing_is_killed(self):
-        r = self.launch(options=["-n", "1"], IDLES="1", YOKE_START_TIMEOUT="5.5")  # room for a loaded machine
+        self.write("mpirun", f"#!/bin/sh\n[ $1 != --version ] || exec echo HYDRA\nexec {sys.executable} launcher.py \"$@\"\n")
+        os.chmod(os.path.join(self.dir, "mpirun"), 0o755)
+        r = self.launch(options=["-n", "1", "--launcher", "./mpirun"], IDLES="1", YOKE_START_TIMEOUT="5.5")  # room for a loaded machine
         self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
         self.assertRegex(r.stderr, r"has started nothing that wrote to \S+/ck\.launch\.signs in 5\.5 s: killed; all hosts must")
         self.assertEqual(sorted(n for n in os.listdir(self.dir) if n.startswith("ck")), ["ck", "ck.launch.jsonl"])
+
+    def test_a_launcher_may_stand_in_a_queue(self):
+        r = self.launch(options=["-n", "1"], QUEUES="1", YOKE_START_TIMEOUT="1e-6")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [0])
+        self.assertIn("queued\nqueued\n", r.stderr)
 
     def test_signs_that_cannot_be_given(self):
         os.mkdir(os.path.join(self.dir, "ck.launch.signs"))
