@@ -189,6 +189,15 @@ static int attempt(launch *l, double *seconds)
     if (code < 0)
         code = cli_fail(l->run, 2, "--launcher", "cannot start %s: %s; give --launcher, e.g. mpirun or srun",
                         argv[0], strerror(errno));
+    signs said = signs_read(l->signs);
+    if (code == 0 && !said.begun)
+        code =
+            cli_fail(l->run, 2, "--launcher",
+                     "%s has ended with 0, and nothing that it started wrote to %s; all hosts must have the "
+                     "folder in common",
+                     l->words[0], l->signs);
+    else if (code == 0 && !said.ended)
+        code = 4; /* rank 0 went without a word, and the launcher lost that */
     free(kept);
     free(argv);
     return code;

@@ -98,6 +98,10 @@ class Launch(unittest.TestCase):
                        capture_output=True)
         self.assertEqual(self.weights("ck"), self.weights("clean"))
 
+    def test_a_launcher_that_hides_a_killed_rank(self):
+        r = self.launch("--dp", "2", lives=[10], options=["-n", "1"], LOSES="0")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [4, 0])
+
     def test_a_launcher_that_waits_for_a_lost_host_is_killed(self):
         r = self.launch(lives=[10], options=["-n", "1"], HANGS="1")
         self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
@@ -186,6 +190,7 @@ class Launch(unittest.TestCase):
                                 (["-n", "2", "--hosts", "a,b,c", "--", "train", "job.yaml", "--dp", "2"], "3 hosts"),
                                 (["-n", "1", "--", "train", "job.yaml", "--set", "checkpoint=null"], "checkpoint.dir"),
                                 (["-n", "1", "--launcher", "no-such", "--", "train", "job.yaml"], "cannot start no-such"),
+                                (["-n", "1", "--launcher", "true", "--", "train", "job.yaml"], "true has ended with 0, and nothing"),
                                 (["-n", "1", "--", "train", "job.yaml", "--set", "launch.fallbacks=dp=x"], "fallbacks"),
                                 (["-n", "1", "--", "train", "job.yaml", "--dpp", "2"], "nearest is --dp")):
             with self.subTest(arguments):
