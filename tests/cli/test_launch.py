@@ -31,15 +31,20 @@ if "IDLES" in os.environ and life == 0: signal.pause() # before it has started a
 for _ in range(2 if "QUEUES" in os.environ else 0): # as srun outside a job; the second line is read after a look at the time
     print("queued", file=sys.stderr, flush=True)
     while any(fcntl.ioctl(2, termios.FIONREAD, bytes(4))): time.sleep(0.001)
-p = subprocess.Popen(words)
-if life < len(lives):
-    while not os.path.exists(f"ck/step-{lives[life]:08}") and p.poll() is None: time.sleep(0.001)
+signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
+if life >= len(lives):
+    p = subprocess.Popen(words)
+else: # the run waits until each thing it said is read: it cannot end before it is killed
+    said, end = os.pipe2(os.O_DIRECT)
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096) # room for one write
+    p = subprocess.Popen(words, stderr=end)
+    os.close(end)
+    while not os.path.exists(f"ck/step-{lives[life]:08}") and (text := os.read(said, 4096)): os.write(2, text)
     p.kill()
     if os.environ.get("HANGS"): # as mpirun that waits for what runs on a lost host
         with open("left", "w") as f: f.write(str(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid))
         print("yoke: rank 1 on b is gone: its process ended", file=sys.stderr, flush=True)
         signal.pause()
-signal.signal(signal.SIGUSR1, lambda *_: p.send_signal(signal.SIGTERM))
 code = p.wait()
 if "STAYS" in os.environ: signal.pause() # as mpirun that waits for its daemon on a host that has gone in the end
 if "LOSES" in os.environ: sys.exit(int(os.environ["LOSES"]))
@@ -79,10 +84,7 @@ class Launch(unittest.TestCase):
     def test_killed_twice(self):
         r = self.launch("--dp", "2", lives=[10, 25], options=["-n", "1"])
         self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 137, 0])
-        steps = [a["from_step"] for a in r.json["attempts"]]
-        self.assertEqual(steps[0], 0)
-        self.assertGreaterEqual(steps[1], 5)
-        self.assertGreaterEqual(steps[2], 20)
+        self.assertEqual([a["from_step"] for a in r.json["attempts"]], [0, 10, 25])
         self.assertNotIn("--resume", self.life(0)["words"])
         self.assertEqual(self.life(1)["words"][-2:], ["--resume", os.path.join(os.path.realpath(self.dir), "ck")])
         self.assertRegex(r.stderr, r"ended with 4 .*restart 1 of 3, from step \d+")
@@ -119,9 +121,9 @@ class Launch(unittest.TestCase):
     def test_a_launcher_that_starts_nothing_is_killed(self):
         self.write("mpirun", f"#!/bin/sh\n[ $1 != --version ] || exec echo HYDRA\nexec {sys.executable} launcher.py \"$@\"\n")
         os.chmod(os.path.join(self.dir, "mpirun"), 0o755)
-        r = self.launch(options=["-n", "1", "--launcher", "./mpirun"], IDLES="1", YOKE_START_TIMEOUT="5.5")  # room for a loaded machine
+        r = self.launch(options=["-n", "1", "--launcher", "./mpirun"], IDLES="1", YOKE_START_TIMEOUT="9.5")  # room for a loaded machine
         self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
-        self.assertRegex(r.stderr, r"has started nothing that wrote to \S+/ck\.launch\.signs in 5\.5 s: killed; all hosts must")
+        self.assertRegex(r.stderr, r"has started nothing that wrote to \S+/ck\.launch\.signs in 9\.5 s: killed; all hosts must")
         self.assertEqual(sorted(n for n in os.listdir(self.dir) if n.startswith("ck")), ["ck", "ck.launch.jsonl"])
 
     def test_a_launcher_may_stand_in_a_queue(self):
