@@ -1,5 +1,6 @@
 """Hosts on one machine: network namespaces with a host name each, joined by a bridge. Needs root; rate and delay by tc, where the
 kernel has tbf and netem. Hosts() makes them, and takes them away at exit."""
+import glob
 import os
 import shutil
 import signal
@@ -107,6 +108,9 @@ class Hosts:
             self.end_all(name)
             run("ip", "netns", "del", name)
             shutil.rmtree("/etc/netns/" + name, ignore_errors=True)
+            for folder in {"/dev/shm", tempfile.gettempdir()}:  # what Open MPI leaves there where it is killed
+                for path in glob.glob(f"{folder}/*.{name}.*"):
+                    run("rm", "-rf", path)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

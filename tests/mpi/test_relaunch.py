@@ -1,8 +1,10 @@
 """yoke launch where a host is lost: test_relaunch.py openmpi|mpich BUILD, over the hosts of hosts.py. The run goes on over the hosts
 that are left, in another layout, and its losses are those of one device. Told to end, it saves. Exit code 77: no such MPI, or no
 namespaces. Standard library only."""
+import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,18 +15,22 @@ import launch
 import test_train
 
 MPI, BUILD = sys.argv[1], os.path.abspath(sys.argv[2])
-STEPS = 100
-MORE = """checkpoint: {dir: ck, every: 5}
-"""
+ENDLESS = test_train.JOB.replace("steps: 5", "steps: 100000000").replace("lr: 1e-2", "lr: 1e-4") + "checkpoint: {dir: ck, every: 5, keep: 3}\n"
+
+
+def steps_of(begin):
+    """How many steps an attempt from `begin` is followed for."""
+    return max(100, begin + 20)
 
 
 class Relaunch(test_train.Case):
     read = test_train.Faults.read
 
     def run_losing(self, network, lose, names, n, *flags, job=""):
-        """`yoke launch` from the first host over `names`; once there is something to go on from, lose() takes one away."""
+        """`yoke launch` from the first host over `names`; once there is something to go on from, lose() takes one away, and once
+        there are steps after that, it is told to end."""
         with open(self.job, "w") as f:
-            f.write(test_train.JOB.replace("steps: 5", f"steps: {STEPS}").replace("lr: 1e-2", "lr: 1e-4") + MORE + job)
+            f.write(ENDLESS + job)
         command = network.on(network.names[0], test_train.YOKE, "launch", "-n", str(n), "--max-restarts", "6", "--hosts", ",".join(names),
                              "--launcher", " ".join(network.words(MPI)), "--json", "out.json", "--", "train", self.job, *flags,
                              "--log", "log.jsonl", "--set", "train.timeout=2")
@@ -33,23 +39,40 @@ class Relaunch(test_train.Case):
             p = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir, start_new_session=True,
                                  env=launch.environment(BUILD, UCX_TLS="tcp,self"))
         self.addCleanup(lambda: p.poll() is None and os.killpg(p.pid, signal.SIGKILL))
-        while not os.path.isdir(self.dir + "/ck/step-00000010"):
-            self.assertIsNone(p.poll(), self.read())
-            time.sleep(0.01)
+        self.until(p, lambda: any(name >= "step-00000010" for name in self.saved()))
         lose()
+        self.until(p, self.goes_on)
+        p.send_signal(signal.SIGTERM)
         try:
-            code = p.wait(200)
+            code = p.wait(60)
         except subprocess.TimeoutExpired:
             code = "none"
-        self.assertEqual(code, 0, self.read())
+        self.assertEqual(code, 75, self.read())
         with open(self.dir + "/out.json") as f:
             return json.load(f)
+
+    def saved(self):
+        return glob.glob("step-????????", root_dir=self.dir + "/ck")
+
+    def until(self, p, true):
+        end = time.time() + 200
+        while not true():
+            self.assertIsNone(p.poll(), self.read())
+            self.assertLess(time.time(), end, self.read())
+            time.sleep(0.05)
+
+    def goes_on(self):
+        begins = re.findall(r"restart \d+ of \d+, from step (\d+)\n", self.read())
+        with open(self.dir + "/log.jsonl") as f:
+            steps = re.findall(r'^\{"step":(\d+),"loss".*\n', f.read(), re.M)
+        # an attempt that was lost had not come far beyond the next one's begin: it saves every 5 steps
+        return begins and int(steps[-1]) + 1 >= steps_of(int(begins[-1]))
 
     def holds(self, result, lost, processes, layout):
         """The last attempt ran in `layout`, and the log's losses, each step's last, are one device's."""
         first, last = result["attempts"][0], result["attempts"][-1]
         self.assertNotIn(first["code"], (0, 2, 3, 5, 75))
-        self.assertEqual((last["code"], last["processes"]), (0, processes))
+        self.assertEqual((last["code"], last["processes"]), (75, processes))
         self.assertRegex(last["layout"], layout)
         self.assertGreaterEqual(last["from_step"], 10)
         self.assertRegex(self.read(), rf"yoke: host {lost} no longer answers\n")
@@ -57,8 +80,9 @@ class Relaunch(test_train.Case):
         self.assertTrue(0 < result["trained_share"] < 1)
         with open(self.dir + "/log.jsonl") as f:
             got = {line["step"]: line["loss"] for line in map(json.loads, f) if "loss" in line}
-        one = test_train.losses(self.yoke(0, "train", self.job, "--set", "checkpoint=null"))
-        self.assertEqual(sorted(got), list(range(STEPS)))
+        steps = str(steps_of(last["from_step"]))
+        one = test_train.losses(self.yoke(0, "train", self.job, "--set", "checkpoint=null", "--steps", steps))
+        self.assertEqual(sorted(got), list(range(len(got))))
         for step, loss in enumerate(one):
             self.assertLess(abs(got[step] / loss - 1), 1e-4, step)
 
