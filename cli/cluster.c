@@ -195,7 +195,7 @@ int cluster_leave(int code)
     }
     fflush(NULL);
     hand_over();
-    alarm(2);
+    alarm(4); /* two seconds are for process 0 to end first */
     yoke_cluster_leave(&why);
     _exit(code); /* MPI would wait for the others */
 }

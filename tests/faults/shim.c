@@ -3,6 +3,7 @@
  *
  * FAULT_FOLDER: calls on paths that contain this text count.
  * FAULT_AT: the call, from 1.
+ * FAULT_REMOVALS: set, only calls that remove a file or a folder count.
  * FAULT_KIND: kill (before the call); torn (half of a write is done, then kill); full (writes and
  * reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal (FAULT_SIGNAL is raised before
  * each of FAULT_CALLS calls, which then go on); hold (the call waits until somebody opens the FIFO FAULT_GATE
@@ -25,7 +26,7 @@
 static const char *folder, *count_path, *gate; /* gate: NULL, nothing is held */
 static int at, calls = 1;
 static int raised;
-static bool tears, fills;
+static bool tears, fills, removals;
 static _Atomic int count;
 
 __attribute__((constructor)) static void begin(void)
@@ -33,6 +34,7 @@ __attribute__((constructor)) static void begin(void)
     const char *kind = getenv("FAULT_KIND"), *number = getenv("FAULT_AT"), *length = getenv("FAULT_CALLS");
     folder = getenv("FAULT_FOLDER");
     count_path = getenv("FAULT_COUNT");
+    removals = getenv("FAULT_REMOVALS") != NULL;
     at = number ? atoi(number) : 0;
     calls = length ? atoi(length) : 1;
     tears = kind && strcmp(kind, "torn") == 0;
@@ -57,9 +59,9 @@ static void die(void)
 }
 
 /* Counts a call on a path; whether it is one at which something is to happen. */
-static bool is_due(const char *path)
+static bool befalls(const char *path, bool removes)
 {
-    if (!folder || !path || !strstr(path, folder)) return false;
+    if (!folder || !path || !strstr(path, folder) || (removals && !removes)) return false;
     int number = atomic_fetch_add(&count, 1) + 1;
     bool due = at > 0 && number >= at && number < at + calls;
     if (due && gate) {
@@ -73,6 +75,11 @@ static bool is_due(const char *path)
     return due;
 }
 
+static bool is_due(const char *path)
+{
+    return befalls(path, false);
+}
+
 static bool is_due_at(int fd)
 {
     char link[64], path[4096];
@@ -83,10 +90,15 @@ static bool is_due_at(int fd)
     return is_due(path);
 }
 
-/* A call on a path that never fails for want of room. */
+/* Calls on a path that never fail for want of room. */
 static void meet(const char *path)
 {
     if (is_due(path) && !fills) die();
+}
+
+static void meet_removal(const char *path)
+{
+    if (befalls(path, true) && !fills) die();
 }
 
 int open64(const char *path, int flags, ...)
@@ -188,19 +200,19 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 
 int unlink(const char *path)
 {
-    meet(path);
+    meet_removal(path);
     return (int)syscall(SYS_unlink, path);
 }
 
 int rmdir(const char *path)
 {
-    meet(path);
+    meet_removal(path);
     return (int)syscall(SYS_rmdir, path);
 }
 
 int remove(const char *path)
 {
-    meet(path);
+    meet_removal(path);
     int result = (int)syscall(SYS_unlink, path);
     return result != 0 && (errno == EISDIR || errno == EPERM) ? (int)syscall(SYS_rmdir, path) : result;
 }

@@ -1,6 +1,7 @@
 """Saves beside the run, over several processes: test_saves.py openmpi|mpich BUILD [SHIM]. The same bytes as saves between
 steps, under whatever layout; steps go on while one process is held up in any phase of a save; disks that are full, signals
 and kills in one process. Without the SHIM of tests/faults only the first. Exit code 77: no such MPI. Standard library only."""
+import errno
 import json
 import os
 import re
@@ -101,11 +102,18 @@ class Faults(Case):
 
     def command(self, victim, fault, *flags):
         """Two processes, a fault in one of them."""
-        settings = [f"FAULT_{key}={value}" for key, value in fault.items()]
+        return self.with_faults({victim: fault}, *flags)
+
+    def with_faults(self, faults, *flags):
+        """Two processes, with the faults of each."""
         script = self.dir + "/run"
         with open(script, "w") as f:
-            f.write(f'#!/bin/sh\n[ "${test_train.RANK}" = {victim} ] || exec {test_train.YOKE} "$@"\n'
-                    f'exec env LD_PRELOAD={SHIM} FAULT_FOLDER={self.ck} {" ".join(settings)} {test_train.YOKE} "$@"\n')
+            f.write("#!/bin/sh\n")
+            for process, fault in faults.items():
+                settings = " ".join(f"FAULT_{key}={value}" for key, value in fault.items())
+                f.write(f'[ "${test_train.RANK}" != {process} ] ||\n'
+                        f'exec env LD_PRELOAD={SHIM} FAULT_FOLDER={self.ck} {settings} {test_train.YOKE} "$@"\n')
+            f.write(f'exec {test_train.YOKE} "$@"\n')
         os.chmod(script, 0o700)
         return [*launch.command(MPI, 2), script, *flags]
 
@@ -172,6 +180,34 @@ class Faults(Case):
                 failed += len(lost)
                 shutil.rmtree(self.ck)
             self.assertGreater(failed, 0)
+
+    def test_what_failed_is_taken_away_before_another_process_ends_the_run(self):
+        """Process 1 fails; process 0 is held up where it removes what was written, until process 1 is about to end."""
+        gate = self.dir + "/gate"
+        os.mkfifo(gate)
+        for asynchronous in (False, True):
+            faults = {1: dict(KIND="full", AT=1, CALLS=10**6), 0: dict(KIND="hold", AT=1, REMOVALS=1, GATE=gate)}
+            p = subprocess.Popen(self.with_faults(faults, *self.flags(self.STEPS, self.EVERY, *self.LAYOUT, asynchronous=asynchronous)),
+                                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=self.dir, env=launch.environment(BUILD))
+            late = threading.Timer(60, p.kill)
+            late.start()
+            self.addCleanup(late.cancel)
+            said = ""
+            while "No space left" not in said and (line := p.stderr.readline()):
+                said += line
+            self.let_go(p, gate)
+            said += p.communicate()[1]
+            self.assertEqual(p.returncode, 1, said)
+            self.assertRegex(said, r"(?m)^yoke: .*No space left")
+            self.assertEqual(self.names(), [])
+
+    def let_go(self, p, gate):
+        """Opens the FIFO once there is somebody behind it."""
+        while p.poll() is None:
+            try:
+                return os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError as e:
+                self.assertEqual(e.errno, errno.ENXIO)
 
     def test_a_signal_while_a_save_is_under_way(self):
         for victim in (0, 1):

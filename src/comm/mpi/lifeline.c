@@ -98,16 +98,15 @@ static yoke_error error_of(const yki_frame *frame)
 
 /* --- loss --- */
 
-/* To a process that may end once its failure was said here. Under the lock. */
-static void answer(int process)
+/* From process 0 to whoever waits for that with its end. Under the lock. */
+static void release(int process)
 {
     yki_frame heard = frame_of(YKI_FRAME_HEARD, NULL);
-    if (line.rank == 0 && process > 0) send_frame(&line.peers[process], &heard);
+    if (line.rank == 0 && line.peers[process].fd >= 0) send_frame(&line.peers[process], &heard);
 }
 
-/* What this process knows of a loss, from process `teller` or by itself (-1): to the run, then to whoever
- * asked. Not under the lock. */
-static void tell(const yoke_error *why, int teller)
+/* What this process knows of a loss: to the run, then to whoever asked. Not under the lock. */
+static void tell(const yoke_error *why)
 {
     pthread_mutex_lock(&line.lock);
     bool first = !line.lost;
@@ -119,7 +118,6 @@ static void tell(const yoke_error *why, int teller)
     if (first && line.hook) line.hook(why, 0); /* at once: a launcher may end this process any moment */
     if (first && watched) watch.lost(watch.context, why);
     pthread_mutex_lock(&line.lock);
-    answer(teller);
     line.telling = false;
     pthread_cond_broadcast(&line.told);
     pthread_mutex_unlock(&line.lock);
@@ -142,7 +140,7 @@ static void lose_peer(int process, const char *how)
     size_t said = strlen(why.message);
     snprintf(why.message + said, sizeof why.message - said, "%s%s", mine.where[0] ? "; " : "", mine.where);
     pthread_mutex_unlock(&line.lock);
-    tell(&why, -1);
+    tell(&why);
     pthread_mutex_lock(&line.lock);
 }
 
@@ -153,11 +151,10 @@ static void take_loss(int from, const yki_frame *frame)
     if (line.rank == 0) send_all(frame, from);
     if (frame->world > line.world) {
         line.pending = *frame;
-        line.pending_from = from;
         return;
     }
     if (frame->world && frame->world < line.world) { /* nobody waits in that one any more */
-        answer(from);
+        release(from);
         return;
     }
     if (why.status == YOKE_PEER_FAILED) {
@@ -168,7 +165,7 @@ static void take_loss(int from, const yki_frame *frame)
     }
     if (frame->kind == YKI_FRAME_FAILED) line.peers[from].gone = true;
     pthread_mutex_unlock(&line.lock);
-    tell(&why, from);
+    tell(&why);
     pthread_mutex_lock(&line.lock);
 }
 
@@ -292,13 +289,13 @@ yoke_status yki_lifeline_open(yki_cluster *cluster, yki_loss_hook hook)
     return YOKE_OK;
 }
 
-/* Until process 0 has said what it was told: the launcher may end it as soon as this process exits. A process
- * 0 that is stopped says nothing. Under the lock. */
+/* Until process 0 has said what it was told, and has taken away a save that was under way: the launcher may
+ * end it as soon as this process exits. A process 0 that is stopped never does. Under the lock. */
 static void wait_until_heard(void)
 {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 1;
+    limit.tv_sec += 2;
     while (!line.heard && line.peers[0].fd >= 0)
         if (pthread_cond_timedwait(&line.told, &line.lock, &limit) != 0) return;
 }
@@ -308,6 +305,7 @@ void yki_lifeline_close(const yoke_error *why)
     yki_frame frame = frame_of(why ? YKI_FRAME_FAILED : YKI_FRAME_BYE, why);
     pthread_mutex_lock(&line.lock);
     if (!why || !line.lost) send_all(&frame, -1);
+    for (int p = 0; why && p < line.size; p++) release(p);
     line.quit = !why;
     line.lost = true; /* the rest is an end, not a loss */
     bool told = why && why->status != YOKE_PEER_FAILED && !pthread_equal(pthread_self(), line.thread);
@@ -341,12 +339,11 @@ void yki_cluster_watch(const yki_watch *watch)
     }
     bool told = watch && line.pending.magic && line.pending.world == line.world;
     yki_frame pending = line.pending;
-    int pending_from = line.pending_from;
     if (told) line.pending.magic = 0;
     pthread_mutex_unlock(&line.lock);
     if (!told) return;
     yoke_error why = error_of(&pending);
-    tell(&why, pending_from);
+    tell(&why);
 }
 
 void yki_cluster_lose(const yoke_error *why)

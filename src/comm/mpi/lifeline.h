@@ -10,7 +10,7 @@ typedef enum yki_frame_kind {
     YKI_FRAME_LOST,   /* a rank is lost: the record */
     YKI_FRAME_FAILED, /* the sender ends with this record */
     YKI_FRAME_BYE,    /* the sender ends well */
-    YKI_FRAME_HEARD   /* from process 0: what LOST or FAILED told it is said */
+    YKI_FRAME_HEARD   /* from process 0: what LOST or FAILED told it is said, and it is about to end */
 } yki_frame_kind;
 
 enum { YKI_FRAME_MAGIC = 0x796f6b65, YKI_SECRET_BYTES = 16 };
@@ -45,7 +45,6 @@ typedef struct yki_lifeline {
     bool quit, lost, telling, watched, heard;
     uint64_t world;    /* watched so far: the same number on all processes */
     yki_frame pending; /* of the next world, which is not watched here yet */
-    int pending_from;
     yki_watch watch;
     yki_loss_hook hook;
 } yki_lifeline;
