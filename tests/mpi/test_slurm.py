@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import launch
 import slurm
@@ -19,7 +18,7 @@ SRUN = ["srun", "--mpi=" + PLUGIN]
 
 
 class UnderSlurm(test_train.Case):
-    read, ends = test_train.Faults.read, test_train.Faults.ends
+    read, ends, until = test_train.Faults.read, test_train.Faults.ends, test_train.Faults.until
 
     def yoke(self, n, *args, **more):
         before, launch.command = launch.command, lambda _, n: [*SRUN, "-n", str(n)]
@@ -38,13 +37,6 @@ class UnderSlurm(test_train.Case):
         self.job_id = slurm.ask("squeue", "--noheader", "--states=RUNNING", "--format=%i").strip()
         self.assertRegex(self.job_id, r"^\d+$")
         return p
-
-    def until(self, p, holds):
-        end = time.monotonic() + 60
-        while not holds():
-            self.assertIsNone(p.poll(), self.read())
-            self.assertLess(time.monotonic(), end, self.read())
-            time.sleep(0.05)
 
     def launcher(self, *options):
         return [test_train.YOKE, "launch", "-n", "2", "--launcher", " ".join(SRUN), *options, "--"]

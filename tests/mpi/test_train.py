@@ -247,6 +247,14 @@ class Faults(Case):
         with open(self.dir + "/log", errors="replace") as log:  # a place in the file of its own: the launcher's is where it writes
             return log.read()
 
+    def until(self, p, holds, seconds=60):
+        """While the run goes on."""
+        end = time.monotonic() + seconds
+        while not holds():
+            self.assertIsNone(p.poll(), self.read())
+            self.assertLess(time.monotonic(), end, self.read())
+            time.sleep(0.05)
+
     def ends(self, p, limit):
         begin = time.time()
         try:
