@@ -102,7 +102,7 @@ static yoke_error error_of(const yki_frame *frame)
 static void release(int process)
 {
     yki_frame heard = frame_of(YKI_FRAME_HEARD, NULL);
-    if (line.rank == 0 && line.peers[process].fd >= 0) send_frame(&line.peers[process], &heard);
+    if (line.rank == 0) send_frame(&line.peers[process], &heard);
 }
 
 /* What this process knows of a loss: to the run, then to whoever asked. Not under the lock. */

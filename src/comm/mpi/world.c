@@ -162,9 +162,9 @@ yoke_status yki_mpi_await(yki_mpi_world *world, bool (*ready)(void *of), void *o
 static void *move_on(void *of)
 {
     yki_mpi_world *world = of;
-    unsigned waits, before = 0;
+    unsigned before = 0;
     while (!atomic_load(&world->quit)) {
-        waits = atomic_load(&world->waits);
+        unsigned waits = atomic_load(&world->waits);
         bool busy = atomic_load(&world->active) > 0 && atomic_load(&world->waiting) == 0 && waits == before;
         before = waits;
         nap(busy ? MOVER_NS : IDLE_NS);
