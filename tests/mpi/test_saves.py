@@ -194,6 +194,8 @@ class Faults(Case):
             said = ""
             while "No space left" not in said and (line := p.stderr.readline()):
                 said += line
+            with self.assertRaises(subprocess.TimeoutExpired, msg=said):  # of the two seconds that it may wait
+                p.wait(0.4)
             go_on = os.open(gate, os.O_RDWR)  # lets go who is behind it, and who comes there
             said += p.communicate()[1]
             os.close(go_on)
