@@ -100,8 +100,17 @@ static void put_error(const cli *run)
     put_end_object(j);
 }
 
+static void put_notices(const cli *run)
+{
+    put_end_inner(run->json);
+    put_begin_array(run->json, "notices");
+    for (int i = 0; i < run->nnotices; i++) put_string(run->json, NULL, run->notices[i]);
+    put_end_array(run->json);
+}
+
 static bool write_json(cli *run)
 {
+    if (run->nnotices > 0) put_notices(run);
     if (run->failed_with) put_error(run);
     const char *text = out_text(run->json);
     if (!text) {
@@ -135,6 +144,7 @@ int cli_close(cli *run, int code)
         out_destroy(run->json);
     }
     if (run->out && run->out != stdout) fclose(run->out);
+    for (int i = 0; i < run->nnotices; i++) free(run->notices[i]);
     arguments_release(&run->arguments);
     return code;
 }
@@ -163,6 +173,27 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
     return code;
 }
 
+void cli_notice(cli *run, const char *format, ...)
+{
+    enum { MOST = sizeof run->notices / sizeof *run->notices };
+    char *text = NULL;
+    va_list rest;
+    va_start(rest, format);
+    if (vasprintf(&text, format, rest) < 0) text = NULL;
+    va_end(rest);
+    if (!text || run->quiet) {
+        free(text);
+        return;
+    }
+    fputs("yoke: ", stderr);
+    text_escape(stderr, text, false);
+    fputc('\n', stderr);
+    if (run->json && run->nnotices < MOST)
+        run->notices[run->nnotices++] = text;
+    else
+        free(text);
+}
+
 /* The sentence of a record with the flag at fault as it was typed; NULL: the command line is not at fault.
  * What the library calls `--set layout.dp=0` may have been typed as `--dp 0`. */
 static char *sentence_of_flag(const cli *run, const yoke_error *error)
@@ -185,10 +216,7 @@ static char *sentence_of_flag(const cli *run, const yoke_error *error)
 
 void cli_sentence(const yoke_error *error, char *text, size_t size)
 {
-    char number[16] = "";
-    if (error->line > 0) snprintf(number, sizeof number, ":%d", error->line);
-    snprintf(text, size, "%s%s%s%s%s%s", error->file, error->file[0] ? number : "",
-             error->file[0] ? ": " : "", error->key, error->key[0] ? ": " : "", error->message);
+    yoke_error_print(error, text, size);
 }
 
 int cli_fail_library(cli *run)

@@ -27,6 +27,8 @@ typedef struct cli {
     int error_columns;
     int failed_with;  /* the exit code of the first failure; 0: there is none yet */
     yoke_error error; /* the failure's; the JSON's last key */
+    int nnotices;
+    char *notices[16]; /* the first ones that were said; the JSON has them under `notices` */
 } cli;
 
 /* Finds --json anywhere in the arguments and opens its file. Returns -1 to go on, or the exit code. */
@@ -42,6 +44,9 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
 /* The same from the library's record, naming the flag that gave the key at fault. Returns the status's exit
  * code. */
 int cli_fail_library(cli *run);
+/* Says what a person should know though nothing failed: "yoke: SENTENCE" on standard error, and among the
+ * JSON's notices. */
+void cli_notice(cli *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A record in one line: "FILE:LINE: KEY: MESSAGE", as far as it has them. */
 enum { CLI_SENTENCE = sizeof(yoke_error) };
 void cli_sentence(const yoke_error *error, char *text, size_t size);

@@ -1,7 +1,8 @@
-/* yoke eval: loss and accuracy of a saved model or of a job on held-out samples. */
+/* yoke eval: a saved model, or a job, scored on held-out samples; and what it was that was scored. */
 #include <math.h>
 
 #include "cli.h"
+#include "scores.h"
 #include "yoke/compare.h"
 
 static struct {
@@ -18,28 +19,43 @@ static const option_group group_eval = {
     },
 };
 
+/* What was scored, where that is not what a person may think. */
+static void say(cli *run, const yoke_evaluation *e)
+{
+    if (e->scored == YOKE_SCORED_ALL)
+        cli_notice(run, "nothing is held out: these are the training data (data.holdout keeps some apart)");
+    if (!e->weights[0] && e->trained[0])
+        cli_notice(run, "the weights are first values, nothing was trained; what was is in %s: yoke eval %s",
+                   e->trained, e->trained);
+    else if (!e->weights[0])
+        cli_notice(run, "the weights are first values: nothing was trained");
+}
+
 static int command_run(cli *run)
 {
-    double loss, accuracy;
-    int64_t samples;
+    static const char *const scored[] = {"held out", "all", "given"};
+    yoke_evaluation e;
     if (yoke_eval(run->arguments.positional[0], run->arguments.noverrides,
-                  (const char *const *)run->arguments.overrides, given.data, &loss, &accuracy,
-                  &samples) != YOKE_OK)
+                  (const char *const *)run->arguments.overrides, given.data, &e) != YOKE_OK)
         return cli_fail_library(run);
+    say(run, &e);
     if (run->json) {
-        put_number(run->json, "loss", loss);
-        put_number(run->json, "accuracy", accuracy);
-        put_integer(run->json, "samples", samples);
+        scores_write(run->json, &e);
+        put_string(run->json, "scored", scored[e.scored]);
+        put_string(run->json, "weights", e.weights[0] ? e.weights : NULL);
     }
-    fprintf(run->out, "loss      %.6g\n", loss);
-    if (isfinite(accuracy)) fprintf(run->out, "accuracy  %.2f %%\n", 100 * accuracy);
-    fprintf(run->out, "samples   %lld\n", (long long)samples);
+    fprintf(run->out, "loss        %.6g\n", e.loss);
+    if (isfinite(e.accuracy)) fprintf(run->out, "accuracy    %.2f %%\n", 100 * e.accuracy);
+    if (isfinite(e.perplexity)) fprintf(run->out, "perplexity  %.6g\n", e.perplexity);
+    fprintf(run->out, "samples     %lld\n", (long long)e.samples);
+    scores_print_confusion(run, &e);
+    yoke_evaluation_release(&e);
     return 0;
 }
 
 const command command_eval = {
     .name = "eval",
-    .summary = "loss and accuracy on the held-out share",
+    .summary = "loss, accuracy and confusion on the held-out share",
     .usage = "DIR|JOB [options]",
     .operand = "DIR|JOB",
     .least = 1,

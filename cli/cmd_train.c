@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "records.h"
 #include "report.h"
+#include "scores.h"
 #include "signs.h"
 #include "text.h"
 #include "yoke/cluster.h"
@@ -98,19 +99,18 @@ static char *resume_command(const cli *run, const char *dir)
 
 static void on_notice(void *context, const yoke_error *notice)
 {
+    progress *shown = context;
     if (yoke_cluster_rank() > 0) return; /* all processes hear of it */
-    progress_clear(context);
+    progress_clear(shown);
     char text[CLI_SENTENCE];
     cli_sentence(notice, text, sizeof text);
-    fputs("yoke: ", stderr);
-    text_escape(stderr, text, false);
-    fputc('\n', stderr);
+    cli_notice(shown->run, "%s", text);
 }
 
 /* Saves what a run that ended early has; *said_out: where, and how to go on, freed by the caller. */
 static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_out)
 {
-    char folder[1200] = "";
+    char folder[YOKE_PATH_BYTES] = "";
     if (yoke_trainer_save(trainer, dir, folder) != YOKE_OK) return cli_fail_library(run);
     char *again = resume_command(run, dir);
     if (asprintf(said_out, "saved in %s; go on with: %s", folder, again ? again : "--resume") < 0)
@@ -123,22 +123,20 @@ static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_ou
 /* Loss over the samples held out, where there are any. */
 static int evaluate(cli *run, yoke_trainer *trainer)
 {
-    double loss, accuracy;
-    int64_t samples;
-    yoke_status status = yoke_trainer_eval(trainer, NULL, &loss, &accuracy, &samples);
+    yoke_evaluation e;
+    yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, &e);
     if (status == YOKE_INVALID) /* a share so small that no sample is in it */
         return 0;
     if (status != YOKE_OK) return cli_fail_library(run);
-    fprintf(run->out, "held-out loss  %.6g", loss);
-    if (isfinite(accuracy)) fprintf(run->out, ", accuracy %.2f %%", 100 * accuracy);
-    fprintf(run->out, " (%lld samples)\n", (long long)samples);
+    fputs("held-out loss  ", run->out);
+    scores_line(run->out, &e);
+    fprintf(run->out, " (%lld samples)\n", (long long)e.samples);
     if (run->json) {
         put_begin_object(run->json, "held_out");
-        put_number(run->json, "loss", loss);
-        put_number(run->json, "accuracy", accuracy);
-        put_integer(run->json, "samples", samples);
+        scores_write(run->json, &e);
         put_end_object(run->json);
     }
+    yoke_evaluation_release(&e);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "text.h"
+#include "yoke/version.h"
 
 static int width(const cli *run)
 {

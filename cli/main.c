@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "help.h"
 #include "signs.h"
+#include "yoke/version.h"
 
 static int unknown_command(cli *run, const char *name, const char *nearest)
 {

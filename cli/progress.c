@@ -17,7 +17,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void progress_start(progress *p, const cli *run, int64_t stop_after)
+void progress_start(progress *p, cli *run, int64_t stop_after)
 {
     *p = (progress){.run = run, .first = -1, .last_printed = -1, .end = -stop_after};
 }

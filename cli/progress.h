@@ -10,7 +10,7 @@
 #include "yoke/train.h"
 
 typedef struct progress {
-    const cli *run;
+    cli *run;
     int64_t first, last_printed; /* steps; -1: none yet */
     int64_t end;                 /* the step after the last of this run; 0: the total of all steps */
     double last_drawn;           /* seconds of a steady clock */
@@ -19,7 +19,7 @@ typedef struct progress {
 } progress;
 
 /* stop_after: steps that this run may do; 0: all. */
-void progress_start(progress *p, const cli *run, int64_t stop_after);
+void progress_start(progress *p, cli *run, int64_t stop_after);
 /* A yoke_progress; context: the progress. */
 void progress_step(void *context, const yoke_step_report *report);
 /* Leaves the terminal on a fresh line below it. */

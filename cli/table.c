@@ -7,7 +7,7 @@
 
 #include "text.h"
 
-enum { COLUMNS_MAX = 16 };
+enum { COLUMNS_MAX = 24 };
 
 typedef struct row {
     char *cells[COLUMNS_MAX];

@@ -14,7 +14,8 @@ static sem_t news; /* raised after every step, and at the end */
 static void check(yoke_status status)
 {
     if (status == YOKE_OK || status == YOKE_STOPPED) return;
-    fprintf(stderr, "%s\n", yoke_error_get()->message);
+    char sentence[YOKE_SENTENCE_BYTES];
+    fprintf(stderr, "%s\n", yoke_error_sentence(sentence, sizeof sentence));
     exit(yoke_status_exit_code(status));
 }
 

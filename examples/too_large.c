@@ -9,7 +9,8 @@ enum { LAYERS = 8, WIDTH = 256 };
 static void check(yoke_status status)
 {
     if (status == YOKE_OK) return;
-    fprintf(stderr, "%s\n", yoke_error_get()->message);
+    char sentence[YOKE_SENTENCE_BYTES];
+    fprintf(stderr, "%s\n", yoke_error_sentence(sentence, sizeof sentence));
     exit(yoke_status_exit_code(status));
 }
 

@@ -23,11 +23,11 @@ typedef struct yoke_inspected_tensor {
 
 /* What yoke_inspect found. Strings are empty and numbers -1 where the path does not say. */
 typedef struct yoke_inspection {
-    char path[1200];     /* the folder or file that was read: of a DIR, its newest complete step */
-    char note[256];      /* newer steps that were passed over, and why; "" none */
-    char model_type[64]; /* "gpt2", "llama", "yoke-layers", or what config.json says */
-    bool is_step;        /* saved by yoke: the fields of the next three lines are known */
-    int64_t step, batch; /* updates done; samples per step */
+    char path[YOKE_PATH_BYTES]; /* the folder or file that was read: of a DIR, its newest complete step */
+    char note[256];             /* newer steps that were passed over, and why; "" none */
+    char model_type[64];        /* "gpt2", "llama", "yoke-layers", or what config.json says */
+    bool is_step;               /* saved by yoke: the fields of the next three lines are known */
+    int64_t step, batch;        /* updates done; samples per step */
     uint64_t seed;
     double loss; /* of the last step done; NaN: not known or not finite */
     char layout[256], optimizer[16], precision[8];

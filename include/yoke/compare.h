@@ -79,11 +79,11 @@ YOKE_API yoke_status yoke_generate(const char *dir, const char *prompt, int toke
                                    int top_k, uint64_t seed, yoke_generation **generation_out);
 YOKE_API void yoke_generation_destroy(yoke_generation *generation);
 
-/* Loss and accuracy of a saved model (DIR or a step's folder) or of a job (its `from` or first weights) on
- * its held-out share, on all its data where nothing is held out, or on the file `data` (NULL: the job's). */
+/* Scores a saved model (DIR or a step's folder) or a job (its `from` or first weights) on its held-out share,
+ * on all its data where nothing is held out, or on the file `data` (NULL: the job's). Ended by
+ * yoke_evaluation_release. */
 YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides,
-                               const char *data, double *loss_out, double *accuracy_out,
-                               int64_t *samples_out);
+                               const char *data, yoke_evaluation *evaluation_out);
 
 #ifdef __cplusplus
 }

@@ -109,11 +109,22 @@ typedef struct yoke_train_options {
 
 /* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for
  * sgd, adam). */
+YOKE_API void yoke_train_options_default(yoke_train_options *options);
+#ifdef __cplusplus
+static inline yoke_train_options yoke_train_options_made()
+{
+    yoke_train_options made;
+    yoke_train_options_default(&made);
+    return made;
+}
+#define YOKE_TRAIN_DEFAULT yoke_train_options_made()
+#else
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
         .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999,             \
         .eps = 1e-8, .seed = 1, .shuffle = true, .timeout = 60                                               \
     }
+#endif
 
 typedef enum yoke_on_error { YOKE_ON_ERROR_STOP, YOKE_ON_ERROR_CONTINUE } yoke_on_error;
 

@@ -47,10 +47,22 @@ typedef struct yoke_layout {
     yoke_recompute recompute_of[YOKE_MAX_DEVICES];
 } yoke_layout;
 
+/* One device. As an initialiser, and for languages without C's. */
+YOKE_API void yoke_layout_default(yoke_layout *layout);
+#ifdef __cplusplus
+static inline yoke_layout yoke_layout_made()
+{
+    yoke_layout made;
+    yoke_layout_default(&made);
+    return made;
+}
+#define YOKE_LAYOUT_DEFAULT yoke_layout_made()
+#else
 #define YOKE_LAYOUT_DEFAULT                                                                                  \
     {                                                                                                        \
         .dp = 1, .tp = 1, .pp = 1, .cp = 1, .microbatches = 1, .schedule = "1f1b", .chunks = 1               \
     }
+#endif
 
 /* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout, `devices=[cpu:0,cpu:1]` and the path of a
  * schedule, relative to the current folder, among them. A degree named discards the device list; devices

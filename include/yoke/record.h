@@ -75,10 +75,21 @@ typedef struct yoke_trace_options {
     int64_t bytes_per_rank;        /* of memory, for the last of these steps that fit; one always does */
 } yoke_trace_options;
 
+YOKE_API void yoke_trace_options_default(yoke_trace_options *options);
+#ifdef __cplusplus
+static inline yoke_trace_options yoke_trace_options_made()
+{
+    yoke_trace_options made;
+    yoke_trace_options_default(&made);
+    return made;
+}
+#define YOKE_TRACE_DEFAULT yoke_trace_options_made()
+#else
 #define YOKE_TRACE_DEFAULT                                                                                   \
     {                                                                                                        \
         .first_step = 0, .last_step = -1, .bytes_per_rank = 16 << 20                                         \
     }
+#endif
 
 typedef struct yoke_trace_summary {
     int ranks;                             /* in the file; 0: another process has written it */

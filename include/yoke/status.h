@@ -6,11 +6,16 @@
 #ifndef YOKE_STATUS_H
 #define YOKE_STATUS_H
 
+#include <stddef.h>
+
 #include "yoke/export.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Room for the path of every file or folder that the library names, with its end. */
+#define YOKE_PATH_BYTES 1200
 
 /* name, exit code of the command line, meaning */
 #define YOKE_STATUS_LIST(X)                                                                                  \
@@ -52,6 +57,15 @@ YOKE_API const char *yoke_status_name(yoke_status status);
 /* The record of this thread's last failure. Never NULL; borrowed, valid until this thread's next failing
  * call. */
 YOKE_API const yoke_error *yoke_error_get(void);
+
+/* Room for every sentence, with its end. */
+#define YOKE_SENTENCE_BYTES 1536
+
+/* This thread's last failure in one line, as the program prints it: "FILE:LINE: KEY: MESSAGE", as far as the
+ * record has them. Writes at most `size` bytes, with the end, and returns `text`. */
+YOKE_API const char *yoke_error_sentence(char *text, size_t size);
+/* The same of a record at hand, e.g. of a notice. */
+YOKE_API const char *yoke_error_print(const yoke_error *error, char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -111,14 +111,45 @@ YOKE_API void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, 
  */
 YOKE_API yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs,
                                           float *outputs);
-/* Mean loss and, for classes, accuracy (else NaN) over the samples held out, or over `data`'s where not NULL.
- * Any of the outputs may be NULL. YOKE_INVALID where there are none. */
+
+/* The most classes that a confusion is counted of. */
+#define YOKE_MOST_CONFUSED 1024
+
+/* Which samples were scored. */
+typedef enum yoke_scored {
+    YOKE_SCORED_HELD_OUT, /* those that training does not see */
+    YOKE_SCORED_ALL,      /* all that the run's data have: nothing is held out */
+    YOKE_SCORED_GIVEN     /* other data */
+} yoke_scored;
+
+/* What a model is worth on samples; ended by yoke_evaluation_release. A target is a sample's, or, where the
+ * outputs have dims before the classes, each of them. */
+typedef struct yoke_evaluation {
+    yoke_scored scored;
+    int64_t samples;
+    double loss;        /* the mean over all targets, or elements */
+    double accuracy;    /* of classes: the share of targets that are the likeliest class; else NaN */
+    double perplexity;  /* of tokens: exp(loss); else NaN */
+    int64_t nclasses;   /* 0: the targets are no classes, or tokens */
+    int64_t *confusion; /* [nclasses, nclasses]: how many targets of a row's class were taken for the
+                           column's; NULL without classes or with more than YOKE_MOST_CONFUSED */
+    char weights[YOKE_PATH_BYTES]; /* where they came from; "": first values, or a trainer as it is */
+    char trained[YOKE_PATH_BYTES]; /* yoke_eval of a job's first values: the newest step of its
+                                      checkpoint.dir, which was not scored; "" none */
+} yoke_evaluation;
+
+/* Scores the samples held out, or those of `data` where that is not NULL; no more than the first `at_most` of
+ * them (0: all). YOKE_INVALID: nothing is held out, or the data are not of the model's shapes. */
+YOKE_API yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_t at_most,
+                                           yoke_evaluation *evaluation_out);
+/* NULL is allowed. */
+YOKE_API void yoke_evaluation_release(yoke_evaluation *evaluation);
+/* The same in short. Any of the outputs may be NULL. */
 YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out,
                                        double *accuracy_out, int64_t *samples_out);
 
-/* Saves weights, optimizer state and position to DIR/step-N; *folder (1200 bytes, may be NULL) receives the
- * name. */
-YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder);
+/* Saves weights, optimizer state and position to DIR/step-N; folder (may be NULL) receives the name. */
+YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES]);
 /* Goes on from a saved folder or the newest complete step of DIR, which is only read; which one, and why no
  * newer, is a notice. YOKE_INVALID: nothing to resume from; another batch or seed than that run's; a tensor
  * that is not what was saved, by file, name and block; on any failure the trainer is as it was. */

@@ -15,5 +15,6 @@
 #include "yoke/status.h"
 #include "yoke/tokenizer.h"
 #include "yoke/train.h"
+#include "yoke/version.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* The error record: one a thread, written by the first detector. */
+/* The error record: one a thread, written by the first detector; and the version of what is linked. */
 #include "base/fail.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "yoke/version.h"
 
 static _Thread_local yoke_error record = {.rank = -1};
 
@@ -37,6 +38,27 @@ const char *yoke_status_name(yoke_status status)
 const yoke_error *yoke_error_get(void)
 {
     return &record;
+}
+
+const char *yoke_error_print(const yoke_error *error, char *text, size_t size)
+{
+    char number[16] = "";
+    if (!text || size == 0) return "";
+    if (!error) error = &record;
+    if (error->line > 0) snprintf(number, sizeof number, ":%d", error->line);
+    snprintf(text, size, "%s%s%s%s%s%s", error->file, error->file[0] ? number : "",
+             error->file[0] ? ": " : "", error->key, error->key[0] ? ": " : "", error->message);
+    return text;
+}
+
+const char *yoke_error_sentence(char *text, size_t size)
+{
+    return yoke_error_print(&record, text, size);
+}
+
+const char *yoke_version(void)
+{
+    return YOKE_VERSION;
 }
 
 yoke_error *yki_error_edit(void)

@@ -14,7 +14,7 @@
 #include "checkpoint/safetensors.h"
 #include "yoke/job.h"
 
-#define YKI_FOLDER_BYTES 1200
+#define YKI_FOLDER_BYTES YOKE_PATH_BYTES
 
 /* What state.json holds. */
 typedef struct yki_saved_state {

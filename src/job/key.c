@@ -228,6 +228,11 @@ int yki_selector_value(const yoke_job *job, yki_selector by)
     }
 }
 
+void yoke_train_options_default(yoke_train_options *options)
+{
+    if (options) *options = (yoke_train_options)YOKE_TRAIN_DEFAULT;
+}
+
 void yki_job_init(yoke_job *job)
 {
     *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};

@@ -17,6 +17,11 @@ static bool is_layout(const yki_key *key)
     return strncmp(key->path, "layout.", 7) == 0;
 }
 
+void yoke_layout_default(yoke_layout *layout)
+{
+    if (layout) *layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
+}
+
 /* The data-parallel ranks that the devices leave, or 0 where they cannot be shared out. */
 static int dp_left(const yoke_layout *layout)
 {

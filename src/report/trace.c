@@ -400,6 +400,11 @@ static yoke_status cannot_write(const yoke_trace *trace, int why)
                        strerror(why ? why : EIO));
 }
 
+void yoke_trace_options_default(yoke_trace_options *options)
+{
+    if (options) *options = (yoke_trace_options)YOKE_TRACE_DEFAULT;
+}
+
 yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                             const yoke_trace_options *options)
 {

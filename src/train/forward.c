@@ -24,68 +24,103 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
     return YOKE_OK;
 }
 
-/* Rows of outputs whose largest class is the target. */
-static int64_t count_right(const float *outputs, const int32_t *targets, int64_t rows, int64_t classes)
+/* What an evaluation has counted so far. */
+typedef struct tally {
+    double loss; /* summed over samples */
+    int64_t right, rows, classes;
+    int64_t *confusion; /* NULL: not counted */
+} tally;
+
+static void count_classes(tally *t, const float *outputs, const int32_t *targets, int64_t rows)
 {
-    int64_t right = 0;
     for (int64_t r = 0; r < rows; r++) {
-        const float *row = outputs + r * classes;
+        const float *row = outputs + r * t->classes;
         int64_t best = 0;
-        for (int64_t c = 1; c < classes; c++)
+        for (int64_t c = 1; c < t->classes; c++)
             if (row[c] > row[best]) best = c;
-        right += best == targets[r];
+        t->right += best == targets[r];
+        if (t->confusion) t->confusion[targets[r] * t->classes + best]++;
     }
-    return right;
+    t->rows += rows;
 }
 
-static yoke_status eval_range(yoke_trainer *trainer, yoke_data *data, int64_t start, int64_t end,
-                              double *loss_out, double *accuracy_out)
+/* Samples start .. end - 1 of `data`, as many at a time as there is room for. */
+static yoke_status score(yoke_trainer *trainer, yoke_data *data, int64_t start, int64_t end, tally *t)
 {
     const yoke_model *model = trainer->model;
-    bool classes = trainer->classes > 0 && !model->is_sequence;
     int64_t most = yki_run_forward_samples(trainer->run),
             out = yki_value_elems(&model->values[model->output]);
     most = most < trainer->plan->options.batch ? most : trainer->plan->options.batch; /* the host's buffers */
-    float *outputs = classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
-    if (classes && !outputs) return yki_fail_memory("an evaluation");
-    double loss = 0;
-    int64_t right = 0, rows = 0;
+    float *outputs = t->classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
+    if (t->classes && !outputs) return yki_fail_memory("an evaluation");
     yoke_status status = YOKE_OK;
     for (int64_t first = start; first < end && status == YOKE_OK; first += most) {
         int64_t count = end - first < most ? end - first : most;
         for (int64_t i = 0; i < count; i++) trainer->indices[i] = first + i;
         status = yki_trainer_fetch(trainer, data, trainer->indices, count);
-        yki_step step = {.mode = classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL,
+        yki_step step = {.mode = t->classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL,
                          .samples = count,
                          .inputs = trainer->inputs,
                          .targets = trainer->targets,
                          .outputs = outputs};
         yki_step_result result = {0};
         if (status == YOKE_OK) status = yki_run_step(trainer->run, &step, &result);
-        loss += result.loss * (double)count;
-        if (classes && status == YOKE_OK) {
-            right += count_right(outputs, (const int32_t *)(void *)trainer->targets,
-                                 count * out / trainer->classes, trainer->classes);
-            rows += count * out / trainer->classes;
-        }
+        t->loss += result.loss * (double)count;
+        if (t->classes && status == YOKE_OK)
+            count_classes(t, outputs, (const int32_t *)(void *)trainer->targets, count * out / t->classes);
     }
     free(outputs);
-    *loss_out = loss / (double)(end - start);
-    *accuracy_out = classes ? (double)right / (double)rows : NAN;
     return status;
+}
+
+yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_t at_most,
+                                  yoke_evaluation *evaluation_out)
+{
+    if (!trainer || !evaluation_out) return yki_fail(YOKE_INVALID, "an evaluation needs a trainer, not NULL");
+    if (at_most < 0)
+        return yki_fail(YOKE_INVALID, "at most %lld samples: it must be at least 0", (long long)at_most);
+    int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
+    if (end <= start)
+        return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
+    if (data) YKI_TRY(yki_trainer_check_data(trainer, data));
+    if (at_most > 0 && at_most < end - start) end = start + at_most;
+    bool tokens = trainer->model->is_sequence;
+    tally t = {.classes = tokens ? 0 : trainer->classes};
+    if (t.classes > 0 && t.classes <= YOKE_MOST_CONFUSED) {
+        t.confusion = calloc((size_t)(t.classes * t.classes), sizeof *t.confusion);
+        if (!t.confusion) return yki_fail_memory("an evaluation");
+    }
+    yoke_status status = score(trainer, data ? data : trainer->data, start, end, &t);
+    if (status != YOKE_OK) {
+        free(t.confusion);
+        return status;
+    }
+    double loss = t.loss / (double)(end - start);
+    *evaluation_out = (yoke_evaluation){.scored = data ? YOKE_SCORED_GIVEN : YOKE_SCORED_HELD_OUT,
+                                        .samples = end - start,
+                                        .loss = loss,
+                                        .accuracy = t.classes ? (double)t.right / (double)t.rows : NAN,
+                                        .perplexity = tokens && trainer->classes ? exp(loss) : NAN,
+                                        .nclasses = t.classes,
+                                        .confusion = t.confusion};
+    return YOKE_OK;
+}
+
+void yoke_evaluation_release(yoke_evaluation *evaluation)
+{
+    if (!evaluation) return;
+    free(evaluation->confusion);
+    evaluation->confusion = NULL;
 }
 
 yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out, double *accuracy_out,
                               int64_t *samples_out)
 {
-    int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
-    if (end <= start)
-        return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
-    if (data) YKI_TRY(yki_trainer_check_data(trainer, data));
-    double loss = NAN, accuracy = NAN;
-    YKI_TRY(eval_range(trainer, data ? data : trainer->data, start, end, &loss, &accuracy));
-    if (loss_out) *loss_out = loss;
-    if (accuracy_out) *accuracy_out = accuracy;
-    if (samples_out) *samples_out = end - start;
+    yoke_evaluation e;
+    YKI_TRY(yoke_trainer_evaluate(trainer, data, 0, &e));
+    if (loss_out) *loss_out = e.loss;
+    if (accuracy_out) *accuracy_out = e.accuracy;
+    if (samples_out) *samples_out = e.samples;
+    yoke_evaluation_release(&e);
     return YOKE_OK;
 }

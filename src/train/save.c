@@ -278,13 +278,13 @@ static yoke_status save_now(yki_saving *s, const char *dir)
     return yki_saving_share_folder(s);
 }
 
-yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char *folder)
+yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES])
 {
     yki_saving *s;
     YKI_TRY(yki_saves_look(trainer, true));
     YKI_TRY(yki_saving_create(trainer, &s));
     yoke_status status = save_now(s, dir);
-    if (status == YOKE_OK && folder) snprintf(folder, 1200, "%s", s->save.final);
+    if (status == YOKE_OK && folder) snprintf(folder, YOKE_PATH_BYTES, "%s", s->save.final);
     if (status == YOKE_OK) yki_trainer_event(trainer, YOKE_RUN_SAVED, s->save.final);
     yki_saving_destroy(s);
     return status;

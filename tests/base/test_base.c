@@ -1,12 +1,14 @@
 /* The error record, strings, the nearest word, the bounds of JSON. */
 #include "cmocka_all.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "base/text.h"
+#include "yoke/version.h"
 
 static void the_record_holds_the_last_failure(void **state)
 {
@@ -20,6 +22,33 @@ static void the_record_holds_the_last_failure(void **state)
     yki_fail(YOKE_SYSTEM, "after: %s", e->message);
     assert_string_equal(yoke_error_get()->message, "after: is 7");
     assert_string_equal(yoke_error_get()->file, "");
+}
+
+/* As the program prints it, cut where there is no room. */
+static void a_sentence_says_where(void **state)
+{
+    (void)state;
+    char text[YOKE_SENTENCE_BYTES], little[8];
+    yki_fail_at(YOKE_INVALID, "job.yaml", 3, "train.lr", "is %d", 7);
+    assert_ptr_equal(yoke_error_sentence(text, sizeof text), text);
+    assert_string_equal(text, "job.yaml:3: train.lr: is 7");
+    yoke_error other = *yoke_error_get();
+    yki_fail_at(YOKE_INVALID, "x.npy", 0, "", "is empty");
+    assert_string_equal(yoke_error_sentence(text, sizeof text), "x.npy: is empty");
+    assert_string_equal(yoke_error_print(&other, little, sizeof little), "job.yam");
+    yki_fail(YOKE_INVALID, "alone");
+    assert_string_equal(yoke_error_sentence(text, sizeof text), "alone");
+    assert_string_equal(yoke_error_sentence(NULL, 7), "");
+    assert_true(sizeof text >= sizeof other.file + sizeof other.key + sizeof other.message + 20);
+}
+
+static void the_version_is_one(void **state)
+{
+    (void)state;
+    char numbers[32];
+    snprintf(numbers, sizeof numbers, "%d.%d.%d", YOKE_VERSION_MAJOR, YOKE_VERSION_MINOR, YOKE_VERSION_PATCH);
+    assert_string_equal(numbers, YOKE_VERSION);
+    assert_string_equal(numbers, yoke_version());
 }
 
 static void exit_codes_are_those_of_the_contract(void **state)
@@ -116,6 +145,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_record_holds_the_last_failure),
+        cmocka_unit_test(a_sentence_says_where),
+        cmocka_unit_test(the_version_is_one),
         cmocka_unit_test(exit_codes_are_those_of_the_contract),
         cmocka_unit_test(text_grows),
         cmocka_unit_test(the_nearest_word_is_near),

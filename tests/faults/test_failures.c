@@ -72,7 +72,12 @@ static yoke_status verify(const char *overrides, double *value)
 static yoke_status eval(const char *unused, double *value)
 {
     (void)unused;
-    return yoke_eval(saved, 0, NULL, NULL, value, NULL, NULL);
+    yoke_evaluation e;
+    yoke_status status = yoke_eval(saved, 0, NULL, NULL, &e);
+    if (status != YOKE_OK) return status;
+    *value = e.loss;
+    yoke_evaluation_release(&e);
+    return YOKE_OK;
 }
 
 static yoke_status generate(const char *unused, double *value)

@@ -130,8 +130,7 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
     yoke_trainer *trainer = NULL;
     if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
     assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
-    double loss, saved_loss;
-    int64_t samples, saved_samples;
+    yoke_evaluation scored, there;
     yoke_trainer_destroy(trainer);
     yoke_job_destroy(job);
     assert_int_equal(unlink(strchr(copy, '=') + 1), 0);
@@ -160,13 +159,12 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
         yoke_generation_destroy(g);
     }
     yoke_tokenizer_destroy(tokenizer);
-    if (yoke_eval(dir, 0, NULL, NULL, &saved_loss, NULL, &saved_samples) != YOKE_OK)
-        fail_msg("%s", yoke_error_get()->message);
+    if (yoke_eval(dir, 0, NULL, NULL, &scored) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
     assert_int_equal(chdir(folder), 0);
     static const char *const from[] = {"data.tokenizer=null", "model.from=run/step-00000002"};
-    assert_int_equal(yoke_eval("job.yaml", 2, from, NULL, &loss, NULL, &samples), YOKE_OK);
-    assert_true(loss == saved_loss && loss > 1);
-    assert_int_equal(samples, saved_samples);
+    assert_int_equal(yoke_eval("job.yaml", 2, from, NULL, &there), YOKE_OK);
+    assert_true(there.loss == scored.loss && scored.loss > 1);
+    assert_int_equal(there.samples, scored.samples);
     free(source);
     free(again);
 }

@@ -185,8 +185,14 @@ static void folders_generate_and_evaluate(void **state)
     assert_int_equal(yoke_trainer_save(trainer, dir, step), YOKE_OK);
     double loss, here;
     assert_int_equal(yoke_trainer_eval(trainer, NULL, &here, NULL, NULL), YOKE_OK);
-    assert_int_equal(yoke_eval(dir, 0, NULL, NULL, &loss, NULL, NULL), YOKE_OK);
-    assert_true(fabs(loss - here) <= 1e-5 * here);
+    yoke_evaluation saved;
+    assert_int_equal(yoke_eval(dir, 0, NULL, NULL, &saved), YOKE_OK);
+    assert_true(fabs(saved.loss - here) <= 1e-5 * here);
+    assert_true(saved.perplexity == exp(saved.loss));
+    assert_true(isnan(saved.accuracy) && !saved.confusion);
+    assert_int_equal(saved.scored, YOKE_SCORED_HELD_OUT);
+    assert_string_equal(saved.weights, step);
+    yoke_evaluation_release(&saved);
     finish_job(trainer, job);
     yoke_generation *g;
     assert_int_equal(yoke_generate(dir, "3 1 4 1", 5, 0, 0, 1, &g), YOKE_OK);

@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "comm/mpi/meeting.h"
+#include "yoke/version.h"
 
 static yki_cluster *joined;
 static int pretended;

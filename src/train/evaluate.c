@@ -1,0 +1,92 @@
+/* eval: a saved model, or a job with the weights it starts from, scored on data; and what was scored. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fail.h"
+#include "train/trainer.h"
+
+/* A job given as a file, or by the folder it was saved to. */
+static yoke_status job_of_path(const char *path, int noverrides, const char *const *overrides,
+                               char folder[YKI_FOLDER_BYTES], yoke_job **job_out)
+{
+    struct stat info;
+    folder[0] = '\0';
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return yoke_job_load(path, noverrides, overrides, job_out);
+    int is_step;
+    char job[1300];
+    YKI_TRY(yki_checkpoint_find(path, folder, &is_step, NULL));
+    snprintf(job, sizeof job, "%s/job.yaml", folder);
+    if (stat(job, &info) != 0)
+        return yki_fail(YOKE_INVALID, "%s has no job.yaml that says which data to evaluate on", folder);
+    return yoke_job_load(job, noverrides, overrides, job_out);
+}
+
+/* Where the weights are from, and of first values, whether the job has trained ones. */
+static void name_weights(const yoke_job *job, const char *folder, yoke_evaluation *e)
+{
+    const char *from = folder[0] ? folder : job->model.from;
+    int is_step;
+    char newest[YKI_FOLDER_BYTES];
+    snprintf(e->weights, sizeof e->weights, "%s", from);
+    if (from[0] || !job->checkpoint.dir[0]) return;
+    if (yki_checkpoint_find(job->checkpoint.dir, newest, &is_step, NULL) == YOKE_OK && is_step)
+        memcpy(e->trained, newest, sizeof e->trained);
+}
+
+static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_evaluation *evaluation_out)
+{
+    yoke_layout one = YOKE_LAYOUT_DEFAULT;
+    yki_trainer_options options = {.job = job,
+                                   .layout = &one,
+                                   .ignore_devices = true,
+                                   .inference = true,
+                                   .weights = folder[0] ? folder : NULL};
+    yoke_trainer *trainer;
+    YKI_TRY(yki_trainer_create(&trainer, &options));
+    int64_t n = yoke_data_samples(trainer->data), held = yki_holdout_count(job->train.holdout, n);
+    trainer->order.samples = held > 0 ? n - held : 0;
+    yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, evaluation_out);
+    if (status == YOKE_OK) {
+        evaluation_out->scored = held > 0 ? YOKE_SCORED_HELD_OUT : YOKE_SCORED_ALL;
+        name_weights(job, folder, evaluation_out);
+    }
+    yoke_error error = *yoke_error_get();
+    yoke_trainer_destroy(trainer);
+    if (status != YOKE_OK) yki_error_set(&error);
+    return status;
+}
+
+/* The job's data are those of one file instead, all of them. */
+static yoke_status take_file(yoke_job *job, const char *data)
+{
+    bool pairs = job->data.format == YOKE_DATA_NPY || job->data.format == YOKE_DATA_IDX;
+    if (pairs || job->data.format == YOKE_DATA_RANDOM)
+        return yki_fail(
+            YOKE_INVALID,
+            "--data names one file, and this job's data are %s; use --set data.inputs and data.targets",
+            pairs ? "two" : "made up");
+    if (strlen(data) >= sizeof job->data.path)
+        return yki_fail(YOKE_INVALID, "--data is a path of more than %zu bytes", sizeof job->data.path - 1);
+    snprintf(job->data.path, sizeof job->data.path, "%s", data);
+    job->data.holdout = job->train.holdout = 0;
+    return YOKE_OK;
+}
+
+yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
+                      yoke_evaluation *evaluation_out)
+{
+    char folder[YKI_FOLDER_BYTES];
+    yoke_job *job;
+    if (!dir_or_job || !evaluation_out)
+        return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
+    YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, &job));
+    yoke_status status = data ? take_file(job, data) : YOKE_OK;
+    if (status == YOKE_OK) status = eval_job(job, folder, evaluation_out);
+    if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
+    yoke_error error = *yoke_error_get();
+    yoke_job_destroy(job);
+    if (status != YOKE_OK) yki_error_set(&error);
+    return status;
+}

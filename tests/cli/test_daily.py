@@ -1,0 +1,104 @@
+"""What is done with a model day by day, from outside: test_daily.py YOKE [test ...]. Standard library only."""
+import array
+import json
+import math
+import os
+import random
+import struct
+import sys
+import unittest
+
+from test_cli import Case, Run
+
+# The class is the place of the largest of three numbers: what `same` knows from the start.
+PICK = """model: {family: layers, input: [3], layers: [{type: linear, out: 3, bias: false}], from: same.safetensors}
+data: {format: npy, inputs: x.npy, targets: y.npy}
+train: {steps: 5, batch: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 0.001}}
+"""
+
+
+def npy(path, code, shape, values):
+    """A version 1 .npy file of little-endian values."""
+    shape = "(" + "".join(f"{n}, " for n in shape) + ")"
+    head = f"{{'descr': '{code}', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    kind = {"<f4": "f", "<i8": "q"}[code]
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + array.array(kind, values).tobytes())
+
+
+def safetensors(path, name, shape, values):
+    data = array.array("f", values).tobytes()
+    head = json.dumps({name: {"dtype": "F32", "shape": shape, "data_offsets": [0, len(data)]}}).encode()
+    head += b" " * (-len(head) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(head)) + head + data)
+
+
+class Daily(Case):
+    def pick(self, n=50, seed=1):
+        """Writes PICK and its data: each row's largest number is of its class but for every seventh."""
+        r, rows, classes = random.Random(seed), [], []
+        for i in range(n):
+            row = [r.uniform(-1, 1) for _ in range(3)]
+            said = row.index(max(row))
+            rows.append(row)
+            classes.append((said + (i % 7 == 0)) % 3)
+        npy(self.path("x.npy"), "<f4", (n, 3), [v for row in rows for v in row])
+        npy(self.path("y.npy"), "<i8", (n,), classes)
+        safetensors(self.path("same.safetensors"), "0.weight", [3, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1])
+        self.write("pick.yaml", PICK)
+        return rows, classes
+
+
+class Eval(Daily):
+    def test_confusion(self):
+        rows, classes = self.pick()
+        want = [[0] * 3 for _ in range(3)]
+        for row, true in zip(rows, classes):
+            want[true][row.index(max(row))] += 1
+        r = self.run_json("eval", "pick.yaml")
+        self.assertEqual(r.json["confusion"], want)
+        self.assertEqual(r.json["samples"], 50)
+        self.assertAlmostEqual(r.json["accuracy"], sum(want[i][i] for i in range(3)) / 50, 12)
+        self.assertIsNone(r.json["perplexity"])
+        for i in range(3):
+            self.assertRegex(r.out.decode(), rf"\n +{i} +{want[i][0]} +{want[i][1]} +{want[i][2]}\n")
+        # of those held out alone: the last fifth
+        held = [[0] * 3 for _ in range(3)]
+        for row, true in list(zip(rows, classes))[40:]:
+            held[true][row.index(max(row))] += 1
+        r = self.run_json("eval", "pick.yaml", "--set", "data.holdout=0.2")
+        self.assertEqual((r.json["confusion"], r.json["scored"]), (held, "held out"))
+        self.assertNotIn("notices", r.json)
+
+    def test_what_was_scored_is_said(self):
+        r = self.run_json("eval", "job.yaml")  # held out, first values
+        self.assertRegex(r.err, "weights are first values: nothing was trained")
+        self.assertNotRegex(r.err, "held out")
+        self.assertIsNone(r.json["weights"])
+        self.assertEqual(len(r.json["notices"]), 1)
+        self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
+        r = self.run_json("eval", "job.yaml", "--set", "checkpoint.dir=ck")
+        self.assertRegex(r.err, r"first values.*yoke eval \S*ck/step-00000006")
+        r = self.run_json("eval", "ck")
+        self.assertEqual(r.err, "")
+        self.assertRegex(r.json["weights"], "ck/step-00000006$")
+        r = self.run_json("eval", "ck", "--set", "data.holdout=0")
+        self.assertRegex(r.err, "nothing is held out: these are the training data")
+        self.assertEqual((r.json["scored"], r.json["samples"]), ("all", 50))
+        self.assertNotRegex(r.err, "first values")
+
+    def test_perplexity_of_text(self):
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=ck")
+        r = self.run_json("eval", "ck")
+        self.assertAlmostEqual(r.json["perplexity"], math.exp(r.json["loss"]), 9)
+        self.assertIsNone(r.json["accuracy"])
+        self.assertNotIn("confusion", r.json)
+        self.assertRegex(r.out.decode(), r"perplexity +\d")
+        self.write("other.txt", "so it goes. " * 40)
+        self.assertEqual(self.run_json("eval", "ck", "--data", "other.txt").json["scored"], "given")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=["test_daily.py", *sys.argv[2:]])
