@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "help.h"
 #include "text.h"
+#include "usual.h"
 
 const option_group options_general = {
     "General",
@@ -140,14 +141,18 @@ static const option *find(const command *which, const char *name, size_t length)
     return NULL;
 }
 
-static int unknown(struct cli *run, const char *typed, const char *name, size_t length)
+/* value: what followed it, NULL: nothing. */
+static int unknown(struct cli *run, const char *typed, const char *name, size_t length, const char *value)
 {
     const char *names[64], *nearest;
-    char word[48];
+    char word[48], means[200];
     int count = 0;
     for (const option_group *const *group = run->command->groups; *group; group++)
         for (const option *o = (*group)->options; o->name && count < 64; o++) names[count++] = o->name;
     snprintf(word, sizeof word, "%.*s", (int)(length < 40 ? length : 40), name);
+    if (usual_meaning(run->command, word, value, means, sizeof means))
+        return cli_fail(run, 2, typed, "%s is no option of `yoke %s`: %s%s", typed, run->command->name,
+                        means[0] == '-' ? "write " : "", means);
     nearest = text_nearest(word, names, count, sizeof names[0]);
     return cli_fail(run, 2, typed, "%s is no option of `yoke %s`%s%s; `yoke %s --help` lists them", typed,
                     run->command->name,
@@ -285,28 +290,27 @@ static int take(struct cli *run, const option *o, const char *value)
 }
 
 /* One option at argv[*at], with its value; moves *at to its last word. */
-static int parse_option(struct cli *run, int argc, char **argv, int *at)
+static int parse_option(struct cli *run, char **argv, int *at)
 {
-    const char *word = argv[*at], *name = word + 2, *value = NULL;
+    const char *word = argv[*at], *name = word + 2, *value = NULL, *next = argv[*at + 1];
     size_t length = strcspn(name, "=");
     if (strcmp(word, "-h") == 0)
         name = "help", length = 4;
     else if (word[1] != '-') {
         name = word + 1;
         length = strcspn(name, "=");
-        if (length > 1) return unknown(run, word, name, strlen(name));
+        if (length > 1) return unknown(run, word, name, length, name[length] ? name + length + 1 : next);
     }
     const option *o = find(run->command, name, length);
-    if (!o && word[1] != '-') return unknown(run, word, name, strlen(name));
+    if (!o && word[1] != '-') return unknown(run, word, name, length, next);
     if (!o) {
         char typed[200];
         snprintf(typed, sizeof typed, "--%.*s", (int)(length < 150 ? length : 150), name);
-        return unknown(run, typed, name, length);
+        return unknown(run, typed, name, length, name[length] ? name + length + 1 : next);
     }
     if (name[length] == '=') value = name + length + 1;
     if (!o->value && value) return cli_fail(run, 2, word, "--%s takes no value", o->name);
     if (o->value && !value) {
-        const char *next = *at + 1 < argc ? argv[*at + 1] : NULL;
         if (!next || (strncmp(next, "--", 2) == 0 && find(run->command, next + 2, strcspn(next + 2, "="))))
             return cli_fail(run, 2, word, "%s%s needs a value: %s%s %s", option_dashes(o), o->name,
                             option_dashes(o), o->name, o->value);
@@ -332,7 +336,7 @@ int options_parse(struct cli *run, int argc, char **argv, int first)
                 only_positional = true;
                 continue;
             }
-            int code = parse_option(run, argc, argv, &i);
+            int code = parse_option(run, argv, &i);
             if (code >= 0) return code;
         } else if (given->npositional == which->most)
             return cli_fail(run, 2, argv[i], "'%s' is one argument too many; usage: yoke %s %s", argv[i],

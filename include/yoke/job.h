@@ -167,6 +167,10 @@ YOKE_API yoke_status yoke_job_load(const char *path, int noverrides, const char 
                                    yoke_job **job_out);
 YOKE_API void yoke_job_destroy(yoke_job *job);
 
+/* The key of a job that a word means to most people: a key itself, the last name of only one ("lr"), or what
+ * other programs call it ("learning-rate"). NULL: none. Static storage. */
+YOKE_API const char *yoke_job_key_of(const char *word);
+
 /* The job as YAML with absolute paths, overrides applied and most defaults left out; it reads back as the
  * same job. Freed by the caller with free(). NULL when memory is out. */
 YOKE_API char *yoke_job_print(const yoke_job *job);

@@ -54,7 +54,10 @@ static yoke_status check_range(const place *at, double value, const char *text)
 
 static yoke_status read_int(const place *at, void *field)
 {
-    const char *const expected = "a whole number";
+    const char *const expected =
+        strcmp(at->key->path, "device") == 0
+            ? "a whole number, 0 for the first of a replica's devices (layout.devices names them)"
+            : "a whole number";
     YKI_TRY(need_scalar(at, at->node,
                         at->key->kind == YKI_KEY_INT && strcmp(at->key->path, "model.layers") == 0
                             ? "a count of layers (a list of layers belongs to family layers)"

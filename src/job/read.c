@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "job/words.h"
 
 yoke_status yki_reader_fail(const yki_reader *reader, const yki_yaml *node, const char *key,
                             const char *format, ...)
@@ -58,6 +59,8 @@ static const char *suggestion(const char *prefix, const char *name, char buffer[
     }
     for (int i = 0; i < yki_job_nkeys; i++)
         if (strcmp(last_name(yki_job_keys[i].path), name) == 0) return yki_job_keys[i].path;
+    const char *usual = yki_key_of_word(name);
+    if (usual) return below(usual, prefix) ? below(usual, prefix) : usual;
     for (int i = 0; i < yki_job_nkeys && nsiblings < 128; i++) {
         const char *rest = below(yki_job_keys[i].path, prefix);
         if (!rest) continue;
@@ -260,8 +263,15 @@ static yoke_status check_layer_keys(const yki_reader *reader, const yki_yaml *it
         if (fits) continue;
         join(full, path, node->key);
         if (known) return fail_misplaced(reader, yki_layer_keys, yki_layer_nkeys, known, node, full, variant);
-        const char *near = yki_nearest(node->key, names, count);
         yki_yaml_shown(shown, node->key);
+        const char *usual = yki_layer_key_of_word(node->key), *near = NULL;
+        if (usual && !*usual)
+            return yki_reader_fail(reader, node, full,
+                                   "unknown key '%s' in a layer of type %s: a layer takes it from what comes "
+                                   "before it; leave it out",
+                                   shown, yki_layer_names[variant]);
+        for (int k = 0; usual && k < count; k++) near = strcmp(names[k], usual) == 0 ? names[k] : near;
+        if (!near) near = yki_nearest(node->key, names, count);
         return yki_reader_fail(reader, node, full,
                                near ? "unknown key '%s' in a layer of type %s; did you mean '%s'?"
                                     : "unknown key '%s' in a layer of type %s",
@@ -286,7 +296,8 @@ static yoke_status read_type(const yki_reader *reader, const yki_yaml *item, con
     if (type->kind != YKI_YAML_SCALAR)
         return yki_reader_fail(reader, type, key, "must be one word: %s", values);
     char shown[96];
-    const char *near = yki_nearest(type->text, yki_layer_names, count);
+    const char *near = yki_layer_type_of_word(type->text);
+    if (!near) near = yki_nearest(type->text, yki_layer_names, count);
     yki_yaml_shown(shown, type->text);
     if (near)
         return yki_reader_fail(reader, type, key, "unknown layer type '%s'; did you mean '%s'? There are %s",

@@ -100,5 +100,35 @@ class Eval(Daily):
         self.assertEqual(self.run_json("eval", "ck", "--data", "other.txt").json["scored"], "given")
 
 
+class UsualFlags(Daily):
+    def test_are_answered_with_what_means_the_same(self):
+        for typed, means in {
+                "--lr 0.1": "--set train.optimizer.lr=0.1", "--epochs=3": "--set train.epochs=3",
+                "--batch-size 8": "--set train.batch=8", "--batch_size 8": "--set train.batch=8", "--batch 4": "--set train.batch=4",
+                "--seed 7": "--set train.seed=7", "--fp16": "--precision bf16", "--bf16": "--precision bf16",
+                "--output runs/x": "--set checkpoint.dir=runs/x", "--output-dir": "--set checkpoint.dir=VALUE",
+                "--grad-accum 4": "--microbatches 4", "--gradient-accumulation-steps": "--microbatches N",
+                "--gradient-checkpointing": "--recompute full", "--learning-rate 1e-3": "--set train.optimizer.lr=1e-3",
+                "--num-epochs 2": "--set train.epochs=2", "--max-steps 9": "--steps 9",
+                "--weight-decay 0.1": "--set train.optimizer.weight_decay=0.1", "--warmup 5": "--set train.schedule.warmup=5",
+                "--dropout 0.1": "--set model.dropout=0.1", "--resume-from-checkpoint d": "--resume d",
+                "--data x": "--set data.path=x", "--model x": "--set model.from=x", "--optimizer adam": "--set train.optimizer.name=adam",
+                "--nproc 2": "--dp N.*yoke launch -n N", "--gpus 2": "--devices N.*no GPUs", "--world-size 2": "--dp 2",
+                "--tensor-parallel 2": "--tp 2", "--quiet": "2> /dev/null", "-lr 0.1": "--set train.optimizer.lr=0.1",
+                "--momentum 0.9": "--set train.optimizer.momentum=0.9", "--train.batch 3": "--set train.batch=3"}.items():
+            r = self.wrong("train", "job.yaml", *typed.split(), says=f"is no option of `yoke train`: .*{means}")
+            self.assertEqual(r.json["error"]["key"], typed.split("=")[0].split()[0])
+        # what a command has is what it says
+        self.wrong("generate", "x", "--max-new-tokens", 5, says="write --tokens 5$")
+        self.wrong("eval", "x", "--batch-size", 5, says="write --set train.batch=5$")
+        self.wrong("launch", "--nproc", 2, "--", "train", "job.yaml", says="write -n 2$")
+        # a value is repeated only where a shell takes it as it stands
+        self.wrong("train", "job.yaml", "--lr", "a b", says="lr=VALUE$")
+
+    def test_what_is_said_works(self):
+        for flags in (["--set", "train.optimizer.lr=0.1"], ["--precision", "bf16"], ["--recompute", "full"]):
+            self.run_json("train", "job.yaml", *flags)
+
+
 if __name__ == "__main__":
     unittest.main(argv=["test_daily.py", *sys.argv[2:]])
