@@ -18,6 +18,7 @@
 static struct {
     int64_t stop_after;
     const char *resume;
+    bool dry_run;
 } given;
 
 static const option_group group_run = {
@@ -28,6 +29,9 @@ static const option_group group_run = {
         OPTION("resume", "DIR", OPTION_TEXT,
                "go on from a checkpoint: its newest step, or one step's folder; only read",
                .target = &given.resume),
+        OPTION("dry-run", NULL, OPTION_SWITCH,
+               "plan the run and say what each device would hold; begin nothing, write nothing",
+               .target = &given.dry_run),
         OPTION("signs", "FILE", OPTION_TEXT,
                "append that the run has begun, and the code with which it ended; yoke launch asks for it",
                .target = &signs_path),
@@ -177,6 +181,16 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     return code;
 }
 
+/* Whether and how the job would fit. */
+static int dry_run(cli *run, const yoke_job *job)
+{
+    yoke_dry_run *dry;
+    if (yoke_job_dry_run(job, &dry) != YOKE_OK) return cli_fail_library(run);
+    report_dry_run(run, dry);
+    yoke_dry_run_destroy(dry);
+    return 0;
+}
+
 static int command_run(cli *run)
 {
     int code = 0;
@@ -184,7 +198,9 @@ static int command_run(cli *run)
     catch_signals();
     yoke_job *job = cluster_load_job(run, &code);
     if (!job) return code;
-    if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
+    if (given.dry_run)
+        code = dry_run(run, job);
+    else if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
         code = cli_fail_library(run);
     else {
         stoppable = trainer;
@@ -218,6 +234,7 @@ const command command_train = {
                                             &options_job, &options_general, NULL},
     .examples = "yoke train gpt.yaml\n"
                 "yoke train gpt.yaml --dp 2 --steps 500\n"
+                "yoke train gpt.yaml --dp 8 --zero 3 --device-memory 16GiB --dry-run\n"
                 "yoke train gpt.yaml --pp 4 --microbatches 8 --schedule zb-h1 --json result.json\n"
                 "yoke train gpt.yaml --set checkpoint.dir=runs/gpt --stop-after 100\n"
                 "yoke train gpt.yaml --resume runs/gpt\n"

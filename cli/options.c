@@ -272,6 +272,9 @@ static int take(struct cli *run, const option *o, const char *value)
     case OPTION_TEXT:
         *(const char **)o->target = value;
         break;
+    case OPTION_SWITCH:
+        *(bool *)o->target = true;
+        break;
     case OPTION_COUNT:
     case OPTION_NUMBER:
         return take_number(run, o, value);

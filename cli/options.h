@@ -16,6 +16,7 @@ typedef enum option_kind {
     OPTION_TEXT,    /* const char *target */
     OPTION_COUNT,   /* int64_t target, in least..most (most 0: no bound) */
     OPTION_NUMBER,  /* double target, finite and at least 0 */
+    OPTION_SWITCH,  /* bool target: no value, true where it is given */
     OPTION_KEY,     /* an override of the job's `key` */
     OPTION_DEVICES, /* the same for layout.devices: N or a list */
     OPTION_SET,     /* an override as it stands: a.b=value */

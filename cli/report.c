@@ -43,11 +43,12 @@ double report_losses(cli *run, const yoke_trainer *trainer)
     return last;
 }
 
-static void write_devices(json *j, const yoke_run_report *report)
+/* dry: nothing was measured. */
+static void write_devices(json *j, const yoke_device_report *devices, int count, bool dry)
 {
     put_begin_array(j, "devices");
-    for (int i = 0; i < report->ndevices; i++) {
-        const yoke_device_report *d = &report->devices[i];
+    for (int i = 0; i < count; i++) {
+        const yoke_device_report *d = &devices[i];
         put_begin_object(j, NULL);
         put_string(j, "name", d->name);
         put_integer(j, "rank", d->rank);
@@ -59,7 +60,10 @@ static void write_devices(json *j, const yoke_run_report *report)
         put_end_object(j);
         put_string(j, "layers", d->layers);
         put_integer(j, "predicted_peak_bytes", d->predicted_peak_bytes);
-        put_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
+        if (dry)
+            put_null(j, "measured_peak_bytes");
+        else
+            put_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
         put_number(j, "idle_fraction", d->idle_fraction);
         put_begin_object(j, "bytes");
         for (int k = 0; k < NKINDS; k++) put_integer(j, kinds[k].key, bytes_of(&d->bytes, k));
@@ -78,7 +82,7 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     put_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
     put_number(j, "idle_fraction", report->idle_fraction);
     put_number(j, "simulated_idle_fraction", report->simulated_idle_fraction);
-    write_devices(j, report);
+    write_devices(j, report->devices, report->ndevices, false);
     put_integer(j, "moved_bytes_per_step", report->moved_bytes_per_step);
     put_begin_object(j, "moved_by_axis");
     put_integer(j, "dp", report->moved_dp);
@@ -114,7 +118,7 @@ static void print_device(table *t, const yoke_device_report *d, bool wide)
     char size[32];
     table_cell(t, "%s", d->name);
     table_cell(t, "%s", text_size(size, (double)d->predicted_peak_bytes));
-    table_cell(t, "%s", text_size(size, (double)d->measured_peak_bytes));
+    table_cell(t, "%s", d->measured_peak_bytes ? text_size(size, (double)d->measured_peak_bytes) : "-");
     table_cell(t, isfinite(d->idle_fraction) ? "%.0f %%" : "-", 100 * d->idle_fraction);
     for (int k = 0; wide && k < NKINDS; k++) {
         int64_t bytes = bytes_of(&d->bytes, k);
@@ -124,7 +128,7 @@ static void print_device(table *t, const yoke_device_report *d, bool wide)
 }
 
 /* One row a device; a narrow terminal gets the kinds of bytes below the row. */
-static void print_devices(const cli *run, const yoke_run_report *report)
+static void print_devices(const cli *run, const yoke_device_report *devices, int count)
 {
     static const char *const titles[] = {"<device",  "predicted", "measured",  "idle",
                                          "weights",  "gradients", "optimizer", "activations",
@@ -133,14 +137,14 @@ static void print_devices(const cli *run, const yoke_run_report *report)
     enum { SHOWN_MAX = 64, WIDE_COLUMNS = 110 };
     bool wide = !run->out_terminal || run->columns >= WIDE_COLUMNS;
     table *t = table_create(wide ? titles : narrow);
-    for (int i = 0; i < report->ndevices && i < SHOWN_MAX; i++) {
-        print_device(t, &report->devices[i], wide);
-        if (report->ndevices > 1 && report->devices[i].layers[0]) table_note(t, report->devices[i].layers);
+    for (int i = 0; i < count && i < SHOWN_MAX; i++) {
+        print_device(t, &devices[i], wide);
+        if (count > 1 && devices[i].layers[0]) table_note(t, devices[i].layers);
     }
     fputc('\n', run->out);
     table_print(t, run->out, wide ? WIDE_COLUMNS : run->columns, run->out_colour);
     table_destroy(t);
-    if (report->ndevices > SHOWN_MAX) fprintf(run->out, "  and %d more\n", report->ndevices - SHOWN_MAX);
+    if (count > SHOWN_MAX) fprintf(run->out, "  and %d more\n", count - SHOWN_MAX);
 }
 
 static void print_moved(const cli *run, const yoke_run_report *report)
@@ -163,6 +167,27 @@ static void print_moved(const cli *run, const yoke_run_report *report)
     fputs(before[0] == ',' ? ")\n" : "\n", run->out);
 }
 
+void report_dry_run(cli *run, const yoke_dry_run *dry)
+{
+    char count[32], total[32], there[32];
+    if (run->json) {
+        put_boolean(run->json, "dry_run", true);
+        put_integer(run->json, "parameters", dry->parameters);
+        put_integer(run->json, "total_steps", dry->steps);
+        put_integer(run->json, "samples", dry->samples);
+        put_integer(run->json, "total_bytes", dry->total_bytes);
+        write_devices(run->json, dry->devices, dry->ndevices, true);
+    }
+    fprintf(run->out, "would train    %s parameters, %lld steps over %lld samples\n",
+            text_thousands(count, dry->parameters), (long long)dry->steps, (long long)dry->samples);
+    print_devices(run, dry->devices, dry->ndevices);
+    if (dry->total_bytes > dry->all_bytes)
+        cli_notice(run,
+                   "the devices take %s together, and there are %s here: training would be refused on this "
+                   "machine",
+                   text_size(total, (double)dry->total_bytes), text_size(there, (double)dry->all_bytes));
+}
+
 int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
 {
     yoke_run_report report;
@@ -171,7 +196,11 @@ int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
     double last = report_losses(run, trainer);
     if (run->json) write_run(run->json, trainer, &report);
     if (isnan(last)) {
-        fprintf(run->out, "nothing to do: %lld steps were done before\n", (long long)report.steps_done);
+        if (report.steps_done > 0)
+            fprintf(run->out, "nothing to do: %lld steps were done before\n", (long long)report.steps_done);
+        else
+            fputs("no steps to do: train.steps is 0\n", run->out);
+        print_devices(run, report.devices, report.ndevices);
         return 0;
     }
     fprintf(run->out, "final loss     %.6g after %lld", last, (long long)report.steps_done);
@@ -188,7 +217,7 @@ int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
     if (report.staging_bytes > 0)
         fprintf(run->out, "staging        %s of host memory, for checkpoint.async\n",
                 text_size(rate, (double)report.staging_bytes));
-    print_devices(run, &report);
+    print_devices(run, report.devices, report.ndevices);
     print_moved(run, &report);
     return 0;
 }

@@ -79,6 +79,23 @@ YOKE_API yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_
 YOKE_API yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job);
 YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 
+/* What a run would take, compiled but not begun. */
+typedef struct yoke_dry_run {
+    int64_t steps, samples; /* in all; of one epoch, without those held out */
+    int64_t parameters;     /* elements */
+    int64_t total_bytes;    /* of all devices together */
+    int64_t all_bytes;      /* that there are for them; less, and training here would be refused */
+    int ndevices;
+    yoke_device_report *devices; /* as predicted: measured_peak_bytes 0, idle_fraction NaN */
+} yoke_dry_run;
+
+/* All that making a trainer from the job does before anything is allocated on a device: the data are opened
+ * and checked, the run is compiled and proved. No weights are read or made, no file or folder is written.
+ * Refusals as of yoke_trainer_create_from_job. Owns: the caller; yoke_dry_run_destroy. */
+YOKE_API yoke_status yoke_job_dry_run(const yoke_job *job, yoke_dry_run **dry_run_out);
+/* NULL is allowed. */
+YOKE_API void yoke_dry_run_destroy(yoke_dry_run *dry_run);
+
 /* The schedule that a job would run: compiled, but nothing is allocated on a device and no data are read.
  * Owns: the caller; yoke_schedule_destroy. */
 YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out);

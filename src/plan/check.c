@@ -25,12 +25,32 @@ void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size
     }
 }
 
+int64_t yki_plan_total_bytes(const yki_plan *plan)
+{
+    int64_t total = 0;
+    for (int rank = 0; rank < plan->mesh.nranks; rank++) total += yki_rank_states(plan, rank)->total_bytes;
+    return total;
+}
+
+/* Each device may fit in what it was given, and all of them not in what there is. */
+static yoke_status check_all(const yki_plan *plan)
+{
+    int64_t most = plan->options.all_memory_bytes, total = yki_plan_total_bytes(plan);
+    char wanted[24], has[24];
+    if (most <= 0 || total <= most) return YOKE_OK;
+    return yki_fail(
+        YOKE_DOES_NOT_FIT,
+        "%d device%s would need %s (%lld bytes) together, and all the memory there is for them is "
+        "%s (%lld bytes); --dry-run plans for devices that are not here",
+        plan->mesh.nranks, plan->mesh.nranks == 1 ? "" : "s", yki_size_print(wanted, (double)total),
+        (long long)total, yki_size_print(has, (double)most), (long long)most);
+}
+
 yoke_status yki_plan_check(yki_plan *plan)
 {
     const yki_plan_options *options = &plan->options;
     int64_t most = options->device_memory_bytes;
-    if (most <= 0) return YOKE_OK;
-    for (int rank = 0; rank < plan->mesh.nranks; rank++) {
+    for (int rank = 0; rank < plan->mesh.nranks && most > 0; rank++) {
         const yki_program *program = yki_plan_program(plan, rank);
         const yki_states *states = yki_rank_states(plan, rank);
         if (states->total_bytes <= most) continue;
@@ -52,5 +72,5 @@ yoke_status yki_plan_check(yki_plan *plan)
             yki_size_print(activations, (double)b->activations),
             yki_size_print(rest, (double)(b->movement + b->workspace)));
     }
-    return YOKE_OK;
+    return check_all(plan);
 }

@@ -280,6 +280,7 @@ typedef struct yki_plan_options {
     int threads; /* a device's */
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */
+    int64_t all_memory_bytes;    /* of all devices together, where they share a machine's; 0: no limit */
 } yki_plan_options;
 
 typedef struct yki_plan {
@@ -306,6 +307,9 @@ typedef struct yki_plan {
                               neighbours along dp; 0 and 1: none */
     yki_states *states;    /* [program * shards + shard] */
 } yki_plan;
+
+/* Bytes that all ranks need together. */
+int64_t yki_plan_total_bytes(const yki_plan *plan);
 
 /* Compiles. YOKE_INVALID: what cannot work, named; YOKE_DOES_NOT_FIT: device, layers, bytes. The result holds
  * a copy of the options and borrows the model. */

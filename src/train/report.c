@@ -30,6 +30,27 @@ static double median_seconds(const yoke_trainer *trainer)
     return median;
 }
 
+yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank)
+{
+    const yki_plan *plan = trainer->plan;
+    const yoke_layout *layout = &plan->options.layout;
+    int place[YKI_AXIS_COUNT];
+    yki_mesh_place(&plan->mesh, rank, place);
+    yoke_device_report d = {.rank = rank,
+                            .dp = place[YKI_AXIS_DP],
+                            .tp = place[YKI_AXIS_TP],
+                            .pp = place[YKI_AXIS_PP],
+                            .cp = place[YKI_AXIS_CP],
+                            .predicted_peak_bytes = yki_rank_states(plan, rank)->total_bytes,
+                            .measured_peak_bytes =
+                                trainer->run ? yki_run_measured_bytes(trainer->run, rank) : 0,
+                            .bytes = yki_rank_states(plan, rank)->bytes,
+                            .idle_fraction = trainer->run ? yki_run_idle(trainer->run, rank) : NAN};
+    snprintf(d.name, sizeof d.name, "cpu:%d", layout->ndevices > rank ? layout->devices[rank] : rank);
+    yki_plan_stage_layers(plan, yki_plan_program(plan, rank)->stage, d.layers, sizeof d.layers);
+    return d;
+}
+
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
 {
     const yki_plan *plan = trainer->plan;
@@ -37,23 +58,8 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
     const int64_t *moved = trainer->moved;
     YKI_TRY(yki_run_collect(trainer->run));
     for (int r = 0; r < plan->mesh.nranks; r++) {
-        const yki_program *program = yki_plan_program(plan, r);
-        yoke_device_report *d = &trainer->devices[r];
-        int place[YKI_AXIS_COUNT];
-        yki_mesh_place(&plan->mesh, r, place);
-        int device = plan->options.layout.ndevices > r ? plan->options.layout.devices[r] : r;
-        *d = (yoke_device_report){.rank = r,
-                                  .dp = place[YKI_AXIS_DP],
-                                  .tp = place[YKI_AXIS_TP],
-                                  .pp = place[YKI_AXIS_PP],
-                                  .cp = place[YKI_AXIS_CP],
-                                  .predicted_peak_bytes = yki_rank_states(plan, r)->total_bytes,
-                                  .measured_peak_bytes = yki_run_measured_bytes(trainer->run, r),
-                                  .bytes = yki_rank_states(plan, r)->bytes,
-                                  .idle_fraction = yki_run_idle(trainer->run, r)};
-        snprintf(d->name, sizeof d->name, "cpu:%d", device);
-        yki_plan_stage_layers(plan, program->stage, d->layers, sizeof d->layers);
-        idle += d->idle_fraction / plan->mesh.nranks;
+        trainer->devices[r] = yki_device_report(trainer, r);
+        idle += trainer->devices[r].idle_fraction / plan->mesh.nranks;
     }
     double samples = seconds > 0 ? (double)trainer->options.batch / seconds : 0;
     *report_out = (yoke_run_report){

@@ -97,14 +97,17 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     if (status == YOKE_OK) status = make_plan(trainer, layout, options, &ro.ragged);
     YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
     yki_plan_options po = plan_options(trainer, layout, options);
-    int64_t threads = po.threads;
+    int64_t threads = po.threads, all = yki_memory_of_all(trainer);
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &po.device_memory_bytes));
+    YKI_TRY(yki_trainer_even_out(trainer, &threads, &all));
+    po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;
     po.threads = (int)threads;
     po.ragged = ro.ragged;
     status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
     YKI_TRY(yki_trainer_agree(trainer, status, "plan of the run (data, machine)", hash));
+    if (options->dry) return YOKE_OK;
     YKI_TRY(yki_run_create(trainer->plan, &ro, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
@@ -182,6 +185,7 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
         trainer->data = trainer->own_data;
     }
     YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options, status));
+    if (options->dry) return YOKE_OK;
     const char *weights = options->weights ? options->weights : job->model.from;
     return weights[0] ? yki_trainer_load_weights(trainer, weights)
                       : yki_run_init_weights(trainer->run, job->train.seed);

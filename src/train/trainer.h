@@ -64,6 +64,7 @@ typedef struct yki_trainer_options {
     bool ignore_devices;       /* the layers' `device:` keys */
     int64_t steps;             /* 0: the job's */
     bool inference, no_loss;
+    bool dry;                /* up to the plan: no run, no weights */
     int64_t sequence, batch; /* 0: the job's */
     const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
     bool no_data;        /* inference on what the caller brings */
@@ -93,6 +94,13 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
 yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, yoke_tokenizer **tokenizer_out);
 /* Puts the run's tokenizer.json into a step's folder, where it has one. */
 yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save);
+
+/* dry.c: bytes for the devices of all machines together, each of which is taken to be like this one: a
+ * layout's device_memory may promise more. */
+int64_t yki_memory_of_all(const yoke_trainer *trainer);
+
+/* report.c: what is known of a rank's device; without a run, what is predicted. */
+yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank);
 
 /* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
 void yki_suggest_fits(const yki_plan_options *options);

@@ -4,12 +4,16 @@ import json
 import math
 import os
 import random
+import re
 import struct
+import subprocess
 import sys
 import unittest
 
-from test_cli import Case, Run
+from test_cli import Case, YOKE
 
+with open(YOKE, "rb") as program:
+    SANITIZED = bool(re.search(b"__[at]san_init", program.read()))  # which maps terabytes
 # The class is the place of the largest of three numbers: what `same` knows from the start.
 PICK = """model: {family: layers, input: [3], layers: [{type: linear, out: 3, bias: false}], from: same.safetensors}
 data: {format: npy, inputs: x.npy, targets: y.npy}
@@ -98,6 +102,55 @@ class Eval(Daily):
         self.assertRegex(r.out.decode(), r"perplexity +\d")
         self.write("other.txt", "so it goes. " * 40)
         self.assertEqual(self.run_json("eval", "ck", "--data", "other.txt").json["scored"], "given")
+
+
+class DryRun(Daily):
+    # weights, gradients and moments of 1.5 billion parameters, which no machine of these tests has room for
+    LARGE = """model: {family: gpt2, layers: 48, heads: 25, width: 1600, context: 1024, vocab: 50257}
+data: {format: random, samples: 1000}
+train: {steps: 100, batch: 16, optimizer: {name: adamw, lr: 1e-4}}
+checkpoint: {dir: ck}
+"""
+
+    def test_says_what_the_run_would_take(self):
+        for flags in ([], ["--dp", 2], ["--pp", 2, "--microbatches", 2], ["--tp", 2, "--precision", "bf16"]):
+            dry = self.run_json("train", "job.yaml", *flags, "--set", "checkpoint.dir=ck", "--log", "l.jsonl", "--dry-run")
+            self.assertFalse(os.path.exists(self.path("ck")) or os.path.exists(self.path("l.jsonl")))
+            real = self.run_json("train", "job.yaml", *flags)
+            for d, r in zip(dry.json["devices"], real.json["devices"], strict=True):
+                for key in ("name", "layers", "predicted_peak_bytes", "bytes"):
+                    self.assertEqual(d[key], r[key])
+                self.assertIsNone(d["measured_peak_bytes"])
+                self.assertIn(d["name"], dry.out.decode())
+            self.assertEqual((dry.json["total_steps"], dry.json["samples"]), (6, 40))
+            self.assertNotIn("steps", dry.json)
+
+    def test_refuses_what_train_refuses(self):
+        r = self.wrong("train", "job.yaml", "--device-memory", 1000, "--dry-run", code=3, says="cpu:0.*but may use")
+        self.wrong("train", "gpt.yaml", "--set", "data.path=none.txt", "--dry-run", says="none.txt")
+        r = self.wrong("train", "gpt.yaml", "--device-memory", "400KiB", "--dry-run", code=3, says="would fit: --")
+        flags = r.json["error"]["would_fit"][0].split()
+        self.run_json("train", "gpt.yaml", "--device-memory", "400KiB", *flags, "--dry-run")
+
+    def test_allocates_nothing(self):
+        self.write("large.yaml", self.LARGE)
+        flags = ["--dp", 8, "--zero", 3, "--microbatches", 2, "--device-memory", "1TB"]
+        limit = ["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh"] if not SANITIZED else []
+        p = subprocess.run([*limit, YOKE, "train", "large.yaml", *map(str, flags), "--dry-run", "--json", "-"], cwd=self.dir,
+                           capture_output=True, text=True, timeout=300)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        dry = json.loads(p.stdout)
+        self.assertEqual((len(dry["devices"]), dry["parameters"]), (8, 1557611200))
+        self.assertGreater(dry["total_bytes"], 8 * 4 * 1557611200 / 8 * 4)
+        if dry["total_bytes"] < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            self.skipTest("this machine has room for it")
+        self.assertRegex(p.stderr, "would be refused on this machine")
+        self.wrong("train", "large.yaml", *flags, code=3, says=r"8 devices would need .* together.*--dry-run")
+        self.assertFalse(os.path.exists(self.path("ck")))
+
+    def test_no_steps(self):
+        r = self.run_json("train", "job.yaml", "--steps", 0)
+        self.assertRegex(r.out.decode(), r"no steps to do.*\n[\s\S]*cpu:0 ")
 
 
 class UsualFlags(Daily):
