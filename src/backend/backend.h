@@ -19,10 +19,11 @@ typedef struct yki_backend_ops {
     /* Bytes of memory a device has, for a plan that names no limit. */
     int64_t (*memory_bytes)(int index);
 
-    /* threads: the team each kernel may use. The device is used on the thread that calls device_bind. */
+    /* threads: the team each kernel uses, whichever thread launches it. */
     yoke_status (*device_create)(int index, int threads, yki_device **device_out);
     void (*device_destroy)(yki_device *device);
-    /* Called once on the thread that will launch: team size, binding. */
+    /* Called once on a thread that is the device's from then on, and launches: it is bound to the rank's share of the
+     * cores. Not for a caller's thread, whose binding and teams are its program's. */
     yoke_status (*device_bind)(yki_device *device, int local_rank, int local_ranks);
 
     /* The device's one allocator, 64-byte aligned, zero-filled; it counts. YOKE_SYSTEM when the system

@@ -155,7 +155,7 @@ yoke_status yki_rank_open(yki_rank *rank)
         !rank->written || !rank->ran || !rank->requests)
         return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
-    if (rank->run->nranks > 1) YKI_TRY(bind(rank));
+    if (rank->started) YKI_TRY(bind(rank));
     void *memory;
     YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->states->total_bytes, &memory));
     rank->memory = memory;

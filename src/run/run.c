@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crowd.h"
 #include "base/fail.h"
 #include "run/rank.h"
 
@@ -59,7 +60,7 @@ yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *))
         yki_error_set(&run->lost);
         return run->lost.status;
     }
-    if (run->nlocal == 1) {
+    if (!run->ranks[0].started) {
         guarded(&run->ranks[0], command);
     } else {
         pthread_mutex_lock(&run->lock);
@@ -73,9 +74,11 @@ yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *))
     return verdict(run);
 }
 
+/* One rank alone needs no thread; among others it is bound to its cores, and so has one: its caller's is the
+ * program's. */
 static yoke_status start_threads(yki_run *run)
 {
-    for (int i = 0; i < run->nlocal && run->nlocal > 1; i++) {
+    for (int i = 0; i < run->nlocal && run->nranks > 1; i++) {
         yki_rank *rank = &run->ranks[i];
         if (pthread_create(&rank->thread, NULL, rank_thread, rank) != 0)
             return yki_fail(YOKE_SYSTEM, "the system gives no thread for rank %d of %d", rank->rank,
@@ -134,6 +137,8 @@ yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options,
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
     yoke_status status = deal_ranks(run, options->alone);
+    run->waits = status == YOKE_OK && (run->nranks > 1 || plan->options.threads > 1);
+    if (run->waits) yki_crowd_begin();
     if (status == YOKE_OK) status = start_threads(run);
     if (status == YOKE_OK) status = yki_guard_start(run, options->timeout);
     if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open);
@@ -158,6 +163,7 @@ void yki_run_destroy(yki_run *run)
     for (int i = 0; i < run->nlocal && run->ranks; i++)
         if (run->ranks[i].started) pthread_join(run->ranks[i].thread, NULL);
     for (int i = 0; i < run->nlocal && run->ranks; i++) yki_rank_close(&run->ranks[i]);
+    if (run->waits) yki_crowd_end();
     yki_run_trace_end(run);
     yki_local_world_destroy(run->world);
     yki_mpi_world_destroy(run->processes);

@@ -1,5 +1,6 @@
 /* run: the one place where program, backend and comm meet. A run has a rank for each device; each interprets
- * its program on a thread of its own (one rank alone runs on its caller's thread).
+ * its program on a thread of its own (a run of one rank on its caller's thread, whose teams and binding stay
+ * as they are).
  *
  * In a cluster (comm/cluster.h) each process has as many of the ranks. All processes then make the same run
  * and call the same functions in the same order. */

@@ -72,11 +72,37 @@ static void cpu_destroy(yki_device *device)
     free(device);
 }
 
-static yoke_status cpu_bind(yki_device *device, int local_rank, int local_ranks)
+/* What the calling thread's teams are. They are its program's, and a device's for the time of a kernel:
+ * libraries take as many threads as the caller of the moment may have. */
+typedef struct team {
+    int threads;
+    bool adjusts;
+} team;
+
+static team take_team(int threads)
+{
+    team before = {.threads = threads};
+#ifdef YOKE_HAVE_OPENMP
+    before = (team){omp_get_max_threads(), omp_get_dynamic() != 0};
+    if (before.threads != threads) omp_set_num_threads(threads);
+    if (before.adjusts) omp_set_dynamic(0); /* fewer threads than asked for, by the machine's load */
+#endif
+    return before;
+}
+
+static void put_back(team before, int threads)
 {
 #ifdef YOKE_HAVE_OPENMP
-    omp_set_num_threads(device->threads);
+    if (before.threads != threads) omp_set_num_threads(before.threads);
+    if (before.adjusts) omp_set_dynamic(1);
+#else
+    (void)before, (void)threads;
 #endif
+}
+
+static yoke_status cpu_bind(yki_device *device, int local_rank, int local_ranks)
+{
+    take_team(device->threads); /* the thread is the device's: kernels find it so */
     int64_t cores = yki_machine_cores();
     if (local_ranks < 2 || local_rank < 0 || local_rank >= local_ranks)
         return YOKE_OK; /* one rank has all the cores */
@@ -178,7 +204,9 @@ static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_lau
     const yki_cpu_kernel *kernel =
         prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
     assert(prepared || kernel->prepare == NULL);
+    team before = take_team(device->threads);
     kernel->run(launch, prepared ? prepared->state : NULL, device->threads);
+    put_back(before, device->threads);
 }
 
 static yoke_status cpu_event_create(yki_device *device, yki_event **event_out)

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "base/crowd.h"
 #include "base/fail.h"
 #include "comm/local/local.h"
 
@@ -75,7 +76,7 @@ yoke_status yki_local_await(yki_local_rank *rank, bool (*ready)(void *of), void 
     for (int polls = 0;; polls++) {
         if (atomic_load(&world->lost)) return hand_over(world);
         if (ready(of)) return YOKE_OK;
-        if (polls < world->spin) {
+        if (polls < world->spin && !yki_crowded()) {
             if (polls % POLLS_PER_ROUND == POLLS_PER_ROUND - 1 && advance_all(rank)) polls = -1;
             yki_pause();
             continue;

@@ -8,14 +8,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crowd.h"
 #include "base/fail.h"
 #include "comm/mpi/mpi.h"
 
 enum {
-    LOOKS = 8,          /* at messages, in a poll of a process's only rank, which nobody waits behind */
-    SPINS = 3000,       /* polls of a wait where every rank has a core */
-    YIELDS = 200,       /* then turns given to others; after that it naps */
-    NAP_NS = 30000,     /* of a wait */
+    LOOKS = 8,      /* at messages, in a poll of a process's only rank, which nobody waits behind */
+    SPINS = 3000,   /* polls of a wait where every rank has a core */
+    YIELDS = 200,   /* then turns given to other ranks; after that it naps, as it does beside other programs:
+                     * those would take a turn of milliseconds */
+    NAP_NS = 30000, /* of a wait */
     MOVER_NS = 100000,  /* of the thread beside the ranks, when something is under way */
     IDLE_NS = 1000000,  /* when nothing is, or a rank waits and so does its work */
     SUSPECT_NAPS = 1000 /* without any progress, before a wait asks whether peers do something else */
@@ -122,9 +124,11 @@ static void suspect(yki_mpi_world *world)
 static yoke_status await(yki_mpi_world *world, bool (*ready)(void *of), void *of)
 {
     pthread_mutex_t *lock = &world->cluster->lock;
-    int polls = 0, naps = 0, spins = world->crowded ? 0 : SPINS;
-    int looks = world->nlocal == 1 && !world->crowded ? LOOKS : 1;
+    int polls = 0, naps = 0;
     for (;;) {
+        bool others = world->crowded || yki_crowded();
+        int spins = others ? 0 : SPINS, looks = world->nlocal == 1 && !others ? LOOKS : 1;
+        int yields = yki_crowded() && !world->crowded ? 0 : YIELDS;
         if (atomic_load(&world->local->lost)) return hand_over(world);
         if (ready(of)) return YOKE_OK;
         if (pthread_mutex_trylock(lock) == 0) {
@@ -139,7 +143,7 @@ static yoke_status await(yki_mpi_world *world, bool (*ready)(void *of), void *of
         }
         if (polls++ < spins)
             yki_pause();
-        else if (polls < spins + YIELDS)
+        else if (polls < spins + yields)
             sched_yield();
         else {
             nap(NAP_NS);
