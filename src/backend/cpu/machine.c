@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 #ifdef YOKE_HAVE_HWLOC
 #include <hwloc.h>
 static hwloc_topology_t topology;
@@ -16,7 +18,7 @@ static hwloc_cpuset_t *core_sets; /* cores[] in logical order, each cut to what 
 #endif
 
 static pthread_once_t cores_once = PTHREAD_ONCE_INIT;
-static int cores = 1;
+static int present = 1, cores = 1; /* those that the process may run on; those that it has the time of */
 
 static int affinity_cpus(void)
 {
@@ -54,17 +56,20 @@ static bool find_core_sets(void)
             hwloc_bitmap_free(set);
     }
     hwloc_bitmap_free(allowed);
-    cores = count;
+    present = count;
     return count > 0;
 }
 #endif
 
 static void find_cores(void)
 {
+    bool found = false;
 #ifdef YOKE_HAVE_HWLOC
-    if (find_core_sets()) return;
+    found = find_core_sets();
 #endif
-    cores = affinity_cpus();
+    if (!found) present = affinity_cpus();
+    int limit = yki_limit_cores("");
+    cores = limit < present ? limit : present;
 }
 
 int yki_machine_cores(void)
@@ -75,12 +80,13 @@ int yki_machine_cores(void)
 
 void yki_machine_bind(int first, int count)
 {
-    int known = yki_machine_cores();
-    (void)known;
+    /* who has some cores' time has it on any: bound, processes in groups of their own would share the first
+     * ones */
+    if (yki_machine_cores() < present) return;
 #ifdef YOKE_HAVE_HWLOC
     hwloc_cpuset_t set = core_sets != NULL ? hwloc_bitmap_alloc() : NULL;
     if (set == NULL) return;
-    for (int i = first; i < first + count && i < known; i++)
+    for (int i = first; i < first + count && i < present; i++)
         if (core_sets[i] != NULL) hwloc_bitmap_or(set, set, core_sets[i]);
     if (!hwloc_bitmap_iszero(set)) hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_THREAD);
     hwloc_bitmap_free(set);
@@ -89,50 +95,9 @@ void yki_machine_bind(int first, int count)
 #endif
 }
 
-/* The number in a control file, or INT64_MAX where there is none ("max", no such file). */
-static int64_t read_limit(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    long long value = 0;
-    if (file == NULL) return INT64_MAX;
-    int got = fscanf(file, "%lld", &value);
-    fclose(file);
-    return got == 1 && value > 0 ? value : INT64_MAX;
-}
-
-/* The smallest limit on the way from a group up to its root. `group` is cut as it goes. */
-static int64_t group_limit(const char *root, char *group, const char *control)
-{
-    int64_t least = INT64_MAX;
-    for (;;) {
-        char path[1400];
-        snprintf(path, sizeof path, "%s%s/%s", root, group, control);
-        int64_t limit = read_limit(path);
-        if (limit < least) least = limit;
-        char *slash = strrchr(group, '/');
-        if (slash == NULL) return least;
-        *slash = '\0';
-    }
-}
-
 int64_t yki_machine_memory_bytes(void)
 {
-    int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (file == NULL) return bytes;
-    char line[1200];
-    while (fgets(line, sizeof line, file) != NULL) { /* ID:controllers:/path */
-        line[strcspn(line, "\n")] = '\0';
-        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (group == NULL) continue;
-        *controllers++ = *group++ = '\0';
-        int64_t limit = INT64_MAX;
-        if (*controllers == '\0')
-            limit = group_limit("/sys/fs/cgroup", group, "memory.max");
-        else if (strcmp(controllers, "memory") == 0)
-            limit = group_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
-        if (limit < bytes) bytes = limit;
-    }
-    fclose(file);
-    return bytes;
+    int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE),
+            limit = yki_limit_memory_bytes("");
+    return limit < bytes ? limit : bytes;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/limits.h"
 #include "comm/local/local.h"
 
 /* Polls before a sleep where every rank has a core: some 100 us, about what a sleep and a wake cost twice. */
@@ -12,12 +13,13 @@ enum { SPIN = 2000 };
 
 static int usable_cores(void)
 {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    int cores = online > 0 ? (int)online : 1, limit = yki_limit_cores("");
 #ifdef __linux__
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
 #endif
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (int)cores : 1;
+    return limit < cores ? limit : cores;
 }
 
 /* Zeroed, on cache lines of its own. */
