@@ -22,8 +22,8 @@ typedef struct yki_backend_ops {
     /* threads: the team each kernel uses, whichever thread launches it. */
     yoke_status (*device_create)(int index, int threads, yki_device **device_out);
     void (*device_destroy)(yki_device *device);
-    /* Called once on a thread that is the device's from then on, and launches: it is bound to the rank's share of the
-     * cores. Not for a caller's thread, whose binding and teams are its program's. */
+    /* Called once on a thread that is the device's from then on, and launches: it is bound to the rank's
+     * share of the cores. Not for a caller's thread, whose binding and teams are its program's. */
     yoke_status (*device_bind)(yki_device *device, int local_rank, int local_ranks);
 
     /* The device's one allocator, 64-byte aligned, zero-filled; it counts. YOKE_SYSTEM when the system

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Physical cores (without hwloc: logical CPUs) in the process's affinity mask, and not more than its control groups
- * have time of (base/limits.h); at least 1. Found once. */
+/* Physical cores (without hwloc: logical CPUs) in the process's affinity mask, and not more than its control
+ * groups have time of (base/limits.h); at least 1. Found once. */
 int yki_machine_cores(void);
 
 /* Physical memory, or the smallest limit of the process's control groups (versions 1 and 2) where that is
