@@ -33,7 +33,7 @@ static void read_family(const char *folder, yoke_family family)
     again = read;
     fuzz_require(yki_config_read(folder, &again) == YOKE_OK, "a config agrees with itself");
     require_same(&read, &again, "a config read twice is the same");
-    char *text = yki_config_print(&read, NULL);
+    char *text = yki_config_print(&read, NULL, NULL);
     fuzz_require(text != NULL, "a config prints");
     fuzz_file(0, text, strlen(text));
     free(text);

@@ -4,8 +4,8 @@
  * time. On failure a function that creates one leaves *data_out as it was; the status is YOKE_INVALID where
  * the arguments or a file are at fault, and the record names the file (and for CSV the line) and what would
  * be right; YOKE_SYSTEM where memory or the system is. Files are validated before anything is allocated for
- * what they claim to hold; large ones stay mapped, so a file must not be truncated while a dataset uses it
- * (the system would end the process by SIGBUS): replace it by renaming. */
+ * what they claim to hold; samples of text, tokens, npy and plain IDX are read from the file when they are
+ * asked for, and one that was cut short meanwhile is YOKE_INVALID then. */
 #ifndef YOKE_DATA_H
 #define YOKE_DATA_H
 
@@ -51,22 +51,21 @@ YOKE_API yoke_status yoke_data_from_text(yoke_data **data_out, const char *path,
  * call. */
 YOKE_API yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int64_t sequence,
                                               const yoke_tokenizer *tokenizer);
-/* llm.c (with header: GPT-2's uint16, Llama-3's uint32) or nanoGPT (bare uint16) token files, mapped. Samples
- * as of text. Every id must be below `vocab`: files under 64 MiB are checked as a whole here, larger ones
- * sample by sample when read. */
+/* llm.c (with header: GPT-2's uint16, Llama-3's uint32) or nanoGPT (bare: uint16, or uint32 where vocab is
+ * above 65536) token files. Samples as of text. Every id must be below `vocab`: checked here. */
 YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence,
                                            int64_t vocab);
 /* Two .npy files (versions 1 to 3, little-endian, C order) whose first dim counts the samples; f2, f4, f8, i1
  * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), all else becomes f32. Targets: integers
  * [n] are classes and [n, T] token ids (i32), floats [n, ...] become f32. NaN, infinities, negative ids and
- * ids beyond 32 bits are refused: here in files under 4 GiB, when the sample is read in larger ones. */
+ * ids beyond 32 bits are refused here. */
 YOKE_API yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
 /* MNIST's format, gzip too; images of bytes become f32 [1, rows, columns] in 0..1, labels i32. */
 YOKE_API yoke_status yoke_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);
 /* A header line of column names, then rows of decimal numbers (RFC 4180); `targets` the names of the target
  * columns, all others are inputs in the file's order: f32 [columns]. One target column of whole numbers that
- * are all >= 0 gives classes (i32, no dims), else targets are f32 [ntargets] in the order named. Read into
- * memory. */
+ * are all >= 0, or of words, gives classes (i32, no dims; words in the order of their bytes), else targets
+ * are f32 [ntargets] in the order named. Read into memory. */
 YOKE_API yoke_status yoke_data_from_csv(yoke_data **data_out, const char *path, int ntargets,
                                         const char *const *targets);
 /* A fixed synthetic set that fits the shapes: f32 uniform in [-1, 1), i32 uniform in [0, limit). */
@@ -78,8 +77,9 @@ YOKE_API yoke_status yoke_data_random(yoke_data **data_out, int64_t samples, con
 YOKE_API int64_t yoke_data_samples(const yoke_data *data);
 /* What a sample is; either may be NULL. */
 YOKE_API void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target);
-/* Reads one sample; buffers hold a row each, aligned to 4 bytes. YOKE_INVALID for an index that is none, or a
- * sample that is malformed; or what the callback returned. */
+/* Reads one sample; buffers hold a row each, aligned to 4 bytes. target may be NULL where no callback reads:
+ * its inputs alone. YOKE_INVALID for an index that is none, or a sample that is malformed; or what the
+ * callback returned. */
 YOKE_API yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target);
 /* NULL is allowed. */
 YOKE_API void yoke_data_destroy(yoke_data *data);

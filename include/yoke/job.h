@@ -72,16 +72,29 @@ typedef enum yoke_data_format {
     YOKE_DATA_RANDOM,
 } yoke_data_format;
 
+/* Which samples `holdout` keeps: the last ones, or a draw that depends on the seed and their number alone. */
+typedef enum yoke_holdout { YOKE_HOLDOUT_END, YOKE_HOLDOUT_DRAW } yoke_holdout;
+/* How inputs are scaled, column by column, by what the samples trained on have: to mean 0 and standard
+ * deviation 1, or to 0 .. 1. */
+typedef enum yoke_scale { YOKE_SCALE_NONE, YOKE_SCALE_STANDARD, YOKE_SCALE_MINMAX } yoke_scale;
+
+/* How wide the ids of a token file without a header are; AUTO: uint32 where the vocabulary is above 65536,
+ * else uint16. */
+typedef enum yoke_token_type { YOKE_TOKENS_AUTO, YOKE_TOKENS_UINT16, YOKE_TOKENS_UINT32 } yoke_token_type;
+
 typedef struct yoke_data_spec {
     yoke_data_format format;
     char path[1024], inputs[1024], targets[1024]; /* absolute */
     char tokenizer[1024]; /* text, tokens: a tokenizer.json, absolute; "": that of model.from, or text is
                              bytes */
-    int ntarget_columns;  /* csv */
+    yoke_token_type token_type; /* tokens */
+    int ntarget_columns;        /* csv */
     char **target_columns;
     int64_t samples; /* random; default 1024 */
     bool shuffle, drop_last;
     double holdout;
+    yoke_holdout holdout_by;
+    yoke_scale scale; /* csv, npy */
 } yoke_data_spec;
 
 typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW } yoke_optimizer;
@@ -102,9 +115,11 @@ typedef struct yoke_train_options {
     double clip; /* 0: none */
     yoke_precision precision;
     uint64_t seed;
-    bool shuffle, drop_last; /* order of the samples; a job's data section says */
+    bool shuffle, drop_last; /* order of the samples; a job's data section says, and the next three */
     double holdout;
-    double timeout; /* seconds in which no rank goes on before a step is lost; 0: any time */
+    yoke_holdout holdout_by;
+    yoke_scale scale; /* inputs that are token ids have none */
+    double timeout;   /* seconds in which no rank goes on before a step is lost; 0: any time */
 } yoke_train_options;
 
 /* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for

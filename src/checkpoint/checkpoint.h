@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "checkpoint/safetensors.h"
+#include "data/facts.h"
 #include "yoke/job.h"
 
 #define YKI_FOLDER_BYTES YOKE_PATH_BYTES
@@ -69,9 +70,13 @@ yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)
 char *yki_state_print(const yki_saved_state *state);
 
 /* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers`
- * model's with the job's text under "yoke" (job_text: NULL none). The spec must be filled in: no count 0.
- * Freed by the caller with free(); NULL when memory is out. */
-char *yki_config_print(const yoke_model_spec *model, const char *job_text);
+ * model's with the job's text under "yoke" (job_text: NULL none), and what is known of the data that the
+ * model was trained on (facts: NULL nothing). The spec must be filled in: no count 0. Freed by the caller
+ * with free(); NULL when memory is out. */
+char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts);
+/* What FOLDER/config.json says of those data, into `facts` (zeroed, or such as were made), which the caller
+ * releases. YOKE_INVALID names file and key. */
+yoke_status yki_config_facts(const char *folder, yki_facts *facts);
 /* Reads FOLDER/config.json into the shape of a gpt2 or llama model (layers, heads, width, context, vocab,
  * eps, ...): fields that the job file gave (not 0; tied: not -1) must agree, and stand where config.json says
  * nothing. Older and newer spellings are read. dropout is the job's alone: 0 there means none. YOKE_INVALID

@@ -358,6 +358,16 @@ yoke_status yki_config_job(const char *folder, char **job_text_out)
     return status;
 }
 
+yoke_status yki_config_facts(const char *folder, yki_facts *facts)
+{
+    char path[YKI_FOLDER_BYTES + 64];
+    json_t *config;
+    YKI_TRY(load(folder, path, &config));
+    yoke_status status = yki_facts_read(path, config, facts);
+    json_decref(config);
+    return status;
+}
+
 static void print_gpt2(yki_text *text, const yoke_model_spec *model)
 {
     char eps[32], dropout[32];
@@ -376,7 +386,7 @@ static void print_gpt2(yki_text *text, const yoke_model_spec *model)
         "  \"n_ctx\": %lld,\n  \"n_embd\": %lld,\n  \"n_head\": %lld,\n  \"n_inner\": null,\n"
         "  \"n_layer\": %lld,\n  \"n_positions\": %lld,\n  \"resid_pdrop\": %s,\n"
         "  \"scale_attn_weights\": true,\n  \"tie_word_embeddings\": true,\n  \"torch_dtype\": \"float32\",\n"
-        "  \"use_cache\": true,\n  \"vocab_size\": %lld\n}\n",
+        "  \"use_cache\": true,\n  \"vocab_size\": %lld",
         (long long)model->context, (long long)model->width, (long long)model->heads, (long long)model->depth,
         (long long)model->context, dropout, (long long)model->vocab);
 }
@@ -422,7 +432,7 @@ static void print_llama(yki_text *text, const yoke_model_spec *model)
         text,
         "  \"rope_theta\": %s,\n"
         "  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"float32\",\n  \"use_cache\": true,\n"
-        "  \"vocab_size\": %lld\n}\n",
+        "  \"vocab_size\": %lld",
         theta, model->tied > 0 ? "true" : "false", (long long)model->vocab);
 }
 
@@ -455,17 +465,17 @@ static void print_layers(yki_text *text, const char *job_text)
     else if (job_text)
         yki_text_append(text, "{\n  \"model_type\": \"" LAYERS_TYPE "\",\n  \"yoke\": {\n    \"job\": ");
     else
-        yki_text_append(text, "{\n  \"model_type\": \"" LAYERS_TYPE "\",\n  \"yoke\": {}\n}\n");
+        yki_text_append(text, "{\n  \"model_type\": \"" LAYERS_TYPE "\",\n  \"yoke\": {}");
     if (quoted && job_text) {
         yki_text_append_bytes(text, quoted, strlen(quoted));
-        yki_text_append(text, "\n  }\n}\n");
+        yki_text_append(text, "\n  }");
     }
     free(quoted);
     json_decref(string);
     free(bytes);
 }
 
-char *yki_config_print(const yoke_model_spec *model, const char *job_text)
+char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts)
 {
     yki_text text = {0};
     if (model->family == YOKE_FAMILY_GPT2)
@@ -474,5 +484,7 @@ char *yki_config_print(const yoke_model_spec *model, const char *job_text)
         print_llama(&text, model);
     else
         print_layers(&text, job_text);
+    if (facts) yki_facts_print(&text, facts);
+    yki_text_append(&text, "\n}\n");
     return yki_text_take(&text);
 }

@@ -11,6 +11,8 @@ typedef struct callback_data {
 static yoke_status callback_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     callback_data *data = (callback_data *)base;
+    if (!target)
+        return yki_fail(YOKE_INVALID, "the caller's function writes a target too: room for it is needed");
     yoke_status status = data->read(data->context, index, input, target);
     if (status == YOKE_OK) return YOKE_OK;
     /* The caller has no way to write the record, and what is in it may be of any earlier failure. */
@@ -18,7 +20,14 @@ static yoke_status callback_read(yoke_data *base, int64_t index, void *input, vo
                     yoke_status_name(status));
 }
 
-static const yki_data_ops callback_ops = {.read = callback_read};
+/* What the function will write is seen when it is asked. */
+static yoke_status callback_check(yoke_data *base, int64_t inputs, int64_t targets)
+{
+    (void)base, (void)inputs, (void)targets;
+    return YOKE_OK;
+}
+
+static const yki_data_ops callback_ops = {.read = callback_read, .check = callback_check};
 
 yoke_status yoke_data_from_callback(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                     const yoke_row *target, yoke_data_read read, void *context)

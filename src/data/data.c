@@ -1,6 +1,7 @@
 /* What all datasets have in common: rows, views, reading by number, and the table of formats. */
 #include "data/data.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,12 +74,32 @@ yoke_status yki_data_finish(yoke_data *data, int64_t samples, const yoke_row *in
     return YOKE_OK;
 }
 
-static yoke_status check_view(const yoke_row *has, int64_t has_elements, const yoke_row *wanted,
-                              const char *what)
+/* The dims that are not 1. */
+static int squeeze(const yoke_row *row, int64_t dims[YOKE_MAX_DIMS])
+{
+    int count = 0;
+    for (int i = 0; i < row->ndim; i++)
+        if (row->dims[i] != 1) dims[count++] = row->dims[i];
+    return count;
+}
+
+bool yki_row_fits(const yoke_row *has, const yoke_row *wanted, bool flattens)
+{
+    int64_t a[YOKE_MAX_DIMS], b[YOKE_MAX_DIMS], in_a = 1, in_b = 1;
+    int na = squeeze(has, a), nb = squeeze(wanted, b);
+    if (has->type != wanted->type && wanted->type != YOKE_F32) return false;
+    bool same = na == nb;
+    for (int i = 0; same && i < na; i++) same = a[i] == b[i];
+    for (int i = 0; i < na; i++) in_a *= a[i];
+    for (int i = 0; i < nb; i++) in_b *= b[i];
+    return same || (flattens && in_a == in_b && (nb <= 1 || (na <= 1 && nb == 2)));
+}
+
+static yoke_status check_view(const yoke_row *has, const yoke_row *wanted, bool flattens, const char *what)
 {
     int64_t elements = 0;
     YKI_TRY(yki_row_check(wanted, what, &elements));
-    if (elements == has_elements && (has->type == wanted->type || wanted->type == YOKE_F32)) return YOKE_OK;
+    if (yki_row_fits(has, wanted, flattens)) return YOKE_OK;
     char has_text[192], wanted_text[192];
     return yki_fail(YOKE_INVALID, "each sample's %s in the data is %s; the model needs %s", what,
                     yki_row_print(has_text, has), yki_row_print(wanted_text, wanted));
@@ -88,8 +109,8 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
 {
     if (!input) input = &data->native_input;
     if (!target) target = &data->native_target;
-    YKI_TRY(check_view(&data->native_input, data->input_elements, input, "input"));
-    YKI_TRY(check_view(&data->native_target, data->target_elements, target, "target"));
+    YKI_TRY(check_view(&data->native_input, input, true, "input"));
+    YKI_TRY(check_view(&data->native_target, target, false, "target"));
     data->input = *input;
     data->target = *target;
     return YOKE_OK;
@@ -123,16 +144,98 @@ yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *tar
     if (index < 0 || index >= data->samples)
         return yki_fail(YOKE_INVALID, "sample %lld was asked for; the dataset has samples 0 to %lld",
                         (long long)index, (long long)data->samples - 1);
+    if (data->no_targets && target)
+        return yki_fail(YOKE_INVALID, "a target was asked for; the dataset was opened for its inputs alone");
     YKI_TRY(data->ops->read(data, index, input, target));
     if (data->input.type != data->native_input.type) become_float(input, data->input_elements);
-    if (data->target.type != data->native_target.type) become_float(target, data->target_elements);
+    if (target && data->target.type != data->native_target.type) become_float(target, data->target_elements);
     return YOKE_OK;
+}
+
+yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input)
+{
+    return yoke_data_get(data, index, input, NULL);
+}
+
+/* ---- checking ids ---- */
+
+yoke_status yki_fail_token(const char *file, int64_t sample, int64_t token, int64_t limit)
+{
+    return yki_fail_at(YOKE_INVALID, file ? file : "", 0, "",
+                       "sample %lld has token %lld, and the model knows 0 .. %lld", (long long)sample,
+                       (long long)token, (long long)limit - 1);
+}
+
+yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int64_t limit, int64_t least,
+                           int64_t most)
+{
+    return yki_fail_at(YOKE_INVALID, file ? file : "", 0, "",
+                       "sample %lld has class %lld, and the model knows 0 .. %lld (the data have %lld .. "
+                       "%lld)%s",
+                       (long long)sample, (long long)value, (long long)limit - 1, (long long)least,
+                       (long long)most, least == 1 && most == limit ? ": classes count from 0" : "");
+}
+
+/* The first id of a row that is none, in *bad; false: there is none. */
+static bool find_bad(const int32_t *ids, int64_t count, int64_t limit, int64_t *bad)
+{
+    for (int64_t i = 0; i < count && limit > 0; i++)
+        if (ids[i] < 0 || ids[i] >= limit) {
+            *bad = ids[i];
+            return true;
+        }
+    return false;
+}
+
+static yoke_status check_rows(yoke_data *data, int64_t inputs, int64_t targets, int32_t *input,
+                              int32_t *target)
+{
+    int64_t bad = 0;
+    for (int64_t i = 0; i < data->samples; i++) {
+        YKI_TRY(yoke_data_get(data, i, input, target));
+        if (find_bad(input, data->input_elements, inputs, &bad))
+            return yki_fail_token(data->input_file, i, bad, inputs);
+        if (target && find_bad(target, data->target_elements, targets, &bad))
+            return yki_fail(YOKE_INVALID, "sample %lld has class %lld, and the model knows 0 .. %lld",
+                            (long long)i, (long long)bad, (long long)targets - 1);
+    }
+    return YOKE_OK;
+}
+
+yoke_status yki_data_check(yoke_data *data, int64_t inputs, int64_t targets)
+{
+    if (data->input.type != YOKE_I32) inputs = 0;
+    if (data->target.type != YOKE_I32 || data->no_targets) targets = 0;
+    if (inputs == 0 && targets == 0) return YOKE_OK;
+    if (data->ops->check) return data->ops->check(data, inputs, targets);
+    int32_t *input = malloc(sizeof *input * (size_t)data->input_elements);
+    int32_t *target = malloc(sizeof *target * (size_t)data->target_elements);
+    yoke_status status = input && target
+                             ? check_rows(data, inputs, targets, input, data->no_targets ? NULL : target)
+                             : yki_fail_memory("a sample");
+    free(input);
+    free(target);
+    return status;
+}
+
+yoke_status yki_data_note(yoke_data *data, const char *format, ...)
+{
+    char note[sizeof((yoke_error *)0)->message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(note, sizeof note, format, arguments);
+    va_end(arguments);
+    return yki_names_add(&data->notes, note, (int)strlen(note));
 }
 
 void yoke_data_destroy(yoke_data *data)
 {
     if (!data) return;
     if (data->ops->release) data->ops->release(data);
+    yki_names_release(&data->columns);
+    yki_names_release(&data->targets);
+    yki_names_release(&data->classes);
+    yki_names_release(&data->notes);
     free(data);
 }
 
@@ -144,22 +247,22 @@ static yoke_status open_text(yoke_data **out, const yki_data_spec *spec)
 
 static yoke_status open_tokens(yoke_data **out, const yki_data_spec *spec)
 {
-    return yoke_data_from_tokens(out, spec->path, spec->sequence, spec->vocab);
+    return yki_data_from_tokens(out, spec->path, spec->sequence, spec->vocab, spec->token_type);
 }
 
 static yoke_status open_npy(yoke_data **out, const yki_data_spec *spec)
 {
-    return yoke_data_from_npy(out, spec->inputs, spec->targets);
+    return yki_data_from_npy(out, spec->inputs, spec->no_targets ? NULL : spec->targets);
 }
 
 static yoke_status open_idx(yoke_data **out, const yki_data_spec *spec)
 {
-    return yoke_data_from_idx(out, spec->inputs, spec->targets);
+    return yki_data_from_idx(out, spec->inputs, spec->no_targets ? NULL : spec->targets);
 }
 
 static yoke_status open_csv(yoke_data **out, const yki_data_spec *spec)
 {
-    return yoke_data_from_csv(out, spec->path, spec->ncolumns, spec->columns);
+    return yki_data_from_csv(out, spec);
 }
 
 static yoke_status open_random(yoke_data **out, const yki_data_spec *spec)
@@ -217,7 +320,7 @@ yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec)
         if (formats[i].needs == NEEDS_PATH) YKI_TRY(need(spec->path, format, "data.path", "file"));
         if (formats[i].needs == NEEDS_PAIR) {
             YKI_TRY(need(spec->inputs, format, "data.inputs", "file of samples"));
-            YKI_TRY(need(spec->targets, format, "data.targets", "file of targets"));
+            if (!spec->no_targets) YKI_TRY(need(spec->targets, format, "data.targets", "file of targets"));
         }
         return formats[i].open(data_out, spec);
     }

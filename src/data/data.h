@@ -5,11 +5,19 @@
 #ifndef YKI_DATA_DATA_H
 #define YKI_DATA_DATA_H
 
+#include "data/names.h"
 #include "yoke/data.h"
+#include "yoke/job.h"
+
+typedef struct yki_facts yki_facts;
 
 typedef struct yki_data_ops {
-    /* Writes sample `index`, which is in range, in the format's own types. */
+    /* Writes sample `index`, which is in range, in the format's own types. target NULL: its inputs alone. */
     yoke_status (*read)(yoke_data *data, int64_t index, void *input, void *target);
+    /* YOKE_INVALID, naming the place in the file: some sample, of all, has a token that is not below `inputs`
+     * or a class that is not below `targets` (0: those are no tokens, no classes). NULL: every sample is
+     * read. */
+    yoke_status (*check)(yoke_data *data, int64_t inputs, int64_t targets);
     /* Gives back what the dataset holds, but not the struct itself. May be NULL. */
     void (*release)(yoke_data *data);
 } yki_data_ops;
@@ -20,6 +28,15 @@ struct yoke_data {
     yoke_row native_input, native_target; /* what `read` writes */
     yoke_row input, target; /* what yoke_data_get promises: the same, or a view (yki_data_view) */
     int64_t input_elements, target_elements;
+    /* csv: of its input columns in the order of a sample, of its target columns, and of classes where the
+     * target's values are words; else none */
+    yki_names columns, targets, classes;
+    bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
+    bool tokens;     /* text, tokens: ids that are never numbers */
+    const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
+    int odd_line;                         /* csv: of the first target that is no class, and what it is */
+    char odd_shown[48];
+    yki_names notes; /* sentences that whoever opened it should hear */
 };
 
 /* Elements of one row (1 when ndim is 0); YOKE_INVALID, naming `what`, unless 0 <= ndim <= YOKE_MAX_DIMS,
@@ -36,10 +53,29 @@ yoke_status yki_data_create(void *data_out, size_t size, const yki_data_ops *ops
 yoke_status yki_data_finish(yoke_data *data, int64_t samples, const yoke_row *input, const yoke_row *target,
                             yoke_data **data_out);
 
-/* Presents the rows as a model wants them: the same number of elements in another shape; i32 may become f32
- * (never the other way round). NULL leaves a row as the file has it. YOKE_INVALID, naming both shapes, where
- * they don't agree. A later view starts from the file's own rows again. */
+/* Whether a row can mean one thing as another: its dims are the same but for those of 1; or, with `flattens`,
+ * they are laid out in one row in their order, or a row is one picture [h, w]. i32 may become f32 (never the
+ * other way round). Both must be valid. */
+bool yki_row_fits(const yoke_row *has, const yoke_row *wanted, bool flattens);
+
+/* Presents the rows as a model wants them, where they fit (of inputs, with `flattens`). NULL leaves a row as
+ * the file has it. YOKE_INVALID, naming both shapes, where they don't agree. A later view starts from the
+ * file's own rows again. */
 yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row *target);
+
+/* The sample's inputs alone; a callback's need room for targets too. */
+yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input);
+
+/* YOKE_INVALID as of yki_data_ops.check, in the rows that the view gives. */
+yoke_status yki_data_check(yoke_data *data, int64_t inputs, int64_t targets);
+/* The sentences of such checks: sample `sample` of `file` (NULL: not known). least, most: of the file's
+ * classes. */
+yoke_status yki_fail_token(const char *file, int64_t sample, int64_t token, int64_t limit);
+yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int64_t limit, int64_t least,
+                           int64_t most);
+
+/* Adds a sentence to the notes. YOKE_SYSTEM: memory. */
+yoke_status yki_data_note(yoke_data *data, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "f32 [3, 8, 8]": a row for people. Returns buffer. */
 char *yki_row_print(char buffer[192], const yoke_row *row);
@@ -52,9 +88,12 @@ typedef struct yki_data_spec {
     const char *targets;             /* data.targets: npy, idx */
     int ncolumns;                    /* csv: */
     const char *const *columns;      /*   data.targets, the names of the target columns */
+    const yki_facts *facts;          /* csv: of the model that reads it; NULL: it is made from these data */
+    bool no_targets;                 /* inputs alone; not random */
     int64_t sequence;                /* text, tokens: tokens per sample */
     const yoke_tokenizer *tokenizer; /* text: NULL: its bytes are the tokens */
     int64_t vocab;                   /* tokens: ids are below it */
+    yoke_token_type token_type;      /* tokens: of a bare file */
     int64_t samples;                 /* random: */
     yoke_row input, target;          /*   what fits the model */
     int64_t input_limit, target_limit;
@@ -67,5 +106,21 @@ yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec);
 
 /* Name of the i-th format in the table, NULL past the last. */
 const char *yki_data_format(int i);
+
+/* A note where a file that is read as text looks like something else. */
+struct yki_file;
+yoke_status yki_text_kind(yoke_data *data, const struct yki_file *file);
+
+/* --- the formats, with what only a job can say --- */
+
+/* targets: NULL: inputs alone. */
+yoke_status yki_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
+yoke_status yki_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);
+yoke_status yki_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence, int64_t vocab,
+                                 yoke_token_type width);
+/* The fields that count are path, ncolumns, columns, facts and no_targets. With facts, input columns are
+ * found by the names of training and stand in its order; others are passed over, which is a note; words are
+ * the classes of training. YOKE_INVALID names a column or a word that is missing there. */
+yoke_status yki_data_from_csv(yoke_data **data_out, const yki_data_spec *spec);
 
 #endif

@@ -1,9 +1,10 @@
-/* A file of samples, mapped read-only. Invariants of an open map: a regular file of at least one byte.
+/* A file of samples, open to read at any place. Invariants of an open one: a regular file that had at least
+ * one byte.
  *
- * The size is taken once, when the file is opened, and every check is made against it. A file that another
- * program truncates while it is mapped makes the kernel raise SIGBUS at the next access past its new end,
- * which ends the process: the library owns no signals, so it can't turn that into a status. Replace files by
- * renaming; a map keeps the old one. */
+ * Files are read, not mapped: one that another program cuts short while a dataset uses it is a status with a
+ * sentence here, where a map would raise a signal, which the library does not own. The size is taken once,
+ * when the file is opened, and every check is made against it; what is appended later is not looked at. A
+ * file that is replaced by renaming stays the old one. */
 #ifndef YKI_DATA_FILE_H
 #define YKI_DATA_FILE_H
 
@@ -12,29 +13,44 @@
 
 #include "base/fail.h"
 
-typedef struct yki_map {
-    char *path; /* a copy, for messages */
-    const unsigned char *bytes;
+enum { YKI_FILE_HEAD = 512, YKI_FILE_PIECE = 1 << 16 /* bytes that are read at once where all are */ };
+
+typedef struct yki_file {
+    char *path;     /* a copy, for messages */
+    int descriptor; /* of an open file, which has a path */
     int64_t size;
-} yki_map;
+    int head_size; /* the first bytes: what kind of file it is */
+    unsigned char head[YKI_FILE_HEAD];
+} yki_file;
 
 /* YOKE_INVALID for a file that is missing, unreadable, empty, or no regular file (never blocks on a FIFO);
- * YOKE_SYSTEM where the system refuses. On failure the map is empty. Released by yki_map_release, which
- * accepts a zeroed map. */
-yoke_status yki_map_open(yki_map *map, const char *path);
-void yki_map_release(yki_map *map);
+ * YOKE_SYSTEM where the system refuses. On failure nothing is held. Released by yki_file_release, which
+ * accepts a zeroed file. */
+yoke_status yki_file_open(yki_file *file, const char *path);
+void yki_file_release(yki_file *file);
+
+/* Bytes [offset, offset + bytes), which the file had when it was opened. YOKE_INVALID where it has been cut
+ * short since; YOKE_SYSTEM where the disk fails. */
+yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes);
+/* All of it, with a '\0' after the last byte; the caller frees *bytes_out. */
+yoke_status yki_file_load(const yki_file *file, unsigned char **bytes_out);
 
 /* YOKE_INVALID naming the file. */
-yoke_status yki_map_fail(const yki_map *map, const char *format, ...) __attribute__((format(printf, 2, 3)));
+yoke_status yki_file_fail(const yki_file *file, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The same for a file that isn't of the kind it should be: where its first bytes are those of another kind (a
  * Git LFS pointer, HTML, gzip, zip, npy, ...) the message ends by saying so. */
-yoke_status yki_map_fail_kind(const yki_map *map, const char *format, ...)
+yoke_status yki_file_fail_kind(const yki_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* What the first bytes say the file is, as a phrase for messages; NULL if nothing known. `surely`: only kinds
  * whose first bytes are too long to be there by chance in a file of bare numbers. Static storage. */
-const char *yki_map_kind(const yki_map *map, bool surely);
+const char *yki_file_is(const yki_file *file, bool surely);
+
+/* What a file that is read as text rather is: JSON lines, a table, something packed or binary, UTF-16. NULL:
+ * text, or nothing known. */
+const char *yki_file_is_no_text(const yki_file *file);
 
 /* Numbers at any address, of the byte order in the name. */
 static inline uint32_t yki_le16(const unsigned char *p)

@@ -3,24 +3,39 @@
  * or token ids (i32), all others f32. b1 is a feature among the inputs and a class among the targets. Where
  * the model wants f32 after all, yki_data_view makes i32 so.
  *
- * Values are checked (finite; ids not negative and within 32 bits) when the file is opened if it is under
- * SCAN_BELOW_BYTES, and always again when a sample is read. */
+ * All values are checked (finite; ids not negative and within 32 bits) when the file is opened, as fast as it
+ * can be read, and again when a sample is read. */
 #include "data/data.h"
 #include "data/npy_file.h"
-
-static const int64_t SCAN_BELOW_BYTES = (int64_t)4 << 30;
 
 typedef struct npy_data {
     yoke_data base;
     yki_npy inputs, targets;
     bool integer_inputs, integer_targets;
+    yki_range tokens, classes; /* of integers */
 } npy_data;
 
 static yoke_status npy_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     npy_data *data = (npy_data *)base;
     YKI_TRY(yki_npy_read(&data->inputs, index, data->integer_inputs, input));
-    return yki_npy_read(&data->targets, index, data->integer_targets, target);
+    return target ? yki_npy_read(&data->targets, index, data->integer_targets, target) : YOKE_OK;
+}
+
+static yoke_status npy_check(yoke_data *base, int64_t inputs, int64_t targets)
+{
+    npy_data *data = (npy_data *)base;
+    int64_t at, value;
+    if (inputs > 0 && data->integer_inputs && data->tokens.most >= inputs) {
+        YKI_TRY(yki_npy_find(&data->inputs, inputs, &at, &value));
+        return yki_fail_token(base->input_file, at / data->inputs.row_elements, value, inputs);
+    }
+    if (targets > 0 && data->integer_targets && data->classes.most >= targets) {
+        YKI_TRY(yki_npy_find(&data->targets, targets, &at, &value));
+        return yki_fail_class(base->target_file, at / data->targets.row_elements, value, targets,
+                              data->classes.least, data->classes.most);
+    }
+    return YOKE_OK;
 }
 
 static void npy_release(yoke_data *base)
@@ -30,22 +45,29 @@ static void npy_release(yoke_data *base)
     yki_npy_release(&data->targets);
 }
 
-static const yki_data_ops npy_ops = {.read = npy_read, .release = npy_release};
+static const yki_data_ops npy_ops = {.read = npy_read, .check = npy_check, .release = npy_release};
 
-static yoke_status npy_open(npy_data *data, const char *inputs, const char *targets)
+static yoke_status open_targets(npy_data *data, const char *inputs, const char *targets)
 {
-    YKI_TRY(yki_npy_open(&data->inputs, inputs));
     YKI_TRY(yki_npy_open(&data->targets, targets));
+    data->base.target_file = data->targets.file.path;
     if (data->inputs.dims[0] != data->targets.dims[0])
         return yki_fail(YOKE_INVALID, "%s has %lld samples but %s has %lld targets", inputs,
                         (long long)data->inputs.dims[0], targets, (long long)data->targets.dims[0]);
+    data->integer_targets = data->targets.type->integer;
+    return YOKE_OK;
+}
+
+/* targets: NULL: inputs alone. */
+static yoke_status npy_open(npy_data *data, const char *inputs, const char *targets)
+{
+    YKI_TRY(yki_npy_open(&data->inputs, inputs));
+    data->base.input_file = data->inputs.file.path;
+    if (targets) YKI_TRY(open_targets(data, inputs, targets));
     bool bits = data->inputs.type->bytes == 1 && data->inputs.type->name[0] == 'b';
     data->integer_inputs = data->inputs.type->integer && !bits && data->inputs.ndim == 2;
-    data->integer_targets = data->targets.type->integer;
-    if (data->inputs.map.size < SCAN_BELOW_BYTES) YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs));
-    if (data->targets.map.size < SCAN_BELOW_BYTES)
-        YKI_TRY(yki_npy_scan(&data->targets, data->integer_targets));
-    return YOKE_OK;
+    YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs, &data->tokens));
+    return targets ? yki_npy_scan(&data->targets, data->integer_targets, &data->classes) : YOKE_OK;
 }
 
 static yoke_row row_of(const yki_npy *npy, bool integer)
@@ -55,7 +77,7 @@ static yoke_row row_of(const yki_npy *npy, bool integer)
     return row;
 }
 
-yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets)
+yoke_status yki_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets)
 {
     npy_data *data;
     YKI_TRY(yki_data_create(&data, sizeof *data, &npy_ops));
@@ -64,7 +86,13 @@ yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const c
         yoke_data_destroy(&data->base);
         return status;
     }
-    yoke_row input = row_of(&data->inputs, data->integer_inputs);
-    yoke_row target = row_of(&data->targets, data->integer_targets);
+    yoke_row input = row_of(&data->inputs, data->integer_inputs), target = {.type = YOKE_I32};
+    if (targets) target = row_of(&data->targets, data->integer_targets);
+    data->base.no_targets = !targets;
     return yki_data_finish(&data->base, data->inputs.dims[0], &input, &target, data_out);
+}
+
+yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets)
+{
+    return yki_data_from_npy(data_out, inputs, targets ? targets : "");
 }

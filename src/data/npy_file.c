@@ -3,10 +3,10 @@
 #include "data/npy_file.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ELEMENTS = 4096, HEADER_LIMIT_BYTES = 1 << 20 };
+enum { PIECE_ELEMENTS = 4096, HEADER_LIMIT_BYTES = 1 << 20 };
 
 /* ---- element types ---- */
 
@@ -152,7 +152,7 @@ static bool take_count(cursor *c, int64_t *count)
 
 static yoke_status malformed(const yki_npy *npy, const char *what)
 {
-    return yki_map_fail(&npy->map, "has a malformed npy header: %s", what);
+    return yki_file_fail(&npy->file, "has a malformed npy header: %s", what);
 }
 
 static yoke_status parse_shape(yki_npy *npy, cursor *c)
@@ -163,8 +163,8 @@ static yoke_status parse_shape(yki_npy *npy, cursor *c)
         int64_t dim;
         if (!take_count(c, &dim)) return malformed(npy, "the shape is no tuple of counts");
         if (npy->ndim == YKI_NPY_MAX_DIMS)
-            return yki_map_fail(&npy->map, "has more than %d dims (the samples, then at most %d)",
-                                YKI_NPY_MAX_DIMS, YOKE_MAX_DIMS);
+            return yki_file_fail(&npy->file, "has more than %d dims (the samples, then at most %d)",
+                                 YKI_NPY_MAX_DIMS, YOKE_MAX_DIMS);
         npy->dims[npy->ndim++] = dim;
         if (!take(c, ',')) {
             if (take(c, ')')) break;
@@ -179,27 +179,27 @@ static yoke_status parse_type(yki_npy *npy, cursor *c)
     char descr[32];
     skip_space(c);
     if (c->at < c->end && *c->at == '[')
-        return yki_map_fail(&npy->map, "holds records of several fields; an array of numbers is needed");
+        return yki_file_fail(&npy->file, "holds records of several fields; an array of numbers is needed");
     if (!take_string(c, descr, sizeof descr) || strlen(descr) < 3 || !strchr("<>|=", descr[0]))
         return malformed(npy, "its descr is no type of numbers");
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(descr + 1, types[i].name) != 0) continue;
         if (types[i].bytes > 1 && descr[0] != '<')
-            return yki_map_fail(&npy->map,
-                                "holds %s numbers, which are not little-endian; save x.astype('<%s')", descr,
-                                types[i].name);
+            return yki_file_fail(&npy->file,
+                                 "holds %s numbers, which are not little-endian; save x.astype('<%s')", descr,
+                                 types[i].name);
         npy->type = &types[i];
         return YOKE_OK;
     }
-    return yki_map_fail(
-        &npy->map, "holds elements of type '%s'; f2, f4, f8, i1 to i8, u1 to u8 and b1 can be read", descr);
+    return yki_file_fail(
+        &npy->file, "holds elements of type '%s'; f2, f4, f8, i1 to i8, u1 to u8 and b1 can be read", descr);
 }
 
 static yoke_status parse_order(const yki_npy *npy, cursor *c)
 {
     if (take_word(c, "False")) return YOKE_OK;
     if (take_word(c, "True"))
-        return yki_map_fail(&npy->map, "is in Fortran order; save numpy.ascontiguousarray(x)");
+        return yki_file_fail(&npy->file, "is in Fortran order; save numpy.ascontiguousarray(x)");
     return malformed(npy, "fortran_order is neither True nor False");
 }
 
@@ -240,13 +240,13 @@ static yoke_status parse_header(yki_npy *npy, const char *text, int64_t length)
 static yoke_status check_size(yki_npy *npy, int64_t header_bytes)
 {
     if (npy->ndim == 0)
-        return yki_map_fail(&npy->map, "holds a single number; the first dim must count the samples");
+        return yki_file_fail(&npy->file, "holds a single number; the first dim must count the samples");
     npy->row_elements = 1;
     bool overflow = false;
     for (int dim = 0; dim < npy->ndim; dim++) {
         if (npy->dims[dim] == 0)
-            return yki_map_fail(&npy->map, "has 0 %s: dim %d of its shape is 0",
-                                dim ? "elements a sample" : "samples", dim);
+            return yki_file_fail(&npy->file, "has 0 %s: dim %d of its shape is 0",
+                                 dim ? "elements a sample" : "samples", dim);
         if (dim > 0)
             overflow |= __builtin_mul_overflow(npy->row_elements, npy->dims[dim], &npy->row_elements);
     }
@@ -254,93 +254,160 @@ static yoke_status check_size(yki_npy *npy, int64_t header_bytes)
     overflow |= __builtin_mul_overflow(npy->row_elements, npy->dims[0], &expected);
     overflow |= __builtin_mul_overflow(expected, (int64_t)npy->type->bytes, &expected);
     overflow |= __builtin_add_overflow(expected, header_bytes, &expected);
-    if (overflow) return yki_map_fail(&npy->map, "has a shape with more bytes than can be counted");
-    if (npy->map.size != expected)
-        return yki_map_fail(&npy->map, "has %lld bytes; the shape and type in its header make %lld: it is %s",
-                            (long long)npy->map.size, (long long)expected,
-                            npy->map.size < expected ? "cut off" : "too long");
-    npy->elements = npy->map.bytes + header_bytes;
+    if (overflow) return yki_file_fail(&npy->file, "has a shape with more bytes than can be counted");
+    if (npy->file.size != expected)
+        return yki_file_fail(&npy->file,
+                             "has %lld bytes; the shape and type in its header make %lld: it is %s",
+                             (long long)npy->file.size, (long long)expected,
+                             npy->file.size < expected ? "cut off" : "too long");
+    npy->elements = header_bytes;
     return YOKE_OK;
 }
 
-static yoke_status open_mapped(yki_npy *npy)
+static yoke_status read_header(yki_npy *npy, int64_t start, int64_t length)
 {
-    const yki_map *map = &npy->map;
-    if (map->size < 10 || memcmp(map->bytes, "\x93NUMPY", 6) != 0)
-        return yki_map_fail_kind(map, "is no npy file: it doesn't begin with \\x93NUMPY and a version");
-    int version = map->bytes[6];
+    char *text = malloc((size_t)length + 1);
+    if (!text) return yki_fail_memory("an npy header");
+    yoke_status status = yki_file_read(&npy->file, start, text, length);
+    if (status == YOKE_OK) status = parse_header(npy, text, length);
+    free(text);
+    return status;
+}
+
+static yoke_status open_file(yki_npy *npy)
+{
+    const yki_file *file = &npy->file;
+    const unsigned char *head = file->head;
+    if (file->size < 10 || memcmp(head, "\x93NUMPY", 6) != 0)
+        return yki_file_fail_kind(file, "is no npy file: it doesn't begin with \\x93NUMPY and a version");
+    int version = head[6];
     if (version < 1 || version > 3)
-        return yki_map_fail(map, "is of version %d.%d of the npy format; 1.0 to 3.0 are known", version,
-                            map->bytes[7]);
+        return yki_file_fail(file, "is of version %d.%d of the npy format; 1.0 to 3.0 are known", version,
+                             head[7]);
     int64_t start = version == 1 ? 10 : 12;
-    if (map->size < start) return yki_map_fail(map, "is cut off inside its header");
-    int64_t length = version == 1 ? (int64_t)yki_le16(map->bytes + 8) : (int64_t)yki_le32(map->bytes + 8);
+    if (file->size < start) return yki_file_fail(file, "is cut off inside its header");
+    int64_t length = version == 1 ? (int64_t)yki_le16(head + 8) : (int64_t)yki_le32(head + 8);
     if (length > HEADER_LIMIT_BYTES)
-        return yki_map_fail(map, "has an npy header of %lld bytes; one of at most %d is believed",
-                            (long long)length, HEADER_LIMIT_BYTES);
-    if (length > map->size - start)
-        return yki_map_fail(map, "has %lld bytes; its header alone takes %lld: it is cut off",
-                            (long long)map->size, (long long)(start + length));
-    YKI_TRY(parse_header(npy, (const char *)map->bytes + start, length));
+        return yki_file_fail(file, "has an npy header of %lld bytes; one of at most %d is believed",
+                             (long long)length, HEADER_LIMIT_BYTES);
+    if (length > file->size - start)
+        return yki_file_fail(file, "has %lld bytes; its header alone takes %lld: it is cut off",
+                             (long long)file->size, (long long)(start + length));
+    YKI_TRY(read_header(npy, start, length));
     return check_size(npy, start + length);
 }
 
 yoke_status yki_npy_open(yki_npy *npy, const char *path)
 {
     *npy = (yki_npy){0};
-    YKI_TRY(yki_map_open(&npy->map, path));
-    yoke_status status = open_mapped(npy);
+    YKI_TRY(yki_file_open(&npy->file, path));
+    yoke_status status = open_file(npy);
     if (status != YOKE_OK) yki_npy_release(npy);
     return status;
 }
 
 void yki_npy_release(yki_npy *npy)
 {
-    yki_map_release(&npy->map);
+    yki_file_release(&npy->file);
     *npy = (yki_npy){0};
 }
 
-/* Says what is wrong with element `position` of the file. */
-static yoke_status refuse(const yki_npy *npy, int64_t position, bool integer)
+/* Says what is wrong with element `position` of the file, which is `at`. */
+static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned char *at, bool integer)
 {
-    const unsigned char *at = npy->elements + position * npy->type->bytes;
     long long sample = position / npy->row_elements, element = position % npy->row_elements;
     float as_float;
     npy->type->to_float(at, 1, &as_float);
     if (!integer)
-        return yki_map_fail(&npy->map,
-                            "sample %lld (element %lld of its row) is %s; data must be finite in 32 bits",
-                            sample, element,
-                            as_float != as_float ? "NaN"
-                            : as_float > 0       ? "infinite"
-                                                 : "minus infinite");
-    return yki_map_fail(
-        &npy->map,
-        "sample %lld (element %lld of its row) is %.9g; ids and classes are 0 to %ld (save other "
-        "integers as float32)",
-        sample, element, (double)as_float, (long)INT32_MAX);
+        return yki_file_fail(&npy->file,
+                             "sample %lld (element %lld of its row) is %s; data must be finite in 32 bits",
+                             sample, element,
+                             as_float != as_float ? "NaN"
+                             : as_float > 0       ? "infinite"
+                                                  : "minus infinite");
+    return yki_file_fail(
+        &npy->file, "sample %lld (element %lld of its row) is %.9g; ids and classes are 0 to %ld%s", sample,
+        element, (double)as_float, (long)INT32_MAX,
+        as_float == -100 ? ". -100 marks what is not counted elsewhere; there are no such marks "
+                           "here: leave those samples out, or cut sequences so that none is "
+                           "padded"
+        : npy->ndim == 1 ? "; numbers to be predicted as they are are saved as float32, for "
+                           "train.loss: mse"
+                         : "");
+}
+
+/* Elements [first, first + count) as numbers, in pieces; all into `to`, or each piece to `look` (which says
+ * whether to go on). */
+typedef bool (*look_at)(void *context, int64_t first, int64_t count, const void *numbers);
+
+static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, bool integer, void *to,
+                        look_at look, void *context)
+{
+    yki_npy_convert convert = integer ? npy->type->to_integer : npy->type->to_float;
+    unsigned char bytes[8 * PIECE_ELEMENTS];
+    union {
+        float floats[PIECE_ELEMENTS];
+        int32_t integers[PIECE_ELEMENTS];
+    } numbers;
+    int wide = npy->type->bytes;
+    for (int64_t done = 0; done < count; done += PIECE_ELEMENTS) {
+        int64_t piece = count - done < PIECE_ELEMENTS ? count - done : PIECE_ELEMENTS;
+        void *out = to ? (unsigned char *)to + 4 * done : (void *)&numbers;
+        YKI_TRY(yki_file_read(&npy->file, npy->elements + (first + done) * wide, bytes, piece * wide));
+        int64_t good = convert(bytes, piece, out);
+        if (good < piece) return refuse(npy, first + done + good, bytes + good * wide, integer);
+        if (look && !look(context, first + done, piece, out)) break;
+    }
+    return YOKE_OK;
 }
 
 yoke_status yki_npy_read(const yki_npy *npy, int64_t index, bool integer, void *to)
 {
-    yki_npy_convert convert = integer ? npy->type->to_integer : npy->type->to_float;
-    int64_t first = index * npy->row_elements;
-    int64_t good = convert(npy->elements + first * npy->type->bytes, npy->row_elements, to);
-    return good == npy->row_elements ? YOKE_OK : refuse(npy, first + good, integer);
+    return walk(npy, index * npy->row_elements, npy->row_elements, integer, to, NULL, NULL);
 }
 
-yoke_status yki_npy_scan(const yki_npy *npy, bool integer)
+static bool widen(void *context, int64_t first, int64_t count, const void *numbers)
 {
-    yki_npy_convert convert = integer ? npy->type->to_integer : npy->type->to_float;
-    union {
-        float floats[CHUNK_ELEMENTS];
-        int32_t integers[CHUNK_ELEMENTS];
-    } buffer;
-    int64_t total = npy->row_elements * npy->dims[0];
-    for (int64_t first = 0; first < total; first += CHUNK_ELEMENTS) {
-        int64_t count = total - first < CHUNK_ELEMENTS ? total - first : CHUNK_ELEMENTS;
-        int64_t good = convert(npy->elements + first * npy->type->bytes, count, &buffer);
-        if (good < count) return refuse(npy, first + good, integer);
+    yki_range *range = context;
+    const int32_t *integers = numbers;
+    int32_t least = integers[0], most = integers[0];
+    for (int64_t i = 1; i < count; i++) {
+        least = integers[i] < least ? integers[i] : least;
+        most = integers[i] > most ? integers[i] : most;
     }
+    range->least = first == 0 || least < range->least ? least : range->least;
+    range->most = first == 0 || most > range->most ? most : range->most;
+    return true;
+}
+
+yoke_status yki_npy_scan(const yki_npy *npy, bool integer, yki_range *range_out)
+{
+    bool ranges = integer && range_out;
+    return walk(npy, 0, npy->row_elements * npy->dims[0], integer, NULL, ranges ? widen : NULL, range_out);
+}
+
+typedef struct wanted {
+    int64_t limit, position, value;
+} wanted;
+
+static bool find(void *context, int64_t first, int64_t count, const void *numbers)
+{
+    wanted *w = context;
+    const int32_t *integers = numbers;
+    for (int64_t i = 0; i < count; i++)
+        if (integers[i] >= w->limit) {
+            w->position = first + i;
+            w->value = integers[i];
+            return false;
+        }
+    return true;
+}
+
+yoke_status yki_npy_find(const yki_npy *npy, int64_t limit, int64_t *position_out, int64_t *value_out)
+{
+    wanted w = {.limit = limit};
+    YKI_TRY(walk(npy, 0, npy->row_elements * npy->dims[0], true, NULL, find, &w));
+    *position_out = w.position;
+    *value_out = w.value;
     return YOKE_OK;
 }

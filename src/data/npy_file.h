@@ -1,4 +1,4 @@
-/* One NumPy .npy file, mapped: its header, and its elements as f32 or i32. Format: NumPy's numpy.lib.format,
+/* One NumPy .npy file: its header, and its elements as f32 or i32. Format: NumPy's numpy.lib.format,
  * versions 1.0 to 3.0. Little-endian numbers in C order; anything else is refused with a sentence that says
  * how to save it instead. */
 #ifndef YKI_DATA_NPY_FILE_H
@@ -23,13 +23,18 @@ typedef struct yki_npy_type {
 } yki_npy_type;
 
 typedef struct yki_npy {
-    yki_map map;
+    yki_file file;
     const yki_npy_type *type;
     int ndim; /* at least 1 */
     int64_t dims[YKI_NPY_MAX_DIMS];
     int64_t row_elements; /* of one sample: the product of dims[1..ndim) */
-    const unsigned char *elements;
+    int64_t elements;     /* where they begin */
 } yki_npy;
+
+/* The least and the greatest of some integers. */
+typedef struct yki_range {
+    int64_t least, most;
+} yki_range;
 
 /* Opens and checks the header and the size: the file holds exactly the elements its shape promises, at least
  * one sample, no dim 0. YOKE_INVALID names the fault. The values themselves are not looked at. On failure
@@ -38,10 +43,14 @@ yoke_status yki_npy_open(yki_npy *npy, const char *path);
 void yki_npy_release(yki_npy *npy);
 
 /* Sample `index` as row_elements numbers, i32 where `integer`, else f32. YOKE_INVALID naming sample, element
- * and value where one can't be held. */
+ * and value where one can't be held, or where the file was cut short. */
 yoke_status yki_npy_read(const yki_npy *npy, int64_t index, bool integer, void *to);
 
-/* The same check for all samples, keeping nothing. */
-yoke_status yki_npy_scan(const yki_npy *npy, bool integer);
+/* The same check for all samples, keeping nothing but the range of integers (range_out: NULL for floats). */
+yoke_status yki_npy_scan(const yki_npy *npy, bool integer, yki_range *range_out);
+
+/* The first element, of integers that were scanned, that is `limit` or more; the caller knows that there is
+ * one. */
+yoke_status yki_npy_find(const yki_npy *npy, int64_t limit, int64_t *position_out, int64_t *value_out);
 
 #endif

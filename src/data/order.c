@@ -22,8 +22,8 @@ int64_t yki_holdout_count(double share, int64_t n)
     return whole < n ? whole : n;
 }
 
-yoke_status yki_order_init(yki_order *order, int64_t n, double holdout, int64_t batch, bool shuffle,
-                           bool drop_last, uint64_t seed)
+yoke_status yki_order_init(yki_order *order, int64_t n, double holdout, yoke_holdout by, int64_t batch,
+                           bool shuffle, bool drop_last, uint64_t seed)
 {
     int64_t held = yki_holdout_count(holdout, n), samples = n - held;
     if (samples <= 0)
@@ -38,8 +38,13 @@ yoke_status yki_order_init(yki_order *order, int64_t n, double holdout, int64_t 
             YOKE_INVALID,
             "a batch of %lld is larger than the %lld samples to train on, and drop_last drops what is less",
             (long long)batch, (long long)samples);
-    *order = (yki_order){
-        .samples = samples, .batch = batch, .shuffle = shuffle, .drop_last = drop_last, .seed = seed};
+    *order = (yki_order){.samples = samples,
+                         .held = held,
+                         .batch = batch,
+                         .shuffle = shuffle,
+                         .drop_last = drop_last,
+                         .drawn = by == YOKE_HOLDOUT_DRAW && held > 0,
+                         .seed = seed};
     return YOKE_OK;
 }
 
@@ -81,10 +86,32 @@ static uint64_t epoch_key(const yki_order *order, int64_t epoch)
     return yki_rng_key(order->seed, "data.shuffle", (uint64_t)epoch);
 }
 
+static uint64_t place_key(const yki_order *order)
+{
+    return order->drawn ? yki_rng_key(order->seed, "data.holdout", 0) : 0;
+}
+
+static int64_t at_place(const yki_order *order, uint64_t key, uint64_t place)
+{
+    uint64_t n = (uint64_t)(order->samples + order->held);
+    return (int64_t)(order->drawn ? permute(key, n, place) : place);
+}
+
+int64_t yki_order_place(const yki_order *order, int64_t place)
+{
+    return at_place(order, place_key(order), (uint64_t)place);
+}
+
+int64_t yki_order_held(const yki_order *order, int64_t i)
+{
+    return yki_order_place(order, order->samples + i);
+}
+
 int64_t yki_order_sample(const yki_order *order, int64_t epoch, int64_t position)
 {
-    if (!order->shuffle) return position;
-    return (int64_t)permute(epoch_key(order, epoch), (uint64_t)order->samples, (uint64_t)position);
+    uint64_t at = (uint64_t)position;
+    if (order->shuffle) at = permute(epoch_key(order, epoch), (uint64_t)order->samples, at);
+    return yki_order_place(order, (int64_t)at);
 }
 
 int64_t yki_order_batch(const yki_order *order, int64_t step, int64_t *indices)
@@ -92,10 +119,11 @@ int64_t yki_order_batch(const yki_order *order, int64_t step, int64_t *indices)
     int64_t steps = yki_order_steps_per_epoch(order), epoch = step / steps,
             first = step % steps * order->batch;
     int64_t count = yki_order_batch_count(order, step);
-    uint64_t key = order->shuffle ? epoch_key(order, epoch) : 0;
+    uint64_t key = order->shuffle ? epoch_key(order, epoch) : 0, places = place_key(order);
     for (int64_t i = 0; i < count; i++) {
         uint64_t position = (uint64_t)(first + i);
-        indices[i] = (int64_t)(order->shuffle ? permute(key, (uint64_t)order->samples, position) : position);
+        if (order->shuffle) position = permute(key, (uint64_t)order->samples, position);
+        indices[i] = at_place(order, places, position);
     }
     return count;
 }

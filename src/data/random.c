@@ -27,11 +27,25 @@ static yoke_status random_read(yoke_data *base, int64_t index, void *input, void
 {
     random_data *data = (random_data *)base;
     fill(&base->native_input, base->input_elements, data->input_limit, data->input_key, index, input);
-    fill(&base->native_target, base->target_elements, data->target_limit, data->target_key, index, target);
+    if (target)
+        fill(&base->native_target, base->target_elements, data->target_limit, data->target_key, index,
+             target);
     return YOKE_OK;
 }
 
-static const yki_data_ops random_ops = {.read = random_read};
+static yoke_status random_check(yoke_data *base, int64_t inputs, int64_t targets)
+{
+    random_data *data = (random_data *)base;
+    if ((inputs > 0 && data->input_limit > inputs) || (targets > 0 && data->target_limit > targets))
+        return yki_fail(
+            YOKE_INVALID,
+            "random ids below %lld and classes below %lld are more than the model knows, %lld and %lld",
+            (long long)data->input_limit, (long long)data->target_limit, (long long)inputs,
+            (long long)targets);
+    return YOKE_OK;
+}
+
+static const yki_data_ops random_ops = {.read = random_read, .check = random_check};
 
 static yoke_status check_limit(const yoke_row *row, int64_t limit, const char *what)
 {

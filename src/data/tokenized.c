@@ -18,7 +18,7 @@ static yoke_status tokenized_read(yoke_data *base, int64_t index, void *input, v
     int32_t *ids = input, *next = target;
     for (int64_t t = 0; t < data->sequence; t++) {
         ids[t] = from[t];
-        next[t] = from[t + 1];
+        if (target) next[t] = from[t + 1];
     }
     return YOKE_OK;
 }
@@ -30,13 +30,17 @@ static void tokenized_release(yoke_data *base)
 
 static const yki_data_ops tokenized_ops = {.read = tokenized_read, .release = tokenized_release};
 
-static yoke_status encode_file(tokenized_data *data, const yki_map *map, const yoke_tokenizer *tokenizer)
+static yoke_status encode_file(tokenized_data *data, const yki_file *file, const yoke_tokenizer *tokenizer)
 {
-    YKI_TRY(yoke_tokenizer_encode(tokenizer, (const char *)map->bytes, (size_t)map->size, &data->ids,
-                                  &data->count));
-    if (data->sequence < data->count) return YOKE_OK;
-    return yki_map_fail(map, "has %lld tokens; one sample of %lld tokens needs one more than its length",
-                        (long long)data->count, (long long)data->sequence);
+    unsigned char *bytes;
+    YKI_TRY(yki_text_kind(&data->base, file));
+    YKI_TRY(yki_file_load(file, &bytes));
+    yoke_status status =
+        yoke_tokenizer_encode(tokenizer, (const char *)bytes, (size_t)file->size, &data->ids, &data->count);
+    free(bytes);
+    if (status != YOKE_OK || data->sequence < data->count) return status;
+    return yki_file_fail(file, "has %lld tokens; one sample of %lld tokens needs one more than its length",
+                         (long long)data->count, (long long)data->sequence);
 }
 
 yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int64_t sequence,
@@ -48,10 +52,10 @@ yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int
     tokenized_data *data;
     YKI_TRY(yki_data_create(&data, sizeof *data, &tokenized_ops));
     data->sequence = sequence;
-    yki_map map = {0};
-    yoke_status status = yki_map_open(&map, path);
-    if (status == YOKE_OK) status = encode_file(data, &map, tokenizer);
-    yki_map_release(&map);
+    yki_file file = {0};
+    yoke_status status = yki_file_open(&file, path);
+    if (status == YOKE_OK) status = encode_file(data, &file, tokenizer);
+    yki_file_release(&file);
     if (status != YOKE_OK) {
         yoke_data_destroy(&data->base);
         return status;

@@ -95,6 +95,8 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;
+    job->train.holdout_by = job->data.holdout_by;
+    job->train.scale = job->data.scale;
     return YOKE_OK;
 }
 

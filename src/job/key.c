@@ -40,6 +40,9 @@ static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
 static const char *const recomputes[] = {"none", "selective", "full", NULL};
 static const char *const statistics[] = {"global", "local", NULL};
 static const char *const on_errors[] = {"stop", "continue", NULL};
+static const char *const token_types[] = {"auto", "uint16", "uint32", NULL};
+static const char *const holdouts[] = {"end", "draw", NULL};
+static const char *const scales[] = {"none", "standard", "minmax", NULL};
 static const char *const approximations[] = {"none", "tanh", NULL};
 
 /* clang-format off */
@@ -63,6 +66,7 @@ const yki_key yki_job_keys[] = {
     {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u},
     {"data.path", YKI_KEY_PATH, FIELD(data.path), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
     {"data.tokenizer", YKI_KEY_PATH, FIELD(data.tokenizer), .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS)},
+    {"data.token_type", YKI_KEY_NAME, FIELD(data.token_type), .names = token_types, .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TOKENS)},
     {"data.inputs", YKI_KEY_PATH, FIELD(data.inputs), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_PATH, FIELD(data.targets), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_COLUMNS, FIELD(data.target_columns), .by = YKI_BY_FORMAT, .of = CSV, .need = CSV},
@@ -70,6 +74,8 @@ const yki_key yki_job_keys[] = {
     {"data.shuffle", YKI_KEY_BOOL, FIELD(data.shuffle), .standard = "true"},
     {"data.drop_last", YKI_KEY_BOOL, FIELD(data.drop_last)},
     {"data.holdout", YKI_KEY_DOUBLE, FIELD(data.holdout), SHARE},
+    {"data.holdout_by", YKI_KEY_NAME, FIELD(data.holdout_by), .names = holdouts},
+    {"data.scale", YKI_KEY_NAME, FIELD(data.scale), .names = scales, .by = YKI_BY_FORMAT, .of = CSV | BIT(YOKE_DATA_NPY)},
 
     {"train.steps", YKI_KEY_INT, FIELD(train.steps), RANGE(0, MAX_STEPS), .flag = "steps"},
     {"train.epochs", YKI_KEY_DOUBLE, FIELD(train.epochs), RANGE(0, 1e9), .above = true},

@@ -13,27 +13,6 @@ static yoke_row row_of(const yki_value *value)
     return row;
 }
 
-yoke_status yki_trainer_check_data(const yoke_trainer *trainer, yoke_data *data)
-{
-    const yoke_model *model = trainer->model;
-    yoke_row input = row_of(&model->values[model->input]), target = row_of(&model->values[model->target]);
-    return yki_data_view(data, &input, &target);
-}
-
-/* Ids that an embedding of the model takes: the least number of rows. */
-static int64_t token_limit(const yoke_model *model)
-{
-    int64_t limit = 256;
-    bool found = false;
-    for (int i = 0; i < model->nnodes; i++)
-        if (model->nodes[i].op == YKI_KERNEL_EMBED) {
-            int64_t rows = model->values[model->nodes[i].in[1]].dims[0];
-            limit = !found || rows < limit ? rows : limit;
-            found = true;
-        }
-    return limit;
-}
-
 /* The model must know every token that text can become, as input and as class. */
 static yoke_status check_vocab(const yoke_job *job, const yoke_tokenizer *tokenizer, int64_t inputs,
                                int64_t classes)
@@ -52,8 +31,8 @@ static yoke_status check_vocab(const yoke_job *job, const yoke_tokenizer *tokeni
                        (long long)knows, tokenizer->path, (long long)tokens);
 }
 
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
-                              int64_t sequence, yoke_data **data_out)
+static yoke_status open_data(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
+                             int64_t sequence, const yki_facts *facts, bool no_targets, yoke_data **data_out)
 {
     static const char *const formats[] = {
         [YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
@@ -61,7 +40,7 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
     const yoke_data_spec *d = &job->data;
     const yki_value *input = &model->values[model->input], *target = &model->values[model->target];
     const yki_value *output = &model->values[model->output];
-    int64_t limit = token_limit(model);
+    int64_t limit = yki_model_tokens(model);
     yki_data_spec source = {.format = formats[d->format],
                             .path = d->path,
                             .inputs = d->inputs,
@@ -70,6 +49,9 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
                             .columns = (const char *const *)d->target_columns,
                             .sequence = sequence > 0 ? sequence : input->dims[0],
                             .vocab = limit,
+                            .token_type = d->token_type,
+                            .facts = facts,
+                            .no_targets = no_targets,
                             .tokenizer = tokenizer,
                             .samples = d->samples,
                             .input = row_of(input),
@@ -79,7 +61,7 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
                             .seed = job->train.seed};
     YKI_TRY(check_vocab(job, tokenizer, limit, source.target_limit));
     YKI_TRY(yki_data_open(data_out, &source));
-    yoke_status status = yki_data_view(*data_out, &source.input, &source.target);
+    yoke_status status = yki_model_view(model, *data_out);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
         yoke_data_destroy(*data_out);
@@ -87,6 +69,19 @@ yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, cons
         yki_error_set(&error);
     }
     return status;
+}
+
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
+                              int64_t sequence, const yki_facts *facts, yoke_data **data_out)
+{
+    return open_data(job, model, tokenizer, sequence, facts, false, data_out);
+}
+
+yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model,
+                                 const yoke_tokenizer *tokenizer, int64_t sequence, const yki_facts *facts,
+                                 yoke_data **data_out)
+{
+    return open_data(job, model, tokenizer, sequence, facts, true, data_out);
 }
 
 yoke_status yki_trainer_buffers(yoke_trainer *trainer)
@@ -98,8 +93,7 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer)
     trainer->indices = malloc(sizeof(int64_t) * (size_t)batch);
     trainer->inputs = calloc((size_t)batch, trainer->input_bytes);
     trainer->targets = calloc((size_t)batch, trainer->target_bytes);
-    const yki_value *output = &model->values[model->output];
-    trainer->classes = model->loss == YOKE_CROSS_ENTROPY ? output->dims[output->ndim - 1] : 0;
+    trainer->classes = yki_model_classes(model);
     if (!trainer->indices || !trainer->inputs || !trainer->targets) return yki_fail_memory("a batch");
     return YOKE_OK;
 }
@@ -119,7 +113,7 @@ yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *in
 {
     const yoke_model *model = trainer->model;
     if (model->values[model->input].role != YKI_ROLE_INDEX) return YOKE_OK;
-    int64_t limit = token_limit(model);
+    int64_t limit = yki_model_tokens(model);
     for (int64_t i = 0; i < count; i++)
         YKI_TRY(check_ids("token", (const char *)inputs + (size_t)i * trainer->input_bytes,
                           trainer->input_bytes, limit, first + i));
@@ -130,7 +124,7 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
 {
     const yoke_model *model = trainer->model;
     bool tokens = model->values[model->input].role == YKI_ROLE_INDEX;
-    int64_t limit = tokens ? token_limit(model) : 0;
+    int64_t limit = tokens ? yki_model_tokens(model) : 0;
     for (int64_t i = 0; i < count; i++) {
         char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
         char *target = trainer->targets + (size_t)i * trainer->target_bytes;
@@ -138,6 +132,9 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
         if (tokens) YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
         if (trainer->classes > 0)
             YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i]));
+        if (!tokens)
+            YKI_TRY(yki_facts_apply(&trainer->facts, indices[i], (float *)(void *)input,
+                                    (int64_t)(trainer->input_bytes / sizeof(float))));
     }
     return YOKE_OK;
 }

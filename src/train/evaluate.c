@@ -45,8 +45,9 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_evalua
                                    .weights = folder[0] ? folder : NULL};
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
-    int64_t n = yoke_data_samples(trainer->data), held = yki_holdout_count(job->train.holdout, n);
-    trainer->order.samples = held > 0 ? n - held : 0;
+    int64_t held = trainer->order.held;
+    if (held == 0) /* all of them, then */
+        trainer->order = (yki_order){.held = yoke_data_samples(trainer->data)};
     yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, evaluation_out);
     if (status == YOKE_OK) {
         evaluation_out->scored = held > 0 ? YOKE_SCORED_HELD_OUT : YOKE_SCORED_ALL;

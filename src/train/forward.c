@@ -6,7 +6,19 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
-yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *outputs)
+/* A copy of some samples' inputs, scaled; the callers' own stay as they are. */
+static yoke_status scale(const yoke_trainer *trainer, int64_t first, int64_t count, const void *inputs,
+                         float *to)
+{
+    size_t elements = trainer->input_bytes / sizeof(float);
+    memcpy(to, inputs, trainer->input_bytes * (size_t)count);
+    for (int64_t i = 0; i < count; i++)
+        YKI_TRY(yki_facts_apply(&trainer->facts, first + i, to + (size_t)i * elements, (int64_t)elements));
+    return YOKE_OK;
+}
+
+static yoke_status predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *scaled,
+                           float *outputs)
 {
     const yoke_model *model = trainer->model;
     int64_t most = yki_run_forward_samples(trainer->run),
@@ -19,9 +31,24 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
                          .outputs = outputs + first * out};
         yki_step_result result;
         YKI_TRY(yki_trainer_check_inputs(trainer, step.inputs, first, count));
+        if (scaled) YKI_TRY(scale(trainer, first, count, step.inputs, scaled));
+        if (scaled) step.inputs = (const char *)scaled;
         YKI_TRY(yki_run_step(trainer->run, &step, &result));
     }
     return YOKE_OK;
+}
+
+yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *outputs)
+{
+    float *scaled = NULL;
+    int64_t most = yki_run_forward_samples(trainer->run);
+    if (trainer->facts.scale != YOKE_SCALE_NONE && n > 0) {
+        scaled = malloc(trainer->input_bytes * (size_t)(n < most ? n : most));
+        if (!scaled) return yki_fail_memory("inputs to scale");
+    }
+    yoke_status status = predict(trainer, n, inputs, scaled, outputs);
+    free(scaled);
+    return status;
 }
 
 /* What an evaluation has counted so far. */
@@ -44,9 +71,11 @@ static void count_classes(tally *t, const float *outputs, const int32_t *targets
     t->rows += rows;
 }
 
-/* Samples start .. end - 1 of `data`, as many at a time as there is room for. */
-static yoke_status score(yoke_trainer *trainer, yoke_data *data, int64_t start, int64_t end, tally *t)
+/* The first `samples` of those held out, or of `others` where there are some; as many at a time as there is
+ * room for. */
+static yoke_status score(yoke_trainer *trainer, yoke_data *others, int64_t samples, tally *t)
 {
+    yoke_data *data = others ? others : trainer->data;
     const yoke_model *model = trainer->model;
     int64_t most = yki_run_forward_samples(trainer->run),
             out = yki_value_elems(&model->values[model->output]);
@@ -54,9 +83,10 @@ static yoke_status score(yoke_trainer *trainer, yoke_data *data, int64_t start, 
     float *outputs = t->classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
     if (t->classes && !outputs) return yki_fail_memory("an evaluation");
     yoke_status status = YOKE_OK;
-    for (int64_t first = start; first < end && status == YOKE_OK; first += most) {
-        int64_t count = end - first < most ? end - first : most;
-        for (int64_t i = 0; i < count; i++) trainer->indices[i] = first + i;
+    for (int64_t first = 0; first < samples && status == YOKE_OK; first += most) {
+        int64_t count = samples - first < most ? samples - first : most;
+        for (int64_t i = 0; i < count; i++)
+            trainer->indices[i] = others ? first + i : yki_order_held(&trainer->order, first + i);
         status = yki_trainer_fetch(trainer, data, trainer->indices, count);
         yki_step step = {.mode = t->classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL,
                          .samples = count,
@@ -79,25 +109,25 @@ yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_
     if (!trainer || !evaluation_out) return yki_fail(YOKE_INVALID, "an evaluation needs a trainer, not NULL");
     if (at_most < 0)
         return yki_fail(YOKE_INVALID, "at most %lld samples: it must be at least 0", (long long)at_most);
-    int64_t start = data ? 0 : trainer->order.samples, end = yoke_data_samples(data ? data : trainer->data);
-    if (end <= start)
+    int64_t samples = data ? yoke_data_samples(data) : trainer->order.held;
+    if (samples <= 0)
         return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
     if (data) YKI_TRY(yki_trainer_check_data(trainer, data));
-    if (at_most > 0 && at_most < end - start) end = start + at_most;
+    if (at_most > 0 && at_most < samples) samples = at_most;
     bool tokens = trainer->model->is_sequence;
     tally t = {.classes = tokens ? 0 : trainer->classes};
     if (t.classes > 0 && t.classes <= YOKE_MOST_CONFUSED) {
         t.confusion = calloc((size_t)(t.classes * t.classes), sizeof *t.confusion);
         if (!t.confusion) return yki_fail_memory("an evaluation");
     }
-    yoke_status status = score(trainer, data ? data : trainer->data, start, end, &t);
+    yoke_status status = score(trainer, data, samples, &t);
     if (status != YOKE_OK) {
         free(t.confusion);
         return status;
     }
-    double loss = t.loss / (double)(end - start);
+    double loss = t.loss / (double)samples;
     *evaluation_out = (yoke_evaluation){.scored = data ? YOKE_SCORED_GIVEN : YOKE_SCORED_HELD_OUT,
-                                        .samples = end - start,
+                                        .samples = samples,
                                         .loss = loss,
                                         .accuracy = t.classes ? (double)t.right / (double)t.rows : NAN,
                                         .perplexity = tokens && trainer->classes ? exp(loss) : NAN,

@@ -189,6 +189,7 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     char folder[YKI_FOLDER_BYTES] = "", passed_over[256] = "";
     yki_saved_state state = {.step = 0};
     yoke_status status = find_step(trainer, dir, folder, passed_over, &state);
+    if (status == YOKE_OK) status = yki_trainer_resume_facts(trainer, folder);
     uint64_t hash = yki_hash_text(folder, (uint64_t)state.step);
     YKI_TRY(yki_trainer_agree(trainer, status, "newest step in the checkpoint", hash));
     YKI_TRY(load_step(trainer, folder, state.hashed));

@@ -18,7 +18,9 @@ static yoke_status check_enums(const yoke_train_options *t)
         unsigned value, count;
     } enums[] = {{"optimizer", (unsigned)t->optimizer, YOKE_ADAMW + 1},
                  {"schedule", (unsigned)t->rate, YOKE_RATE_COSINE + 1},
-                 {"precision", (unsigned)t->precision, YOKE_PRECISION_BF16 + 1}};
+                 {"precision", (unsigned)t->precision, YOKE_PRECISION_BF16 + 1},
+                 {"holdout_by", (unsigned)t->holdout_by, YOKE_HOLDOUT_DRAW + 1},
+                 {"scale", (unsigned)t->scale, YOKE_SCALE_MINMAX + 1}};
     for (size_t i = 0; i < sizeof enums / sizeof *enums; i++)
         if (enums[i].value >= enums[i].count)
             return yki_fail(YOKE_INVALID, "%s %u is none that there is", enums[i].name, enums[i].value);

@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +56,13 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                                       : (memory > nranks ? memory : nranks) / here / neighbours};
 }
 
-static yoke_status count_steps(yoke_trainer *trainer)
+/* Where nothing is trained, batches are of no matter. */
+static yoke_status make_order(yoke_trainer *trainer, bool inference)
 {
     const yoke_train_options *t = &trainer->options;
-    YKI_TRY(yki_order_init(&trainer->order, yoke_data_samples(trainer->data), t->holdout, t->batch,
-                           t->shuffle, t->drop_last, t->seed));
+    YKI_TRY(yki_order_init(&trainer->order, yoke_data_samples(trainer->data), t->holdout, t->holdout_by,
+                           t->batch, t->shuffle, t->drop_last && !inference, t->seed));
+    if (inference) return YOKE_OK;
     trainer->steps = t->steps;
     if (t->steps == 0 && t->epochs > 0)
         trainer->steps = (int64_t)ceil(t->epochs * (double)yki_order_steps_per_epoch(&trainer->order));
@@ -72,7 +75,9 @@ static yoke_status make_plan(yoke_trainer *trainer, const yoke_layout *layout,
 {
     if (trainer->data) {
         YKI_TRY(yki_trainer_check_data(trainer, trainer->data));
-        if (!options->inference) YKI_TRY(count_steps(trainer));
+        YKI_TRY(make_order(trainer, options->inference));
+        YKI_TRY(yki_trainer_make_facts(trainer));
+        yki_trainer_hear(trainer, trainer->data);
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
         *ragged = trainer->options.drop_last ? 0 : rest;
     }
@@ -179,9 +184,11 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
 {
     const yoke_job *job = options->job;
     yoke_status status = model_of_job(trainer, options);
+    if (status == YOKE_OK && (options->weights || options->inference))
+        status = yki_trainer_read_facts(trainer, options->weights ? options->weights : job->model.from);
     if (status == YOKE_OK && !options->no_data) {
         status = yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
-                                   &trainer->own_data);
+                                   trainer->has_facts ? &trainer->facts : NULL, &trainer->own_data);
         trainer->data = trainer->own_data;
     }
     YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options, status));
@@ -281,6 +288,8 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     free(trainer->devices);
     free(trainer->tracked);
     free(trainer->ran);
+    yki_facts_release(&trainer->facts);
+    yki_names_release(&trainer->notes);
     free(trainer);
 }
 
@@ -293,12 +302,40 @@ void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *con
 {
     trainer->notice = notice;
     trainer->notice_context = context;
+    for (int i = 0; notice && i < trainer->notes.count; i++) {
+        yki_fail(YOKE_OK, "%s", trainer->notes.names[i]);
+        yki_trainer_notice(trainer);
+    }
+    if (notice) yki_names_release(&trainer->notes);
 }
 
 void yki_trainer_notice(const yoke_trainer *trainer)
 {
     yoke_error record = *yoke_error_get();
     if (trainer->notice) trainer->notice(trainer->notice_context, &record);
+}
+
+void yki_trainer_hear(yoke_trainer *trainer, yoke_data *data)
+{
+    for (int i = 0; i < data->notes.count; i++) yki_trainer_note(trainer, "%s", data->notes.names[i]);
+    yki_names_release(&data->notes);
+}
+
+void yki_trainer_note(yoke_trainer *trainer, const char *format, ...)
+{
+    char text[sizeof((yoke_error *)0)->message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    yoke_error before = *yoke_error_get();
+    if (trainer->notice) {
+        yki_fail(YOKE_OK, "%s", text);
+        yki_trainer_notice(trainer);
+    } else {
+        yki_names_add(&trainer->notes, text, (int)strlen(text)); /* without memory nobody hears of it */
+    }
+    yki_error_set(&before);
 }
 
 /* The learning rate of step s; the job file's formulas. */

@@ -6,6 +6,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
+#include "data/facts.h"
 #include "data/order.h"
 #include "run/run.h"
 #include "yoke/compare.h"
@@ -27,6 +28,8 @@ struct yoke_trainer {
     yki_plan *plan;
     yki_run *run;
     yki_order order;
+    yki_facts facts;    /* of the data that the model was trained on, or is */
+    bool has_facts;     /* they came with weights, which the data at hand must fit */
     int64_t steps;      /* the total */
     int64_t first_step; /* of this run: updates done before it */
     int64_t next_step;
@@ -48,6 +51,7 @@ struct yoke_trainer {
     double save_seconds;         /* that steps waited for them */
     yoke_notice notice;          /* NULL: nobody */
     void *notice_context;
+    yki_names notes; /* sentences that wait for somebody to hear them */
     yoke_device_report *devices;
     yoke_ran *ran; /* of the last step, all ranks */
     int nran;
@@ -76,18 +80,44 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
 /* options.c: YOKE_INVALID names the first option that is out of range. */
 yoke_status yki_options_check(const yoke_train_options *options);
 
-/* batch.c: reads samples into the host buffers; targets are checked against the classes. */
-/* YOKE_INVALID: its rows are not the model's. */
+/* rows.c: presents a dataset's rows as the model's; YOKE_INVALID: they are not. */
+yoke_status yki_model_view(const yoke_model *model, yoke_data *data);
+/* The same, and every sample's tokens and classes are such as the model knows (a callback's: when they are
+ * read). */
 yoke_status yki_trainer_check_data(const yoke_trainer *trainer, yoke_data *data);
+/* Ids that an embedding of the model takes are below this, the least number of rows. */
+int64_t yki_model_tokens(const yoke_model *model);
+/* Targets are below this; 0: they are no classes. */
+int64_t yki_model_classes(const yoke_model *model);
+
+/* batch.c: reads samples into the host buffers, scaled; ids are checked against what the model knows. */
 yoke_status yki_trainer_buffers(yoke_trainer *trainer);
 /* YOKE_INVALID: inputs of `count` samples, the first of them number `first`, are token ids that the model has
  * not. */
 yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *inputs, int64_t first,
                                      int64_t count);
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count);
-/* tokenizer: NULL where text is bytes. */
+/* tokenizer: NULL where text is bytes; facts: of the model that reads the data, NULL: it is to be made from
+ * them. */
 yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
-                              int64_t sequence, yoke_data **data_out);
+                              int64_t sequence, const yki_facts *facts, yoke_data **data_out);
+/* The same, but its inputs alone. */
+yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model,
+                                 const yoke_tokenizer *tokenizer, int64_t sequence, const yki_facts *facts,
+                                 yoke_data **data_out);
+/* The inputs alone of `file` (NULL: of the job's own data), in the format of the job's data, for the
+ * trainer's model: columns are those of its training. Targets may be absent. Scaling is the trainer's, by
+ * yoke_trainer_predict. Owns: the caller. */
+yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yoke_data **data_out);
+
+/* facts.c: facts that came with the weights in `folder`, or that the data give; an order where there is none
+ * yet. */
+yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *folder);
+yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
+/* A resume from `folder`, before anything is taken from it: its facts become the trainer's, and a job's data
+ * are opened again by them where they would be read differently. YOKE_INVALID: they do not belong to the
+ * data, or to the job's data.scale; then all is as it was. */
+yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder);
 
 /* tokenizer.c: of the folder `weights` (NULL: none), else the job's data.tokenizer, else of the job's
  * model.from; *tokenizer_out is NULL where none of them has one. Owns: the caller. */
@@ -172,6 +202,10 @@ int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
 
 /* Hands this thread's record on as a notice. */
 void yki_trainer_notice(const yoke_trainer *trainer);
+/* A sentence as a notice; it waits where nobody listens yet. */
+void yki_trainer_note(yoke_trainer *trainer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The notes of a dataset, once. */
+void yki_trainer_hear(yoke_trainer *trainer, yoke_data *data);
 /* watch.c: tells watchers of an event, with the sentence of this thread's error record where it is one that
  * ends a run; the record stays as it is. And of a step, whose report it completes. */
 void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);

@@ -88,7 +88,7 @@ static void llama_is_read_older_and_newer(void **state)
         assert_int_equal(read_text(text, &model), YOKE_OK);
         const yoke_rope_scaling *s = &model.rope_scaling;
         assert_true(s->factor == 8 && s->low == 1 && s->high == 4 && s->context == 8192);
-        char *again = yki_config_print(&model, NULL);
+        char *again = yki_config_print(&model, NULL, NULL);
         yoke_model_spec read = absent(YOKE_FAMILY_LLAMA);
         assert_int_equal(read_text(again, &read), YOKE_OK);
         assert_memory_equal(&read.rope_scaling, s, sizeof *s);
@@ -223,7 +223,7 @@ static void configs_are_printed_and_read_back(void **state)
     yoke_model_spec read = absent(YOKE_FAMILY_GPT2);
     gpt2.norm_eps = 3e-6;
     gpt2.dropout = 0.1;
-    char *text = yki_config_print(&gpt2, NULL);
+    char *text = yki_config_print(&gpt2, NULL, NULL);
     static const char *const lines[] = {"\"model_type\": \"gpt2\"",
                                         "\"GPT2LMHeadModel\"",
                                         "\"activation_function\": \"gelu_new\"",
@@ -248,14 +248,14 @@ static void configs_are_printed_and_read_back(void **state)
     free(text);
     assert_true(read.width == 12 && read.heads == 3 && read.depth == 2 && read.norm_eps == 3e-6);
     gpt2.vocab = 50257;
-    text = yki_config_print(&gpt2, NULL);
+    text = yki_config_print(&gpt2, NULL, NULL);
     assert_non_null(strstr(text, "\"eos_token_id\": 50256"));
     free(text);
 
     yoke_model_spec llama = {
         .family = YOKE_FAMILY_LLAMA, .depth = 1, .heads = 4, .kv_heads = 2, .width = 16, .hidden = 33};
     llama.context = 99, llama.vocab = 11, llama.tied = 1, llama.rope_theta = 1e5;
-    text = yki_config_print(&llama, NULL);
+    text = yki_config_print(&llama, NULL, NULL);
     assert_non_null(strstr(text, "\"rope_theta\": 100000.0"));
     assert_non_null(strstr(text, "\"torch_dtype\": \"float32\""));
     read = absent(YOKE_FAMILY_LLAMA);
@@ -266,7 +266,7 @@ static void configs_are_printed_and_read_back(void **state)
 
     char type[64], *job;
     yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
-    text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n");
+    text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n", NULL);
     write_text(in_folder("config.json"), text);
     free(text);
     assert_int_equal(yki_config_type(folder, type), YOKE_OK);
@@ -276,7 +276,7 @@ static void configs_are_printed_and_read_back(void **state)
     free(job);
     refused(yki_config_read(folder, &read), in_folder("config.json"),
             "is 'yoke-layers', but the job's model.family is llama");
-    text = yki_config_print(&layers, NULL);
+    text = yki_config_print(&layers, NULL, NULL);
     write_text(in_folder("config.json"), text);
     free(text);
     refused(yki_config_job(folder, &job), in_folder("config.json"), "no `layers` model was saved here");
@@ -386,7 +386,7 @@ static void no_mutation_crashes_the_readers(void **state)
                              .hidden = 3,
                              .context = 9,
                              .vocab = 11};
-    char *texts[] = {yki_config_print(&llama, NULL), yki_state_print(&saved)};
+    char *texts[] = {yki_config_print(&llama, NULL, NULL), yki_state_print(&saved)};
     int accepted[2] = {0, 0};
     for (int round = 0; round < 4000; round++) {
         int which = round % 2;

@@ -12,7 +12,8 @@
 static yki_order order_of(int64_t samples, int64_t batch, bool shuffle, bool drop_last, uint64_t seed)
 {
     yki_order order;
-    assert_int_equal(yki_order_init(&order, samples, 0, batch, shuffle, drop_last, seed), YOKE_OK);
+    assert_int_equal(yki_order_init(&order, samples, 0, YOKE_HOLDOUT_END, batch, shuffle, drop_last, seed),
+                     YOKE_OK);
     return order;
 }
 
@@ -180,16 +181,16 @@ static void what_leaves_nothing_to_do_is_refused(void **state)
 {
     (void)state;
     yki_order order;
-    assert_int_equal(yki_order_init(&order, 5, 1.0, 2, true, false, 0), YOKE_INVALID);
+    assert_int_equal(yki_order_init(&order, 5, 1.0, YOKE_HOLDOUT_END, 2, true, false, 0), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "no samples are left"));
-    assert_int_equal(yki_order_init(&order, 0, 0, 2, true, false, 0), YOKE_INVALID);
-    assert_int_equal(yki_order_init(&order, 5, 0, 0, true, false, 0), YOKE_INVALID);
-    assert_int_equal(yki_order_init(&order, 5, 0, 6, true, true, 0), YOKE_INVALID);
+    assert_int_equal(yki_order_init(&order, 0, 0, YOKE_HOLDOUT_END, 2, true, false, 0), YOKE_INVALID);
+    assert_int_equal(yki_order_init(&order, 5, 0, YOKE_HOLDOUT_END, 0, true, false, 0), YOKE_INVALID);
+    assert_int_equal(yki_order_init(&order, 5, 0, YOKE_HOLDOUT_END, 6, true, true, 0), YOKE_INVALID);
     assert_non_null(strstr(yoke_error_get()->message, "drop_last"));
-    assert_int_equal(yki_order_init(&order, 5, 0, 6, true, false, 0), YOKE_OK);
-    assert_int_equal(yki_order_init(&order, 10, 0.5, 5, true, true, 0), YOKE_OK);
+    assert_int_equal(yki_order_init(&order, 5, 0, YOKE_HOLDOUT_END, 6, true, false, 0), YOKE_OK);
+    assert_int_equal(yki_order_init(&order, 10, 0.5, YOKE_HOLDOUT_END, 5, true, true, 0), YOKE_OK);
     assert_int_equal(order.samples, 5);
-    assert_int_equal(yki_order_init(&order, 10, 0.5, 6, true, true, 0), YOKE_INVALID);
+    assert_int_equal(yki_order_init(&order, 10, 0.5, YOKE_HOLDOUT_END, 6, true, true, 0), YOKE_INVALID);
 }
 
 int main(void)

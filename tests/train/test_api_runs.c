@@ -166,7 +166,7 @@ static void test_wrong_options(void **state)
     yoke_row row = {.type = YOKE_F32, .ndim = 1, .dims = {IN + 1}}, target = {.type = YOKE_I32};
     yoke_data *other;
     assert_int_equal(yoke_data_random(&other, 10, &row, 0, &target, 4, 1), YOKE_OK);
-    refused_trainer(model, other, good, fine, "f32 [6]");
+    refused_trainer(model, other, good, fine, "inputs are [6]");
     yoke_data_destroy(other);
     refused_trainer(model, NULL, good, fine, "data");
     /* a gap in the devices, and degrees beside them */
