@@ -22,5 +22,8 @@ install(FILES ${PROJECT_BINARY_DIR}/yokeConfig.cmake ${PROJECT_BINARY_DIR}/yokeC
 
 # yoke.pc finds its prefix from where it lies, so that an installed tree may be moved.
 file(RELATIVE_PATH YOKE_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+list(TRANSFORM CMAKE_C_IMPLICIT_LINK_DIRECTORIES PREPEND -L OUTPUT_VARIABLE searched_anyway)
+list(REMOVE_ITEM YOKE_PC_LIBS ${searched_anyway})
+list(JOIN YOKE_PC_LIBS " " YOKE_PC_LIBS)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/yoke.pc.in ${PROJECT_BINARY_DIR}/yoke.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/yoke.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
