@@ -8,6 +8,8 @@ import stat
 import subprocess
 import tempfile
 
+import launch
+
 
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True)
@@ -15,11 +17,11 @@ def run(*command):
 
 def skip():
     """Why there can be no hosts, or None."""
-    for tool in ("ip", "tc", "unshare"):
-        if not shutil.which(tool):
-            return f"{tool} is not installed"
     if os.geteuid() != 0:
         return "network namespaces need root"
+    for tool in ("ip", "tc", "unshare"):
+        if not shutil.which(tool):
+            return launch.lacks(f"{tool} is not installed")
     name = f"yk{os.getpid()}t"
     made = run("ip", "netns", "add", name)
     works = made.returncode == 0 and run("ip", "netns", "exec", name, "ip", "link", "set", "lo", "up").returncode == 0

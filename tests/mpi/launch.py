@@ -23,12 +23,19 @@ def environment(build, **more):
     return {**os.environ, **AS_ROOT, "YOKE_MPI_PATH": build, "ASAN_OPTIONS": leaks, **more}
 
 
+def lacks(what):
+    """A reason to skip: something is missing that `scripts/install check` installs. Under ./check that is a failure."""
+    if "YOKE_CHECK" in os.environ:
+        sys.exit(f"{what}; ./check needs it: scripts/install check")
+    return what
+
+
 def skip(mpi, build):
     """Why nothing can be tested, or None."""
     if not command(mpi, 1):
-        return f"mpirun.{mpi} is not installed"
+        return lacks(f"mpirun.{mpi} is not installed")
     if not os.path.exists(f"{build}/yoke-mpi-{mpi}.so"):
-        return f"yoke was built without the module for {mpi}"
+        return lacks(f"yoke was built without the module for {mpi}")
     return None
 
 

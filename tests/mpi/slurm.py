@@ -7,6 +7,8 @@ import sys
 import tempfile
 import time
 
+import launch
+
 INSIDE = "YOKE_TEST_INSIDE"
 # Besides lo an address is needed: Slurm asks getaddrinfo for those of a kind that the machine has (AI_ADDRCONFIG)
 NETWORK = ("ip link set lo up && ip link add one type veth peer name two && ip addr add 10.78.0.1/24 dev one && "
@@ -44,11 +46,13 @@ def daemon(name):
 
 def skip():
     """Why there can be no Slurm, or None."""
-    for tool in ("munged", "slurmctld", "slurmd", "srun", "scontrol", "ip", "unshare"):
-        if not daemon(tool):
-            return f"{tool} is not installed"
     if os.geteuid() != 0:
         return "a Slurm of one's own needs root"
+    for tool in ("munged", "slurmctld", "slurmd", "srun", "scontrol", "ip", "unshare"):
+        if not daemon(tool):
+            why = f"{tool} is not installed"
+            # not installed beside a systemd, which would start its services
+            return f"{why}, and systemd is here" if os.path.isdir("/run/systemd/system") else launch.lacks(why)
     tried = subprocess.run([*NAMESPACES, "sh", "-c", NETWORK], capture_output=True, text=True)
     return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else None
 
