@@ -204,15 +204,19 @@ yoke_status yki_disk_flush_folder(const char *path)
     return status;
 }
 
-yoke_status yki_disk_flush_parent(const char *path)
+yoke_status yki_disk_flush_above(const char *folder)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash) return yki_disk_flush_folder(".");
-    if (slash == path) return yki_disk_flush_folder("/");
-    char *folder = strndup(path, (size_t)(slash - path));
-    if (!folder) return yki_fail_memory("a path");
-    yoke_status status = yki_disk_flush_folder(folder);
-    free(folder);
+    struct stat inner, outer;
+    char *path = realpath(folder, NULL), *slash;
+    if (!path) return refused("find", folder, 0);
+    yoke_status status = stat(path, &inner) == 0 ? YOKE_OK : refused("read", folder, 0);
+    while (status == YOKE_OK && strcmp(path, "/") != 0) {
+        slash = strrchr(path, '/');
+        slash[slash == path] = '\0';
+        if (stat(path, &outer) != 0 || outer.st_dev != inner.st_dev) break;
+        if (access(path, R_OK) == 0) status = yki_disk_flush_folder(path);
+    }
+    free(path);
     return status;
 }
 
@@ -227,9 +231,8 @@ yoke_status yki_disk_make_folders(const char *path)
         char kept = part[i];
         part[i] = '\0';
         if (!yki_path_is_folder(part)) {
-            if (mkdir(part, 0777) == 0)
-                status = yki_disk_flush_parent(part);
-            else if (errno != EEXIST || !yki_path_is_folder(part)) /* another may have made it meanwhile */
+            /* another may have made it meanwhile */
+            if (mkdir(part, 0777) != 0 && (errno != EEXIST || !yki_path_is_folder(part)))
                 status = errno == EEXIST
                              ? yki_fail_at(YOKE_INVALID, part, 0, "", "is a file where a folder is needed")
                              : refused("create", part, 0);

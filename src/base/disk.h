@@ -43,9 +43,10 @@ yoke_status yki_disk_reserve(int fd, const char *path, size_t bytes);
 yoke_status yki_disk_create(const char *path, const void *data, size_t bytes);
 
 yoke_status yki_disk_flush_folder(const char *path);
-/* The folder that `path` lies in, flushed. */
-yoke_status yki_disk_flush_parent(const char *path);
-/* A folder and its parents; those there already are left. */
+/* The folders that a folder lies in, up to the root of its file system, flushed: that its name and theirs are
+ * on the disk, whoever made them. Those that may not be read are left out. */
+yoke_status yki_disk_flush_above(const char *folder);
+/* A folder and its parents; those there already are left. Their names are not flushed. */
 yoke_status yki_disk_make_folders(const char *path);
 /* A folder with all in it; links are not followed. What is not there is removed already. */
 yoke_status yki_disk_remove_folder(const char *path);

@@ -40,7 +40,7 @@ typedef struct yki_save {
 
 /* Makes DIR (and its parents) and the temporary folder for step `step`; leftovers of a killed save are
  * removed, and a step that one had set aside is put back. A save that is under way in another process or
- * thread is left alone. */
+ * thread is left alone. Before the first step of all, the folders that DIR lies in are flushed. */
 yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save);
 /* Writes state.json and a text file into the temporary folder, flushed. */
 yoke_status yki_save_state(const yki_save *save, const yki_saved_state *state);

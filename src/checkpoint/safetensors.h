@@ -78,9 +78,9 @@ yoke_status yki_safetensors_write(yki_safetensors_writer *writer, const char *na
  * for all of it. */
 const char *yki_safetensors_unfinished(const yki_safetensors_writer *writer, size_t *bytes_out);
 yoke_status yki_safetensors_hand_out(yki_safetensors_writer *writer, const char *name, size_t *place_out);
-/* Flushes to the disk (fsync), closes and gives the file its name; it is complete, or the status says why not
- * (a tensor of which fewer bytes were written than it has: YOKE_INVALID) and the file is removed. Destroys
- * the writer. */
+/* Flushes its bytes to the disk (fsync), closes and gives the file its name, which is on the disk when the
+ * folder is flushed; the file is complete, or the status says why not (a tensor of which fewer bytes were
+ * written than it has: YOKE_INVALID) and it is removed. Destroys the writer. */
 yoke_status yki_safetensors_finish(yki_safetensors_writer *writer);
 /* Gives up: closes and removes the unfinished file. NULL is allowed. */
 void yki_safetensors_abandon(yki_safetensors_writer *writer);

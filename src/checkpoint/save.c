@@ -53,19 +53,26 @@ static yoke_status clean_entry(const char *dir, const char *name)
             if (rename(path, final) != 0)
                 return yki_fail_at(YOKE_SYSTEM, path, 0, "", "cannot put it back as %s: %s", plain,
                                    strerror(errno));
-            return yki_disk_flush_folder(dir);
+            return YOKE_OK; /* under both names it is a step */
         }
     }
+    /* It may be what a step replaced whose name is not on the disk yet: the process that gave it may have
+     * been killed before its flush. */
+    YKI_TRY(yki_disk_flush_folder(dir));
     return yki_disk_remove_folder(path);
 }
 
-static yoke_status clean(const char *dir)
+/* Deals with all of them, and says whether DIR has a step. */
+static yoke_status clean(const char *dir, bool *has_steps)
 {
+    *has_steps = false;
     DIR *listing = opendir(dir);
     if (!listing) return yki_fail_at(YOKE_SYSTEM, dir, 0, "", "cannot list it: %s", strerror(errno));
     yoke_status status = YOKE_OK;
-    for (struct dirent *found; status == YOKE_OK && (found = readdir(listing));)
+    for (struct dirent *found; status == YOKE_OK && (found = readdir(listing));) {
+        *has_steps |= yki_step_number(found->d_name, NULL) >= 0;
         if (found->d_name[0] == '.') status = clean_entry(dir, found->d_name);
+    }
     closedir(listing);
     return status;
 }
@@ -110,8 +117,12 @@ yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save)
     YKI_TRY(yki_path_join(save->final, sizeof save->final, dir, name));
     snprintf(name, sizeof name, ".step-%08lld.tmp-%ld", (long long)step, (long)getpid());
     YKI_TRY(yki_path_join(save->temporary, sizeof save->temporary, dir, name));
+    bool has_steps;
     YKI_TRY(yki_disk_make_folders(dir));
-    YKI_TRY(clean(dir));
+    YKI_TRY(clean(dir, &has_steps));
+    /* Before the first step: whoever made DIR and what it lies in may have been killed, or not have flushed.
+     */
+    if (!has_steps) YKI_TRY(yki_disk_flush_above(dir));
     return make_temporary(save);
 }
 
