@@ -105,10 +105,11 @@ typedef struct yoke_train_options {
     double epochs;    /* 0: absent */
     int64_t batch;    /* samples per optimizer step, over all devices and micro-batches */
     int64_t sequence; /* tokens per sample; 0: samples are not tokens. A job's default: the model's context */
-    yoke_loss loss;
+    yoke_loss loss;   /* of a job; a model made in C has the one it was finished with */
     yoke_optimizer optimizer;
-    double lr, momentum, beta1, beta2, eps, weight_decay;
-    bool nesterov, decay_matrices; /* decay_matrices: only tensors of two or more dims decay */
+    double lr, momentum, beta1, beta2, eps; /* lr and eps above 0; momentum of sgd alone */
+    double weight_decay;                    /* YOKE_USUAL_DECAY: 0.01 for adamw, 0 for sgd and adam */
+    bool nesterov, decay_matrices;          /* decay_matrices: only tensors of two or more dims decay */
     yoke_rate_schedule rate;
     int64_t warmup;
     double final_lr;
@@ -122,8 +123,10 @@ typedef struct yoke_train_options {
     double timeout;   /* seconds in which no rank goes on before a step is lost; 0: any time */
 } yoke_train_options;
 
-/* Defaults: SGD would need a rate, so lr 1e-3; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01 (0 for
- * sgd, adam). */
+#define YOKE_USUAL_DECAY (-1e300)
+
+/* The defaults of a job file: sgd, lr 1e-3, betas 0.9, 0.999, eps 1e-8, the usual weight decay, batch 1. What
+ * a job's reader refuses of these a trainer refuses too. */
 YOKE_API void yoke_train_options_default(yoke_train_options *options);
 #ifdef __cplusplus
 static inline yoke_train_options yoke_train_options_made()
@@ -137,7 +140,7 @@ static inline yoke_train_options yoke_train_options_made()
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
         .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999,             \
-        .eps = 1e-8, .seed = 1, .shuffle = true, .timeout = 60                                               \
+        .eps = 1e-8, .weight_decay = YOKE_USUAL_DECAY, .seed = 1, .shuffle = true, .timeout = 60             \
     }
 #endif
 

@@ -23,6 +23,7 @@ typedef struct yoke_model yoke_model;
 /* A logical tensor of a model; index < 0 is no tensor (the model's status says why). */
 typedef struct yoke_tensor {
     int32_t index;
+    uint32_t model; /* which made it */
 } yoke_tensor;
 
 typedef enum yoke_activation {

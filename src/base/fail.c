@@ -103,6 +103,16 @@ yoke_status yki_fail_at(yoke_status status, const char *file, int line, const ch
     return status;
 }
 
+yoke_status yki_given(const char *function, const char *names, const void *const *pointers, size_t count)
+{
+    for (size_t i = 0; i < count; i++, names += strcspn(names, ",")) {
+        names += strspn(names, ", ");
+        if (pointers[i]) continue;
+        return yki_fail(YOKE_INVALID, "%s: %.*s is NULL", function, (int)strcspn(names, ","), names);
+    }
+    return YOKE_OK;
+}
+
 yoke_status yki_fail_memory(const char *what)
 {
     return yki_fail(YOKE_SYSTEM, "out of memory for %s", what);

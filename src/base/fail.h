@@ -26,6 +26,14 @@ yoke_error *yki_error_edit(void);
 /* Hands a record from one thread to another: set copies `record` into this thread's. */
 void yki_error_set(const yoke_error *record);
 
+/* YOKE_INVALID, naming `function` and the first of `names` ("a, b") whose pointer is NULL. */
+yoke_status yki_given(const char *function, const char *names, const void *const *pointers, size_t count);
+
+/* What a public function was given must not be NULL: returns from the caller where it is. */
+#define YKI_NEED(...)                                                                                        \
+    YKI_TRY(yki_given(__func__, #__VA_ARGS__, (const void *const[]){__VA_ARGS__},                            \
+                      sizeof((const void *const[]){__VA_ARGS__}) / sizeof(void *)))
+
 /* Returns from the caller with the status of `call` unless it is YOKE_OK. */
 #define YKI_TRY(call)                                                                                        \
     do {                                                                                                     \

@@ -100,6 +100,7 @@ static yoke_status inspect(yoke_inspection *made, const char *path)
 
 yoke_status yoke_inspect(const char *path, yoke_inspection **inspection_out)
 {
+    YKI_NEED(path, inspection_out);
     yoke_inspection *made = calloc(1, sizeof *made);
     if (!made) return yki_fail_memory("an inspection");
     made->step = made->batch = made->optimizer_bytes = -1;

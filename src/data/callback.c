@@ -32,7 +32,8 @@ static const yki_data_ops callback_ops = {.read = callback_read, .check = callba
 yoke_status yoke_data_from_callback(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                     const yoke_row *target, yoke_data_read read, void *context)
 {
-    if (!read) return yki_fail(YOKE_INVALID, "the function that reads samples is NULL");
+    YKI_NEED(data_out, input, target);
+    if (!read) return yki_fail(YOKE_INVALID, "yoke_data_from_callback: read is NULL");
     callback_data *data;
     YKI_TRY(yki_data_create(&data, sizeof *data, &callback_ops));
     data->read = read;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fail.h"
 #include "data/csv_fields.h"
 #include "data/facts.h"
 
@@ -600,6 +601,9 @@ yoke_status yki_data_from_csv(yoke_data **data_out, const yki_data_spec *spec)
 yoke_status yoke_data_from_csv(yoke_data **data_out, const char *path, int ntargets,
                                const char *const *targets)
 {
+    YKI_NEED(data_out, path);
+    if (ntargets < 1 || !targets)
+        return yki_fail(YOKE_INVALID, "yoke_data_from_csv: no target column is named");
     yki_data_spec spec = {.path = path, .ncolumns = ntargets, .columns = targets};
     return yki_data_from_csv(data_out, &spec);
 }

@@ -118,11 +118,13 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
 
 int64_t yoke_data_samples(const yoke_data *data)
 {
+    if (!data) return 0;
     return data->samples;
 }
 
 void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target)
 {
+    if (!data) return;
     if (input) *input = data->input;
     if (target) *target = data->target;
 }
@@ -141,6 +143,7 @@ static void become_float(void *buffer, int64_t elements)
 
 yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target)
 {
+    YKI_NEED(data, input);
     if (index < 0 || index >= data->samples)
         return yki_fail(YOKE_INVALID, "sample %lld was asked for; the dataset has samples 0 to %lld",
                         (long long)index, (long long)data->samples - 1);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/fail.h"
 #include "data/data.h"
 #include "data/file.h"
 
@@ -264,5 +265,6 @@ yoke_status yki_data_from_idx(yoke_data **data_out, const char *inputs, const ch
 
 yoke_status yoke_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets)
 {
+    YKI_NEED(data_out, inputs, targets);
     return yki_data_from_idx(data_out, inputs, targets ? targets : "");
 }

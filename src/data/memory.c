@@ -34,6 +34,7 @@ static yoke_status check_array(int64_t samples, const yoke_row *row, const void 
 yoke_status yoke_data_from_memory(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                   const void *inputs, const yoke_row *target, const void *targets)
 {
+    YKI_NEED(data_out, input, inputs, target, targets);
     YKI_TRY(check_array(samples, input, inputs, "input"));
     YKI_TRY(check_array(samples, target, targets, "target"));
     memory_data *data;

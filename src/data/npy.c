@@ -5,6 +5,7 @@
  *
  * All values are checked (finite; ids not negative and within 32 bits) when the file is opened, as fast as it
  * can be read, and again when a sample is read. */
+#include "base/fail.h"
 #include "data/data.h"
 #include "data/npy_file.h"
 
@@ -94,5 +95,6 @@ yoke_status yki_data_from_npy(yoke_data **data_out, const char *inputs, const ch
 
 yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets)
 {
+    YKI_NEED(data_out, inputs, targets);
     return yki_data_from_npy(data_out, inputs, targets ? targets : "");
 }

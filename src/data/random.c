@@ -58,6 +58,7 @@ static yoke_status check_limit(const yoke_row *row, int64_t limit, const char *w
 yoke_status yoke_data_random(yoke_data **data_out, int64_t samples, const yoke_row *input,
                              int64_t input_limit, const yoke_row *target, int64_t target_limit, uint64_t seed)
 {
+    YKI_NEED(data_out, input, target);
     YKI_TRY(check_limit(input, input_limit, "input"));
     YKI_TRY(check_limit(target, target_limit, "target"));
     random_data *data;

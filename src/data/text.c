@@ -1,4 +1,5 @@
 /* Text as bytes: ids 0..255, whatever the encoding, read as samples need them. */
+#include "base/fail.h"
 #include "data/data.h"
 #include "data/file.h"
 
@@ -75,6 +76,7 @@ static yoke_status text_open(text_data *data, const char *path, int64_t sequence
 
 yoke_status yoke_data_from_text(yoke_data **data_out, const char *path, int64_t sequence)
 {
+    YKI_NEED(data_out, path);
     text_data *data;
     YKI_TRY(yki_data_create(&data, sizeof *data, &text_ops));
     yoke_status status = text_open(data, path, sequence);

@@ -2,6 +2,7 @@
  * sample does, and kept as i32, four bytes a token. */
 #include <stdlib.h>
 
+#include "base/fail.h"
 #include "data/data.h"
 #include "data/file.h"
 
@@ -46,6 +47,7 @@ static yoke_status encode_file(tokenized_data *data, const yki_file *file, const
 yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int64_t sequence,
                                      const yoke_tokenizer *tokenizer)
 {
+    YKI_NEED(data_out, path, tokenizer);
     if (sequence <= 0)
         return yki_fail(YOKE_INVALID, "a sample of text has %lld tokens; it needs at least 1",
                         (long long)sequence);

@@ -6,6 +6,7 @@
  * nanoGPT, data/openwebtext/prepare.py. */
 #include <stdio.h>
 
+#include "base/fail.h"
 #include "data/data.h"
 #include "data/file.h"
 
@@ -229,5 +230,6 @@ yoke_status yki_data_from_tokens(yoke_data **data_out, const char *path, int64_t
 
 yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence, int64_t vocab)
 {
+    YKI_NEED(data_out, path);
     return yki_data_from_tokens(data_out, path, sequence, vocab, YOKE_TOKENS_AUTO);
 }

@@ -103,6 +103,7 @@ struct yoke_model {
     yoke_loss loss;
     bool finished;
     bool is_sequence; /* samples are sequences of tokens */
+    uint32_t serial;  /* of all models of this process, which tensors carry; from 1 */
     /* the builder */
     yoke_error error; /* the first; status YOKE_OK: none */
     int device;       /* -1: none named */

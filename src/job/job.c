@@ -81,6 +81,11 @@ static yoke_status find_folders(yki_reader *reader, const char *path)
 
 yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides, yoke_job **job_out)
 {
+    YKI_NEED(path, job_out);
+    if (noverrides < 0 || (noverrides > 0 && !overrides))
+        return yki_fail(YOKE_INVALID, "yoke_job_load: %d overrides, and they are NULL", noverrides);
+    for (int i = 0; i < noverrides; i++)
+        if (!overrides[i]) return yki_fail(YOKE_INVALID, "yoke_job_load: overrides[%d] is NULL", i);
     yki_reader reader = {.file = path, .noverrides = noverrides};
     char **shown = calloc((size_t)noverrides + 1, sizeof(char *));
     bool memory = shown;

@@ -242,6 +242,7 @@ void yoke_train_options_default(yoke_train_options *options)
 void yki_job_init(yoke_job *job)
 {
     *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
+    job->train.weight_decay = 0; /* adamw's own is its key's default */
     job->model.tied = -1;
     job->train.steps = -1; /* absent: 0 is a run of no steps */
     job->layout.dp = 0;

@@ -51,6 +51,7 @@ static yoke_status settle_devices(const yki_reader *reader)
 
 yoke_status yoke_layout_parse(yoke_layout *layout, const char *text)
 {
+    YKI_NEED(layout, text);
     char shown[96], title[112];
     snprintf(title, sizeof title, "layout '%s'", yki_yaml_shown(shown, text));
     const char *const titles[] = {title};
@@ -111,11 +112,17 @@ yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
 
 void yoke_layout_print(const yoke_layout *layout, char *text, int size)
 {
+    if (!text || size < 1) return;
+    text[0] = '\0';
+    if (!layout) return;
     yki_layout_text(layout, text, size);
 }
 
 void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
 {
+    if (!text || size < 1) return;
+    text[0] = '\0';
+    if (!layout) return;
     static const char *const recomputes[] = {"none", "selective", "full"};
     yki_text out = {0};
     yki_text_append(&out, "--dp %d --tp %d --pp %d --cp %d --microbatches %d --schedule ", layout->dp,

@@ -226,6 +226,7 @@ static void open_sections(yki_text *text, const char *path, const char *before)
 
 char *yoke_job_print(const yoke_job *job)
 {
+    if (!job) return NULL;
     yki_text text = {0};
     yoke_job *standard = malloc(sizeof *standard);
     const char *before = "";

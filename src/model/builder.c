@@ -9,8 +9,11 @@
 
 yoke_status yoke_model_create(yoke_model **model_out)
 {
+    static _Atomic uint32_t made;
+    YKI_NEED(model_out);
     yoke_model *model = calloc(1, sizeof *model);
     if (!model) return yki_fail_memory("a model");
+    model->serial = ++made;
     model->device = YKI_NO_DEVICE;
     model->input = model->target = model->output = -1;
     *model_out = model;
@@ -26,12 +29,25 @@ void yoke_model_destroy(yoke_model *model)
 
 yoke_status yoke_model_status(const yoke_model *model)
 {
+    YKI_NEED(model);
     if (model->error.status != YOKE_OK) yki_error_set(&model->error);
     return model->error.status;
 }
 
+/* Whether a builder's call has a model that can still grow; else it is said, in the model where there is one.
+ */
+bool yki_model_grows(yoke_model *model, const char *function)
+{
+    if (!model)
+        yki_fail(YOKE_INVALID, "%s: model is NULL", function);
+    else if (model->finished)
+        yki_graph_fail(model, "%s: the model is finished, nothing can be added to it", function);
+    return model && model->error.status == YOKE_OK;
+}
+
 void yoke_model_on(yoke_model *model, int device)
 {
+    if (!yki_model_grows(model, __func__)) return;
     if (device < 0 || device >= YOKE_MAX_DEVICES) {
         yki_graph_fail(model, "device %d: a part is on device 0 .. %d", device, YOKE_MAX_DEVICES - 1);
         return;
@@ -44,24 +60,30 @@ void yoke_model_on(yoke_model *model, int device)
 
 void yoke_model_name(yoke_model *model, const char *name)
 {
+    if (!yki_model_grows(model, __func__)) return;
+    if (!name || strlen(name) >= sizeof model->name) {
+        yki_graph_fail(model, name ? "a layer's name '%.40s...' has more than %zu bytes" : "%s: name is NULL",
+                       name ? name : __func__, sizeof model->name - 1);
+        return;
+    }
     snprintf(model->name, sizeof model->name, "%s", name);
 }
 
-static yoke_tensor tensor(int value)
+/* Whether x is a tensor of this model, to which something may be added. */
+static bool is_of(yoke_model *model, yoke_tensor x, const char *kind)
 {
-    return (yoke_tensor){value};
+    if (!yki_model_grows(model, kind)) return false;
+    if (x.index >= 0 && x.index < model->nvalues && x.model == model->serial) return true;
+    yki_graph_fail(model, "%s number %d is given a tensor that is none of this model's", kind,
+                   model->nlayers);
+    return false;
 }
 
 /* Whether a layer may take x: it is a tensor of this model, on the current part. kind names the layer in the
  * sentence. */
 static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
 {
-    if (model->error.status != YOKE_OK) return false;
-    if (x.index < 0 || x.index >= model->nvalues) {
-        yki_graph_fail(model, "%s number %d is given a tensor that is none of this model's", kind,
-                       model->nlayers);
-        return false;
-    }
+    if (!is_of(model, x, kind)) return false;
     const yki_value *value = &model->values[x.index];
     if (value->device != YKI_ANY_DEVICE && value->device != model->device) {
         const char *from = value->producer >= 0 && model->nodes[value->producer].layer >= 0
@@ -131,22 +153,25 @@ static int source(yoke_model *model, int op, yki_role role, int ndim, const int6
 
 yoke_tensor yoke_input(yoke_model *model, int ndim, const int64_t *dims)
 {
+    if (!yki_model_grows(model, __func__)) return yki_tensor(model, -1);
+    if (!dims) yki_graph_fail(model, "%s: dims is NULL", __func__);
     if (ndim < 1 || ndim > YOKE_MAX_DIMS - 2)
         yki_graph_fail(model, "a sample has %d dimensions; it may have 1 to %d", ndim, YOKE_MAX_DIMS - 2);
     for (int i = 0; i < ndim && model->error.status == YOKE_OK; i++)
         counts(model, "input", "a dimension", dims[i], 1);
     if (model->input >= 0) yki_graph_fail(model, "a model has one input");
-    return tensor(model->input = source(model, YKI_OP_INPUT, YKI_ROLE_ACTIVATION, ndim, dims));
+    return yki_tensor(model, model->input = source(model, YKI_OP_INPUT, YKI_ROLE_ACTIVATION, ndim, dims));
 }
 
 yoke_tensor yoke_input_tokens(yoke_model *model, int64_t length)
 {
+    if (!yki_model_grows(model, __func__)) return yki_tensor(model, -1);
     counts(model, "input", "the length", length, 1);
     if (model->input >= 0) yki_graph_fail(model, "a model has one input");
     model->input = source(model, YKI_OP_INPUT, YKI_ROLE_INDEX, 1, &length);
     model->is_sequence = true;
     if (model->input >= 0) model->values[model->input].per_row = true;
-    return tensor(model->input);
+    return yki_tensor(model, model->input);
 }
 
 static int parameter(yoke_model *model, const char *layer, const char *name, int ndim, const int64_t *dims,
@@ -160,14 +185,14 @@ static int parameter(yoke_model *model, const char *layer, const char *name, int
 yoke_tensor yoke_linear(yoke_model *model, yoke_tensor x, int64_t out, bool bias)
 {
     if (!takes(model, x, "linear layer", 1, "[..., in]") || !counts(model, "linear layer", "out", out, 1))
-        return tensor(-1);
+        return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     int64_t dims[2] = {out, value->dims[value->ndim - 1]};
     double scale = 1 / sqrt((double)dims[1]);
     const char *name = yki_graph_layer(model, true);
     int in[3] = {x.index, parameter(model, name, "weight", 2, dims, YKI_INIT_UNIFORM, scale), -1};
     if (bias) in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
-    return tensor(yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, in));
 }
 
 yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t kernel, int64_t stride,
@@ -178,7 +203,7 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
         !counts_window(model, kind, "kernel", kernel, 1) ||
         !counts_window(model, kind, "stride", stride, 1) ||
         !counts_window(model, kind, "padding", padding, 0))
-        return tensor(-1);
+        return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     for (int i = 1; i < 3; i++)
         if (value->dims[i] + 2 * padding < kernel)
@@ -193,7 +218,7 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
     const char *name = yki_graph_layer(model, true);
     int in[3] = {x.index, parameter(model, name, "weight", 4, dims, YKI_INIT_UNIFORM, scale), -1};
     if (bias) in[2] = parameter(model, name, "bias", 1, dims, YKI_INIT_UNIFORM, scale);
-    return tensor(yki_graph_node(model, YKI_KERNEL_CONV2D, &attr, 3, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_CONV2D, &attr, 3, in));
 }
 
 static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride, int op,
@@ -201,7 +226,7 @@ static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_
 {
     if (!takes(model, x, kind, 3, "[channels, height, width]") ||
         !counts_window(model, kind, "kernel", kernel, 1) || !counts_window(model, kind, "stride", stride, 1))
-        return tensor(-1);
+        return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     if (value->dims[1] < kernel || value->dims[2] < kernel)
         yki_graph_fail(model, "%s '%s%d': a kernel of %lld does not fit images of %lld x %lld", kind,
@@ -209,7 +234,7 @@ static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_
                        (long long)value->dims[2]);
     yki_attr attr = {.kernel = kernel, .stride = stride};
     yki_graph_layer(model, true);
-    return tensor(yki_graph_node(model, op, &attr, 1, &x.index));
+    return yki_tensor(model, yki_graph_node(model, op, &attr, 1, &x.index));
 }
 
 yoke_tensor yoke_maxpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride)
@@ -224,48 +249,61 @@ yoke_tensor yoke_avgpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int
 
 yoke_tensor yoke_flatten(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "flatten layer", 1, "[...]")) return tensor(-1);
+    if (!takes(model, x, "flatten layer", 1, "[...]")) return yki_tensor(model, -1);
     yki_graph_layer(model, true);
-    return tensor(yki_graph_node(model, YKI_OP_RESHAPE, NULL, 1, &x.index));
+    return yki_tensor(model, yki_graph_node(model, YKI_OP_RESHAPE, NULL, 1, &x.index));
 }
 
 yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t rows, int64_t out)
 {
     if (!takes_any(model, ids, "embedding", 1, "[tokens]") || !counts(model, "embedding", "rows", rows, 1) ||
         !counts(model, "embedding", "out", out, 1))
-        return tensor(-1);
+        return yki_tensor(model, -1);
     if (model->values[ids.index].role != YKI_ROLE_INDEX) {
         yki_graph_fail(model, "embedding '%s%d' is given numbers, not token ids", model->prefix,
                        model->number);
-        return tensor(-1);
+        return yki_tensor(model, -1);
     }
     int64_t dims[2] = {rows, out};
     const char *name = yki_graph_layer(model, true);
     int in[2] = {ids.index, parameter(model, name, "weight", 2, dims, YKI_INIT_NORMAL, 1)};
-    return tensor(yki_graph_node(model, YKI_KERNEL_EMBED, NULL, 2, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_EMBED, NULL, 2, in));
+}
+
+/* eps, or where it is 0 what is usual; it must be at least 0. */
+static bool takes_eps(yoke_model *model, const char *kind, double eps, double usual, double *eps_out)
+{
+    *eps_out = eps == 0 ? usual : eps;
+    if (eps >= 0 && isfinite(eps)) return true;
+    yki_graph_fail(model, "%s '%s%d': eps is %g, and must be at least 0", kind, model->prefix, model->number,
+                   eps);
+    return false;
 }
 
 yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps)
 {
-    if (!takes(model, x, "layernorm", 1, "[..., width]")) return tensor(-1);
+    yki_attr attr = {0};
+    if (!takes(model, x, "layernorm", 1, "[..., width]") ||
+        !takes_eps(model, "layernorm", eps, 1e-5, &attr.eps))
+        return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     int64_t width = value->dims[value->ndim - 1];
-    yki_attr attr = {.eps = eps > 0 ? eps : 1e-5};
     const char *name = yki_graph_layer(model, true);
     int in[3] = {x.index, parameter(model, name, "weight", 1, &width, YKI_INIT_ONE, 0),
                  parameter(model, name, "bias", 1, &width, YKI_INIT_ZERO, 0)};
-    return tensor(yki_graph_node(model, YKI_KERNEL_LAYERNORM, &attr, 3, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_LAYERNORM, &attr, 3, in));
 }
 
 yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
 {
-    if (!takes(model, x, "rmsnorm", 1, "[..., width]")) return tensor(-1);
+    yki_attr attr = {0};
+    if (!takes(model, x, "rmsnorm", 1, "[..., width]") || !takes_eps(model, "rmsnorm", eps, 1e-6, &attr.eps))
+        return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     int64_t width = value->dims[value->ndim - 1];
-    yki_attr attr = {.eps = eps > 0 ? eps : 1e-6};
     const char *name = yki_graph_layer(model, true);
     int in[2] = {x.index, parameter(model, name, "weight", 1, &width, YKI_INIT_ONE, 0)};
-    return tensor(yki_graph_node(model, YKI_KERNEL_RMSNORM, &attr, 2, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_RMSNORM, &attr, 2, in));
 }
 
 /* Its parameters and buffers, with the names that PyTorch gives them. */
@@ -296,7 +334,14 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
                            yoke_statistics statistics)
 {
     const char *kind = "batchnorm", *shape = "[channels], [channels, length] or [channels, height, width]";
-    if (!takes(model, x, kind, 1, shape)) return tensor(-1);
+    double used;
+    if (!takes(model, x, kind, 1, shape) || !takes_eps(model, kind, eps, 1e-5, &used))
+        return yki_tensor(model, -1);
+    if (statistics != YOKE_STATISTICS_GLOBAL && statistics != YOKE_STATISTICS_LOCAL) {
+        yki_graph_fail(model, "batchnorm '%s%d': %d is no kind of statistics", model->prefix, model->number,
+                       (int)statistics);
+        return yki_tensor(model, -1);
+    }
     yki_value value = model->values[x.index];
     if (value.ndim > 3 || !(momentum >= 0 && momentum <= 1)) {
         if (value.ndim > 3)
@@ -304,9 +349,9 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
         else
             yki_graph_fail(model, "batchnorm '%s%d': momentum is %g, and must be 0 to 1", model->prefix,
                            model->number, momentum);
-        return tensor(-1);
+        return yki_tensor(model, -1);
     }
-    yki_attr attr = {.eps = eps > 0 ? eps : 1e-5,
+    yki_attr attr = {.eps = used,
                      .momentum = momentum,
                      .own_statistics = statistics == YOKE_STATISTICS_LOCAL,
                      .inner = yki_value_elems(&value) / value.dims[0]};
@@ -318,76 +363,79 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
     int stats = yki_graph_node(model, YKI_KERNEL_BATCH_STATS, &attr, 4, track);
     yki_graph_node(model, YKI_KERNEL_BATCH_TRACK, &attr, 4, track);
     int in[4] = {x.index, stats, weights[0], weights[1]};
-    return tensor(yki_graph_node(model, YKI_KERNEL_BATCHNORM, &attr, 4, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_BATCHNORM, &attr, 4, in));
 }
 
 yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind)
 {
-    if (!takes(model, x, "activation", 1, "[...]")) return tensor(-1);
+    if (!takes(model, x, "activation", 1, "[...]")) return yki_tensor(model, -1);
     if ((unsigned)kind > YOKE_SILU) {
         yki_graph_fail(model, "activation '%s%d': %d is no kind of activation", model->prefix, model->number,
                        (int)kind);
-        return tensor(-1);
+        return yki_tensor(model, -1);
     }
     yki_attr attr = {.activation = kind};
     yki_graph_layer(model, true);
-    return tensor(yki_graph_node(model, YKI_KERNEL_ACTIVATE, &attr, 1, &x.index));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_ACTIVATE, &attr, 1, &x.index));
 }
 
 yoke_tensor yoke_softmax(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "softmax", 1, "[...]")) return tensor(-1);
+    if (!takes(model, x, "softmax", 1, "[...]")) return yki_tensor(model, -1);
     yki_graph_layer(model, true);
-    return tensor(yki_graph_node(model, YKI_KERNEL_SOFTMAX, NULL, 1, &x.index));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_SOFTMAX, NULL, 1, &x.index));
 }
 
 yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p)
 {
-    if (!takes(model, x, "dropout", 1, "[...]")) return tensor(-1);
+    if (!takes(model, x, "dropout", 1, "[...]")) return yki_tensor(model, -1);
     if (!(p >= 0 && p < 1)) {
         yki_graph_fail(model, "dropout '%s%d': p is %g, and must be at least 0 and below 1", model->prefix,
                        model->number, p);
-        return tensor(-1);
+        return yki_tensor(model, -1);
     }
     const char *name = yki_graph_layer(model, true);
-    return tensor(p > 0 ? yki_model_dropout(model, x.index, p, name) : x.index);
+    return yki_tensor(model, p > 0 ? yki_model_dropout(model, x.index, p, name) : x.index);
 }
 
 yoke_tensor yoke_add(yoke_model *model, yoke_tensor a, yoke_tensor b)
 {
-    if (!takes(model, a, "sum", 1, "[...]") || !takes(model, b, "sum", 1, "[...]")) return tensor(-1);
+    if (!takes(model, a, "sum", 1, "[...]") || !takes(model, b, "sum", 1, "[...]"))
+        return yki_tensor(model, -1);
     const yki_value *x = &model->values[a.index], *y = &model->values[b.index];
     if (x->ndim != y->ndim || memcmp(x->dims, y->dims, (size_t)x->ndim * sizeof *x->dims) != 0) {
         yki_graph_fail(model, "sum '%s%d': the shapes of its two inputs differ", model->prefix,
                        model->number);
-        return tensor(-1);
+        return yki_tensor(model, -1);
     }
     yki_graph_layer(model, true);
     int in[2] = {a.index, b.index};
-    return tensor(yki_graph_node(model, YKI_KERNEL_ADD, NULL, 2, in));
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_ADD, NULL, 2, in));
 }
 
 yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device)
 {
-    if (model->error.status != YOKE_OK || x.index < 0 || x.index >= model->nvalues) return tensor(-1);
+    if (!is_of(model, x, "move")) return yki_tensor(model, -1);
     int from = model->device;
     yoke_model_on(model, device);
     if (model->error.status != YOKE_OK || model->values[x.index].device == YKI_ANY_DEVICE ||
         model->values[x.index].device == device)
-        return model->error.status == YOKE_OK ? x : tensor(-1);
+        return model->error.status == YOKE_OK ? x : yki_tensor(model, -1);
     int value = yki_graph_node(model, YKI_OP_MOVE + YKI_MOVE_COPY, NULL, 1, &x.index);
     model->device = from == YKI_NO_DEVICE ? 0 : from;
     if (value >= 0)
         model->nodes[model->nnodes - 1].layer = model->nodes[model->values[x.index].producer].layer;
-    return tensor(value);
+    return yki_tensor(model, value);
 }
 
 /* The loss belongs to the layer of the output, on its device. */
 yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss loss)
 {
+    YKI_NEED(model);
     YKI_TRY(yoke_model_status(model));
     if (model->finished) return yki_fail(YOKE_INVALID, "the model is finished already");
-    if (output.index < 0 || output.index >= model->nvalues || model->values[output.index].producer < 0)
+    if (output.index < 0 || output.index >= model->nvalues || output.model != model->serial ||
+        model->values[output.index].producer < 0)
         return yki_fail(YOKE_INVALID, "the model's output is no layer's");
     if (model->input < 0) return yki_fail(YOKE_INVALID, "the model has no input");
     if (loss != YOKE_CROSS_ENTROPY && loss != YOKE_MSE)
@@ -419,7 +467,7 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
 int64_t yoke_model_parameters(const yoke_model *model)
 {
     int64_t elems = 0;
-    for (int i = 0; i < model->nparameters; i++)
+    for (int i = 0; model && i < model->nparameters; i++)
         if (!model->parameters[i].buffer)
             elems += yki_value_elems(&model->values[model->parameters[i].value]);
     return elems;
@@ -427,7 +475,7 @@ int64_t yoke_model_parameters(const yoke_model *model)
 
 int yoke_model_output_dims(const yoke_model *model, int64_t dims[YOKE_MAX_DIMS])
 {
-    if (model->output < 0) return 0;
+    if (!model || !dims || model->output < 0) return 0;
     const yki_value *value = &model->values[model->output];
     memcpy(dims, value->dims, sizeof value->dims);
     return value->ndim;
@@ -435,7 +483,7 @@ int yoke_model_output_dims(const yoke_model *model, int64_t dims[YOKE_MAX_DIMS])
 
 const char *yoke_model_layer(const yoke_model *model, int i, int *device_out)
 {
-    if (i < 0 || i >= model->nlayers) return NULL;
+    if (!model || i < 0 || i >= model->nlayers) return NULL;
     if (device_out) *device_out = model->layers[i].device < 0 ? 0 : model->layers[i].device;
     return model->layers[i].name;
 }

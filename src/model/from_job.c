@@ -106,7 +106,7 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
     yoke_model *model;
     YKI_TRY(yoke_model_create(&model));
     const yoke_model_spec *spec = &job->model;
-    yoke_tensor output = {-1};
+    yoke_tensor output = yki_tensor(model, -1);
     if (spec->family == YOKE_FAMILY_LAYERS) {
         output = row_of_layers(model, job);
     } else if (spec->family == YOKE_FAMILY_GPT2) {

@@ -84,6 +84,11 @@ static int block(builder *b, int x)
 yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
 {
     const yoke_gpt2_options *o = options;
+    if (!yki_model_grows(model, __func__)) return yki_tensor(model, -1);
+    if (!o) {
+        yki_graph_fail(model, "%s: options is NULL", __func__);
+        return yki_tensor(model, -1);
+    }
     const int64_t counts[] = {o->layers, o->heads, o->width, o->context, o->vocab, o->sequence};
     const char *const names[] = {"layers", "heads", "width", "context", "vocab", "sequence"};
     for (int i = 0; i < 6; i++)
@@ -97,7 +102,9 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
                        (long long)o->sequence, (long long)o->context);
     if (!(o->dropout >= 0 && o->dropout < 1))
         yki_graph_fail(model, "gpt2: dropout is %g, and must be at least 0 and below 1", o->dropout);
-    if (model->error.status != YOKE_OK) return (yoke_tensor){-1};
+    if (!(o->norm_eps >= 0 && isfinite(o->norm_eps)))
+        yki_graph_fail(model, "gpt2: norm_eps is %g, and must be at least 0", o->norm_eps);
+    if (model->error.status != YOKE_OK) return yki_tensor(model, -1);
 
     builder b = {.model = model, .options = options};
     yoke_tensor ids = yoke_input_tokens(model, o->sequence);
@@ -120,5 +127,5 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
     yoke_model_name(model, "ln_f");
     yki_graph_layer(model, true);
     x = norm(&b, x, "ln_f");
-    return (yoke_tensor){yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, wte, -1})};
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, wte, -1}));
 }

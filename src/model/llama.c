@@ -124,15 +124,22 @@ static void check(builder *b)
         yki_graph_fail(model, "llama: dropout is %g, and must be at least 0 and below 1", o->dropout);
     if (!(o->rope_theta >= 0) || !isfinite(o->rope_theta))
         yki_graph_fail(model, "llama: rope_theta is %g, and must be above 0", o->rope_theta);
+    if (!(o->norm_eps >= 0 && isfinite(o->norm_eps)))
+        yki_graph_fail(model, "llama: norm_eps is %g, and must be at least 0", o->norm_eps);
     check_scaling(model, &o->rope_scaling);
 }
 
 yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
 {
     const yoke_llama_options *o = options;
+    if (!yki_model_grows(model, __func__)) return yki_tensor(model, -1);
+    if (!o) {
+        yki_graph_fail(model, "%s: options is NULL", __func__);
+        return yki_tensor(model, -1);
+    }
     builder b = {.model = model, .options = o, .kv_heads = o->kv_heads ? o->kv_heads : o->heads};
     check(&b);
-    if (model->error.status != YOKE_OK) return (yoke_tensor){-1};
+    if (model->error.status != YOKE_OK) return yki_tensor(model, -1);
     b.head = o->width / o->heads;
     yoke_tensor ids = yoke_input_tokens(model, o->sequence);
     yoke_model_name(model, "model.embed_tokens");
@@ -152,5 +159,5 @@ yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
     yki_graph_layer(model, true);
     x = norm(&b, x, "model.norm");
     int head = o->tied ? embedding : parameter(&b, "lm_head", 2, table, YKI_INIT_NORMAL, 0.02);
-    return (yoke_tensor){product_of(&b, x, head, 1, false)};
+    return yki_tensor(model, product_of(&b, x, head, 1, false));
 }

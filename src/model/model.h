@@ -8,6 +8,16 @@
 /* Devices of values and layers that are no part's number. */
 enum { YKI_NO_DEVICE = -1, YKI_ANY_DEVICE = -2 };
 
+/* A value as the public builder hands it out. */
+static inline yoke_tensor yki_tensor(const yoke_model *model, int value)
+{
+    return (yoke_tensor){value, model ? model->serial : 0};
+}
+
+/* Whether a builder's call has a model that can still grow and has no error; else it is said, in the model
+ * where there is one. */
+bool yki_model_grows(yoke_model *model, const char *function);
+
 /* Dropout on value x; `name` keys its random numbers. */
 int yki_model_dropout(yoke_model *model, int x, double p, const char *name);
 

@@ -106,6 +106,7 @@ static void event(void *context, const yoke_run_event *e)
 
 yoke_status yoke_log_open(yoke_recorder **recorder_out, yoke_trainer *trainer, const char *path)
 {
+    YKI_NEED(recorder_out, trainer, path);
     const yoke_watcher watcher = {.step = step, .event = event};
     struct stat info;
     char last;

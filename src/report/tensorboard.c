@@ -131,6 +131,7 @@ static void event(void *context, const yoke_run_event *e)
 
 yoke_status yoke_tensorboard_open(yoke_recorder **recorder_out, yoke_trainer *trainer, const char *dir)
 {
+    YKI_NEED(recorder_out, trainer, dir);
     static atomic_int files; /* of this process: names must differ within a second */
     static const char version[] = "brain.Event:2";
     const yoke_watcher watcher = {.step = step, .event = event};

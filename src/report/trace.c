@@ -408,6 +408,7 @@ void yoke_trace_options_default(yoke_trace_options *options)
 yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                             const yoke_trace_options *options)
 {
+    YKI_NEED(trace_out, trainer, path, options);
     int64_t last = options->last_step < 0 ? INT64_MAX - 1 : options->last_step,
             left = trainer->steps - trainer->next_step;
     if (options->first_step < 0 || options->first_step > last)

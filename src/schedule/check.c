@@ -133,6 +133,7 @@ static yoke_status refuse_deadlock(const yki_walk *walk, const seen_bits *seen)
 
 yoke_status yoke_schedule_check(const yoke_schedule *schedule)
 {
+    YKI_NEED(schedule);
     seen_bits *seen = calloc(yki_schedule_slot(schedule, schedule->parts.nparts, 0), sizeof *seen);
     if (!seen) return yki_fail_memory("checking a schedule");
     yoke_status status = YOKE_OK;

@@ -119,6 +119,7 @@ static void append_legend(const picture *p, yki_text *text)
 char *yoke_timeline_draw(const yoke_schedule *schedule, const yoke_timeline *timeline, int columns,
                          int colour)
 {
+    if (!schedule || !timeline) return NULL;
     columns = columns < MIN_COLUMNS ? MIN_COLUMNS : columns > MAX_COLUMNS ? MAX_COLUMNS : columns;
     int name_width = snprintf(NULL, 0, "stage %d  ", schedule->parts.nstages - 1);
     picture p = {.colour = colour != 0};

@@ -97,6 +97,7 @@ static yoke_status create(yoke_schedule **schedule_out, const yki_schedule_famil
 yoke_status yoke_schedule_create_over(yoke_schedule **schedule_out, const char *name, const yoke_parts *parts,
                                       int microbatches)
 {
+    YKI_NEED(schedule_out, name, parts);
     const yki_schedule_family *family;
     YKI_TRY(find_family(&family, name));
     return create(schedule_out, family, parts, microbatches);
@@ -105,6 +106,7 @@ yoke_status yoke_schedule_create_over(yoke_schedule **schedule_out, const char *
 yoke_status yoke_schedule_create(yoke_schedule **schedule_out, const char *name, int stages, int microbatches,
                                  int chunks)
 {
+    YKI_NEED(schedule_out, name);
     const yki_schedule_family *family;
     YKI_TRY(find_family(&family, name));
     if (stages < 1) return yki_fail(YOKE_INVALID, "a schedule needs at least 1 stage, not %d", stages);

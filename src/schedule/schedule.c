@@ -55,6 +55,7 @@ static yoke_status check_map(const yoke_parts *parts, int *chunks, int *part_at)
 yoke_status yki_parts_check(const yoke_parts *parts, int microbatches)
 {
     YKI_TRY(check_numbers(parts, microbatches));
+    YKI_NEED(parts->stage_of, parts->chunk_of);
     int *scratch = calloc((size_t)parts->nstages + (size_t)parts->nparts, sizeof *scratch);
     if (!scratch) return yki_fail_memory("the parts of a schedule");
     yoke_status status = check_map(parts, scratch, scratch + parts->nstages);
@@ -121,21 +122,26 @@ void yoke_schedule_destroy(yoke_schedule *schedule)
 
 int yoke_schedule_stages(const yoke_schedule *schedule)
 {
+    if (!schedule) return 0;
     return schedule->parts.nstages;
 }
 
 int yoke_schedule_microbatches(const yoke_schedule *schedule)
 {
+    if (!schedule) return 0;
     return schedule->microbatches;
 }
 
 const yoke_parts *yoke_schedule_parts(const yoke_schedule *schedule)
 {
+    if (!schedule) return NULL;
     return &schedule->parts;
 }
 
 const yoke_action *yoke_schedule_actions(const yoke_schedule *schedule, int stage, int *count_out)
 {
-    *count_out = schedule->filled[stage];
+    if (count_out) *count_out = 0;
+    if (!schedule || stage < 0 || stage >= yoke_schedule_stages(schedule)) return NULL;
+    if (count_out) *count_out = schedule->filled[stage];
     return schedule->actions + schedule->first_action[stage];
 }

@@ -83,6 +83,7 @@ static void measure(const yoke_schedule *schedule, yoke_timeline *timeline)
 yoke_status yoke_schedule_simulate(const yoke_schedule *schedule, const yoke_times *times, int ntimes,
                                    yoke_timeline *timeline_out)
 {
+    YKI_NEED(schedule, times, timeline_out);
     YKI_TRY(check_times(schedule, times, ntimes));
     size_t slots = yki_schedule_slot(schedule, schedule->parts.nparts, 0);
     yki_walk walk;
@@ -125,6 +126,7 @@ done:
 
 void yoke_timeline_release(yoke_timeline *timeline)
 {
+    if (!timeline) return;
     free(timeline->events);
     *timeline = (yoke_timeline){0};
 }

@@ -167,6 +167,7 @@ static void append_event(yki_text *text, const plot *p, const yoke_event *e, boo
 
 char *yoke_timeline_svg(const yoke_schedule *schedule, const yoke_timeline *timeline)
 {
+    if (!schedule || !timeline) return NULL;
     plot p = {0};
     survey(&p, schedule, timeline);
     yki_text text = {0};

@@ -29,6 +29,7 @@ char *yki_action_print(char buffer[YKI_ACTION_TEXT], yoke_action action)
 
 char *yoke_schedule_print(const yoke_schedule *schedule)
 {
+    if (!schedule) return NULL;
     yki_text text = {0};
     char buffer[YKI_ACTION_TEXT];
     for (int s = 0; s < schedule->parts.nstages; s++) {
@@ -192,6 +193,7 @@ static yoke_status fill(yoke_schedule *schedule, const char *text)
 yoke_status yoke_schedule_parse(yoke_schedule **schedule_out, const char *text, const char *file,
                                 const yoke_parts *parts, int microbatches)
 {
+    YKI_NEED(schedule_out, text, file, parts);
     YKI_TRY(yki_parts_check(parts, microbatches));
     int *counts = calloc((size_t)parts->nstages, sizeof *counts);
     if (!counts) return yki_fail_memory("a schedule's text");
@@ -247,6 +249,7 @@ static yoke_status read_whole(FILE *stream, const char *path, char **data_out)
 yoke_status yoke_schedule_read(yoke_schedule **schedule_out, const char *path, const yoke_parts *parts,
                                int microbatches)
 {
+    YKI_NEED(schedule_out, path, parts);
     FILE *stream = fopen(path, "rb");
     if (!stream) return yki_fail_errno("open", path);
     char *data = NULL;

@@ -47,6 +47,7 @@ uint64_t yki_hash_text(const char *text, uint64_t hash)
 
 int yoke_launched(yoke_launch *out)
 {
+    if (!out) return 0;
     yki_launched found;
     if (!yki_launch_find(&found)) return 0;
     *out = (yoke_launch){found.launcher, found.rank, found.size, found.first_here};
@@ -55,6 +56,7 @@ int yoke_launched(yoke_launch *out)
 
 yoke_status yoke_start_limit(int processes, double *seconds_out)
 {
+    YKI_NEED(seconds_out);
     return yki_start_limit(processes, seconds_out);
 }
 

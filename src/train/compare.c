@@ -181,6 +181,9 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
                          int64_t steps, void (*progress)(void *context, const char *strategy), void *context,
                          yoke_comparison **comparison_out)
 {
+    YKI_NEED(job, comparison_out);
+    if (nlayouts < 0 || (nlayouts > 0 && !layouts))
+        return yki_fail(YOKE_INVALID, "yoke_compare: %d layouts, and they are NULL", nlayouts);
     enum { LONGEST = 20 };
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "--devices %d: must be 1 to %d", devices, YOKE_MAX_DEVICES);

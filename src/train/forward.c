@@ -40,6 +40,11 @@ static yoke_status predict(yoke_trainer *trainer, int64_t n, const void *inputs,
 
 yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *outputs)
 {
+    YKI_NEED(trainer);
+    if (n < 0)
+        return yki_fail(YOKE_INVALID, "yoke_trainer_predict: %lld samples, which must be at least 0",
+                        (long long)n);
+    if (n > 0) YKI_NEED(inputs, outputs);
     float *scaled = NULL;
     int64_t most = yki_run_forward_samples(trainer->run);
     if (trainer->facts.scale != YOKE_SCALE_NONE && n > 0) {

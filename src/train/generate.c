@@ -9,13 +9,13 @@
 #include "base/rng.h"
 #include "train/trainer.h"
 
-/* The job that a folder was saved by; for a Hugging Face folder, one that says what config.json says. */
-static yoke_status job_of_folder(const char *folder, yoke_job **job_out)
+yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out)
 {
     char path[1300];
     struct stat info;
     snprintf(path, sizeof path, "%s/job.yaml", folder);
-    if (stat(path, &info) == 0) return yoke_job_load(path, 0, NULL, job_out);
+    static const char *const without[] = {"layout=", "checkpoint="}; /* which may name files that are gone */
+    if (stat(path, &info) == 0) return yoke_job_load(path, 2, without, job_out);
     char type[64];
     YKI_TRY(yki_config_type(folder, type));
     yoke_job *job = calloc(1, sizeof *job);
@@ -202,13 +202,14 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
 yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature, int top_k,
                           uint64_t seed, yoke_generation **generation_out)
 {
+    YKI_NEED(dir, prompt, generation_out);
     if (tokens < 1 || tokens > 1000000 || !(temperature >= 0) || top_k < 0)
         return yki_fail(YOKE_INVALID, "tokens must be 1 to 1000000, temperature and top-k at least 0");
     char folder[YKI_FOLDER_BYTES];
     int is_step;
     YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, NULL));
     yoke_job *job;
-    YKI_TRY(job_of_folder(folder, &job));
+    YKI_TRY(yki_job_of_folder(folder, &job));
     yoke_tokenizer *tokenizer = NULL;
     yoke_generation *g = calloc(1, sizeof *g);
     yoke_status status = g ? yki_tokenizer_open(job, folder, &tokenizer) : yki_fail_memory("a generation");

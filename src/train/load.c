@@ -186,6 +186,7 @@ static yoke_status find_step(const yoke_trainer *trainer, const char *dir, char 
 
 yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
 {
+    YKI_NEED(trainer, dir);
     char folder[YKI_FOLDER_BYTES] = "", passed_over[256] = "";
     yki_saved_state state = {.step = 0};
     yoke_status status = find_step(trainer, dir, folder, passed_over, &state);

@@ -27,7 +27,7 @@ int yoke_devices(yoke_device_info *infos, int most)
         [YKI_ISA_BASE] = "base", [YKI_ISA_AVX2] = "avx2", [YKI_ISA_AVX512] = "avx512"};
     const yki_backend_ops *cpu = yki_backend_get("cpu");
     int count = cpu->count();
-    for (int i = 0; i < count && i < most; i++) {
+    for (int i = 0; infos && i < count && i < most; i++) {
         infos[i] = (yoke_device_info){.memory_bytes = cpu->memory_bytes(i), .cores = count};
         snprintf(infos[i].name, sizeof infos[i].name, "cpu:%d", i);
         snprintf(infos[i].instructions, sizeof infos[i].instructions, "%s", sets[yki_isa_get()]);

@@ -4,11 +4,12 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
-/* A number and where it may lie: from `least` up to, or just below, `end`. */
+/* A number and where it may lie: from, or just above, `least` up to, or just below, `end`. As the table of a
+ * job's keys has it. */
 typedef struct range {
     const char *name;
     double value, least, end;
-    bool open; /* `end` itself is not allowed */
+    bool above, below; /* the ends themselves are not allowed */
 } range;
 
 static yoke_status check_enums(const yoke_train_options *t)
@@ -16,7 +17,8 @@ static yoke_status check_enums(const yoke_train_options *t)
     const struct {
         const char *name;
         unsigned value, count;
-    } enums[] = {{"optimizer", (unsigned)t->optimizer, YOKE_ADAMW + 1},
+    } enums[] = {{"loss", (unsigned)t->loss, YOKE_MSE + 1},
+                 {"optimizer", (unsigned)t->optimizer, YOKE_ADAMW + 1},
                  {"schedule", (unsigned)t->rate, YOKE_RATE_COSINE + 1},
                  {"precision", (unsigned)t->precision, YOKE_PRECISION_BF16 + 1},
                  {"holdout_by", (unsigned)t->holdout_by, YOKE_HOLDOUT_DRAW + 1},
@@ -27,28 +29,56 @@ static yoke_status check_enums(const yoke_train_options *t)
     return YOKE_OK;
 }
 
+/* What contradicts each other, or means nothing beside what was chosen. */
+static yoke_status check_rules(const yoke_train_options *t)
+{
+    static const char *const optimizers[] = {"sgd", "adam", "adamw"};
+    if (t->steps > 0 && t->epochs > 0)
+        return yki_fail(YOKE_INVALID,
+                        "steps %lld and epochs %g are both given: only one of them says how long to train",
+                        (long long)t->steps, t->epochs);
+    if (t->optimizer != YOKE_SGD && (t->momentum != 0 || t->nesterov))
+        return yki_fail(YOKE_INVALID, "%s belongs to optimizer sgd, not to %s",
+                        t->momentum != 0 ? "momentum" : "nesterov", optimizers[t->optimizer]);
+    if (t->nesterov && t->momentum == 0) return yki_fail(YOKE_INVALID, "nesterov needs a momentum above 0");
+    if (t->rate == YOKE_RATE_CONSTANT && t->final_lr != 0)
+        return yki_fail(YOKE_INVALID,
+                        "final_lr %g belongs to the schedules linear and cosine, and this one is constant",
+                        t->final_lr);
+    return YOKE_OK;
+}
+
 yoke_status yki_options_check(const yoke_train_options *t)
 {
-    const double most = 1e18, any = 1e300;
-    const range ranges[] = {{"batch", (double)t->batch, 1, most, false},
-                            {"steps", (double)t->steps, 0, INFINITY, false},
-                            {"epochs", t->epochs, 0, 1e12, false},
-                            {"warmup", (double)t->warmup, 0, INFINITY, false},
-                            {"lr", t->lr, 0, any, false},
-                            {"final_lr", t->final_lr, 0, any, false},
-                            {"momentum", t->momentum, 0, 1, true},
-                            {"beta1", t->beta1, 0, 1, true},
-                            {"beta2", t->beta2, 0, 1, true},
-                            {"eps", t->eps, 0, any, false},
-                            {"weight_decay", t->weight_decay, 0, any, false},
-                            {"clip", t->clip, 0, any, false},
-                            {"holdout", t->holdout, 0, 1, true},
-                            {"timeout", t->timeout, 0, 1e9, false}};
+    const double many = 2147483647.0, longest = 1e15, any = 1.7e308, decay = t->weight_decay;
+    const range ranges[] = {{"batch", (double)t->batch, 1, many, false, false},
+                            {"steps", (double)t->steps, 0, longest, false, false},
+                            {"epochs", t->epochs, 0, 1e9, false, false},
+                            {"sequence", (double)t->sequence, 0, many, false, false},
+                            {"warmup", (double)t->warmup, 0, longest, false, false},
+                            {"lr", t->lr, 0, any, true, false},
+                            {"final_lr", t->final_lr, 0, any, false, false},
+                            {"momentum", t->momentum, 0, 1, false, true},
+                            {"beta1", t->beta1, 0, 1, false, true},
+                            {"beta2", t->beta2, 0, 1, false, true},
+                            {"eps", t->eps, 0, any, true, false},
+                            {"weight_decay", decay == YOKE_USUAL_DECAY ? 0 : decay, 0, any, false, false},
+                            {"clip", t->clip, 0, any, false, false},
+                            {"holdout", t->holdout, 0, 1, false, true},
+                            {"timeout", t->timeout, 0, 1e9, false, false}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const range *r = &ranges[i];
-        if (r->value >= r->least && (r->open ? r->value < r->end : r->value <= r->end)) continue;
-        return yki_fail(YOKE_INVALID, "%s is %g, and must be at least %g and %s %g", r->name, r->value,
-                        r->least, r->open ? "below" : "at most", r->end);
+        if ((r->above ? r->value > r->least : r->value >= r->least) &&
+            (r->below ? r->value < r->end : r->value <= r->end))
+            continue;
+        return yki_fail(YOKE_INVALID, "%s is %g, and must be %s %g and %s %g", r->name, r->value,
+                        r->above ? "above" : "at least", r->least, r->below ? "below" : "at most", r->end);
     }
-    return check_enums(t);
+    YKI_TRY(check_enums(t));
+    return check_rules(t);
+}
+
+void yki_options_settle(yoke_train_options *t)
+{
+    if (t->weight_decay == YOKE_USUAL_DECAY) t->weight_decay = t->optimizer == YOKE_ADAMW ? 0.01 : 0;
 }

@@ -53,6 +53,7 @@ yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank)
 
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
 {
+    YKI_NEED(trainer, report_out);
     const yki_plan *plan = trainer->plan;
     double seconds = median_seconds(trainer), idle = 0;
     const int64_t *moved = trainer->moved;
@@ -86,9 +87,9 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
 
 const double *yoke_trainer_losses(const yoke_trainer *trainer, int64_t *first_step_out, int64_t *count_out)
 {
-    *first_step_out = trainer->first_step;
-    *count_out = trainer->next_step - trainer->first_step;
-    return trainer->losses;
+    if (first_step_out) *first_step_out = trainer ? trainer->first_step : 0;
+    if (count_out) *count_out = trainer ? trainer->next_step - trainer->first_step : 0;
+    return trainer ? trainer->losses : NULL;
 }
 
 static int by_start(const void *a, const void *b)
@@ -101,13 +102,15 @@ const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
 {
     yoke_trainer *trainer =
         (yoke_trainer *)(uintptr_t)trainer_in; /* the list is a cache of what ranks recorded */
-    int total = 0, count;
+    int total = 0, count, unused;
+    if (!count_out) count_out = &unused;
+    *count_out = 0;
+    if (!trainer) return NULL;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
         yki_run_ran(trainer->run, r, &count);
         total += count;
     }
     yoke_ran *ran = realloc(trainer->ran, sizeof *ran * (size_t)(total + 1));
-    *count_out = 0;
     if (!ran) return NULL;
     trainer->ran = ran;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
@@ -121,6 +124,7 @@ const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
 
 char *yoke_trainer_actions_run(const yoke_trainer *trainer)
 {
+    if (!trainer) return NULL;
     const yki_plan *plan = trainer->plan;
     static const char *const names[] = {
         [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
@@ -144,11 +148,13 @@ char *yoke_trainer_actions_run(const yoke_trainer *trainer)
 
 const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer)
 {
+    if (!trainer) return NULL;
     return trainer->plan->schedule;
 }
 
 int yoke_trainer_parameters(const yoke_trainer *trainer)
 {
+    if (!trainer) return 0;
     return trainer->model->nparameters;
 }
 
@@ -159,13 +165,14 @@ int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter)
 
 const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out)
 {
-    if (i < 0 || i >= trainer->model->nparameters) return NULL;
-    *elems_out = yki_trainer_elems(trainer, i);
+    if (!trainer || i < 0 || i >= trainer->model->nparameters) return NULL;
+    if (elems_out) *elems_out = yki_trainer_elems(trainer, i);
     return trainer->model->parameters[i].name;
 }
 
 yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values)
 {
+    YKI_NEED(trainer, name, values);
     for (int i = 0; i < trainer->model->nparameters; i++)
         if (!strcmp(trainer->model->parameters[i].name, name))
             return yki_run_read(trainer->run, YKI_TENSOR_WEIGHT, i, 0, yki_trainer_elems(trainer, i), values);

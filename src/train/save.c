@@ -280,6 +280,7 @@ static yoke_status save_now(yki_saving *s, const char *dir)
 
 yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES])
 {
+    YKI_NEED(trainer, dir);
     yki_saving *s;
     YKI_TRY(yki_saves_look(trainer, true));
     YKI_TRY(yki_saving_create(trainer, &s));

@@ -134,19 +134,38 @@ static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke
     return YOKE_OK;
 }
 
+/* Options that say what the model says too. */
+static yoke_status check_against_model(const yoke_model *model, const yoke_train_options *options)
+{
+    int64_t length = model->is_sequence ? model->values[model->input].dims[0] : 0;
+    if (options->loss == YOKE_MSE && model->loss != YOKE_MSE)
+        return yki_fail(YOKE_INVALID,
+                        "the options' loss is mse, and the model was finished with cross_entropy");
+    if (options->sequence > 0 && options->sequence != length)
+        return yki_fail(YOKE_INVALID,
+                        length
+                            ? "the options' sequence is %lld tokens, and the model's samples are %lld"
+                            : "the options' sequence is %lld tokens, and the model's samples are no tokens",
+                        (long long)options->sequence, (long long)length);
+    return YOKE_OK;
+}
+
 yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *model, yoke_data *data,
                                 const yoke_train_options *options, const yoke_layout *layout)
 {
+    YKI_NEED(trainer_out, model, options, layout);
     YKI_TRY(yoke_model_status(model));
     if (!model->finished)
         return yki_fail(YOKE_INVALID, "the model is not finished; call yoke_model_finish first");
     if (!data) return yki_fail(YOKE_INVALID, "a trainer needs data; NULL is given");
     YKI_TRY(yki_options_check(options));
+    YKI_TRY(check_against_model(model, options));
     yoke_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return yki_fail_memory("a trainer");
     trainer->model = model;
     trainer->data = data;
     trainer->options = *options;
+    yki_options_settle(&trainer->options);
     yki_trainer_options none = {0};
     yoke_status status = build(trainer, layout, &none, YOKE_OK);
     if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed);
@@ -209,6 +228,7 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
 
 yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job)
 {
+    YKI_NEED(trainer_out, job);
     yki_trainer_options options = {.job = job};
     return yki_trainer_create(trainer_out, &options);
 }
@@ -248,6 +268,7 @@ static yoke_status take_schedule(const yki_plan_options *options, void *schedule
 
 yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
 {
+    YKI_NEED(job, schedule_out);
     return with_plan_options(job, take_schedule, schedule_out);
 }
 
@@ -264,6 +285,8 @@ static yoke_status find_layouts(const yki_plan_options *options, void *context)
 
 yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most, int *count_out)
 {
+    YKI_NEED(job, layouts, count_out);
+    if (most < 0) return yki_fail(YOKE_INVALID, "at most %d layouts: it must be at least 0", most);
     wanted_layouts wanted = {devices, most, count_out, layouts};
     *count_out = 0;
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
@@ -295,11 +318,13 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
 
 void yoke_trainer_stop(yoke_trainer *trainer)
 {
+    if (!trainer) return;
     atomic_store(&trainer->stop, 1);
 }
 
 void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context)
 {
+    if (!trainer) return;
     trainer->notice = notice;
     trainer->notice_context = context;
     for (int i = 0; notice && i < trainer->notes.count; i++) {

@@ -79,6 +79,8 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
 
 /* options.c: YOKE_INVALID names the first option that is out of range. */
 yoke_status yki_options_check(const yoke_train_options *options);
+/* What depends on others gets its value. */
+void yki_options_settle(yoke_train_options *options);
 
 /* rows.c: presents a dataset's rows as the model's; YOKE_INVALID: they are not. */
 yoke_status yki_model_view(const yoke_model *model, yoke_data *data);
@@ -128,6 +130,10 @@ yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save
 /* dry.c: bytes for the devices of all machines together, each of which is taken to be like this one: a
  * layout's device_memory may promise more. */
 int64_t yki_memory_of_all(const yoke_trainer *trainer);
+
+/* generate.c: the job that a folder was saved by, without its layout; for a Hugging Face folder, one that
+ * says what config.json says. */
+yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out);
 
 /* report.c: what is known of a rank's device; without a run, what is predicted. */
 yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank);

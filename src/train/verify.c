@@ -163,6 +163,7 @@ static yoke_status compare(const yoke_trainer *trainer, const gradients *g, cons
 yoke_status yoke_verify(const yoke_job *job, const char *against, const char *write_path, double tolerance,
                         yoke_verification **verification_out)
 {
+    YKI_NEED(job, verification_out);
     if (tolerance <= 0) tolerance = job->train.precision == YOKE_PRECISION_BF16 ? 2e-2 : 1e-4;
     if (against && job->model.dropout > 0)
         return yki_fail(YOKE_INVALID,

@@ -7,6 +7,7 @@
 
 yoke_status yoke_trainer_watch(yoke_trainer *trainer, const yoke_watcher *watcher)
 {
+    YKI_NEED(trainer, watcher);
     if (trainer->nwatchers == YKI_MAX_WATCHERS)
         return yki_fail(YOKE_INVALID, "a trainer has at most %d watchers", YKI_MAX_WATCHERS);
     trainer->watchers[trainer->nwatchers++] = *watcher;
@@ -15,6 +16,7 @@ yoke_status yoke_trainer_watch(yoke_trainer *trainer, const yoke_watcher *watche
 
 void yoke_trainer_unwatch(yoke_trainer *trainer, const void *context)
 {
+    if (!trainer) return;
     int kept = 0;
     for (int i = 0; i < trainer->nwatchers; i++)
         if (trainer->watchers[i].context != context) trainer->watchers[kept++] = trainer->watchers[i];
@@ -23,6 +25,7 @@ void yoke_trainer_unwatch(yoke_trainer *trainer, const void *context)
 
 yoke_status yoke_trainer_measure_peak(yoke_trainer *trainer, double *flops_per_s_out)
 {
+    YKI_NEED(trainer, flops_per_s_out);
     YKI_TRY(yki_measure_peak(trainer->plan, &trainer->peak));
     *flops_per_s_out = trainer->peak;
     return YOKE_OK;

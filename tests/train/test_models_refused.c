@@ -196,9 +196,10 @@ static void test_wrong_order(void **state)
     yoke_model *model = new_model(), *other = new_model();
     refused_model(model, yoke_linear(model, (yoke_tensor){0}, 4, true), "tensor"); /* before any input */
     model = new_model();
-    refused_model(model, yoke_linear(model, (yoke_tensor){-1}, 4, true), "tensor");
+    refused_model(model, yoke_linear(model, (yoke_tensor){.index = -1}, 4, true), "tensor");
     model = new_model();
-    refused_model(model, yoke_add(model, (yoke_tensor){7}, (yoke_tensor){1 << 30}), "tensor");
+    refused_model(model, yoke_add(model, (yoke_tensor){.index = 7}, (yoke_tensor){.index = 1 << 30}),
+                  "tensor");
     model = new_model();
     input_of(model, 1, 4, 0, 0);
     refused_model(model, input_of(model, 1, 4, 0, 0), "one input");

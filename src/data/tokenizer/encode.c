@@ -150,6 +150,8 @@ static yoke_status encode(encoder *e, const char *text, size_t count)
 yoke_status yoke_tokenizer_encode(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,
                                   int32_t **ids_out, int64_t *count_out)
 {
+    YKI_NEED(tokenizer, ids_out, count_out);
+    if (!text && bytes > 0) return yki_fail(YOKE_INVALID, "yoke_tokenizer_encode: text is NULL");
     encoder e = {.tokenizer = tokenizer};
     yoke_status status = encode(&e, text, bytes);
     free(e.cache);

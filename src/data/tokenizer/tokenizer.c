@@ -33,6 +33,7 @@ static yoke_status load_file(yoke_tokenizer *tokenizer, const char *path)
 
 yoke_status yoke_tokenizer_create(yoke_tokenizer **tokenizer_out, const char *path)
 {
+    YKI_NEED(tokenizer_out, path);
     yoke_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) return yki_fail_memory("a tokenizer");
     yoke_status status = load_file(tokenizer, path);
@@ -60,6 +61,7 @@ void yoke_tokenizer_destroy(yoke_tokenizer *tokenizer)
 
 int64_t yoke_tokenizer_size(const yoke_tokenizer *tokenizer)
 {
+    if (!tokenizer) return 0;
     return tokenizer->size;
 }
 
@@ -71,6 +73,7 @@ const char *yki_tokenizer_source(const yoke_tokenizer *tokenizer, size_t *bytes_
 
 const char *yoke_tokenizer_token(const yoke_tokenizer *tokenizer, int32_t id, size_t *bytes_out)
 {
+    if (!tokenizer) return NULL;
     if (id < 0 || id >= tokenizer->size) return NULL;
     *bytes_out = tokenizer->tokens[id].count;
     return tokenizer->tokens[id].bytes;
@@ -78,6 +81,7 @@ const char *yoke_tokenizer_token(const yoke_tokenizer *tokenizer, int32_t id, si
 
 int32_t yoke_tokenizer_added(const yoke_tokenizer *tokenizer, const char *content)
 {
+    if (!tokenizer || !content) return -1;
     size_t count = strlen(content);
     for (int pass = 0; pass < 2; pass++) {
         const yki_added *added = &tokenizer->added[pass];
@@ -91,6 +95,9 @@ int32_t yoke_tokenizer_added(const yoke_tokenizer *tokenizer, const char *conten
 yoke_status yoke_tokenizer_decode(const yoke_tokenizer *tokenizer, const int32_t *ids, int64_t count,
                                   char **text_out, size_t *bytes_out)
 {
+    YKI_NEED(tokenizer, text_out);
+    if (count < 0 || (!ids && count > 0))
+        return yki_fail(YOKE_INVALID, "yoke_tokenizer_decode: %lld ids, and they are NULL", (long long)count);
     size_t bytes = 0;
     for (int64_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= tokenizer->size)

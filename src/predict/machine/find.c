@@ -123,6 +123,7 @@ static yoke_status fail_unknown(const char *text, size_t length)
 
 yoke_status yoke_machine_find(const char *text, yoke_machine **machine_out)
 {
+    YKI_NEED(text, machine_out);
     size_t length = strcspn(text, ":");
     if (strcmp(text, "here") == 0) return load_here(machine_out);
     for (int i = 0; i < NPRESETS; i++)

@@ -116,5 +116,5 @@ const char *yki_machine_such(yki_machine_kind kind)
 
 const char *yoke_machine_precision(int i)
 {
-    return rates[i].name;
+    return i >= 0 && i < YOKE_MACHINE_PRECISIONS ? rates[i].name : NULL;
 }

@@ -18,6 +18,7 @@ void yoke_machine_destroy(yoke_machine *machine)
 
 yoke_status yoke_machine_load(const char *path, yoke_machine **machine_out)
 {
+    YKI_NEED(path, machine_out);
     yki_yaml *root = NULL;
     YKI_TRY(yki_yaml_read(path, &root));
     yoke_status status = yki_machine_read(root, path, machine_out);
@@ -27,6 +28,7 @@ yoke_status yoke_machine_load(const char *path, yoke_machine **machine_out)
 
 yoke_status yoke_machine_rate(const yoke_machine *machine, const char *precision, double *flops_per_s_out)
 {
+    YKI_NEED(machine, precision, flops_per_s_out);
     char has[64] = "";
     for (int i = 0; i < YOKE_MACHINE_PRECISIONS; i++) {
         if (!machine->device.rates[i]) continue;
@@ -43,6 +45,7 @@ yoke_status yoke_machine_rate(const yoke_machine *machine, const char *precision
 
 double yoke_machine_efficiency(const yoke_machine *machine, double work)
 {
+    if (!machine) return NAN;
     const yoke_machine_point *points = machine->device.points;
     int count = machine->device.npoints, i = 0;
     if (count == 0) return 1;
@@ -56,6 +59,7 @@ double yoke_machine_efficiency(const yoke_machine *machine, double work)
 
 double yoke_machine_shared_rate(const yoke_machine *machine, int devices)
 {
+    if (!machine) return NAN;
     yoke_machine_shared before = {1, 1};
     if (devices <= 1) return 1;
     for (int i = 0; i < machine->device.nshared; i++) {

@@ -119,6 +119,7 @@ static void print_exceptions(yki_text *text, const yoke_machine *machine)
 
 char *yoke_machine_print(const yoke_machine *machine)
 {
+    if (!machine) return NULL;
     yki_text text = {0};
     yki_text_append(&text, "name: ");
     yki_value_print_text(&text, machine->name);

@@ -1,0 +1,59 @@
+/* Predictions of a saved model, without the data it was trained on and without an optimizer's state: open,
+ * run, close.
+ *
+ *     yoke_predictor *p;
+ *     yoke_row in, out;
+ *     if (yoke_predictor_open("runs/mlp", &p) != YOKE_OK) ...
+ *     yoke_predictor_rows(p, &in, &out);
+ *     if (yoke_predictor_run(p, n, inputs, outputs) != YOKE_OK) ...
+ *     yoke_predictor_close(p);
+ *
+ * A predictor is used by one thread at a time; it computes on one device, on its caller's thread and that
+ * device's team. */
+#ifndef YOKE_PREDICT_H
+#define YOKE_PREDICT_H
+
+#include "yoke/data.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct yoke_predictor yoke_predictor;
+
+/* Opens DIR (its newest complete step), a step's folder, or a folder as Hugging Face lays it out. Of a saved
+ * step, what was known of its training data is kept with it: names of columns and classes, and how inputs
+ * were scaled. YOKE_INVALID: no model is there, or a file is malformed, by name; YOKE_DOES_NOT_FIT. Owns: the
+ * caller; yoke_predictor_close. On failure *predictor_out is as it was. */
+YOKE_API yoke_status yoke_predictor_open(const char *dir, yoke_predictor **predictor_out);
+
+/* n samples' inputs, one after the other, as the data had them (they are scaled here as in training), to n
+ * outputs of the model: for classes values that softmax makes probabilities of. n 0 is nothing. YOKE_INVALID:
+ * an input is no token of the model. */
+YOKE_API yoke_status yoke_predictor_run(yoke_predictor *predictor, int64_t n, const void *inputs,
+                                        float *outputs);
+/* The same for a model of classes: the likeliest class of each sample and, where not NULL, its probability.
+ * Where the outputs have dims before the classes, one for each of them. YOKE_INVALID also: the outputs are no
+ * classes. */
+YOKE_API yoke_status yoke_predictor_classify(yoke_predictor *predictor, int64_t n, const void *inputs,
+                                             int32_t *classes, float *probabilities);
+
+/* What one sample's inputs and outputs are; either may be NULL. */
+YOKE_API void yoke_predictor_rows(const yoke_predictor *predictor, yoke_row *input, yoke_row *output);
+/* How many classes the last dim of the outputs tells apart; 0: the outputs are numbers. */
+YOKE_API int64_t yoke_predictor_classes(const yoke_predictor *predictor);
+/* The name of class i, of input column i and of target column i in the data of training; NULL where they had
+ * none, and past the last. Borrowed. */
+YOKE_API const char *yoke_predictor_class(const yoke_predictor *predictor, int64_t i);
+YOKE_API const char *yoke_predictor_column(const yoke_predictor *predictor, int64_t i);
+YOKE_API const char *yoke_predictor_target(const yoke_predictor *predictor, int64_t i);
+/* The folder that was opened. Borrowed. */
+YOKE_API const char *yoke_predictor_folder(const yoke_predictor *predictor);
+
+/* NULL is allowed. */
+YOKE_API void yoke_predictor_close(yoke_predictor *predictor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
