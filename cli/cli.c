@@ -36,7 +36,7 @@ int cli_open(cli *run, int argc, char **argv)
 {
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     bool redraws = term && strcmp(term, "dumb") != 0, colours = redraws && !(no_colour && no_colour[0]);
-    *run = (cli){.out = stdout, .json_file = -1};
+    *run = (cli){.out = stdout, .json_file = -1, .program = argc > 0 ? argv[0] : "yoke"};
     run->out_terminal = redraws && isatty(STDOUT_FILENO);
     run->error_terminal = redraws && isatty(STDERR_FILENO);
     run->out_colour = run->out_terminal && colours;

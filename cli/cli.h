@@ -14,6 +14,7 @@
 #include "yoke/status.h"
 
 typedef struct cli {
+    const char *program;    /* as it was called */
     const command *command; /* NULL before it is known */
     arguments arguments;
     bool quiet; /* one of many processes, of which another one speaks */

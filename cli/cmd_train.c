@@ -1,14 +1,13 @@
 /* yoke train: runs a job, shows its progress, saves what a signal or --stop-after leaves, and reports. */
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli.h"
 #include "cluster.h"
 #include "progress.h"
 #include "records.h"
 #include "report.h"
+#include "rescue.h"
 #include "scores.h"
 #include "signs.h"
 #include "text.h"
@@ -43,9 +42,10 @@ static const option_group group_run = {
 static yoke_trainer *volatile stoppable;
 static volatile sig_atomic_t signalled;
 
-/* What asks for an end. Schedulers send some of them twice, or to every process of a job: only a person's
- * second interrupt ends the program before it has saved. */
-static const int asking[] = {SIGINT, SIGTERM, SIGUSR1};
+/* What asks for an end; a terminal that closes does too, unless nohup has said that it does not. Schedulers
+ * send some of them twice, or to every process of a job: only a person's second interrupt ends the program
+ * before it has saved. */
+static const int asking[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
 enum { NASKING = sizeof asking / sizeof *asking };
 
 static void on_signal(int number)
@@ -60,45 +60,11 @@ static void catch_signals(void)
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < NASKING; i++) sigaddset(&action.sa_mask, asking[i]);
-    for (int i = 0; i < NASKING; i++) sigaction(asking[i], &action, NULL);
-}
-
-/* A word as a shell reads it back. */
-static void print_word(FILE *out, const char *word)
-{
-    if (word[0] && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
-                       strlen(word)) {
-        fputs(word, out);
-        return;
+    for (int i = 0; i < NASKING; i++) {
+        struct sigaction before;
+        bool ignored = sigaction(asking[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (asking[i] != SIGHUP || !ignored) sigaction(asking[i], &action, NULL);
     }
-    fputc('\'', out);
-    for (; *word; word++) fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
-    fputc('\'', out);
-}
-
-/* "yoke train JOB flags --resume DIR": this run's own command line, going on from `dir`. */
-static char *resume_command(const cli *run, const char *dir)
-{
-    const arguments *given_flags = &run->arguments;
-    char *command_line = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&command_line, &size);
-    if (!out) return NULL;
-    fputs("yoke train ", out);
-    print_word(out, given_flags->positional[0]);
-    for (int i = 0; i < given_flags->noverrides; i++) {
-        const char *typed = given_flags->typed[i], *space = strchr(typed, ' ');
-        if (i > 0 && strcmp(typed, given_flags->typed[i - 1]) == 0) continue; /* one --layout, several keys */
-        fprintf(out, " %.*s ", (int)(space - typed), typed);
-        print_word(out, space + 1);
-    }
-    fputs(" --resume ", out);
-    print_word(out, dir);
-    if (fclose(out) != 0) {
-        free(command_line);
-        return NULL;
-    }
-    return command_line;
 }
 
 static void on_notice(void *context, const yoke_error *notice)
@@ -111,27 +77,17 @@ static void on_notice(void *context, const yoke_error *notice)
     cli_notice(shown->run, "%s", text);
 }
 
-/* Saves what a run that ended early has; *said_out: where, and how to go on, freed by the caller. */
-static int save(cli *run, yoke_trainer *trainer, const char *dir, char **said_out)
-{
-    char folder[YOKE_PATH_BYTES] = "";
-    if (yoke_trainer_save(trainer, dir, folder) != YOKE_OK) return cli_fail_library(run);
-    char *again = resume_command(run, dir);
-    if (asprintf(said_out, "saved in %s; go on with: %s", folder, again ? again : "--resume") < 0)
-        *said_out = NULL;
-    free(again);
-    if (run->json) put_string(run->json, "saved", folder);
-    return 0;
-}
-
 /* Loss over the samples held out, where there are any. */
-static int evaluate(cli *run, yoke_trainer *trainer)
+static int evaluate(cli *run, const yoke_job *job, yoke_trainer *trainer)
 {
     yoke_evaluation e;
+    if (yoke_trainer_held_out(trainer) == 0) return 0; /* said before the first step */
     yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, &e);
-    if (status == YOKE_INVALID) /* a share so small that no sample is in it */
-        return 0;
-    if (status != YOKE_OK) return cli_fail_library(run);
+    if (status != YOKE_OK) {
+        int code = cli_fail_library(run);
+        rescue_after(run, trainer, job);
+        return code;
+    }
     fputs("held-out loss  ", run->out);
     scores_line(run->out, &e);
     fprintf(run->out, " (%lld samples)\n", (long long)e.samples);
@@ -144,32 +100,14 @@ static int evaluate(cli *run, yoke_trainer *trainer)
     return 0;
 }
 
-/* Runs the steps and what follows them; the job is loaded and the trainer stands. */
-static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *kept)
+/* What follows a run that has not failed. */
+static int conclude(cli *run, const yoke_job *job, yoke_trainer *trainer, const progress *shown, bool stopped)
 {
-    progress shown;
-    const char *dir = job->checkpoint.dir;
-    yoke_status status = YOKE_STOPPED;
-    progress_start(&shown, run, given.stop_after);
-    yoke_trainer_on_notice(trainer, on_notice, &shown);
-    if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
-    int code = records_open_trace(run, trainer, kept);
-    if (code != 0) return code;
-    /* with others, a signal ends the first step: they have to hear of it */
-    if (!signalled || yoke_cluster_size() > 1)
-        status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
-    progress_end(&shown);
-    if (status != YOKE_OK && status != YOKE_STOPPED) {
-        code = cli_fail_library(run);
-        report_losses(run, trainer);
-        return code;
-    }
-    bool stopped = status == YOKE_STOPPED,
-         early = stopped || (given.stop_after && shown.first >= 0 && !shown.finished && dir[0]);
+    bool early = stopped || (given.stop_after && shown->first >= 0 && !shown->finished);
     char *said = NULL;
-    code = early ? save(run, trainer, dir[0] ? dir : "yoke-interrupted", &said) : 0; /* before all else */
-    if (code == 0) code = report_run(run, trainer, job->train.steps);
-    if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, trainer);
+    int code = early ? rescue_save(run, trainer, job, &said) : 0; /* before all else */
+    if (code == 0) code = report_run(run, trainer);
+    if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, job, trainer);
     if (code == 0 && stopped)
         code = cli_fail(run, yoke_status_exit_code(YOKE_STOPPED), "", "stopped by a signal; %s",
                         said ? said : "saved");
@@ -191,6 +129,30 @@ static int dry_run(cli *run, const yoke_job *job)
     return 0;
 }
 
+/* Runs the steps and what follows them; the job is loaded and the trainer stands. */
+static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *kept)
+{
+    progress shown;
+    yoke_status status = YOKE_STOPPED;
+    progress_start(&shown, run, given.stop_after);
+    if (progress_watch(&shown, trainer) != YOKE_OK) return cli_fail_library(run);
+    yoke_trainer_on_notice(trainer, on_notice, &shown);
+    if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
+    int code = records_open_trace(run, trainer, kept);
+    if (code != 0) return code;
+    rescue_check(run, job);
+    /* with others, a signal ends the first step: they have to hear of it */
+    if (!signalled || yoke_cluster_size() > 1)
+        status = yoke_trainer_run(trainer, given.stop_after, progress_step, &shown);
+    progress_end(&shown);
+    if (status == YOKE_OK || status == YOKE_STOPPED)
+        return conclude(run, job, trainer, &shown, status == YOKE_STOPPED);
+    code = cli_fail_library(run);
+    rescue_after(run, trainer, job);
+    report_losses(run, trainer);
+    return code;
+}
+
 static int command_run(cli *run)
 {
     int code = 0;
@@ -210,7 +172,8 @@ static int command_run(cli *run)
         if (code == 0) code = train(run, job, trainer, &kept);
         code = records_close(run, &kept, code);
         for (int i = 0; i < NASKING; i++)
-            if (asking[i] == SIGINT || yoke_cluster_size() == 1) signal(asking[i], SIG_DFL);
+            if (asking[i] == SIGINT || (asking[i] != SIGHUP && yoke_cluster_size() == 1))
+                signal(asking[i], SIG_DFL);
         stoppable = NULL;
     }
     yoke_trainer_destroy(trainer);
@@ -246,7 +209,7 @@ const command command_train = {
              "3   does not fit in a device's memory; what would fit is said\n"
              "4   a rank or peer failed\n"
              "5   a loss or gradient was not finite\n"
-             "75  stopped by SIGINT, SIGTERM or SIGUSR1; state saved, run again with --resume",
+             "75  stopped by SIGINT, SIGTERM, SIGUSR1 or SIGHUP; state saved, run again with --resume",
     .processes = ALL_PROCESSES,
     .run = command_run,
 };

@@ -1,5 +1,5 @@
 /* Progress on standard error: one line redrawn in a terminal; in a pipe plain lines, about twenty for a long
- * run. */
+ * run, and one a minute at least. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "cli.h"
-#include "yoke/train.h"
+#include "yoke/record.h"
 
 typedef struct progress {
     cli *run;
@@ -15,6 +15,7 @@ typedef struct progress {
     int64_t end;                 /* the step after the last of this run; 0: the total of all steps */
     double last_drawn;           /* seconds of a steady clock */
     bool finished;               /* the step reported last was the last of all */
+    double held_out;             /* loss of the newest evaluation; NaN: none yet */
     bool on_screen;              /* a line stands in the terminal that must be ended */
 } progress;
 
@@ -22,6 +23,8 @@ typedef struct progress {
 void progress_start(progress *p, cli *run, int64_t stop_after);
 /* A yoke_progress; context: the progress. */
 void progress_step(void *context, const yoke_step_report *report);
+/* Shows evaluations on the way too, until the trainer is destroyed. */
+yoke_status progress_watch(progress *p, yoke_trainer *trainer);
 /* Leaves the terminal on a fresh line below it. */
 void progress_end(progress *p);
 /* Wipes it from the terminal. */

@@ -46,6 +46,16 @@ int records_open(cli *run, yoke_trainer *trainer, records *r)
     return 0;
 }
 
+const char *records_kept(int i, const char **value_out)
+{
+    const struct {
+        const char *flag, *value;
+    } kept[] = {{"--log", given.log}, {"--tensorboard", given.tensorboard}};
+    if (i < 0 || (size_t)i >= sizeof kept / sizeof *kept) return NULL;
+    *value_out = kept[i].value;
+    return kept[i].flag;
+}
+
 /* "A..B" */
 static bool read_steps(const char *text, yoke_trace_options *options)
 {

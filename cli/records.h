@@ -17,6 +17,9 @@ extern const option_group options_records;
  * first step. Return 0, or the exit code with the error said. */
 int records_open(cli *run, yoke_trainer *trainer, records *r);
 int records_open_trace(cli *run, yoke_trainer *trainer, records *r);
+/* The i-th flag that a run which goes on is to have too, and its value (NULL: it was not given); NULL: there
+ * is no such flag. */
+const char *records_kept(int i, const char **value_out);
 /* Ends them all, and tells what was written. Returns `code`, or the exit code of the first that failed. */
 int records_close(cli *run, records *r, int code);
 

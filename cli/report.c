@@ -29,7 +29,9 @@ double report_losses(cli *run, const yoke_trainer *trainer)
 {
     int64_t first = 0, count = 0;
     const double *losses = yoke_trainer_losses(trainer, &first, &count);
-    double last = count > 0 ? losses[count - 1] : NAN;
+    double last = NAN;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(losses[i])) last = losses[i]; /* steps that were left out have none */
     if (!run->json) return last;
     put_begin_array(run->json, "steps");
     for (int64_t i = 0; i < count; i++) {
@@ -73,10 +75,39 @@ static void write_devices(json *j, const yoke_device_report *devices, int count,
     put_end_array(j);
 }
 
+static void write_evaluations(json *j, const yoke_trainer *trainer, const yoke_run_report *report)
+{
+    int64_t count;
+    const yoke_held_out *all = yoke_trainer_evaluations(trainer, &count);
+    if (report->best_step < 0) return;
+    put_begin_array(j, "evals");
+    for (int64_t i = 0; i < count; i++) {
+        put_begin_object(j, NULL);
+        put_integer(j, "step", all[i].step);
+        put_number(j, "loss", all[i].loss);
+        put_number(j, "accuracy", all[i].accuracy);
+        put_number(j, "perplexity", all[i].perplexity);
+        put_integer(j, "samples", all[i].samples);
+        put_end_object(j);
+    }
+    put_end_array(j);
+    put_begin_object(j, "best");
+    put_integer(j, "step", report->best_step);
+    put_number(j, "loss", report->best_loss);
+    put_end_object(j);
+}
+
 static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_report *report)
 {
     bool none = !(report->step_ms_median > 0);
     put_integer(j, "steps_done", report->steps_done);
+    put_integer(j, "steps_total", report->steps_total);
+    put_integer(j, "skipped", report->skipped);
+    put_boolean(j, "stopped_early", report->stopped_early);
+    put_boolean(j, "diverged", report->diverged);
+    put_number(j, "recent_loss", report->recent_loss);
+    put_integer(j, "recent_steps", report->recent);
+    write_evaluations(j, trainer, report);
     put_number(j, "step_ms_median", none ? NAN : report->step_ms_median);
     put_number(j, "samples_per_s", none ? NAN : report->samples_per_s);
     put_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
@@ -188,14 +219,70 @@ void report_dry_run(cli *run, const yoke_dry_run *dry)
                    text_size(total, (double)dry->total_bytes), text_size(there, (double)dry->all_bytes));
 }
 
-int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
+/* "times", of how often. */
+static const char *times(int64_t count)
+{
+    return count == 1 ? "time" : "times";
+}
+
+static void print_course(cli *run, const yoke_run_report *report, double last)
+{
+    if (isnan(last))
+        fputs("final loss     none: no step was finite", run->out);
+    else
+        fprintf(run->out, "final loss     %.6g", last);
+    fprintf(run->out, " after %lld of %lld steps\n", (long long)report->steps_done,
+            (long long)report->steps_total);
+    if (report->recent > 1)
+        fprintf(run->out, "mean loss      %.6g over the last %lld steps; the final one is of one batch\n",
+                report->recent_loss, (long long)report->recent);
+    if (report->skipped > 0)
+        fprintf(run->out, "left out       %lld %s: loss or gradient were not finite\n",
+                (long long)report->skipped, report->skipped == 1 ? "step" : "steps");
+    if (report->best_step >= 0)
+        fprintf(run->out, "best           held-out loss %.6g after step %lld\n", report->best_loss,
+                (long long)report->best_step);
+    if (report->stopped_early)
+        fputs("stopped early  no evaluation was better for stop.patience of them\n", run->out);
+    if (report->diverged)
+        cli_notice(run,
+                   "the loss has risen, from %.6g in the first step to %.6g (mean of the last %lld): nothing "
+                   "was learnt; a smaller learning rate, or train.clip, may help",
+                   report->first_loss, report->recent_loss, (long long)report->recent);
+}
+
+static void print_times(const cli *run, const yoke_run_report *report)
+{
+    char rate[32];
+    if (report->step_ms_median >= 1000)
+        fprintf(run->out, "step time      %.4g s (median)\n", report->step_ms_median / 1e3);
+    else
+        fprintf(run->out, "step time      %.3g ms (median)\n", report->step_ms_median);
+    fprintf(run->out, "throughput     %s samples/s", text_count(rate, report->samples_per_s));
+    if (report->tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report->tokens_per_s));
+    fputc('\n', run->out);
+    if (report->evaluation_seconds > 0)
+        fprintf(run->out, "evaluated      on the way, in %.3g s\n", report->evaluation_seconds);
+    if (report->saves > 0)
+        fprintf(run->out, "saved          %lld %s, which took steps %.3g s\n", (long long)report->saves,
+                times(report->saves), report->save_seconds);
+    if (report->failed_saves > 0)
+        fprintf(run->out, "not saved      %lld %s\n", (long long)report->failed_saves,
+                times(report->failed_saves));
+    if (report->staging_bytes > 0)
+        fprintf(run->out, "staging        %s of host memory, for checkpoint.async\n",
+                text_size(rate, (double)report->staging_bytes));
+}
+
+int report_run(cli *run, yoke_trainer *trainer)
 {
     yoke_run_report report;
-    char rate[32];
+    int64_t first, count;
     if (yoke_trainer_report(trainer, &report) != YOKE_OK) return cli_fail_library(run);
     double last = report_losses(run, trainer);
+    yoke_trainer_losses(trainer, &first, &count);
     if (run->json) write_run(run->json, trainer, &report);
-    if (isnan(last)) {
+    if (count == 0) {
         if (report.steps_done > 0)
             fprintf(run->out, "nothing to do: %lld steps were done before\n", (long long)report.steps_done);
         else
@@ -203,20 +290,8 @@ int report_run(cli *run, yoke_trainer *trainer, int64_t steps)
         print_devices(run, report.devices, report.ndevices);
         return 0;
     }
-    fprintf(run->out, "final loss     %.6g after %lld", last, (long long)report.steps_done);
-    if (steps > 0) fprintf(run->out, " of %lld", (long long)steps);
-    fprintf(run->out, " steps\nstep time      %.3g ms (median)\n", report.step_ms_median);
-    fprintf(run->out, "throughput     %s samples/s", text_count(rate, report.samples_per_s));
-    if (report.tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report.tokens_per_s));
-    fputc('\n', run->out);
-    if (report.saves > 0)
-        fprintf(run->out, "saved          %lld times, which steps waited %.3g s for\n",
-                (long long)report.saves, report.save_seconds);
-    if (report.failed_saves > 0)
-        fprintf(run->out, "not saved      %lld times\n", (long long)report.failed_saves);
-    if (report.staging_bytes > 0)
-        fprintf(run->out, "staging        %s of host memory, for checkpoint.async\n",
-                text_size(rate, (double)report.staging_bytes));
+    print_course(run, &report, last);
+    print_times(run, &report);
     print_devices(run, report.devices, report.ndevices);
     print_moved(run, &report);
     return 0;

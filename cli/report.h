@@ -12,6 +12,6 @@ double report_losses(cli *run, const yoke_trainer *trainer);
 void report_dry_run(cli *run, const yoke_dry_run *dry);
 /* Everything: losses, times, devices, bytes moved, the actions that ran. steps: the job's total, 0 unknown.
  * Returns the exit code. */
-int report_run(cli *run, yoke_trainer *trainer, int64_t steps);
+int report_run(cli *run, yoke_trainer *trainer);
 
 #endif

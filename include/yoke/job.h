@@ -120,7 +120,13 @@ typedef struct yoke_train_options {
     double holdout;
     yoke_holdout holdout_by;
     yoke_scale scale; /* inputs that are token ids have none */
-    double timeout;   /* seconds in which no rank goes on before a step is lost; 0: any time */
+    /* steps in a row whose loss or gradient is not finite that are left out; 0: the first ends the run */
+    int64_t skip_nonfinite;
+    /* the samples held out are evaluated each so many steps, and after the last; 0: not on the way */
+    int64_t eval_every;
+    int64_t eval_batches; /* over the first so many batches of them; 0: all */
+    int64_t patience;     /* the run ends when so many evaluations in a row were no better; 0: never */
+    double timeout;       /* seconds in which no rank goes on before a step is lost; 0: any time */
 } yoke_train_options;
 
 #define YOKE_USUAL_DECAY (-1e300)
@@ -150,6 +156,7 @@ typedef struct yoke_checkpoint_spec {
     char dir[1024];         /* absolute; "" none */
     int64_t every, keep;    /* 0: only the last step; keep 0: all */
     bool async;             /* a thread of the trainer's writes, from a copy in memory, while steps go on */
+    bool best;              /* the step with the least held-out loss is saved too, and kept, as DIR/best */
     yoke_on_error on_error; /* what a save that fails before the last step does to the run */
 } yoke_checkpoint_spec;
 

@@ -19,16 +19,19 @@ typedef enum yoke_run_event_kind {
     YOKE_RUN_SAVED,
     YOKE_RUN_STOPPED, /* somebody stopped it */
     YOKE_RUN_NON_FINITE,
-    YOKE_RUN_FAILED,   /* anything else that ends a call of yoke_trainer_run */
-    YOKE_RUN_ENDED,    /* the call has done all its steps */
-    YOKE_RUN_NOT_SAVED /* a save failed, and the run goes on (checkpoint.on_error) */
+    YOKE_RUN_FAILED,       /* anything else that ends a call of yoke_trainer_run */
+    YOKE_RUN_ENDED,        /* the call has done all its steps */
+    YOKE_RUN_NOT_SAVED,    /* a save failed, and the run goes on (checkpoint.on_error) */
+    YOKE_RUN_EVALUATED,    /* the samples held out were evaluated on the way (eval.every) */
+    YOKE_RUN_STOPPED_EARLY /* the call has ended, because evaluations got no better (stop.patience) */
 } yoke_run_event_kind;
 
 typedef struct yoke_run_event {
     yoke_run_event_kind kind;
     int64_t step;        /* the step that is next: as many updates are done; saved or not: of the save */
     const char *path;    /* resumed, saved: the step's folder; else "" */
-    const char *message; /* stopped, non-finite, failed, not saved: one sentence; else "" */
+    const char *message; /* stopped, stopped early, non-finite, failed, not saved: one sentence; else "" */
+    const yoke_held_out *evaluation; /* evaluated: what was found; else NULL */
 } yoke_run_event;
 
 typedef struct yoke_watcher {

@@ -48,11 +48,22 @@ typedef struct yoke_step_report {
     double samples_per_s, tokens_per_s; /* tokens_per_s 0 where samples are not sequences */
     double seconds_left;
     int64_t samples;      /* in this step's batch */
+    bool skipped;         /* loss or gradient are not finite, and the step was left out (skip_nonfinite) */
     int64_t moved_bytes;  /* received by ranks from others, over all ranks */
     double flops;         /* the model's: three times the products of its forward pass */
     double share_of_peak; /* flops / seconds over what yoke_trainer_measure_peak found; NaN: it was not called
                            */
 } yoke_step_report;
+
+/* An evaluation of the samples held out, on the way (eval_every). */
+typedef struct yoke_held_out {
+    int64_t step;    /* as many steps were done before it */
+    int64_t samples; /* that it is over */
+    double loss;
+    double accuracy;   /* share of classes that are right; NaN: none are asked for, or samples are tokens */
+    double perplexity; /* of tokens: e to the loss; else NaN */
+    bool least;        /* of this run's evaluations so far, those before a resume too */
+} yoke_held_out;
 
 /* What a run was, over the steps it did so far. */
 typedef struct yoke_run_report {
@@ -66,6 +77,15 @@ typedef struct yoke_run_report {
     int64_t moved_bytes_per_step, moved_dp, moved_tp, moved_pp, moved_cp;
     int ndevices;
     const yoke_device_report *devices; /* borrowed until the trainer's next call */
+    int64_t steps_total;               /* that the whole run has */
+    int64_t skipped;                   /* steps of this run that were left out: not finite */
+    double first_loss, recent_loss;    /* of this run: its first step's; the mean of the last `recent` */
+    int64_t recent;
+    bool diverged;      /* recent_loss is clearly above first_loss: the run has learnt nothing */
+    bool stopped_early; /* by patience */
+    int64_t best_step;  /* the step of the least held-out loss, of earlier parts of the run too; -1: none */
+    double best_loss;
+    double evaluation_seconds; /* of evaluations on the way */
 } yoke_run_report;
 
 /* Called after every step on the thread that runs the trainer. */
@@ -111,7 +131,11 @@ YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_lay
  * stops it (YOKE_STOPPED). Saves where the job says so, with checkpoint.async by a thread that the trainer
  * owns from then on; none is under way when this returns. A save that fails ends the run with its status
  * (YOKE_SYSTEM, YOKE_INVALID), or is a notice where checkpoint.on_error is `continue` and steps are left.
- * YOKE_NON_FINITE: a loss or gradient is not finite; nothing was updated. */
+ * YOKE_NON_FINITE: a loss or gradient is not finite; nothing was updated.
+ *
+ * With eval_every the samples held out are evaluated on the way, which changes nothing of the training; with
+ * patience too the run may end early (YOKE_OK; the report says so). After a failure that is not a rank's own
+ * (YOKE_PEER_FAILED) the trainer stands as after its last complete step, and yoke_trainer_save saves it. */
 YOKE_API yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress,
                                       void *context);
 /* Asks the run to stop after the step under way, or the next one at once where none is. A request in the last
@@ -165,8 +189,16 @@ YOKE_API void yoke_evaluation_release(yoke_evaluation *evaluation);
 YOKE_API yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out,
                                        double *accuracy_out, int64_t *samples_out);
 
-/* Saves weights, optimizer state and position to DIR/step-N; folder (may be NULL) receives the name. */
+/* How many samples are held out. */
+YOKE_API int64_t yoke_trainer_held_out(const yoke_trainer *trainer);
+/* The evaluations on the way of this run so far; borrowed until the next run. */
+YOKE_API const yoke_held_out *yoke_trainer_evaluations(const yoke_trainer *trainer, int64_t *count_out);
+
+/* Saves weights, optimizer state and position to DIR/step-N; folder (may be NULL) receives the name.
+ * YOKE_NON_FINITE, after a step that was not finite: nor are the weights, which then are not saved. */
 YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES]);
+/* The folder of the newest step that this trainer has saved or was resumed from; "" none. */
+YOKE_API const char *yoke_trainer_saved(const yoke_trainer *trainer, int64_t *step_out);
 /* Goes on from a saved folder or the newest complete step of DIR, which is only read; which one, and why no
  * newer, is a notice. YOKE_INVALID: nothing to resume from; another batch or seed than that run's; a tensor
  * that is not what was saved, by file, name and block; on any failure the trainer is as it was. */

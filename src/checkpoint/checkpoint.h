@@ -4,7 +4,8 @@
  *
  * Names in DIR: step-N a step; .step-N.tmp-PID a save under way; .step-N.old-PID the step that a save of the
  * same number is about to replace (it counts as step N while there is no step-N); .step-N.gone-PID a step
- * being removed. */
+ * being removed; best a link to the step with the least held-out loss, .best.tmp-PID one that is about to
+ * take that name. */
 #ifndef YKI_CHECKPOINT_CHECKPOINT_H
 #define YKI_CHECKPOINT_CHECKPOINT_H
 
@@ -26,8 +27,12 @@ typedef struct yki_saved_state {
     char layout[256]; /* the layout it was saved under, as text */
     char optimizer[16];
     char precision[8];
-    bool not_finite; /* a tensor has an element that is no finite number */
-    bool hashed;     /* hashes.json belongs to the step */
+    int64_t skipped, skipped_in_a_row; /* steps that were left out, in all and just before; 0: none */
+    double least_loss, best_loss;      /* held out: of all evaluations; of the step kept as best */
+    int64_t least_step, best_step;     /* as many steps done; 0: none yet */
+    int64_t no_better;                 /* evaluations in a row since the least */
+    bool not_finite;                   /* a tensor has an element that is no finite number */
+    bool hashed;                       /* hashes.json belongs to the step */
 } yki_saved_state;
 
 /* A save under way: a folder with a temporary name beside its final one. Begun and ended by one thread at a
@@ -35,7 +40,8 @@ typedef struct yki_saved_state {
 typedef struct yki_save {
     char temporary[YKI_FOLDER_BYTES], final[YKI_FOLDER_BYTES], dir[1024];
     int64_t step;
-    int lock; /* of `temporary`, held while its process lives; -1: ended */
+    bool best; /* DIR/best is to name it */
+    int lock;  /* of `temporary`, held while its process lives; -1: ended */
 } yki_save;
 
 /* Makes DIR (and its parents) and the temporary folder for step `step`; leftovers of a killed save are
@@ -45,11 +51,11 @@ yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save);
 /* Writes state.json and a text file into the temporary folder, flushed. */
 yoke_status yki_save_state(const yki_save *save, const yki_saved_state *state);
 yoke_status yki_save_text(const yki_save *save, const char *name, const char *text);
-/* Flushes the folder, renames it into place, flushes DIR, and removes the oldest complete steps beyond the
- * `keep` newest (0: none); never the step just saved, nor the newest one whose tensors and last_loss are
- * finite. Refuses (YOKE_INVALID) a folder that readers would call incomplete. A failure leaves what was there
- * before, except that it says so when the step was saved and only an old one could not be removed
- * (YOKE_SYSTEM). Ends the save either way. */
+/* Flushes the folder, renames it into place, flushes DIR, lets DIR/best name it where it is the best, and
+ * removes the oldest complete steps beyond the `keep` newest (0: none); never the step just saved, nor the
+ * newest one whose tensors and last_loss are finite, nor the best. Refuses (YOKE_INVALID) a folder that
+ * readers would call incomplete. A failure leaves what was there before, except that it says so when the step
+ * was saved and only an old one could not be removed (YOKE_SYSTEM). Ends the save either way. */
 yoke_status yki_save_commit(yki_save *save, int64_t keep);
 /* Removes the temporary folder. Does nothing after a commit or another abandon. */
 void yki_save_abandon(yki_save *save);
@@ -93,6 +99,11 @@ yoke_status yki_config_job(const char *folder, char **job_text_out);
 
 /* Number of "step-N" or, with mark "tmp", "old" or "gone", of ".step-N.MARK-..."; -1: another name. */
 int64_t yki_step_number(const char *name, const char *mark);
+/* best.c: DIR/best names `step`, by a rename, flushed. YOKE_INVALID: there is something of that name that is
+ * no link; YOKE_SYSTEM. */
+yoke_status yki_best_set(const char *dir, int64_t step);
+/* The step that DIR/best names; -1: there is no such link. */
+int64_t yki_best_step(const char *dir);
 /* The steps of DIR, newest first, those set aside included where they count; freed with free(). A folder that
  * cannot be listed is YOKE_INVALID. */
 typedef struct yki_step_entry {

@@ -39,10 +39,11 @@ static bool is_under_way(const char *folder, const char *name)
 }
 
 /* Deals with one name in DIR that a dead save may have left. */
-static yoke_status clean_entry(const char *dir, const char *name)
+static yoke_status clean_entry(const char *dir, DIR *listing, const char *name)
 {
     char path[YKI_FOLDER_BYTES + 64], final[YKI_FOLDER_BYTES + 64], plain[32];
     int64_t aside = yki_step_number(name, "old");
+    if (strncmp(name, ".best.tmp-", 10) == 0) unlinkat(dirfd(listing), name, 0);
     if (aside < 0 && yki_step_number(name, "tmp") < 0 && yki_step_number(name, "gone") < 0) return YOKE_OK;
     YKI_TRY(yki_path_join(path, sizeof path, dir, name));
     if (is_under_way(path, name)) return YOKE_OK;
@@ -71,7 +72,7 @@ static yoke_status clean(const char *dir, bool *has_steps)
     yoke_status status = YOKE_OK;
     for (struct dirent *found; status == YOKE_OK && (found = readdir(listing));) {
         *has_steps |= yki_step_number(found->d_name, NULL) >= 0;
-        if (found->d_name[0] == '.') status = clean_entry(dir, found->d_name);
+        if (found->d_name[0] == '.') status = clean_entry(dir, listing, found->d_name);
     }
     closedir(listing);
     return status;
@@ -187,14 +188,15 @@ static yoke_status remove_step(const char *dir, const yki_step_entry *entry)
     return yki_disk_remove_folder(gone);
 }
 
-/* Removes complete steps beyond the `keep` newest, but never `saved` nor the newest that is finite. */
+/* Removes complete steps beyond the `keep` newest, but never `saved`, the newest that is finite, or the best.
+ */
 static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
 {
     yki_step_entry *steps;
     int count;
     YKI_TRY(yki_steps_list(dir, &steps, &count));
     yoke_status status = YOKE_OK;
-    int64_t complete = 0;
+    int64_t complete = 0, best = yki_best_step(dir);
     bool finite_kept = false;
     for (int i = 0; i < count && status == YOKE_OK; i++) {
         char folder[YKI_FOLDER_BYTES + 256];
@@ -208,7 +210,7 @@ static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
             complete++;
             bool is_newest_finite = !finite_kept && !state.not_finite && isfinite(state.last_loss);
             finite_kept |= is_newest_finite;
-            if (complete > keep && !is_newest_finite && steps[i].step != saved)
+            if (complete > keep && !is_newest_finite && steps[i].step != saved && steps[i].step != best)
                 status = remove_step(dir, &steps[i]);
         }
     }
@@ -229,6 +231,7 @@ yoke_status yki_save_commit(yki_save *save, int64_t keep)
     }
     status = yki_disk_flush_folder(save->dir);
     if (status == YOKE_OK && old[0]) status = yki_disk_remove_folder(old);
+    if (status == YOKE_OK && save->best) status = yki_best_set(save->dir, save->step);
     close(save->lock);
     save->lock = -1;
     if (status == YOKE_OK && keep > 0) status = rotate(save->dir, keep, save->step);

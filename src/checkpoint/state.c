@@ -3,6 +3,7 @@
  * "version" is refused. */
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,39 @@
 #include "checkpoint/hashes.h"
 
 enum { VERSION = 1 };
+
+/* Where each evaluation's figures stand; older folders have none of them, and a run without evaluations and
+ * steps left out says nothing of them. */
+static const struct {
+    const char *loss, *step;
+    size_t loss_at, step_at;
+} evaluated[] = {
+    {"least_loss", "least_step", offsetof(yki_saved_state, least_loss),
+     offsetof(yki_saved_state, least_step)},
+    {"best_loss", "best_step", offsetof(yki_saved_state, best_loss), offsetof(yki_saved_state, best_step)}};
+static const struct {
+    const char *key;
+    size_t at;
+} counted[] = {{"skipped", offsetof(yki_saved_state, skipped)},
+               {"skipped_in_a_row", offsetof(yki_saved_state, skipped_in_a_row)},
+               {"no_better", offsetof(yki_saved_state, no_better)}};
+
+#define FIELD(type, state, at) (*(type *)((char *)(state) + (at)))
+
+static void print_standing(const yki_saved_state *state, yki_text *out)
+{
+    yki_saved_state s = *state;
+    char digits[32];
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+        if (FIELD(int64_t, &s, counted[i].at) > 0)
+            yki_text_append(out, ",\n  \"%s\": %lld", counted[i].key,
+                            (long long)FIELD(int64_t, &s, counted[i].at));
+    for (size_t i = 0; i < sizeof evaluated / sizeof *evaluated; i++)
+        if (FIELD(int64_t, &s, evaluated[i].step_at) > 0)
+            yki_text_append(out, ",\n  \"%s\": %s,\n  \"%s\": %lld", evaluated[i].loss,
+                            yki_json_real(digits, FIELD(double, &s, evaluated[i].loss_at)), evaluated[i].step,
+                            (long long)FIELD(int64_t, &s, evaluated[i].step_at));
+}
 
 /* All but the last key, which has the hash of it. */
 static void print(const yki_saved_state *state, yki_text *out)
@@ -39,6 +73,7 @@ static void print(const yki_saved_state *state, yki_text *out)
         free(quoted);
         json_decref(string);
     }
+    print_standing(state, out);
     yki_text_append(out, ",\n  \"finite\": %s,\n  \"hashed\": %s", state->not_finite ? "false" : "true",
                     state->hashed ? "true" : "false");
 }
@@ -127,6 +162,22 @@ static yoke_status read_seed(const char *path, json_t *object, uint64_t *out)
     return YOKE_OK;
 }
 
+static yoke_status read_standing(const char *path, json_t *object, yki_saved_state *state)
+{
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+        if (json_object_get(object, counted[i].key))
+            YKI_TRY(read_count(path, object, counted[i].key, 1, &FIELD(int64_t, state, counted[i].at)));
+    for (size_t i = 0; i < sizeof evaluated / sizeof *evaluated; i++) {
+        json_t *loss = json_object_get(object, evaluated[i].loss);
+        if (!loss) continue;
+        if (!json_is_number(loss))
+            return yki_fail_at(YOKE_INVALID, path, 0, evaluated[i].loss, "is no number");
+        FIELD(double, state, evaluated[i].loss_at) = json_number_value(loss);
+        YKI_TRY(read_count(path, object, evaluated[i].step, 1, &FIELD(int64_t, state, evaluated[i].step_at)));
+    }
+    return YOKE_OK;
+}
+
 static yoke_status read_state(const char *path, json_t *object, yki_saved_state *state)
 {
     int64_t version = VERSION;
@@ -144,6 +195,7 @@ static yoke_status read_state(const char *path, json_t *object, yki_saved_state 
     YKI_TRY(read_string(path, object, "layout", state->layout, sizeof state->layout));
     YKI_TRY(read_string(path, object, "optimizer", state->optimizer, sizeof state->optimizer));
     YKI_TRY(read_string(path, object, "precision", state->precision, sizeof state->precision));
+    YKI_TRY(read_standing(path, object, state));
     bool finite = true;
     YKI_TRY(read_flag(path, object, "finite", &finite));
     state->not_finite = !finite;

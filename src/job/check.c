@@ -73,6 +73,33 @@ static yoke_status check_sequence(const yki_reader *reader)
     return YOKE_OK;
 }
 
+/* Keys that mean nothing without another one. */
+static yoke_status check_needs(const yki_reader *reader)
+{
+    static const char *const dir = "needs checkpoint.dir, the folder to save in",
+                             *const held = "needs data.holdout, the share of the samples to evaluate on, "
+                                           "e.g. data.holdout: 0.1",
+                             *const often = "needs eval.every, the steps from one evaluation to the next, "
+                                            "e.g. eval.every: 100";
+    const yoke_checkpoint_spec *c = &reader->job->checkpoint;
+    const yoke_train_options *t = &reader->job->train;
+    const struct {
+        const char *key, *needs;
+        bool given, there;
+    } all[] = {{"checkpoint.every", dir, c->every > 0, c->dir[0]},
+               {"checkpoint.keep", dir, c->keep > 0, c->dir[0]},
+               {"checkpoint.async", dir, c->async, c->dir[0]},
+               {"checkpoint.on_error", dir, c->on_error == YOKE_ON_ERROR_CONTINUE, c->dir[0]},
+               {"checkpoint.best", dir, c->best, c->dir[0]},
+               {"checkpoint.best", often, c->best, t->eval_every > 0},
+               {"stop.patience", often, t->patience > 0, t->eval_every > 0},
+               {"eval.batches", often, t->eval_batches > 0, t->eval_every > 0},
+               {"eval.every", held, t->eval_every > 0, reader->job->data.holdout > 0}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].given && !all[i].there) return fail_key(reader, all[i].key, all[i].needs);
+    return YOKE_OK;
+}
+
 yoke_status yki_reader_finish(const yki_reader *reader)
 {
     yoke_job *job = reader->job;
@@ -84,14 +111,7 @@ yoke_status yki_reader_finish(const yki_reader *reader)
         return fail_key(reader, "train.loss", "mse compares values; text and tokens need cross_entropy");
     if (job->train.nesterov && job->train.momentum == 0)
         return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
-    if (!job->checkpoint.dir[0] && job->checkpoint.every)
-        return fail_key(reader, "checkpoint.every", "needs checkpoint.dir, the folder to save in");
-    if (!job->checkpoint.dir[0] && job->checkpoint.keep)
-        return fail_key(reader, "checkpoint.keep", "needs checkpoint.dir, the folder to save in");
-    if (!job->checkpoint.dir[0] && job->checkpoint.async)
-        return fail_key(reader, "checkpoint.async", "needs checkpoint.dir, the folder to save in");
-    if (!job->checkpoint.dir[0] && job->checkpoint.on_error == YOKE_ON_ERROR_CONTINUE)
-        return fail_key(reader, "checkpoint.on_error", "needs checkpoint.dir, the folder to save in");
+    YKI_TRY(check_needs(reader));
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;

@@ -96,6 +96,7 @@ const yki_key yki_job_keys[] = {
     {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = MOVING},
     {"train.clip", YKI_KEY_DOUBLE, FIELD(train.clip), FROM(0)},
     {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
+    {"train.skip_nonfinite", YKI_KEY_INT, FIELD(train.skip_nonfinite), RANGE(0, MAX_STEPS)},
     {"train.timeout", YKI_KEY_DOUBLE, FIELD(train.timeout), RANGE(0, 1e9)},
     {"train.seed", YKI_KEY_SEED, FIELD(train.seed), .always = true},
 
@@ -117,10 +118,16 @@ const yki_key yki_job_keys[] = {
     {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024)},
     {"layout.device_memory", YKI_KEY_BYTES, FIELD(layout.device_memory_bytes), .flag = "device-memory"},
 
+    {"eval.every", YKI_KEY_INT, FIELD(train.eval_every), RANGE(0, MAX_STEPS)},
+    {"eval.batches", YKI_KEY_INT, FIELD(train.eval_batches), RANGE(0, MANY)},
+
+    {"stop.patience", YKI_KEY_INT, FIELD(train.patience), RANGE(0, MAX_STEPS)},
+
     {"checkpoint.dir", YKI_KEY_PATH, FIELD(checkpoint.dir)},
     {"checkpoint.every", YKI_KEY_INT, FIELD(checkpoint.every), RANGE(0, MAX_STEPS)},
     {"checkpoint.keep", YKI_KEY_INT, FIELD(checkpoint.keep), RANGE(0, 1e9)},
     {"checkpoint.async", YKI_KEY_BOOL, FIELD(checkpoint.async)},
+    {"checkpoint.best", YKI_KEY_BOOL, FIELD(checkpoint.best)},
     {"checkpoint.on_error", YKI_KEY_NAME, FIELD(checkpoint.on_error), .names = on_errors},
 
     {"launch.fallbacks", YKI_KEY_LAYOUTS, FIELD(launch.fallbacks)},

@@ -103,6 +103,13 @@ static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
                 int at = m == 0 ? 0 : plan->microbatches - 1;
                 count = add_size(sizes, count, yki_plan_samples(plan, steps[k], d, at, &first));
             }
+    int dp = plan->options.layout.dp;
+    int64_t most = plan->largest * dp < plan->options.batch ? plan->largest * dp : plan->options.batch;
+    const int64_t parts[] = {most < plan->options.evaluated ? most : 0,
+                             most > 0 ? plan->options.evaluated % most : 0};
+    for (int k = 0; k < 2; k++) /* an evaluation's full passes, and its last one; none allocates */
+        for (int d = 0; d < dp && parts[k] > 0; d += dp > 1 ? dp - 1 : 1)
+            count = add_size(sizes, count, yki_share(parts[k], dp, d));
     for (int64_t size = 1; size < plan->largest; size *= 2) count = add_size(sizes, count, size);
     return count;
 }

@@ -271,11 +271,12 @@ typedef struct yki_plan_options {
     yoke_optimizer optimizer;
     bool momentum, decay_matrices;
     uint64_t seed;
-    int64_t batch;  /* samples of a full step */
-    int64_t ragged; /* of an epoch's last step, where it has fewer; 0: none has */
-    bool inference; /* forward only */
-    bool no_loss;   /* inference without targets */
-    bool one_part;  /* the layers' own devices are not looked at */
+    int64_t batch;     /* samples of a full step */
+    int64_t ragged;    /* of an epoch's last step, where it has fewer; 0: none has */
+    int64_t evaluated; /* samples of an evaluation between steps; 0: there are none */
+    bool inference;    /* forward only */
+    bool no_loss;      /* inference without targets */
+    bool one_part;     /* the layers' own devices are not looked at */
     yki_like like;
     int threads; /* a device's */
     const yki_backend_ops *backend;

@@ -66,6 +66,10 @@ static void step(void *context, const yoke_step_report *r)
     put_integer(&l, "moved_bytes", r->moved_bytes);
     put_number(&l, "seconds", r->seconds);
     put_integer(&l, "samples", r->samples);
+    if (r->skipped) {
+        put_key(&l, "skipped");
+        l.length += (size_t)snprintf(l.text + l.length, sizeof l.text - l.length, "true");
+    }
     end(context, &l);
 }
 
@@ -92,6 +96,8 @@ static void event(void *context, const yoke_run_event *e)
         [YOKE_RUN_FAILED] = "failure",
         [YOKE_RUN_NON_FINITE] = "non-finite",
         [YOKE_RUN_NOT_SAVED] = "save failed",
+        [YOKE_RUN_EVALUATED] = "eval",
+        [YOKE_RUN_STOPPED_EARLY] = "stop",
     };
     yoke_recorder *log = context;
     line l = {.length = 0};
@@ -101,6 +107,12 @@ static void event(void *context, const yoke_run_event *e)
     if (e->path[0]) put_string(&l, "path", e->path);
     if (e->message[0]) put_string(&l, "message", e->message);
     if (e->kind == YOKE_RUN_STARTED) put_run(&l, log->trainer);
+    if (e->evaluation) {
+        put_number(&l, "held_out_loss", e->evaluation->loss);
+        put_number(&l, "held_out_accuracy", e->evaluation->accuracy);
+        put_number(&l, "held_out_perplexity", e->evaluation->perplexity);
+        put_integer(&l, "held_out_samples", e->evaluation->samples);
+    }
     end(log, &l);
 }
 

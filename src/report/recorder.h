@@ -9,6 +9,7 @@ struct yoke_recorder {
     const char *what; /* "the log" */
     char path[1300];
     int file;
+    bool anew;        /* another run has written there before it: what it wrote is to be dropped */
     bool lost;        /* a write failed: nothing more is written */
     yoke_error error; /* why */
 };

@@ -1,9 +1,11 @@
 /* Event files of TensorBoard: records of a length, data and a checksum of each; the data are messages of
  * protobuf, of which these few fields are written by hand. Formats: tensorflow's record_writer.h,
  * event.proto, summary.proto. */
+#include <dirent.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,32 +103,69 @@ static void write_record(yoke_recorder *recorder, const message *data)
     yki_recorder_write(recorder, record.bytes, record.length);
 }
 
-static void step(void *context, const yoke_step_report *r)
+typedef struct scalar {
+    const char *name;
+    double value;
+} scalar;
+
+static void write_scalars(yoke_recorder *recorder, int64_t at, const scalar *scalars, size_t count)
 {
-    const struct {
-        const char *name;
-        double value;
-    } scalars[] = {{"loss", r->loss},
-                   {"lr", r->lr},
-                   {"gradient_norm", r->gradient_norm},
-                   {"samples_per_s", r->samples_per_s},
-                   {"tokens_per_s", r->tokens_per_s > 0 ? r->tokens_per_s : NAN},
-                   {"share_of_peak", r->share_of_peak}};
-    message event = event_at(r->step), summary = {.length = 0};
-    for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
+    message event = event_at(at), summary = {.length = 0};
+    for (size_t i = 0; i < count; i++)
         if (isfinite(scalars[i].value)) put_scalar(&summary, scalars[i].name, scalars[i].value);
     put_bytes(&event, 5, summary.bytes, summary.length);
-    write_record(context, &event);
+    write_record(recorder, &event);
 }
 
-/* Where a run begins anew: TensorBoard drops what an earlier one wrote of this step and later ones. */
-static void event(void *context, const yoke_run_event *e)
+static void step(void *context, const yoke_step_report *r)
+{
+    const scalar scalars[] = {{"loss", r->loss},
+                              {"lr", r->lr},
+                              {"gradient_norm", r->gradient_norm},
+                              {"samples_per_s", r->samples_per_s},
+                              {"tokens_per_s", r->tokens_per_s > 0 ? r->tokens_per_s : NAN},
+                              {"share_of_peak", r->share_of_peak}};
+    write_scalars(context, r->step, scalars, sizeof scalars / sizeof *scalars);
+}
+
+/* Where a run begins, anew or again: TensorBoard drops what earlier files have of this step and later ones.
+ */
+static void write_start(yoke_recorder *recorder, int64_t at)
 {
     const uint8_t start[] = {1 << 3 | VARINT, 1}; /* SessionLog.status: START */
-    if (e->kind != YOKE_RUN_RESUMED) return;
-    message m = event_at(e->step);
+    message m = event_at(at);
     put_bytes(&m, 7, start, sizeof start);
-    write_record(context, &m);
+    write_record(recorder, &m);
+}
+
+static void event(void *context, const yoke_run_event *e)
+{
+    const yoke_held_out *found = e->evaluation;
+    yoke_recorder *recorder = context;
+    if (e->kind == YOKE_RUN_RESUMED || (e->kind == YOKE_RUN_STARTED && e->step == 0 && recorder->anew))
+        write_start(recorder, e->step);
+    if (!found) return;
+    const scalar scalars[] = {{"held_out_loss", found->loss},
+                              {"held_out_accuracy", found->accuracy},
+                              {"held_out_perplexity", found->perplexity}};
+    write_scalars(context, e->step, scalars, sizeof scalars / sizeof *scalars);
+}
+
+/* A number for the file's name, which readers sort by: the seconds since 1970, or more where an earlier file
+ * of the folder has as many. */
+static long long file_number(const char *dir, bool *others_out)
+{
+    static const char before[] = "events.out.tfevents.";
+    long long number = (long long)yki_wall_seconds();
+    DIR *listing = opendir(dir);
+    for (struct dirent *found; listing && (found = readdir(listing));) {
+        if (strncmp(found->d_name, before, sizeof before - 1) != 0) continue;
+        *others_out = true;
+        long long other = strtoll(found->d_name + sizeof before - 1, NULL, 10);
+        if (other >= number && other < 9999999999) number = other + 1;
+    }
+    if (listing) closedir(listing);
+    return number;
 }
 
 yoke_status yoke_tensorboard_open(yoke_recorder **recorder_out, yoke_trainer *trainer, const char *dir)
@@ -136,12 +175,15 @@ yoke_status yoke_tensorboard_open(yoke_recorder **recorder_out, yoke_trainer *tr
     static const char version[] = "brain.Event:2";
     const yoke_watcher watcher = {.step = step, .event = event};
     char path[1300], name[160], host[65] = "";
+    bool others = false;
     YKI_TRY(yki_disk_make_folders(dir));
     gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "events.out.tfevents.%010lld.%.64s.%d.%d", (long long)yki_wall_seconds(),
+    long long number = file_number(dir, &others);
+    snprintf(name, sizeof name, "events.out.tfevents.%010lld.%.64s.%d.%d", number,
              host[0] ? host : "localhost", (int)getpid(), atomic_fetch_add(&files, 1));
     YKI_TRY(yki_path_join(path, sizeof path, dir, name));
     YKI_TRY(yki_recorder_open(recorder_out, trainer, "TensorBoard's events", path, &watcher));
+    (*recorder_out)->anew = others;
     message first = event_at(0);
     put_bytes(&first, 3, version, sizeof version - 1);
     write_record(*recorder_out, &first);

@@ -72,6 +72,7 @@ struct yki_rank {
     uint64_t nbuckets; /* started in this step */
     yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
     double loss, ignored_loss, sum_squares;
+    bool is_void; /* the step is: some process had no inputs for it */
     double moving_ns, computing_ns, stepping_ns;
     int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran;
@@ -96,6 +97,7 @@ enum {
     YKI_SCALAR_SQUARES,
     YKI_SCALAR_STOPS,
     YKI_SCALAR_ENDED,
+    YKI_SCALAR_FAILED,
     YKI_SCALAR_MOVED,
     YKI_SCALARS = YKI_SCALAR_MOVED + YKI_AXIS_COUNT
 };

@@ -177,6 +177,11 @@ void yki_run_destroy(yki_run *run)
     free(run);
 }
 
+const yoke_error *yki_run_lost(const yki_run *run)
+{
+    return &run->lost;
+}
+
 int64_t yki_run_forward_samples(const yki_run *run)
 {
     return run->plan->largest * run->plan->mesh.degree[YKI_AXIS_DP];
@@ -196,13 +201,14 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
     YKI_TRY(yki_run_command(run, yki_rank_step));
     double ns = yki_now_ns() - run->step_start_ns;
     for (int i = 0; i < run->nlocal; i++) {
-        run->ranks[i].stepping_ns += ns;
+        if (step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS) run->ranks[i].stepping_ns += ns;
         computing += run->ranks[i].computing_ns;
     }
     result->loss = run->scalars[YKI_SCALAR_LOSS] / ((double)step->samples * (double)run->rows_per_sample);
     result->gradient_norm = sqrt(run->scalars[YKI_SCALAR_SQUARES]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
     result->stop = run->scalars[YKI_SCALAR_STOPS] > 0;
+    result->failed = run->scalars[YKI_SCALAR_FAILED] > 0;
     result->ended = (int)run->scalars[YKI_SCALAR_ENDED];
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
         result->moved[axis] = (int64_t)run->scalars[YKI_SCALAR_MOVED + axis];

@@ -35,6 +35,7 @@ typedef struct yki_step {
     double clip;              /* 0: none */
     float *outputs;           /* PREDICT: [samples, output dims]; the same on all processes */
     bool stop;                /* this process was asked to stop */
+    bool failed;              /* its inputs are none: nothing is to be updated */
     const atomic_bool *ended; /* this process's work beside the steps has; NULL: there is none */
 } yki_step;
 
@@ -42,6 +43,7 @@ typedef struct yki_step_result {
     double loss;          /* mean over the step's samples */
     double gradient_norm; /* global, before clipping */
     bool finite;          /* false: nothing was updated */
+    bool failed;          /* some process's inputs were none, and nothing was updated: the same on all */
     bool stop;            /* some process was asked to stop: the same on all of them */
     int ended;            /* of how many processes the work beside the steps has: the same too */
     double seconds, idle; /* idle: over all ranks of this process */
@@ -61,6 +63,8 @@ typedef struct yki_run_options {
 yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options, yki_run **run_out);
 void yki_run_destroy(yki_run *run);
 yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *result);
+/* Why every call fails from now on; status YOKE_OK: none of the ranks here has failed. */
+const yoke_error *yki_run_lost(const yki_run *run);
 /* Samples that one EVAL or PREDICT step takes at most. */
 int64_t yki_run_forward_samples(const yki_run *run);
 

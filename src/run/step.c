@@ -108,16 +108,6 @@ static yoke_status update_buffers(yki_rank *rank)
     return YOKE_OK;
 }
 
-/* Forward only: each part's first micro-batch, in order; the sum of the losses ends it for everybody. */
-static yoke_status run_forward(yki_rank *rank)
-{
-    for (int chunk = 0; chunk < rank->program->nparts; chunk++) {
-        yoke_action action = {.kind = YOKE_ACTION_F, .chunk = (int16_t)chunk};
-        YKI_TRY(yki_rank_action(rank, &action));
-    }
-    return YOKE_OK;
-}
-
 static yoke_status finish_sends(yki_rank *rank)
 {
     size_t count = yki_channel_index(rank->plan, rank->plan->nedges, false, 0);
@@ -156,6 +146,7 @@ static yoke_status end_step(yki_rank *rank)
     double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = rank->loss,
                                    [YKI_SCALAR_SQUARES] = rank->sum_squares,
                                    [YKI_SCALAR_STOPS] = speaks && step->stop,
+                                   [YKI_SCALAR_FAILED] = speaks && step->failed,
                                    [YKI_SCALAR_ENDED] = speaks && step->ended && atomic_load(step->ended)};
     count_moved(rank, &scalars[YKI_SCALAR_MOVED]);
     yki_post_waiting(rank, "the sum of losses over all ranks");
@@ -164,7 +155,28 @@ static yoke_status end_step(yki_rank *rank)
     if (speaks) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->sum_squares = scalars[YKI_SCALAR_SQUARES];
     rank->loss = scalars[YKI_SCALAR_LOSS];
+    rank->is_void = scalars[YKI_SCALAR_FAILED] > 0;
     return YOKE_OK;
+}
+
+/* Forward only: each part's first micro-batch, in order; the sum of the losses ends it for everybody. What is
+ * told of steps (actions, idle time) stays that of steps that train. */
+static yoke_status run_forward(yki_rank *rank)
+{
+    const yki_step *step = rank->run->step;
+    double computing = rank->computing_ns, moving = rank->moving_ns;
+    int nran = rank->nran;
+    for (int chunk = 0; chunk < rank->program->nparts; chunk++) {
+        yoke_action action = {.kind = YOKE_ACTION_F, .chunk = (int16_t)chunk};
+        YKI_TRY(yki_rank_action(rank, &action));
+    }
+    rank->nran = nran;
+    rank->computing_ns = computing;
+    rank->moving_ns = moving;
+    if (step->mode == YKI_RUN_PREDICT) yki_rank_output(rank);
+    YKI_TRY(finish_sends(rank));
+    if (step->mode == YKI_RUN_PREDICT && rank->run->processes) YKI_TRY(share_outputs(rank));
+    return end_step(rank);
 }
 
 static yoke_status take_step(yki_rank *rank)
@@ -172,17 +184,11 @@ static yoke_status take_step(yki_rank *rank)
     const yki_step *step = rank->run->step;
     bool backward = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
     rank->loss = rank->ignored_loss = rank->sum_squares = 0;
-    rank->nran = 0;
     memset(rank->moved, 0, sizeof rank->moved);
     yki_rank_moved(rank, rank->moved);
     yki_trace_begin_step(rank);
-    if (!backward) {
-        YKI_TRY(run_forward(rank));
-        if (step->mode == YKI_RUN_PREDICT) yki_rank_output(rank);
-        YKI_TRY(finish_sends(rank));
-        if (step->mode == YKI_RUN_PREDICT && rank->run->processes) YKI_TRY(share_outputs(rank));
-        return end_step(rank);
-    }
+    if (!backward) return run_forward(rank);
+    rank->nran = 0;
     memset(rank->written, 0, (size_t)rank->program->nparameters + (size_t)rank->program->nbuffers);
     for (int i = 0; i < rank->program->nactions; i++)
         YKI_TRY(yki_rank_action(rank, &rank->program->actions[i]));
@@ -200,7 +206,8 @@ static yoke_status take_step(yki_rank *rank)
     start = yki_trace_span(rank, YKI_SPAN_SENDS, summed);
     YKI_TRY(end_step(rank));
     start = yki_trace_span(rank, YKI_SPAN_SCALARS, start);
-    if (step->mode == YKI_RUN_TRAIN && isfinite(rank->loss) && isfinite(rank->sum_squares)) {
+    bool finite = isfinite(rank->loss) && isfinite(rank->sum_squares);
+    if (step->mode == YKI_RUN_TRAIN && finite && !rank->is_void) {
         update(rank, sqrt(rank->sum_squares));
         double updated = yki_trace_span(rank, YKI_SPAN_UPDATE, start);
         rank->computing_ns += updated - start;

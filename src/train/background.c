@@ -182,8 +182,7 @@ static yoke_status fetch(yki_background *b, bool waits)
             hand_over(b);
             continue;
         }
-        if (status == YOKE_OK)
-            yki_trainer_event_at(b->trainer, YOKE_RUN_SAVED, b->step, yki_saving_folder(b->saving));
+        if (status == YOKE_OK) yki_trainer_saved(b->trainer, b->step, yki_saving_folder(b->saving));
         yki_saving_destroy(b->saving);
         b->saving = NULL;
     }
@@ -284,6 +283,11 @@ static yoke_status create(yoke_trainer *trainer, yki_background **made_out)
 static yoke_status settle(yoke_trainer *trainer, yoke_status status, int64_t step, bool goes_on)
 {
     if (status == YOKE_OK) return YOKE_OK;
+    yki_trainer_agreed(trainer, status);
+    if (trainer->standing.best_step == step) { /* it is not there to be the best */
+        trainer->standing.best_step = trainer->passed.best_step;
+        trainer->standing.best_loss = trainer->passed.best_loss;
+    }
     trainer->failed_saves++;
     if (!goes_on || (status != YOKE_SYSTEM && status != YOKE_INVALID)) return status;
     yoke_error *record = yki_error_edit();

@@ -86,26 +86,31 @@ static yoke_status score(yoke_trainer *trainer, yoke_data *others, int64_t sampl
             out = yki_value_elems(&model->values[model->output]);
     most = most < trainer->plan->options.batch ? most : trainer->plan->options.batch; /* the host's buffers */
     float *outputs = t->classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
-    if (t->classes && !outputs) return yki_fail_memory("an evaluation");
-    yoke_status status = YOKE_OK;
+    yoke_status status = t->classes && !outputs ? yki_fail_memory("an evaluation") : YOKE_OK;
+    YKI_TRY(yki_trainer_agreed(trainer, yki_trainer_agree(trainer, status, "", 0)));
     for (int64_t first = 0; first < samples && status == YOKE_OK; first += most) {
         int64_t count = samples - first < most ? samples - first : most;
         for (int64_t i = 0; i < count; i++)
             trainer->indices[i] = others ? first + i : yki_order_held(&trainer->order, first + i);
-        status = yki_trainer_fetch(trainer, data, trainer->indices, count);
         yki_step step = {.mode = t->classes ? YKI_RUN_PREDICT : YKI_RUN_EVAL,
                          .samples = count,
                          .inputs = trainer->inputs,
                          .targets = trainer->targets,
                          .outputs = outputs};
         yki_step_result result = {0};
-        if (status == YOKE_OK) status = yki_run_step(trainer->run, &step, &result);
+        yoke_status fetched = yki_trainer_fetch_together(trainer, data, count);
+        status = yki_trainer_together(trainer, &step, fetched, &result);
         t->loss += result.loss * (double)count;
         if (t->classes && status == YOKE_OK)
             count_classes(t, outputs, (const int32_t *)(void *)trainer->targets, count * out / t->classes);
     }
     free(outputs);
     return status;
+}
+
+int64_t yoke_trainer_held_out(const yoke_trainer *trainer)
+{
+    return trainer->order.held;
 }
 
 yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_t at_most,

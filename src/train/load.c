@@ -1,5 +1,6 @@
 /* Loading: tensors of a file or folder by name, checked against the model before the
  * first is taken; then every rank reads what it holds. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,18 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     YKI_TRY(load_step(trainer, folder, state.hashed));
     trainer->first_step = trainer->next_step = state.step;
     trainer->last_loss = state.last_loss;
+    trainer->nevaluations = 0;
+    trainer->evaluation_seconds = 0;
+    trainer->stopped_early = trainer->suspect = false;
+    trainer->skipped = trainer->skipped_before = state.skipped;
+    trainer->skipped_in_a_row = state.skipped_in_a_row;
+    trainer->standing = (yki_standing){.least_loss = state.least_step > 0 ? state.least_loss : (double)NAN,
+                                       .best_loss = state.best_step > 0 ? state.best_loss : (double)NAN,
+                                       .least_step = state.least_step,
+                                       .best_step = state.best_step,
+                                       .no_better = state.no_better};
+    snprintf(trainer->saved, sizeof trainer->saved, "%s", folder);
+    trainer->saved_step = state.step;
     yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
     yki_fail(YOKE_OK, "resumed from %s%s%s%s%s", folder, passed_over[0] ? " (" : "", passed_over,
              passed_over[0] ? ")" : "",

@@ -12,6 +12,17 @@ typedef struct range {
     bool above, below; /* the ends themselves are not allowed */
 } range;
 
+static yoke_status check_evaluations(const yoke_train_options *t)
+{
+    if (t->eval_every > 0 && !(t->holdout > 0))
+        return yki_fail(YOKE_INVALID, "eval_every is %lld, and holdout keeps no samples to evaluate on",
+                        (long long)t->eval_every);
+    if (t->eval_every == 0 && (t->patience > 0 || t->eval_batches > 0))
+        return yki_fail(YOKE_INVALID, "%s needs eval_every, the steps from one evaluation to the next",
+                        t->patience > 0 ? "patience" : "eval_batches");
+    return YOKE_OK;
+}
+
 static yoke_status check_enums(const yoke_train_options *t)
 {
     const struct {
@@ -65,6 +76,10 @@ yoke_status yki_options_check(const yoke_train_options *t)
                             {"weight_decay", decay == YOKE_USUAL_DECAY ? 0 : decay, 0, any, false, false},
                             {"clip", t->clip, 0, any, false, false},
                             {"holdout", t->holdout, 0, 1, false, true},
+                            {"skip_nonfinite", (double)t->skip_nonfinite, 0, longest, false, false},
+                            {"eval_every", (double)t->eval_every, 0, longest, false, false},
+                            {"eval_batches", (double)t->eval_batches, 0, many, false, false},
+                            {"patience", (double)t->patience, 0, longest, false, false},
                             {"timeout", t->timeout, 0, 1e9, false, false}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const range *r = &ranges[i];
@@ -75,6 +90,7 @@ yoke_status yki_options_check(const yoke_train_options *t)
                         r->above ? "above" : "at least", r->least, r->below ? "below" : "at most", r->end);
     }
     YKI_TRY(check_enums(t));
+    YKI_TRY(check_evaluations(t));
     return check_rules(t);
 }
 

@@ -15,10 +15,16 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Steps that no time is measured of. */
+static int64_t warm_up(int64_t count)
+{
+    return count > 4 ? 2 : count > 1 ? 1 : 0;
+}
+
 /* Median of the steps after the first two, of all where there are no more. */
 static double median_seconds(const yoke_trainer *trainer)
 {
-    int64_t count = trainer->next_step - trainer->first_step, skip = count > 4 ? 2 : count > 1 ? 1 : 0;
+    int64_t count = trainer->next_step - trainer->first_step, skip = warm_up(count);
     if (count == 0) return 0;
     size_t n = (size_t)(count - skip);
     double *sorted = malloc(sizeof *sorted * n);
@@ -51,6 +57,31 @@ yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank)
     return d;
 }
 
+/* Of a step's batch, over those that the median is of: an epoch's last one may have fewer. */
+static double mean_samples(const yoke_trainer *trainer)
+{
+    int64_t count = trainer->next_step - trainer->first_step, sum = 0, skip = warm_up(count);
+    for (int64_t i = skip; i < count; i++)
+        sum += yki_order_batch_count(&trainer->order, trainer->first_step + i);
+    return (double)sum / (double)(count - skip);
+}
+
+/* How the losses of this run went: its first step's, and the mean of its last ones, a tenth of them. */
+static void tell_losses(const yoke_trainer *trainer, yoke_run_report *report)
+{
+    enum { MOST = 100, FEW = 5 };
+    const double clearly = 1.1; /* batches differ */
+    int64_t count = trainer->next_step - trainer->first_step, last = (count + 9) / 10;
+    double sum = 0;
+    report->first_loss = report->recent_loss = NAN;
+    for (int64_t i = 0; i < count && isnan(report->first_loss); i++) report->first_loss = trainer->losses[i];
+    last = last > MOST ? MOST : last;
+    for (int64_t i = count - last; i < count; i++)
+        if (!isnan(trainer->losses[i])) sum += trainer->losses[i], report->recent++;
+    if (report->recent > 0) report->recent_loss = sum / (double)report->recent;
+    report->diverged = count >= FEW && report->recent_loss > clearly * report->first_loss;
+}
+
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)
 {
     YKI_NEED(trainer, report_out);
@@ -62,7 +93,7 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         trainer->devices[r] = yki_device_report(trainer, r);
         idle += trainer->devices[r].idle_fraction / plan->mesh.nranks;
     }
-    double samples = seconds > 0 ? (double)trainer->options.batch / seconds : 0;
+    double samples = seconds > 0 ? mean_samples(trainer) / seconds : 0;
     *report_out = (yoke_run_report){
         .saves = trainer->saves,
         .failed_saves = trainer->failed_saves,
@@ -81,7 +112,14 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         .moved_bytes_per_step =
             moved[YKI_AXIS_DP] + moved[YKI_AXIS_TP] + moved[YKI_AXIS_PP] + moved[YKI_AXIS_CP],
         .ndevices = plan->mesh.nranks,
-        .devices = trainer->devices};
+        .devices = trainer->devices,
+        .steps_total = trainer->steps,
+        .skipped = trainer->skipped - trainer->skipped_before,
+        .stopped_early = trainer->stopped_early,
+        .best_step = trainer->standing.least_step > 0 ? trainer->standing.least_step : -1,
+        .best_loss = trainer->standing.least_loss,
+        .evaluation_seconds = trainer->evaluation_seconds};
+    tell_losses(trainer, report_out);
     return YOKE_OK;
 }
 

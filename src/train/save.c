@@ -166,6 +166,9 @@ static yoke_status write_texts(const yki_saving *s)
 yoke_status yki_saving_finish(yki_saving *s, bool finite)
 {
     if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
+    if (!finite && s->trainer->suspect)
+        return yki_fail(YOKE_NON_FINITE, "the weights after step %lld are not finite either, and not saved",
+                        (long long)s->state.step - 1);
     for (int f = 0; f < NFILES; f++) {
         yki_safetensors_writer *writer = s->writers[f];
         s->writers[f] = NULL;
@@ -175,7 +178,9 @@ yoke_status yki_saving_finish(yki_saving *s, bool finite)
     s->state.hashed = true;
     s->state.not_finite = !finite;
     YKI_TRY(write_texts(s));
-    return yki_save_commit(&s->save, s->trainer->job ? s->trainer->job->checkpoint.keep : 0);
+    const yoke_job *job = s->trainer->job;
+    s->save.best = job && job->checkpoint.best && s->state.best_step == s->state.step;
+    return yki_save_commit(&s->save, job ? job->checkpoint.keep : 0);
 }
 
 yoke_status yki_saving_share_folder(yki_saving *s)
@@ -223,6 +228,14 @@ static yoke_status note_state(yki_saving *s)
                                .seed = trainer->options.seed,
                                .batch = trainer->options.batch,
                                .last_loss = trainer->last_loss};
+    const yki_standing *standing = &trainer->standing;
+    state->skipped = trainer->skipped;
+    state->skipped_in_a_row = trainer->skipped_in_a_row;
+    state->least_step = standing->least_step;
+    state->best_step = standing->best_step;
+    state->no_better = standing->no_better;
+    if (standing->least_step > 0) state->least_loss = standing->least_loss;
+    if (standing->best_step > 0) state->best_loss = standing->best_loss;
     YKI_TRY(yki_layout_text(&trainer->plan->options.layout, state->layout, sizeof state->layout));
     snprintf(state->optimizer, sizeof state->optimizer, "%s", optimizers[trainer->options.optimizer]);
     snprintf(state->precision, sizeof state->precision, "%s",
@@ -282,11 +295,28 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folde
 {
     YKI_NEED(trainer, dir);
     yki_saving *s;
+    if (trainer->apart.status != YOKE_OK) { /* the others would be waited for */
+        yki_error_set(&trainer->apart);
+        return trainer->apart.status;
+    }
     YKI_TRY(yki_saves_look(trainer, true));
     YKI_TRY(yki_saving_create(trainer, &s));
     yoke_status status = save_now(s, dir);
     if (status == YOKE_OK && folder) snprintf(folder, YOKE_PATH_BYTES, "%s", s->save.final);
-    if (status == YOKE_OK) yki_trainer_event(trainer, YOKE_RUN_SAVED, s->save.final);
+    if (status == YOKE_OK) yki_trainer_saved(trainer, trainer->next_step, s->save.final);
     yki_saving_destroy(s);
     return status;
+}
+
+void yki_trainer_saved(yoke_trainer *trainer, int64_t step, const char *folder)
+{
+    snprintf(trainer->saved, sizeof trainer->saved, "%s", folder);
+    trainer->saved_step = step;
+    yki_trainer_event_at(trainer, YOKE_RUN_SAVED, step, trainer->saved);
+}
+
+const char *yoke_trainer_saved(const yoke_trainer *trainer, int64_t *step_out)
+{
+    if (step_out) *step_out = trainer->saved[0] ? trainer->saved_step : -1;
+    return trainer->saved;
 }

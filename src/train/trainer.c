@@ -78,6 +78,11 @@ static yoke_status make_plan(yoke_trainer *trainer, const yoke_layout *layout,
         YKI_TRY(make_order(trainer, options->inference));
         YKI_TRY(yki_trainer_make_facts(trainer));
         yki_trainer_hear(trainer, trainer->data);
+        if (!options->inference && trainer->options.eval_every > 0 && trainer->order.held == 0)
+            return yki_fail(YOKE_INVALID,
+                            "data.holdout is %g: of %lld samples that is none, and eval.every has nothing to "
+                            "evaluate on; a larger share is needed",
+                            trainer->options.holdout, (long long)yoke_data_samples(trainer->data));
         int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
         *ragged = trainer->options.drop_last ? 0 : rest;
     }
@@ -108,6 +113,8 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;
     po.threads = (int)threads;
     po.ragged = ro.ragged;
+    if (trainer->options.eval_every > 0 && !options->inference)
+        po.evaluated = yki_trainer_evaluated_samples(trainer);
     status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
@@ -117,7 +124,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     YKI_TRY(yki_trainer_buffers(trainer));
     trainer->devices = calloc((size_t)trainer->plan->mesh.nranks, sizeof *trainer->devices);
     trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
-    trainer->last_loss = NAN;
+    trainer->last_loss = trainer->standing.least_loss = trainer->standing.best_loss = NAN;
     trainer->flops = yki_predict_flops(trainer->plan);
     return trainer->devices && trainer->tracked ? YOKE_OK : yki_fail_memory("a trainer");
 }
@@ -192,6 +199,7 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     if (options->steps > 0) {
         trainer->options.steps = options->steps;
         trainer->options.epochs = 0;
+        trainer->options.eval_every = 0; /* all of them are timed */
     }
     if (options->batch > 0) trainer->options.batch = options->batch;
     YKI_TRY(yki_model_from_job(&job, &trainer->own_model));
@@ -313,13 +321,8 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     free(trainer->ran);
     yki_facts_release(&trainer->facts);
     yki_names_release(&trainer->notes);
+    free(trainer->evaluations);
     free(trainer);
-}
-
-void yoke_trainer_stop(yoke_trainer *trainer)
-{
-    if (!trainer) return;
-    atomic_store(&trainer->stop, 1);
 }
 
 void yoke_trainer_on_notice(yoke_trainer *trainer, yoke_notice notice, void *context)
@@ -361,167 +364,4 @@ void yki_trainer_note(yoke_trainer *trainer, const char *format, ...)
         yki_names_add(&trainer->notes, text, (int)strlen(text)); /* without memory nobody hears of it */
     }
     yki_error_set(&before);
-}
-
-/* The learning rate of step s; the job file's formulas. */
-static double rate_at(const yoke_train_options *t, int64_t steps, int64_t s)
-{
-    if (s < t->warmup) return t->lr * (double)(s + 1) / (double)t->warmup;
-    double x = steps > t->warmup ? (double)(s - t->warmup) / (double)(steps - t->warmup) : 0;
-    switch (t->rate) {
-    case YOKE_RATE_CONSTANT:
-        return t->lr;
-    case YOKE_RATE_LINEAR:
-        return t->lr + (t->final_lr - t->lr) * x;
-    case YOKE_RATE_COSINE:
-        return t->final_lr + (t->lr - t->final_lr) * (1 + cos(3.14159265358979323846 * x)) / 2;
-    }
-    return t->lr;
-}
-
-static yki_update update_at(const yoke_trainer *trainer, int64_t s)
-{
-    const yoke_train_options *t = &trainer->options;
-    double done = (double)(s + 1);
-    return (yki_update){.lr = rate_at(t, trainer->steps, s),
-                        .weight_decay = t->weight_decay,
-                        .beta1 = t->beta1,
-                        .beta2 = t->beta2,
-                        .eps = t->eps,
-                        .bias1 = 1 - pow(t->beta1, done),
-                        .bias2 = 1 - pow(t->beta2, done),
-                        .decoupled = t->optimizer == YOKE_ADAMW,
-                        .momentum = t->momentum,
-                        .nesterov = t->nesterov};
-}
-
-yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result)
-{
-    int64_t s = trainer->next_step, count = yki_order_batch(&trainer->order, s, trainer->indices);
-    YKI_TRY(yki_reference_order(trainer, count));
-    YKI_TRY(yki_trainer_fetch(trainer, trainer->data, trainer->indices, count));
-    yki_step step = {.mode = mode,
-                     .samples = count,
-                     .inputs = trainer->inputs,
-                     .targets = trainer->targets,
-                     .step = s,
-                     .update = update_at(trainer, s),
-                     .clip = trainer->options.clip,
-                     .stop = atomic_load(&trainer->stop) != 0,
-                     .ended = yki_saves_ended(trainer)};
-    YKI_TRY(yki_run_step(trainer->run, &step, result));
-    trainer->stopping = result->stop;
-    trainer->all_ended = result->ended == yki_cluster_size();
-    for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
-        trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
-    if (mode == YKI_RUN_TRAIN && result->finite) memcpy(trainer->moved, result->moved, sizeof trainer->moved);
-    return YOKE_OK;
-}
-
-/* Room for the figures of a run of `steps` steps, for the next million of them at least: reserved when a run
- * starts, so that steps allocate nothing but once in a million. */
-static yoke_status reserve(yoke_trainer *trainer, int64_t steps)
-{
-    enum { AT_ONCE = 1 << 20 };
-    int64_t done = trainer->next_step - trainer->first_step;
-    int64_t capacity = steps - done < AT_ONCE ? steps : done + AT_ONCE;
-    if (trainer->capacity >= capacity) return YOKE_OK;
-    double *losses = realloc(trainer->losses, sizeof(double) * (size_t)capacity);
-    if (losses) trainer->losses = losses;
-    double *seconds = realloc(trainer->step_seconds, sizeof(double) * (size_t)capacity);
-    if (seconds) trainer->step_seconds = seconds;
-    if (!losses || !seconds) return yki_fail_memory("the losses of a run");
-    trainer->capacity = capacity;
-    return YOKE_OK;
-}
-
-static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void *context,
-                             double *mean_seconds)
-{
-    int64_t s = trainer->next_step, done = s - trainer->first_step;
-    yki_step_result result;
-    YKI_TRY(yki_trainer_step(trainer, YKI_RUN_TRAIN, &result));
-    if (!result.finite)
-        return yki_fail(YOKE_NON_FINITE,
-                        "step %lld: the %s is not finite; nothing was updated. A smaller learning rate, "
-                        "clipping or a look at the data may help",
-                        (long long)s, isfinite(result.loss) ? "gradient" : "loss");
-    trainer->losses[done] = trainer->last_loss = result.loss;
-    trainer->step_seconds[done] = result.seconds;
-    trainer->next_step++;
-    *mean_seconds =
-        *mean_seconds == 0 || done < 2 ? result.seconds : 0.9 * *mean_seconds + 0.1 * result.seconds;
-    int64_t samples = yki_order_batch_count(&trainer->order, s);
-    double rate = (double)samples / result.seconds;
-    yoke_step_report report = {.step = s,
-                               .steps = trainer->steps,
-                               .loss = result.loss,
-                               .lr = rate_at(&trainer->options, trainer->steps, s),
-                               .gradient_norm = result.gradient_norm,
-                               .seconds = result.seconds,
-                               .samples_per_s = rate,
-                               .tokens_per_s =
-                                   trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
-                               .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1),
-                               .samples = samples};
-    yki_trainer_tell(trainer, &report);
-    if (progress) progress(context, &report);
-    return YOKE_OK;
-}
-
-/* Alone, at the next step's edge; with others, when all have heard of it with a step's losses. */
-static bool stops(yoke_trainer *trainer)
-{
-    bool asked = trainer->alone || yki_cluster_size() == 1 ? atomic_load(&trainer->stop) : trainer->stopping;
-    if (asked) atomic_store(&trainer->stop, 0);
-    trainer->stopping = false;
-    return asked;
-}
-
-static yoke_status stopped(const yoke_trainer *trainer)
-{
-    return yki_fail(YOKE_STOPPED, "stopped after step %lld", (long long)trainer->next_step - 1);
-}
-
-static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress progress, void *context)
-{
-    if (end > trainer->next_step) YKI_TRY(reserve(trainer, end - trainer->first_step));
-    const yoke_checkpoint_spec *c =
-        trainer->job && trainer->job->checkpoint.dir[0] ? &trainer->job->checkpoint : NULL;
-    double mean_seconds = 0;
-    if (c && end > trainer->next_step) YKI_TRY(yki_saves_begin(trainer));
-    int64_t saved = -1;
-    while (trainer->next_step < end) {
-        if (stops(trainer)) return stopped(trainer);
-        YKI_TRY(yki_saves_look(trainer, false));
-        if (trainer->next_step - trainer->first_step == trainer->capacity)
-            YKI_TRY(reserve(trainer, end - trainer->first_step));
-        YKI_TRY(take_step(trainer, progress, context, &mean_seconds));
-        if (trainer->next_step - trainer->first_step == 2 && trainer->next_step < end)
-            yki_run_reset_idle(trainer->run); /* warm-up */
-        if (c && c->every > 0 && trainer->next_step % c->every == 0) {
-            YKI_TRY(yki_saves_step(trainer));
-            saved = trainer->next_step;
-        }
-    }
-    if (c && end == trainer->steps && trainer->next_step > trainer->first_step && saved != trainer->next_step)
-        YKI_TRY(yki_saves_step(trainer));
-    /* a request that came in the last step is over with it: it stops no later run, and is not lost either */
-    return atomic_exchange(&trainer->stop, 0) && trainer->next_step < trainer->steps ? stopped(trainer)
-                                                                                     : YOKE_OK;
-}
-
-yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
-{
-    int64_t end = trainer->steps;
-    if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
-    yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
-    yoke_status status = yki_saves_end(trainer, run_steps(trainer, end, progress, context));
-    yki_trainer_event(trainer,
-                      status == YOKE_OK           ? YOKE_RUN_ENDED
-                      : status == YOKE_STOPPED    ? YOKE_RUN_STOPPED
-                      : status == YOKE_NON_FINITE ? YOKE_RUN_NON_FINITE
-                                                  : YOKE_RUN_FAILED,
-                      "");
-    return status;
 }

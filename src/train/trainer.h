@@ -16,6 +16,13 @@ enum { YKI_MAX_WATCHERS = 8 };
 
 typedef struct yki_background yki_background;
 
+/* What evaluations have shown so far, over all parts of a run; losses NaN: none yet. */
+typedef struct yki_standing {
+    double least_loss, best_loss; /* of all; of the step that checkpoint.best has kept */
+    int64_t least_step, best_step;
+    int64_t no_better; /* evaluations in a row since the least */
+} yki_standing;
+
 struct yoke_trainer {
     const yoke_model *model;
     yoke_data *data;
@@ -36,6 +43,19 @@ struct yoke_trainer {
     double *losses, *step_seconds; /* of this run's steps */
     int64_t capacity;
     double last_loss;
+    int64_t skipped, skipped_in_a_row; /* steps left out: since step 0; just now */
+    int64_t skipped_before;            /* of them, before this run */
+    bool suspect;                      /* a step was not finite: the weights before it may not be either */
+    yki_standing standing;
+    yki_standing passed; /* what a save of the best step that fails leaves */
+    yoke_held_out *evaluations;
+    int64_t nevaluations, evaluation_room;
+    double evaluation_seconds;
+    bool stopped_early; /* by stop.patience */
+    int64_t saved_step; /* the newest that was saved, or resumed from; -1: none */
+    char saved[YKI_FOLDER_BYTES];
+    bool agreed;      /* all processes know of the failure that ends the run */
+    yoke_error apart; /* they do not: they take no part in a save; status YOKE_OK: they do */
     int64_t *tracked; /* by counter of the model */
     /* the batch of the step under way, in host memory */
     int64_t *indices;
@@ -183,6 +203,8 @@ yoke_status yki_saving_finish(yki_saving *saving, bool finite);
 yoke_status yki_saving_share_folder(yki_saving *saving);
 const char *yki_saving_folder(const yki_saving *saving);
 void yki_saving_destroy(yki_saving *saving);
+/* Notes, and tells watchers, that a step is saved there. */
+void yki_trainer_saved(yoke_trainer *trainer, int64_t step, const char *folder);
 
 /* background.c: saves of a run, where the job has a checkpoint.dir; called by all processes of a run, between
  * steps. begin: once a run, before its first step. look: takes the save under way on, where all processes
@@ -217,7 +239,25 @@ void yki_trainer_hear(yoke_trainer *trainer, yoke_data *data);
 void yki_trainer_event(yoke_trainer *trainer, yoke_run_event_kind kind, const char *path);
 void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64_t step, const char *path);
 void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
+void yki_trainer_evaluated(yoke_trainer *trainer, const yoke_held_out *evaluation);
 
+/* judge.c: samples of an evaluation on the way. */
+int64_t yki_trainer_evaluated_samples(const yoke_trainer *trainer);
+/* Evaluates the samples held out, and says whether the step at hand is the best so far; counts: for
+ * stop.patience too. */
+yoke_status yki_trainer_judge(yoke_trainer *trainer, bool counts, bool *best_out);
+bool yki_trainer_is_patient(const yoke_trainer *trainer);
+void yki_trainer_say_early(yoke_trainer *trainer);
+
+/* loop.c: the samples of trainer->indices into the host's buffers. Where others compute with this process,
+ * one that cannot read its samples takes part with zeros: so all hear of it, and nothing is updated. */
+yoke_status yki_trainer_fetch_together(yoke_trainer *trainer, yoke_data *data, int64_t count);
+/* A step of all processes, of which some may not have their samples (`fetched`): then the first one's
+ * failure is everybody's, and nothing was updated. */
+yoke_status yki_trainer_together(yoke_trainer *trainer, yki_step *step, yoke_status fetched,
+                                 yki_step_result *result);
+/* Notes that all processes have this status. */
+yoke_status yki_trainer_agreed(yoke_trainer *trainer, yoke_status status);
 /* One training step; report is filled in. */
 yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_result *result);
 

@@ -41,11 +41,22 @@ void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64
     if (trainer->nwatchers == 0) return;
     yoke_error record = *yoke_error_get(); /* what a watcher fails at is not what the run failed at */
     bool fails = kind == YOKE_RUN_STOPPED || kind == YOKE_RUN_NON_FINITE || kind == YOKE_RUN_FAILED ||
-                 kind == YOKE_RUN_NOT_SAVED;
+                 kind == YOKE_RUN_NOT_SAVED || kind == YOKE_RUN_STOPPED_EARLY;
     yoke_run_event event = {.kind = kind, .step = step, .path = path, .message = fails ? record.message : ""};
     for (int i = 0; i < trainer->nwatchers; i++)
         if (trainer->watchers[i].event) trainer->watchers[i].event(trainer->watchers[i].context, &event);
     yki_error_set(&record);
+}
+
+void yki_trainer_evaluated(yoke_trainer *trainer, const yoke_held_out *evaluation)
+{
+    yoke_run_event event = {.kind = YOKE_RUN_EVALUATED,
+                            .step = evaluation->step,
+                            .path = "",
+                            .message = "",
+                            .evaluation = evaluation};
+    for (int i = 0; i < trainer->nwatchers; i++)
+        if (trainer->watchers[i].event) trainer->watchers[i].event(trainer->watchers[i].context, &event);
 }
 
 void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report)
