@@ -38,6 +38,7 @@ static void name_weights(const yoke_job *job, const char *folder, yoke_evaluatio
 static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_evaluation *evaluation_out)
 {
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
+    one.threads = job->layout.threads;
     yki_trainer_options options = {.job = job,
                                    .layout = &one,
                                    .ignore_devices = true,

@@ -177,6 +177,7 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
     }
     tokens = grown;
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
+    one.threads = job->layout.threads;
     yki_trainer_options options = {.job = job,
                                    .layout = &one,
                                    .ignore_devices = true,

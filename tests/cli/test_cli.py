@@ -218,6 +218,31 @@ class Output(Case):
         self.assertGreaterEqual(r.json["devices"][0]["cores"], 1)
         self.assertGreater(r.json["devices"][0]["memory_bytes"], 2**20)
 
+    def test_an_environment_that_cannot_be_had_is_refused(self):
+        with open("/proc/cpuinfo") as f:
+            avx512 = "avx512f" in f.read()
+        cases = [("YOKE_ISA", "nonsense", "^yoke: YOKE_ISA is 'nonsense'; it takes base, avx2 or avx512"),
+                 ("YOKE_ISA", "AVX2", "YOKE_ISA is 'AVX2'")]
+        if not avx512:
+            cases.append(("YOKE_ISA", "avx512", r"^yoke: YOKE_ISA is avx512, and the best that this CPU has is (base|avx2)"))
+        for name, value, says in cases:
+            for arguments in (["train", "job.yaml"], ["eval", "job.yaml"], ["compare", "job.yaml"]):
+                r = Run(*arguments, cwd=self.dir, env={name: value})
+                self.assertEqual(r.code, 2, r.err)
+                self.assertRegex(r.err, says)
+        for value in ("", "base"):
+            self.assertEqual(Run("train", "job.yaml", cwd=self.dir, env={"YOKE_ISA": value}).code, 0)
+
+    def test_teams_that_openmp_may_not_make_are_refused(self):
+        limited = {"OMP_THREAD_LIMIT": "1"}
+        r = Run("train", "job.yaml", "--threads", "2", cwd=self.dir, env=limited)
+        with open(YOKE, "rb") as f:
+            openmp = b"libgomp" in f.read()
+        if openmp:
+            self.assertEqual(r.code, 2, r.err)
+            self.assertRegex(r.err, "2 threads, and OMP_THREAD_LIMIT allows 1")
+        self.assertEqual(Run("train", "job.yaml", "--threads", "1", cwd=self.dir, env=limited).code, 0)
+
     def test_devices_of_a_machine(self):
         r = self.run_json("devices", "--machine", "h100-sxm:8x1280")
         self.assertRegex(r.out.decode(), r"cpu:0")

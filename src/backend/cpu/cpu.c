@@ -46,6 +46,16 @@ static yoke_status cpu_create(int index, int threads, yki_device **device_out)
 {
     (void)index;
     if (threads < 1) return yki_fail(YOKE_INVALID, "a device needs at least 1 thread, not %d", threads);
+    YKI_TRY(yki_isa_check());
+#ifdef YOKE_HAVE_OPENMP
+    /* OpenMP would make a smaller team without a word, and oneDNN leave out what the others were to do */
+    if (threads > omp_get_thread_limit())
+        return yki_fail(
+            YOKE_INVALID,
+            "a device is to have %d threads, and OMP_THREAD_LIMIT allows %d: take so many (layout.threads), "
+            "or raise it",
+            threads, omp_get_thread_limit());
+#endif
     yki_device *device = calloc(1, sizeof *device);
     if (device == NULL) return yki_fail_memory("a device");
     device->threads = threads;

@@ -40,6 +40,9 @@ const yki_cpu_table *yki_cpu_best(void);
 typedef enum yki_isa { YKI_ISA_BASE, YKI_ISA_AVX2, YKI_ISA_AVX512, YKI_ISA_COUNT } yki_isa;
 /* The best one that this CPU and system run; the environment variable YOKE_ISA=base|avx2|avx512 lowers it. */
 yki_isa yki_isa_get(void);
+/* YOKE_INVALID where the variable asks for what there is not: no name, or more than the CPU has. Such a wish
+ * changes nothing in yki_isa_get. */
+yoke_status yki_isa_check(void);
 /* The same without the environment; and the name of one, static. */
 yki_isa yki_isa_native(void);
 const char *yki_isa_name(yki_isa isa);
