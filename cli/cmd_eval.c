@@ -31,12 +31,18 @@ static void say(cli *run, const yoke_evaluation *e)
         cli_notice(run, "the weights are first values: nothing was trained");
 }
 
+static void on_notice(void *context, const yoke_error *notice)
+{
+    char text[YOKE_SENTENCE_BYTES];
+    cli_notice(context, "%s", yoke_error_print(notice, text, sizeof text));
+}
+
 static int command_run(cli *run)
 {
     static const char *const scored[] = {"held out", "all", "given"};
     yoke_evaluation e;
     if (yoke_eval(run->arguments.positional[0], run->arguments.noverrides,
-                  (const char *const *)run->arguments.overrides, given.data, &e) != YOKE_OK)
+                  (const char *const *)run->arguments.overrides, given.data, on_notice, run, &e) != YOKE_OK)
         return cli_fail_library(run);
     say(run, &e);
     if (run->json) {

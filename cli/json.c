@@ -40,7 +40,7 @@ void out_destroy(json *document)
     free(document);
 }
 
-static void quoted(FILE *out, const char *text)
+void json_text(FILE *out, const char *text)
 {
     fputc('"', out);
     while (*text) {
@@ -75,7 +75,7 @@ static FILE *value(json *document, const char *key)
     }
     document->empty = false;
     if (key) {
-        quoted(out, key);
+        json_text(out, key);
         fputs(": ", out);
     }
     return out;
@@ -125,7 +125,7 @@ void put_end_inner(json *document)
 void put_string(json *document, const char *key, const char *text)
 {
     if (text)
-        quoted(value(document, key), text);
+        json_text(value(document, key), text);
     else
         put_null(document, key);
 }

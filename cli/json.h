@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct json json;
 
@@ -26,6 +27,9 @@ void put_unsigned(json *document, const char *key, uint64_t value);
 void put_number(json *document, const char *key, double value);
 void put_boolean(json *document, const char *key, bool value);
 void put_null(json *document, const char *key);
+
+/* A string as JSON has it, in quotes. */
+void json_text(FILE *out, const char *text);
 
 /* Closes what is open and returns the text, owned by the document; NULL when memory was out. Nothing may be
  * written afterwards. */

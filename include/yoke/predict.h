@@ -13,7 +13,7 @@
 #ifndef YOKE_PREDICT_H
 #define YOKE_PREDICT_H
 
-#include "yoke/data.h"
+#include "yoke/train.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +26,16 @@ typedef struct yoke_predictor yoke_predictor;
  * were scaled. YOKE_INVALID: no model is there, or a file is malformed, by name; YOKE_DOES_NOT_FIT. Owns: the
  * caller; yoke_predictor_close. On failure *predictor_out is as it was. */
 YOKE_API yoke_status yoke_predictor_open(const char *dir, yoke_predictor **predictor_out);
+
+/* Opens the inputs of a file as the training's were read: csv by the names of its columns, in any order, with
+ * target columns or without; npy; idx. The format is what the file's name ends in (.csv, .npy, idx1-ubyte
+ * ...), else the training's. Read them by yoke_data_get with target NULL. YOKE_INVALID: the file has not the
+ * model's inputs; the model goes on from text. Owns: the caller; yoke_data_destroy, before the predictor is
+ * closed. */
+YOKE_API yoke_status yoke_predictor_data(yoke_predictor *predictor, const char *path, yoke_data **data_out);
+/* Who hears what a reader should know though nothing failed, e.g. of columns that were passed over; NULL:
+ * nobody. */
+YOKE_API void yoke_predictor_on_notice(yoke_predictor *predictor, yoke_notice notice, void *context);
 
 /* n samples' inputs, one after the other, as the data had them (they are scaled here as in training), to n
  * outputs of the model: for classes values that softmax makes probabilities of. n 0 is nothing. YOKE_INVALID:
@@ -47,6 +57,8 @@ YOKE_API int64_t yoke_predictor_classes(const yoke_predictor *predictor);
 YOKE_API const char *yoke_predictor_class(const yoke_predictor *predictor, int64_t i);
 YOKE_API const char *yoke_predictor_column(const yoke_predictor *predictor, int64_t i);
 YOKE_API const char *yoke_predictor_target(const yoke_predictor *predictor, int64_t i);
+/* Bytes of its device: weights and what passes through, no gradients, no optimizer's state. */
+YOKE_API int64_t yoke_predictor_bytes(const yoke_predictor *predictor);
 /* The folder that was opened. Borrowed. */
 YOKE_API const char *yoke_predictor_folder(const yoke_predictor *predictor);
 

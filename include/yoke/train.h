@@ -174,6 +174,7 @@ typedef struct yoke_evaluation {
     int64_t nclasses;   /* 0: the targets are no classes, or tokens */
     int64_t *confusion; /* [nclasses, nclasses]: how many targets of a row's class were taken for the
                            column's; NULL without classes or with more than YOKE_MOST_CONFUSED */
+    char **classes;     /* their names, [nclasses]; NULL: they are numbers */
     char weights[YOKE_PATH_BYTES]; /* where they came from; "": first values, or a trainer as it is */
     char trained[YOKE_PATH_BYTES]; /* yoke_eval of a job's first values: the newest step of its
                                       checkpoint.dir, which was not scored; "" none */

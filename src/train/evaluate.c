@@ -35,7 +35,8 @@ static void name_weights(const yoke_job *job, const char *folder, yoke_evaluatio
         memcpy(e->trained, newest, sizeof e->trained);
 }
 
-static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_evaluation *evaluation_out)
+static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_notice notice, void *context,
+                            yoke_evaluation *evaluation_out)
 {
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
     one.threads = job->layout.threads;
@@ -46,6 +47,7 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_evalua
                                    .weights = folder[0] ? folder : NULL};
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
+    yoke_trainer_on_notice(trainer, notice, context);
     int64_t held = trainer->order.held;
     if (held == 0) /* all of them, then */
         trainer->order = (yki_order){.held = yoke_data_samples(trainer->data)};
@@ -77,7 +79,7 @@ static yoke_status take_file(yoke_job *job, const char *data)
 }
 
 yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
-                      yoke_evaluation *evaluation_out)
+                      yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
 {
     char folder[YKI_FOLDER_BYTES];
     yoke_job *job;
@@ -85,7 +87,7 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
         return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
     YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, &job));
     yoke_status status = data ? take_file(job, data) : YOKE_OK;
-    if (status == YOKE_OK) status = eval_job(job, folder, evaluation_out);
+    if (status == YOKE_OK) status = eval_job(job, folder, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
     yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);

@@ -110,7 +110,24 @@ static yoke_status score(yoke_trainer *trainer, yoke_data *others, int64_t sampl
 
 int64_t yoke_trainer_held_out(const yoke_trainer *trainer)
 {
-    return trainer->order.held;
+    return trainer ? trainer->order.held : 0;
+}
+
+/* The names of classes, where the data gave each one, in one block. */
+static yoke_status copy_classes(const yoke_trainer *trainer, int64_t classes, char ***names_out)
+{
+    const yki_names *names = &trainer->facts.classes;
+    size_t bytes = sizeof(char *) * (size_t)names->count;
+    if (classes == 0 || names->count != classes) return YOKE_OK;
+    for (int i = 0; i < names->count; i++) bytes += strlen(names->names[i]) + 1;
+    char **copy = malloc(bytes), *at = (char *)(copy + names->count);
+    if (!copy) return yki_fail_memory("the names of classes");
+    for (int i = 0; i < names->count; i++) {
+        copy[i] = at;
+        at = stpcpy(at, names->names[i]) + 1;
+    }
+    *names_out = copy;
+    return YOKE_OK;
 }
 
 yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_t at_most,
@@ -131,6 +148,8 @@ yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_
         if (!t.confusion) return yki_fail_memory("an evaluation");
     }
     yoke_status status = score(trainer, data, samples, &t);
+    char **names = NULL;
+    if (status == YOKE_OK) status = copy_classes(trainer, t.classes, &names);
     if (status != YOKE_OK) {
         free(t.confusion);
         return status;
@@ -142,7 +161,8 @@ yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_
                                         .accuracy = t.classes ? (double)t.right / (double)t.rows : NAN,
                                         .perplexity = tokens && trainer->classes ? exp(loss) : NAN,
                                         .nclasses = t.classes,
-                                        .confusion = t.confusion};
+                                        .confusion = t.confusion,
+                                        .classes = names};
     return YOKE_OK;
 }
 
@@ -150,7 +170,9 @@ void yoke_evaluation_release(yoke_evaluation *evaluation)
 {
     if (!evaluation) return;
     free(evaluation->confusion);
+    free(evaluation->classes);
     evaluation->confusion = NULL;
+    evaluation->classes = NULL;
 }
 
 yoke_status yoke_trainer_eval(yoke_trainer *trainer, yoke_data *data, double *loss_out, double *accuracy_out,

@@ -82,6 +82,6 @@ void yki_trainer_say_early(yoke_trainer *trainer)
 
 const yoke_held_out *yoke_trainer_evaluations(const yoke_trainer *trainer, int64_t *count_out)
 {
-    *count_out = trainer->nevaluations;
-    return trainer->evaluations;
+    if (count_out) *count_out = trainer ? trainer->nevaluations : 0;
+    return trainer ? trainer->evaluations : NULL;
 }

@@ -226,6 +226,10 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     static const yoke_run_event_kind ends[] = {[YOKE_OK] = YOKE_RUN_ENDED,
                                                [YOKE_STOPPED] = YOKE_RUN_STOPPED,
                                                [YOKE_NON_FINITE] = YOKE_RUN_NON_FINITE};
+    YKI_NEED(trainer);
+    if (at_most < 0)
+        return yki_fail(YOKE_INVALID, "yoke_trainer_run: at most %lld steps, which must be at least 0",
+                        (long long)at_most);
     int64_t end = trainer->steps;
     if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     trainer->agreed = false;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/fail.h"
 #include "train/trainer.h"
@@ -70,6 +71,47 @@ void yoke_predictor_close(yoke_predictor *predictor)
     free(predictor);
 }
 
+/* What a file's name says of its format; false: nothing. */
+static bool format_of_name(const char *path, yoke_data_format *format_out)
+{
+    static const struct {
+        const char *end;
+        yoke_data_format format;
+    } ends[] = {{".csv", YOKE_DATA_CSV},      {".npy", YOKE_DATA_NPY}, {"-ubyte", YOKE_DATA_IDX},
+                {"-ubyte.gz", YOKE_DATA_IDX}, {".idx", YOKE_DATA_IDX}, {".idx.gz", YOKE_DATA_IDX}};
+    size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end = strlen(ends[i].end);
+        if (length < end || strcasecmp(path + length - end, ends[i].end) != 0) continue;
+        *format_out = ends[i].format;
+        return true;
+    }
+    return false;
+}
+
+yoke_status yoke_predictor_data(yoke_predictor *predictor, const char *path, yoke_data **data_out)
+{
+    YKI_NEED(predictor, path, data_out);
+    yoke_data_spec *spec = &predictor->job->data;
+    bool text = spec->format == YOKE_DATA_TEXT || spec->format == YOKE_DATA_TOKENS;
+    if (text && predictor->input.type == YOKE_I32)
+        return yki_fail(YOKE_INVALID,
+                        "the model of %s goes on from text, and has no prediction for a row of data: yoke "
+                        "generate DIR --prompt TEXT lets it, yoke eval DIR --data FILE scores it",
+                        predictor->folder);
+    if (strlen(path) >= sizeof spec->path)
+        return yki_fail(YOKE_INVALID, "a path of more than %zu bytes", sizeof spec->path - 1);
+    if (!format_of_name(path, &spec->format) && (text || spec->format == YOKE_DATA_RANDOM))
+        return yki_fail_at(YOKE_INVALID, path, 0, "",
+                           "its name says no format: .csv, .npy or an idx file's -ubyte is needed");
+    return yki_trainer_open_inputs(predictor->trainer, path, data_out);
+}
+
+void yoke_predictor_on_notice(yoke_predictor *predictor, yoke_notice notice, void *context)
+{
+    if (predictor) yoke_trainer_on_notice(predictor->trainer, notice, context);
+}
+
 yoke_status yoke_predictor_run(yoke_predictor *predictor, int64_t n, const void *inputs, float *outputs)
 {
     if (!predictor) return yki_fail(YOKE_INVALID, "the predictor is NULL");
@@ -122,6 +164,11 @@ void yoke_predictor_rows(const yoke_predictor *predictor, yoke_row *input, yoke_
 int64_t yoke_predictor_classes(const yoke_predictor *predictor)
 {
     return predictor ? predictor->classes : 0;
+}
+
+int64_t yoke_predictor_bytes(const yoke_predictor *predictor)
+{
+    return predictor ? yki_plan_total_bytes(predictor->trainer->plan) : 0;
 }
 
 const char *yoke_predictor_folder(const yoke_predictor *predictor)

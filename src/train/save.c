@@ -317,6 +317,8 @@ void yki_trainer_saved(yoke_trainer *trainer, int64_t step, const char *folder)
 
 const char *yoke_trainer_saved(const yoke_trainer *trainer, int64_t *step_out)
 {
+    if (step_out) *step_out = -1;
+    if (!trainer) return NULL;
     if (step_out) *step_out = trainer->saved[0] ? trainer->saved_step : -1;
     return trainer->saved;
 }

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 YOKE = os.path.abspath(sys.argv[1])
-COMMANDS = ["train", "launch", "compare", "verify", "schedule", "generate", "eval", "inspect", "devices"]
+COMMANDS = ["train", "launch", "compare", "verify", "schedule", "generate", "predict", "eval", "inspect", "devices"]
 ESCAPE = b"\x1b"
 JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
 data: {format: random, samples: 50, holdout: 0.2}
@@ -124,7 +124,7 @@ class WrongUse(Case):
         self.wrong("generate", "x", "--promt", "a", says="--prompt")
 
     def test_arguments(self):
-        for name in ("train", "compare", "verify", "generate", "eval", "inspect"):
+        for name in ("train", "compare", "verify", "generate", "predict", "eval", "inspect"):
             self.wrong(name, says="missing")
             self.wrong(name, "a", "b", says="'b' is one argument too many")
         self.wrong("devices", "a", says="too many")

@@ -1,5 +1,6 @@
 """What is done with a model day by day, from outside: test_daily.py YOKE [test ...]. Standard library only."""
 import array
+import csv
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from test_cli import Case, YOKE
+from test_cli import Case, Run, YOKE
 
 with open(YOKE, "rb") as program:
     SANITIZED = bool(re.search(b"__[at]san_init", program.read()))  # which maps terabytes
@@ -102,6 +103,122 @@ class Eval(Daily):
         self.assertRegex(r.out.decode(), r"perplexity +\d")
         self.write("other.txt", "so it goes. " * 40)
         self.assertEqual(self.run_json("eval", "ck", "--data", "other.txt").json["scored"], "given")
+
+
+class Predict(Daily):
+    TABLE = """model: {family: layers, input: [2], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 2}]}
+data: {format: csv, path: table.csv, targets: [kind], scale: standard, holdout: 0.2, holdout_by: draw}
+train: {steps: 150, batch: 20, loss: cross_entropy, optimizer: {name: adam, lr: 0.03}}
+checkpoint: {dir: ck}
+"""
+
+    def table(self):
+        """Two columns of very different sizes, and words that follow from them; the job is trained, the table gone."""
+        r, rows = random.Random(5), []
+        for _ in range(200):
+            a, b = r.uniform(0, 1), r.uniform(0, 10000)
+            rows.append((a, b, "big, \"round\"" if a + b / 10000 > 1 else "small"))
+        quote = lambda word: '"' + word.replace('"', '""') + '"'
+        self.write("table.csv", "a,b,kind\n" + "".join(f"{a},{b},{quote(k)}\n" for a, b, k in rows))
+        self.write("table.yaml", self.TABLE)
+        self.run_json("train", "table.yaml")
+        os.rename(self.path("table.csv"), self.path("gone.csv"))
+        self.write("new.csv", "b,note,a\n" + "".join(f"{b},{i},{a}\n" for i, (a, b, _) in enumerate(rows)))
+        return rows
+
+    def test_words_by_names(self):
+        rows = self.table()
+        r = self.run_json("predict", "ck", "--data", "new.csv", "--out", "out.csv")
+        self.assertEqual((r.json["samples"], r.json["classes"], r.json["out"], r.json["format"]), (200, 2, "out.csv", "csv"))
+        self.assertRegex(r.err, "note")  # the column that was passed over
+        with open(self.path("out.csv"), newline="") as f:
+            out = list(csv.reader(f))
+        self.assertEqual(out[0], ["class", "probability"])
+        self.assertEqual(len(out), 201)
+        good = sum(said[0] == kind for said, (_, _, kind) in zip(out[1:], rows))
+        self.assertGreater(good, 185)
+        for word, share in out[1:]:
+            self.assertIn(word, ("big, \"round\"", "small"))
+            self.assertTrue(0.5 <= float(share) <= 1)
+        # the same on standard output; with the targets there too, and from a step's folder
+        with open(self.path("out.csv"), "rb") as f:
+            written = f.read()
+        self.assertEqual(Run("predict", "ck", "--data", "new.csv", cwd=self.dir).out, written)
+        step = Run("predict", "ck/step-00000150", "--data", "gone.csv", cwd=self.dir)
+        self.assertEqual((step.code, step.out), (0, written))
+        self.assertEqual(sorted(os.listdir(self.dir)).count("out.csv"), 1)
+        self.assertFalse([name for name in os.listdir(self.dir) if name.startswith("out.csv.")])
+
+    def test_every_probability(self):
+        self.table()
+        self.run_json("predict", "ck", "--data", "new.csv", "--out", "all.jsonl", "--all")
+        self.run_json("predict", "ck", "--data", "new.csv", "--out", "all.csv", "--all")
+        self.run_json("predict", "ck", "--data", "new.csv", "--out", "all.npy", "--all")
+        with open(self.path("all.csv"), newline="") as f:
+            table = list(csv.reader(f))
+        self.assertEqual(table[0], ["class", "probability", "big, \"round\"", "small"])
+        with open(self.path("all.npy"), "rb") as f:
+            data = f.read()
+        self.assertIn(b"'shape': (200, 2)", data[:128])
+        flat = struct.unpack("<400f", data[128:])
+        with open(self.path("all.jsonl"), encoding="utf-8") as f:
+            for i, line in enumerate(f):
+                row = json.loads(line)
+                self.assertAlmostEqual(sum(row["probabilities"]), 1, 6)
+                self.assertEqual(row["class"], table[0][2 + row["probabilities"].index(max(row["probabilities"]))])
+                self.assertEqual(row["probability"], max(row["probabilities"]))
+                for k in range(2):
+                    self.assertEqual(row["probabilities"][k], float(table[1 + i][2 + k]))
+                    self.assertAlmostEqual(flat[2 * i + k], row["probabilities"][k], 6)
+        self.assertEqual(i, 199)
+
+    def test_classes_that_are_known(self):
+        rows, _ = self.pick()
+        self.run_json("train", "pick.yaml", "--set", "checkpoint.dir=ck", "--set", "train.optimizer.lr=1e-12")
+        os.remove(self.path("y.npy"))
+        r = Run("predict", "ck", "--data", "x.npy", "--all", cwd=self.dir)
+        self.assertEqual(r.code, 0, r.err)
+        lines = [line.split(",") for line in r.out.decode().split()]
+        self.assertEqual(lines[0], ["class", "probability", "0", "1", "2"])
+        for row, line in zip(rows, lines[1:], strict=True):
+            row = [struct.unpack("f", struct.pack("f", v))[0] for v in row]
+            total = sum(math.exp(v) for v in row)
+            self.assertEqual(int(line[0]), row.index(max(row)))
+            for k in range(3):
+                self.assertAlmostEqual(float(line[2 + k]), math.exp(row[k]) / total, 5)
+
+    def test_numbers(self):
+        self.write("line.csv", "x,y,z\n" + "".join(f"{i},{2 * i},{-i}\n" for i in range(40)))
+        self.write("line.yaml", """model: {family: layers, input: [1], layers: [{type: linear, out: 2}]}
+data: {format: csv, path: line.csv, targets: [y, z], scale: minmax}
+train: {steps: 2000, batch: 40, loss: mse, optimizer: {name: adam, lr: 0.5}, schedule: linear}
+checkpoint: {dir: ck}
+""")
+        self.run_json("train", "line.yaml")
+        self.write("new.csv", "x\n3\n30\n")
+        lines = Run("predict", "ck", "--data", "new.csv", cwd=self.dir).out.decode().split()
+        self.assertEqual(lines[0], "y,z")
+        for line, x in zip(lines[1:], (3, 30), strict=True):
+            y, z = map(float, line.split(","))
+            self.assertTrue(abs(y - 2 * x) < 0.5 and abs(z + x) < 0.5, line)
+        self.wrong("predict", "ck", "--data", "new.csv", "--all", says="outputs are numbers")
+
+    def test_wrong(self):
+        self.table()
+        self.wrong("predict", "ck", says="--data FILE is missing")
+        self.wrong("predict", "nowhere", "--data", "new.csv", says="nowhere")
+        self.wrong("predict", "ck", "--data", "none.csv", says="none.csv: cannot open it")
+        self.wrong("predict", "ck", "--data", "new.csv", "--out", "x.txt", says=r"\.csv, \.npy or \.jsonl")
+        self.wrong("predict", "ck", "--data", "new.csv", "--out", "no/x.csv", says="cannot write no/x.csv")
+        r = Run("predict", "ck", "--data", "new.csv", "--json", "-", cwd=self.dir)
+        self.assertEqual((r.code, json.loads(r.out)["error"]["key"]), (2, "--out"))
+        self.write("less.csv", "b\n1\n")
+        self.wrong("predict", "ck", "--data", "less.csv", "--out", "x.csv", says='"a"')
+        self.write("bad.csv", "a,b\n1,2\n1,x\n")
+        self.wrong("predict", "ck", "--data", "bad.csv", "--out", "x.csv", says="bad.csv:3")
+        self.assertFalse([name for name in os.listdir(self.dir) if name.startswith("x.csv")])
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=text")
+        self.wrong("predict", "text", "--data", "text.txt", says="yoke generate DIR")
 
 
 class DryRun(Daily):

@@ -176,6 +176,8 @@ static void test_trainers(void **state)
     REFUSED("job", yoke_trainer_create_from_job(&trainer, NULL));
     assert_null(trainer);
     assert_int_equal(yoke_trainer_create(&trainer, model, data, &options, &layout), YOKE_OK);
+    REFUSED("trainer", yoke_trainer_run(NULL, 0, NULL, NULL));
+    REFUSED("at most", yoke_trainer_run(trainer, -1, NULL, NULL));
     REFUSED("trainer", yoke_trainer_predict(NULL, 1, inputs, out));
     REFUSED("inputs", yoke_trainer_predict(trainer, 1, NULL, out));
     REFUSED("outputs", yoke_trainer_predict(trainer, 1, inputs, NULL));
@@ -218,6 +220,11 @@ static void test_trainers(void **state)
     assert_null(yoke_trainer_actions_run(none));
     assert_null(yoke_trainer_ran(none, NULL));
     assert_null(yoke_trainer_schedule(none));
+    assert_int_equal(yoke_trainer_held_out(none), 0);
+    assert_null(yoke_trainer_evaluations(none, NULL));
+    assert_null(yoke_trainer_saved(none, NULL));
+    yoke_trainer_evaluations(trainer, NULL);
+    yoke_trainer_saved(trainer, NULL);
     assert_int_equal(yoke_trainer_parameters(none), 0);
     assert_null(yoke_trainer_parameter(none, 0, NULL));
     assert_non_null(yoke_trainer_parameter(trainer, 0, NULL));
@@ -311,8 +318,8 @@ static void test_jobs_and_files(void **state)
     REFUSED("dir", yoke_generate(NULL, "x", 1, 0, 0, 0, &generation));
     REFUSED("prompt", yoke_generate("x", NULL, 1, 0, 0, 0, &generation));
     REFUSED("generation_out", yoke_generate("x", "x", 1, 0, 0, 0, NULL));
-    REFUSED("NULL", yoke_eval(NULL, 0, NULL, NULL, &e));
-    REFUSED("NULL", yoke_eval("x", 0, NULL, NULL, NULL));
+    REFUSED("NULL", yoke_eval(NULL, 0, NULL, NULL, NULL, NULL, &e));
+    REFUSED("NULL", yoke_eval("x", 0, NULL, NULL, NULL, NULL, NULL));
     REFUSED("NULL", yoke_job_dry_run(NULL, &dry));
     REFUSED("job", yoke_job_schedule(NULL, &(yoke_schedule *){0}));
     REFUSED("job", yoke_job_layouts(NULL, 1, &layout, 1, &found));
