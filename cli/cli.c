@@ -43,6 +43,8 @@ int cli_open(cli *run, int argc, char **argv)
     run->error_colour = run->error_terminal && colours;
     run->columns = columns_of(STDOUT_FILENO);
     run->error_columns = columns_of(STDERR_FILENO);
+    run->width = isatty(STDOUT_FILENO) ? run->columns : PIPE_COLUMNS;
+    run->error_wraps = isatty(STDERR_FILENO) && run->error_columns >= 40;
 
     run->json_path = find_json(argc, argv);
     if (!run->json_path) return -1;
@@ -157,6 +159,17 @@ static void note_error(cli *run, int code, const yoke_error *error)
     run->error = *error;
 }
 
+void cli_say(const cli *run, const char *text)
+{
+    char *shown = text_escaped(text, false);
+    fputs("yoke: ", stderr);
+    if (shown && run->error_wraps)
+        text_wrap(stderr, shown, 6, run->error_columns);
+    else
+        fprintf(stderr, "%s\n", shown ? shown : "out of memory");
+    free(shown);
+}
+
 int cli_fail(cli *run, int code, const char *key, const char *format, ...)
 {
     yoke_error error = {.rank = -1};
@@ -166,10 +179,7 @@ int cli_fail(cli *run, int code, const char *key, const char *format, ...)
     va_end(rest);
     snprintf(error.key, sizeof error.key, "%s", key);
     note_error(run, code, &error);
-    if (run->quiet) return code;
-    fputs("yoke: ", stderr);
-    text_escape(stderr, error.message, false);
-    fputc('\n', stderr);
+    if (!run->quiet) cli_say(run, error.message);
     return code;
 }
 
@@ -185,9 +195,7 @@ void cli_notice(cli *run, const char *format, ...)
         free(text);
         return;
     }
-    fputs("yoke: ", stderr);
-    text_escape(stderr, text, false);
-    fputc('\n', stderr);
+    cli_say(run, text);
     if (run->json && run->nnotices < MOST)
         run->notices[run->nnotices++] = text;
     else
@@ -230,14 +238,12 @@ int cli_fail_library(cli *run)
     char *of_flag = sentence_of_flag(run, &error), text[CLI_SENTENCE];
     if (of_flag) snprintf(error.message, sizeof error.message, "%s", of_flag);
     cli_sentence(&error, text, sizeof text);
-    fputs("yoke: ", stderr);
-    text_escape(stderr, of_flag ? error.message : text, false);
-    fputc('\n', stderr);
-    for (int i = 0; i < error.nwould_fit && i < 3; i++) {
-        fputs(i == 0 ? "would fit: " : "; or ", stderr);
+    cli_say(run, of_flag ? error.message : text);
+    for (int i = 0; i < error.nwould_fit && i < 3; i++) { /* flags, to be copied: each on a line */
+        fputs(i == 0 ? "would fit: " : "       or: ", stderr);
         text_escape(stderr, error.would_fit[i], false);
+        fputc('\n', stderr);
     }
-    if (error.nwould_fit > 0) fputc('\n', stderr);
     cluster_spoken();
     note_error(run, code, &error);
     free(of_flag);

@@ -26,11 +26,15 @@ typedef struct cli {
     bool out_colour, error_colour;     /* the same, and NO_COLOR is not set */
     int columns;                       /* of the terminal on standard output, or 80 */
     int error_columns;
+    int width;        /* of lines of results: the terminal's columns; in a pipe PIPE_COLUMNS */
+    bool error_wraps; /* sentences on standard error, which is a terminal of error_columns */
     int failed_with;  /* the exit code of the first failure; 0: there is none yet */
     yoke_error error; /* the failure's; the JSON's last key */
     int nnotices;
     char *notices[16]; /* the first ones that were said; the JSON has them under `notices` */
 } cli;
+
+enum { PIPE_COLUMNS = 110 };
 
 /* Finds --json anywhere in the arguments and opens its file. Returns -1 to go on, or the exit code. */
 int cli_open(cli *run, int argc, char **argv);
@@ -51,6 +55,9 @@ void cli_notice(cli *run, const char *format, ...) __attribute__((format(printf,
 /* A record in one line: "FILE:LINE: KEY: MESSAGE", as far as it has them. */
 enum { CLI_SENTENCE = sizeof(yoke_error) };
 void cli_sentence(const yoke_error *error, char *text, size_t size);
+
+/* "yoke: SENTENCE" on standard error: wrapped in a terminal, one line in a pipe, where programs read it. */
+void cli_say(const cli *run, const char *text);
 
 /* Reads the job of the first argument with all overrides; NULL: said, and *code_out is the exit code. */
 yoke_job *cli_load_job(cli *run, int *code_out);

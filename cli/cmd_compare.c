@@ -22,7 +22,7 @@ static const option_group group_compare = {
                .least = 1, .most = YOKE_MAX_DEVICES),
         OPTION("layouts", "'A; B'", OPTION_TEXT, "more rows, e.g. 'dp=2,zero=1; tp=2'",
                .target = &given.layouts),
-        OPTION("steps", "N", OPTION_COUNT, "steps that each row is timed over (the job's, kept short)",
+        OPTION("steps", "N", OPTION_COUNT, "steps of each row in each of the rounds (the job's, kept short)",
                .target = &given.steps, .least = 1),
         OPTION("precision", "NAME", OPTION_KEY, "f32 | bf16", .key = "train.precision"),
         OPTION("device-memory", "SIZE", OPTION_KEY, "bytes that one device may use",
@@ -51,9 +51,31 @@ static int split(char *text, const char *layouts[LAYOUTS_MAX])
     return count;
 }
 
+typedef struct rounds {
+    progress shown;
+    int round; /* from 1 */
+} rounds;
+
+/* A pipe is told of the first round alone. */
 static void on_row(void *context, const char *strategy)
 {
-    progress_say(context, "running %s", strategy);
+    rounds *r = context;
+    if (strcmp(strategy, "single") == 0) r->round++;
+    if (r->round > 1 && !r->shown.run->error_terminal) return;
+    if (r->round > 1)
+        progress_say(&r->shown, "running %s, round %d", strategy, r->round);
+    else
+        progress_say(&r->shown, "running %s", strategy);
+}
+
+/* At once, as the rows may take long. */
+static void say_sharing(cli *run, int devices)
+{
+    yoke_device_info info;
+    if (yoke_devices(&info, 1) < 1 || devices <= info.cores) return;
+    cli_notice(run,
+               "%d devices share %d core%s: they wait for a core, and times say nothing about %d devices",
+               devices, info.cores, info.cores == 1 ? "" : "s", devices);
 }
 
 /* As in a job: a name, or a list with an entry for each stage. */
@@ -88,6 +110,9 @@ static void write_row(json *j, const yoke_compare_row *row)
     put_string(j, "status", status_names[row->status]);
     put_string(j, "reason", row->reason[0] ? row->reason : NULL);
     put_number(j, "step_ms", ok ? row->step_ms : NAN);
+    put_number(j, "step_ms_min", ok ? row->step_ms_min : NAN);
+    put_number(j, "step_ms_max", ok ? row->step_ms_max : NAN);
+    put_number(j, "cores_taken", ok ? row->cores_taken : NAN);
     put_number(j, "samples_per_s", ok ? row->samples_per_s : NAN);
     put_number(j, "speedup", ok ? row->speedup : NAN);
     if (ok || row->predicted_peak_bytes > 0)
@@ -115,21 +140,33 @@ static void write_comparison(json *j, const yoke_comparison *c)
     put_integer(j, "cores", c->cores);
     put_integer(j, "steps", c->steps);
     put_integer(j, "warmup", c->warmup);
+    put_integer(j, "rounds", c->rounds);
+    put_number(j, "cores_taken", c->cores_taken);
+    put_number(j, "throttled", c->throttled);
+    put_boolean(j, "trusted", c->trusted);
     put_begin_array(j, "rows");
     for (int i = 0; i < c->nrows; i++) write_row(j, &c->rows[i]);
     put_end_array(j);
 }
 
+/* Milliseconds with four figures, without an exponent. */
+static const char *figures(char text[32], double ms)
+{
+    snprintf(text, 32, ms < 9999.5 ? "%.4g" : "%.0f", ms);
+    return text;
+}
+
 static void print_ok(table *t, const yoke_compare_row *row)
 {
-    char size[32];
-    table_cell(t, "%.4g", row->step_ms);
+    char size[32], most[32];
+    table_cell(t, "%s", figures(size, row->step_ms));
+    table_cell(t, "%s .. %s", figures(size, row->step_ms_min), figures(most, row->step_ms_max));
     table_cell(t, "%s", text_count(size, row->samples_per_s));
     table_cell(t, isfinite(row->speedup) ? "%.2fx" : "-", row->speedup);
+    table_cell(t, isfinite(row->idle_fraction) ? "%.0f %%" : "-", 100 * row->idle_fraction);
+    table_cell(t, "%s", row->moved_bytes_per_step ? text_size(size, (double)row->moved_bytes_per_step) : "-");
     table_cell(t, "%s", text_size(size, (double)row->predicted_peak_bytes));
     table_cell(t, "%s", text_size(size, (double)row->measured_peak_bytes));
-    table_cell(t, "%s", row->moved_bytes_per_step ? text_size(size, (double)row->moved_bytes_per_step) : "-");
-    table_cell(t, isfinite(row->idle_fraction) ? "%.0f %%" : "-", 100 * row->idle_fraction);
     table_cell(t,
                !isfinite(row->max_loss_rel_diff) ? "-"
                : row->max_loss_rel_diff > 0      ? "%.1e"
@@ -158,36 +195,58 @@ static void print_notes(table *t, const yoke_compare_row *row)
     free(more);
 }
 
+/* What was measured, and whether it means something. */
+static void print_head(const cli *run, const yoke_comparison *c)
+{
+    char *head = NULL;
+    if (asprintf(&head,
+                 "%d device%s of %d thread%s each, %d core%s; %d rounds of %lld steps, the first %lld of "
+                 "each not timed; "
+                 "whole: one device with all cores",
+                 c->devices, c->devices == 1 ? "" : "s", c->threads, c->threads == 1 ? "" : "s", c->cores,
+                 c->cores == 1 ? "" : "s", c->rounds, (long long)c->steps, (long long)c->warmup) < 0)
+        return;
+    text_wrap(run->out, head, 0, run->width);
+    free(head);
+    for (const char *line = c->notice; *line;) {
+        int length = (int)strcspn(line, "\n");
+        char text[sizeof c->notice];
+        snprintf(text, sizeof text, "%.*s", length, line);
+        text_wrap(run->out, text, 0, run->width);
+        line += length + (line[length] == '\n');
+    }
+    fputc('\n', run->out);
+}
+
 static void print_comparison(const cli *run, const yoke_comparison *c)
 {
-    static const char *const titles[] = {"<strategy", "step ms", "samples/s", "speed-up",  "predicted",
-                                         "measured",  "moved",   "idle",      "loss diff", NULL};
+    static const char *const titles[] = {"<strategy", "step ms",   "rounds", "samples/s",
+                                         "speed-up",  "idle",      "moved",  "predicted",
+                                         "measured",  "loss diff", NULL};
+    int longest = run->width < 100 ? 14 : 28; /* of a strategy's name in its row */
     table *t = table_create(titles);
-    fprintf(
-        run->out,
-        "%d device%s of %d thread%s each, %d core%s; %lld steps, the first %lld not timed; whole: one device "
-        "with "
-        "all cores\n\n",
-        c->devices, c->devices == 1 ? "" : "s", c->threads, c->threads == 1 ? "" : "s", c->cores,
-        c->cores == 1 ? "" : "s", (long long)c->steps, (long long)c->warmup);
+    print_head(run, c);
     for (int i = 0; i < c->nrows; i++) {
         const yoke_compare_row *row = &c->rows[i];
-        char name[32];
-        snprintf(name, sizeof name, "%.28s%s", row->strategy, strlen(row->strategy) > 28 ? "..." : "");
-        table_cell(t, "%s", name);
+        bool fits = (int)strlen(row->strategy) <= longest;
+        table_cell(t, "%.*s%s", fits ? longest : longest - 3, row->strategy, fits ? "" : "...");
         if (row->status == YOKE_ROW_OK)
             print_ok(t, row);
         else
             table_end_row(t);
-        if (strlen(row->strategy) > 28) table_note(t, row->strategy);
+        if (!fits) table_note(t, row->strategy);
         print_notes(t, row);
     }
-    table_print(t, run->out, 110, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
-    fputs("\nbytes are those of the device that holds most; speed-up is over single; loss diff is the "
-          "largest over the\n"
-          "steps, relative to one device\n",
-          run->out);
+    fputc('\n', run->out);
+    text_wrap(run->out,
+              "step ms is the median of all timed steps, rounds the least and the largest of the rounds' "
+              "medians; bytes are "
+              "those of the device that holds most; speed-up is over single; loss diff is the largest over "
+              "the steps, "
+              "relative to one device",
+              0, run->width);
 }
 
 static int command_run(cli *run)
@@ -196,17 +255,19 @@ static int command_run(cli *run)
     char *text = strdup(given.layouts ? given.layouts : "");
     int nlayouts = text ? split(text, layouts) : 0, code = 0;
     yoke_comparison *comparison = NULL;
-    progress shown;
+    rounds shown = {.round = 0};
     if (nlayouts < 0) {
         free(text);
         return cli_fail(run, 2, "--layouts", "--layouts takes at most %d layouts", LAYOUTS_MAX);
     }
     yoke_job *job = cli_load_job(run, &code);
     if (job) {
-        progress_start(&shown, run, 0);
-        yoke_status status = yoke_compare(job, given.devices ? (int)given.devices : 2, nlayouts, layouts,
-                                          given.steps, on_row, &shown, &comparison);
-        progress_clear(&shown);
+        int devices = given.devices ? (int)given.devices : 2;
+        say_sharing(run, devices);
+        progress_start(&shown.shown, run, 0);
+        yoke_status status =
+            yoke_compare(job, devices, nlayouts, layouts, given.steps, on_row, &shown, &comparison);
+        progress_clear(&shown.shown);
         if (status != YOKE_OK)
             code = cli_fail_library(run);
         else {

@@ -52,7 +52,7 @@ static int print_here(cli *run)
         put_end_object(run->json);
     }
     if (run->json) put_end_array(run->json);
-    table_print(t, run->out, run->columns, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
     fputs("\nDevices of the CPU share its cores and memory: cpu:i exists for every i.\n", run->out);
     free(infos);

@@ -101,7 +101,7 @@ static void print_tensors(const cli *run, const yoke_inspection *found)
         free(name);
     }
     fputc('\n', run->out);
-    table_print(t, run->out, run->columns, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
 }
 

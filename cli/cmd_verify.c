@@ -61,7 +61,7 @@ static void print_result(const cli *run, const yoke_verification *v)
             v->reference_loss, v->loss_rel_err);
     fprintf(run->out, "gradients      %d tensors, worst relative error %.3g, tolerance %.3g\n\n", v->ntensors,
             v->max_rel_err, v->tolerance);
-    table_print(t, run->out, run->columns, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
     if (v->ntensors > SHOWN) fprintf(run->out, "  and %d more, nearer\n", v->ntensors - SHOWN);
     if (v->passed) fputs("\npassed: the layout's gradients are the reference's\n", run->out);

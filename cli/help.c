@@ -11,7 +11,7 @@
 
 static int width(const cli *run)
 {
-    return run->columns < 60 ? 60 : run->columns > 100 ? 100 : run->columns;
+    return run->columns < 40 ? 40 : run->columns > 100 ? 100 : run->columns;
 }
 
 static void heading(const cli *run, const char *title)
@@ -20,20 +20,39 @@ static void heading(const cli *run, const char *title)
             run->out_colour ? "\033[0m" : "");
 }
 
-/* Lines of a text, each indented by two. */
-static void lines(const cli *run, const char *text)
+/* Lines of a text, each indented by two; what is too long goes on further in, after `end`. */
+static void lines_with(const cli *run, const char *text, int indent, const char *end)
 {
+    char line[400];
     while (*text) {
         int length = (int)strcspn(text, "\n");
-        fprintf(run->out, "  %.*s\n", length, text);
+        snprintf(line, sizeof line, "%.*s", length, text);
+        fputs("  ", run->out);
+        if (text_columns(line) + 2 <= width(run))
+            fprintf(run->out, "%s\n", line); /* with the spaces that align it */
+        else
+            text_wrap_with(run->out, line, 2, indent, width(run), end);
         text += length;
         text += *text == '\n';
     }
 }
 
+static void lines(const cli *run, const char *text)
+{
+    lines_with(run, text, 6, "");
+}
+
+/* As a shell reads them. */
+static void commands_of(const cli *run, const char *text)
+{
+    lines_with(run, text, 6, " \\");
+}
+
 static void row(const cli *run, const char *left, int left_columns, const char *right)
 {
-    fprintf(run->out, "  %-*s  ", left_columns, left);
+    bool beside = (int)strlen(left) <= left_columns;
+    fprintf(run->out, "  %-*s  ", beside ? left_columns : 0, left);
+    if (!beside) fprintf(run->out, "\n%*s", left_columns + 4, "");
     text_wrap(run->out, right, left_columns + 4, width(run));
 }
 
@@ -50,18 +69,19 @@ static void print_group(const cli *run, const option_group *group)
 
 void help_program(struct cli *run)
 {
-    fprintf(
-        run->out,
-        "yoke %s trains neural networks on many devices. One job file describes the run; the layout says\n"
-        "how data and model are split, and every layout gives the same training run.\n",
-        YOKE_VERSION);
+    fputs("yoke ", run->out);
+    text_wrap_with(run->out,
+                   YOKE_VERSION
+                   " trains neural networks on many devices. One job file describes the run; the layout "
+                   "says how data and model are split, and every layout gives the same training run.",
+                   5, 0, width(run), "");
     heading(run, "Usage");
     lines(run, "yoke COMMAND [arguments] [options]\nyoke COMMAND --help\nyoke --version");
     heading(run, "Commands");
     for (const command *const *c = commands; *c; c++) row(run, (*c)->name, 10, (*c)->summary);
     heading(run, "Examples");
     lines(run, "yoke train gpt.yaml --dp 2         train on two devices, data parallel\n"
-               "yoke compare gpt.yaml --devices 2  the same job under every strategy, in one table\n"
+               "yoke compare gpt.yaml --devices 2  every strategy, in one table\n"
                "yoke generate runs/gpt --prompt 'Once'");
     heading(run, "Exit codes");
     lines(run, "0   done\n1   a check failed, or the system refused (disk full)\n2   bad usage or input\n"
@@ -71,12 +91,14 @@ void help_program(struct cli *run)
 
 void help_command(struct cli *run, const struct command *which)
 {
-    fprintf(run->out, "%sUsage:%s yoke %s %s\n\n", run->out_colour ? "\033[1m" : "",
-            run->out_colour ? "\033[0m" : "", which->name, which->usage);
+    char usage[300];
+    snprintf(usage, sizeof usage, "yoke %s %s\n", which->name, which->usage);
+    fprintf(run->out, "%sUsage:%s ", run->out_colour ? "\033[1m" : "", run->out_colour ? "\033[0m" : "");
+    text_wrap_with(run->out, usage, 7, 7, width(run), "");
     text_wrap(run->out, which->about, 0, width(run));
     for (const option_group *const *group = which->groups; *group; group++) print_group(run, *group);
     heading(run, "Examples");
-    lines(run, which->examples);
+    commands_of(run, which->examples);
     heading(run, "Exit codes");
     lines(run, which->codes);
 }

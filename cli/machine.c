@@ -103,7 +103,7 @@ static void print_levels(const cli *run, const yoke_machine *machine)
         below = names[i] ? names[i] : "";
     }
     if (machine->nlevels) fputc('\n', run->out);
-    if (machine->nlevels) table_print(t, run->out, run->columns, run->out_colour);
+    if (machine->nlevels) table_print(t, run->out, run->width, run->out_colour);
     for (int i = 0; i < machine->nlevels; i++) free(names[i]);
     table_destroy(t);
 }

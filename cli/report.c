@@ -132,30 +132,17 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     free(actions);
 }
 
-/* "weights 1.00 MiB, gradients ...": the kinds of a device in one line. */
-static void note_kinds(table *t, const yoke_bytes *bytes)
-{
-    char line[400] = "", size[32];
-    size_t at = 0;
-    for (int k = 0; k < NKINDS; k++)
-        if (bytes_of(bytes, k))
-            at += (size_t)snprintf(line + at, sizeof line - at, "%s%s %s", at ? ", " : "", kinds[k].title,
-                                   text_size(size, (double)bytes_of(bytes, k)));
-    table_note(t, line);
-}
-
-static void print_device(table *t, const yoke_device_report *d, bool wide)
+static void print_device(table *t, const yoke_device_report *d)
 {
     char size[32];
     table_cell(t, "%s", d->name);
     table_cell(t, "%s", text_size(size, (double)d->predicted_peak_bytes));
     table_cell(t, "%s", d->measured_peak_bytes ? text_size(size, (double)d->measured_peak_bytes) : "-");
     table_cell(t, isfinite(d->idle_fraction) ? "%.0f %%" : "-", 100 * d->idle_fraction);
-    for (int k = 0; wide && k < NKINDS; k++) {
+    for (int k = 0; k < NKINDS; k++) {
         int64_t bytes = bytes_of(&d->bytes, k);
         table_cell(t, "%s", bytes ? text_size(size, (double)bytes) : "-");
     }
-    if (!wide) note_kinds(t, &d->bytes);
 }
 
 /* One row a device; a narrow terminal gets the kinds of bytes below the row. */
@@ -164,16 +151,16 @@ static void print_devices(const cli *run, const yoke_device_report *devices, int
     static const char *const titles[] = {"<device",  "predicted", "measured",  "idle",
                                          "weights",  "gradients", "optimizer", "activations",
                                          "movement", "workspace", NULL};
-    static const char *const narrow[] = {"<device", "predicted", "measured", "idle", NULL};
-    enum { SHOWN_MAX = 64, WIDE_COLUMNS = 110 };
-    bool wide = !run->out_terminal || run->columns >= WIDE_COLUMNS;
-    table *t = table_create(wide ? titles : narrow);
+    enum { SHOWN_MAX = 64 };
+    table *t = table_create(titles);
     for (int i = 0; i < count && i < SHOWN_MAX; i++) {
-        print_device(t, &devices[i], wide);
-        if (count > 1 && devices[i].layers[0]) table_note(t, devices[i].layers);
+        print_device(t, &devices[i]);
+        char note[sizeof devices[i].layers + 8];
+        snprintf(note, sizeof note, "layers %s", devices[i].layers);
+        if (count > 1 && devices[i].layers[0]) table_note(t, note);
     }
     fputc('\n', run->out);
-    table_print(t, run->out, wide ? WIDE_COLUMNS : run->columns, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
     if (count > SHOWN_MAX) fprintf(run->out, "  and %d more\n", count - SHOWN_MAX);
 }
@@ -254,10 +241,7 @@ static void print_course(cli *run, const yoke_run_report *report, double last)
 static void print_times(const cli *run, const yoke_run_report *report)
 {
     char rate[32];
-    if (report->step_ms_median >= 1000)
-        fprintf(run->out, "step time      %.4g s (median)\n", report->step_ms_median / 1e3);
-    else
-        fprintf(run->out, "step time      %.3g ms (median)\n", report->step_ms_median);
+    fprintf(run->out, "step time      %s (median)\n", text_milliseconds(rate, report->step_ms_median));
     fprintf(run->out, "throughput     %s samples/s", text_count(rate, report->samples_per_s));
     if (report->tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report->tokens_per_s));
     fputc('\n', run->out);

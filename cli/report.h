@@ -10,8 +10,7 @@
 double report_losses(cli *run, const yoke_trainer *trainer);
 /* What a run would take: devices as predicted. */
 void report_dry_run(cli *run, const yoke_dry_run *dry);
-/* Everything: losses, times, devices, bytes moved, the actions that ran. steps: the job's total, 0 unknown.
- * Returns the exit code. */
+/* Everything: losses, times, devices, bytes moved, the actions that ran. Returns the exit code. */
 int report_run(cli *run, yoke_trainer *trainer);
 
 #endif

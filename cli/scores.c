@@ -72,6 +72,6 @@ void scores_print_confusion(const cli *run, const yoke_evaluation *e)
         table_end_row(t);
     }
     fputs("\nclasses, and what they were taken for\n", run->out);
-    table_print(t, run->out, run->columns, run->out_colour);
+    table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
 }

@@ -72,12 +72,23 @@ void table_note(table *t, const char *text)
     t->at = 0;
 }
 
-static void print_row(const table *t, char *const *cells, const int *widths, FILE *out)
+static const char *title_of(const table *t, int column)
 {
-    int last = t->ncolumns;
-    while (last > 0 && !(cells[last - 1] && cells[last - 1][0])) last--;
+    return t->titles[column][0] == '<' ? t->titles[column] + 1 : t->titles[column];
+}
+
+static const char *cell_of(const row *r, int column)
+{
+    return r->cells[column] ? r->cells[column] : "";
+}
+
+/* Cells of one line, the first `shown` columns; of the titles where r is NULL. */
+static void print_row(const table *t, const row *r, int shown, const int *widths, FILE *out)
+{
+    int last = shown;
+    while (last > 0 && r && !cell_of(r, last - 1)[0]) last--;
     for (int c = 0; c < last; c++) {
-        const char *cell = cells[c] ? cells[c] : "";
+        const char *cell = r ? cell_of(r, c) : title_of(t, c);
         int pad = widths[c] - text_columns(cell);
         if (t->titles[c][0] != '<')
             fprintf(out, "  %*s%s", pad, "", cell);
@@ -87,27 +98,50 @@ static void print_row(const table *t, char *const *cells, const int *widths, FIL
     fputc('\n', out);
 }
 
+static void print_note(const char *text, int width, FILE *out)
+{
+    fputs("      ", out);
+    text_wrap(out, text, 6, width);
+}
+
+/* The columns that have no room, below their row: "moved 6.43 MiB, idle 2 %". Nothing where memory is out. */
+static void print_rest(const table *t, const row *r, int shown, int width, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *rest = open_memstream(&text, &size);
+    if (!rest) return;
+    for (int c = shown, first = 1; c < t->ncolumns; c++) {
+        const char *cell = cell_of(r, c), *title = title_of(t, c);
+        if (!cell[0] || strcmp(cell, "-") == 0) continue;
+        fprintf(rest, "%s%s%s%s", first ? "" : ", ", title, title[0] ? " " : "", cell);
+        first = 0;
+    }
+    if (fclose(rest) == 0 && text[0]) print_note(text, width, out);
+    free(text);
+}
+
 void table_print(const table *t, FILE *out, int width, bool bold)
 {
     if (!t) return;
-    int widths[COLUMNS_MAX];
-    char *titles[COLUMNS_MAX];
+    int widths[COLUMNS_MAX], shown = 0, all = 0;
     for (int c = 0; c < t->ncolumns; c++) {
-        titles[c] = (char *)(t->titles[c][0] == '<' ? t->titles[c] + 1 : t->titles[c]);
-        widths[c] = text_columns(titles[c]);
+        widths[c] = text_columns(title_of(t, c));
         for (int r = 0; r < t->nrows; r++)
-            if (!t->rows[r].note && t->rows[r].cells[c] && text_columns(t->rows[r].cells[c]) > widths[c])
-                widths[c] = text_columns(t->rows[r].cells[c]);
+            if (!t->rows[r].note && text_columns(cell_of(&t->rows[r], c)) > widths[c])
+                widths[c] = text_columns(cell_of(&t->rows[r], c));
+        all += 2 + widths[c];
+        if (shown == c && (all <= width || c == 0)) shown = c + 1;
     }
     fputs(bold ? "\033[1m" : "", out);
-    print_row(t, titles, widths, out);
+    print_row(t, NULL, shown, widths, out);
     fputs(bold ? "\033[0m" : "", out);
     for (int r = 0; r < t->nrows; r++) {
-        if (!t->rows[r].note)
-            print_row(t, t->rows[r].cells, widths, out);
-        else if (t->rows[r].cells[0]) {
-            fputs("      ", out);
-            text_wrap(out, t->rows[r].cells[0], 6, width);
+        if (t->rows[r].note) {
+            if (t->rows[r].cells[0]) print_note(t->rows[r].cells[0], width, out);
+            continue;
         }
+        print_row(t, &t->rows[r], shown, widths, out);
+        print_rest(t, &t->rows[r], shown, width, out);
     }
 }

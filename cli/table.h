@@ -18,8 +18,8 @@ void table_cell(table *t, const char *format, ...) __attribute__((format(printf,
 void table_end_row(table *t);
 /* A line under the last row, indented by two and wrapped. */
 void table_note(table *t, const char *text);
-/* Prints it, each line starting with two spaces, notes wrapped before column `width`; bold: the titles stand
- * out. */
+/* Prints it, each line starting with two spaces, notes wrapped before column `width`; the last columns, where
+ * there is no room for them, as a note below each row. bold: the titles stand out. */
 void table_print(const table *t, FILE *out, int width, bool bold);
 
 #endif

@@ -112,6 +112,13 @@ char *text_duration(char buffer[32], double seconds)
     return buffer;
 }
 
+char *text_milliseconds(char buffer[32], double ms)
+{
+    if (!(ms < 1e5)) return text_duration(buffer, ms * 1e-3);
+    snprintf(buffer, 32, ms < 1000 ? "%.3g ms" : "%.3g s", ms < 1000 ? ms : ms * 1e-3);
+    return buffer;
+}
+
 char *text_thousands(char buffer[32], int64_t number)
 {
     char digits[24];
@@ -159,26 +166,39 @@ const char *text_nearest(const char *word, const char *const *names, int count, 
     return best;
 }
 
-void text_wrap(FILE *out, const char *text, int indent, int width)
+/* Columns of the first `length` bytes. */
+static int columns_in(const char *text, int length)
 {
-    int column = indent;
+    int columns = 0;
+    for (int i = 0; i < length; i++) columns += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return columns;
+}
+
+void text_wrap_with(FILE *out, const char *text, int column, int indent, int width, const char *end)
+{
+    int begin = column; /* of this line's text */
     while (*text) {
-        int length = (int)strcspn(text, " \n");
-        if (column > indent && column + 1 + length > width) {
-            fprintf(out, "\n%*s", indent, "");
-            column = indent;
-        } else if (column > indent) {
+        int length = (int)strcspn(text, " \n"), columns = columns_in(text, length);
+        if (column > begin && column + 1 + columns > width - (int)strlen(end)) {
+            fprintf(out, "%s\n%*s", end, indent, "");
+            column = begin = indent;
+        } else if (column > begin) {
             fputc(' ', out);
             column++;
         }
         fwrite(text, 1, (size_t)length, out);
-        column += length; /* bytes: help is ASCII, and a sentence with more breaks a little early */
+        column += columns;
         text += length;
         if (*text == '\n') {
             fprintf(out, "\n%*s", text[1] ? indent : 0, "");
-            column = indent;
+            column = begin = indent;
         }
         text += *text != '\0';
     }
     fputc('\n', out);
+}
+
+void text_wrap(FILE *out, const char *text, int indent, int width)
+{
+    text_wrap_with(out, text, indent, indent, width, "");
 }

@@ -25,6 +25,8 @@ char *text_size(char buffer[32], double bytes);
 char *text_count(char buffer[32], double count);
 /* "312 TFLOP/s", "3.4 us": with the prefix that leaves 1 to 999 before the point. */
 char *text_si(char buffer[32], double value, const char *unit);
+/* "68.9 ms", "1.31 s", "3:20": of a step. */
+char *text_milliseconds(char buffer[32], double ms);
 /* "0.9 s", "2:05", "1:02:03", "4 d 02 h". */
 char *text_duration(char buffer[32], double seconds);
 /* "1,234,567". */
@@ -37,5 +39,7 @@ const char *text_nearest(const char *word, const char *const *names, int count, 
 /* Prints `text` with lines broken at spaces before column `width`; every line starts with `indent` spaces,
  * the first one where the caller stands already. */
 void text_wrap(FILE *out, const char *text, int indent, int width);
+/* The same where the caller stands at `column`, each line that is broken ending in `end`. */
+void text_wrap_with(FILE *out, const char *text, int column, int indent, int width, const char *end);
 
 #endif

@@ -22,7 +22,10 @@ typedef struct yoke_compare_row {
     char reason[1024]; /* why it did not run */
     char limit[400];   /* what limits it, one sentence for people */
     char more[400];    /* the command that shows more */
+    /* step_ms: the median of all timed steps */
     double step_ms, samples_per_s, speedup, idle_fraction, max_loss_rel_diff;
+    double step_ms_min, step_ms_max; /* of the rounds' medians */
+    double cores_taken; /* the share that others took of the cores while this row was timed; NaN: not known */
     int64_t predicted_peak_bytes, measured_peak_bytes; /* of the device that holds most */
     int64_t moved_bytes_per_step;
     int threads; /* each device had */
@@ -32,13 +35,21 @@ typedef struct yoke_comparison {
     int nrows;
     yoke_compare_row *rows;
     int devices, threads, cores;
-    int64_t steps, warmup;
+    int64_t steps, warmup; /* of each row in each round */
+    int rounds;
+    double cores_taken,
+        throttled;    /* while steps were timed: the share of the cores that other programs took (NaN:
+                         not known), and of the time that control groups kept this one waiting */
+    int trusted;      /* 0: `notice` says why times say little */
+    char notice[600]; /* lines, one a sentence; "" */
 } yoke_comparison;
 
 /* Runs the job under single, data, model, pipeline, tensor and whole, and under each of layouts[], `devices`
- * devices each (single: one with the same threads; whole: one with all cores). steps 0: the job's own,
- * bounded for a short run. Rows that cannot run say why; only faults of the job itself fail the call.
- * progress may be NULL: told before each row. Owns: the caller; yoke_comparison_destroy. */
+ * devices each (single: one with the same threads; whole: one with all cores): all rows once, and so for
+ * three rounds, so that whatever else the machine does meets all of them. Every row begins every round with
+ * the same weights and batches. steps: of a row in a round; 0: the job's own, bounded for a short run. Rows
+ * that cannot run say why, before they make weights; only faults of the job itself fail the call. progress
+ * may be NULL: told before each row. Owns: the caller; yoke_comparison_destroy. */
 YOKE_API yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const char *const *layouts,
                                   int64_t steps, void (*progress)(void *context, const char *strategy),
                                   void *context, yoke_comparison **comparison_out);

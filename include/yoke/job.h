@@ -172,6 +172,7 @@ typedef struct yoke_job {
     yoke_train_options train;
     yoke_layout layout;
     bool has_layout;
+    uint32_t layout_named; /* the library's own: which keys of the layout the file or an override names */
     yoke_checkpoint_spec checkpoint;
     yoke_launch_spec launch;
 } yoke_job;

@@ -72,8 +72,8 @@ YOKE_API yoke_status yoke_layout_parse(yoke_layout *layout, const char *text);
 /* The shortest text that yoke_layout_parse reads back to the same layout from the default; "" is one device.
  * Writes at most `size` bytes with the end. */
 YOKE_API void yoke_layout_print(const yoke_layout *layout, char *text, int size);
-/* The same as flags of `yoke train`, with every degree, micro-batches and schedule named; the rest where it
- * is not the default. Devices are named only where they are not cpu:0, cpu:1, ... in order. */
+/* The shortest flags of `yoke train` that mean it, for a job whose file says nothing of a layout; "" is one
+ * device. Devices are named only where they are not cpu:0, cpu:1, ... in order. */
 YOKE_API void yoke_layout_flags(const yoke_layout *layout, char *text, int size);
 
 #ifdef __cplusplus

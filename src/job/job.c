@@ -56,12 +56,14 @@ static yoke_status blame(const yki_reader *reader, yoke_status status)
 
 static yoke_status read_job(yki_reader *reader, const char *const *overrides)
 {
-    YKI_TRY(yki_reader_check_root(reader)); /* before something is put below it */
+    YKI_TRY(yki_reader_check_root(reader));                     /* before something is put below it */
+    reader->job->layout_named = yki_layout_named(reader->root); /* overrides take out what they contradict */
     for (int i = 0; i < reader->noverrides; i++) YKI_TRY(yki_reader_override(reader, overrides[i], i + 1));
     YKI_TRY(yki_reader_settle(reader));
     YKI_TRY(yki_reader_check_keys(reader));
     YKI_TRY(yki_reader_read(reader, "", true));
     YKI_TRY(yki_reader_finish(reader));
+    reader->job->layout_named |= yki_layout_named(reader->root);
     reader->job->has_layout = yki_yaml_get(reader->root, "layout");
     yoke_status status = yki_job_resolve_devices(reader->job);
     if (status == YOKE_OK) status = yki_job_check_batch(reader->job);

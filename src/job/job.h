@@ -16,4 +16,29 @@ int yki_job_parts(const yoke_job *job);
 /* yoke_layout_print that says where memory is out (YOKE_SYSTEM). */
 yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size);
 
+/* Keys of a layout as bits, for what a job names of it. */
+typedef enum yki_layout_key {
+    YKI_LAYOUT_DEVICES,
+    YKI_LAYOUT_DP,
+    YKI_LAYOUT_TP,
+    YKI_LAYOUT_PP,
+    YKI_LAYOUT_CP,
+    YKI_LAYOUT_CP_KIND,
+    YKI_LAYOUT_SP,
+    YKI_LAYOUT_MICROBATCHES,
+    YKI_LAYOUT_SCHEDULE,
+    YKI_LAYOUT_CHUNKS,
+    YKI_LAYOUT_ZERO,
+    YKI_LAYOUT_DP_SHARD,
+    YKI_LAYOUT_DP_REPLICATE,
+    YKI_LAYOUT_BUCKET,
+    YKI_LAYOUT_RECOMPUTE,
+    YKI_LAYOUT_THREADS,
+    YKI_LAYOUT_MEMORY,
+    YKI_LAYOUT_KEYS
+} yki_layout_key;
+/* yoke_layout_flags for a job that names these keys: they are given whatever their value, so that the flags
+ * mean the same with that job's file, and beside flags that were given before. Never "". */
+void yki_layout_flags(const yoke_layout *layout, uint32_t named, char *text, int size);
+
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "job/job.h"
 #include "job/read.h"
 #include "job/value.h"
 
@@ -118,34 +119,113 @@ void yoke_layout_print(const yoke_layout *layout, char *text, int size)
     yki_layout_text(layout, text, size);
 }
 
-void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
+/* By yki_layout_key. */
+static const char *const key_names[YKI_LAYOUT_KEYS] = {
+    "layout.devices", "layout.dp",           "layout.tp",           "layout.pp",       "layout.cp",
+    "layout.cp_kind", "layout.sp",           "layout.microbatches", "layout.schedule", "layout.chunks",
+    "layout.zero",    "layout.dp_shard",     "layout.dp_replicate", "layout.bucket",   "layout.recompute",
+    "layout.threads", "layout.device_memory"};
+
+uint32_t yki_layout_named(yki_yaml *root)
 {
-    if (!text || size < 1) return;
-    text[0] = '\0';
-    if (!layout) return;
-    static const char *const recomputes[] = {"none", "selective", "full"};
-    yki_text out = {0};
-    yki_text_append(&out, "--dp %d --tp %d --pp %d --cp %d --microbatches %d --schedule ", layout->dp,
-                    layout->tp, layout->pp, layout->cp, layout->microbatches);
-    yki_text_append(&out, strpbrk(layout->schedule, " \t*?$&;|<>()") ? "'%s'" : "%s", layout->schedule);
-    if (layout->chunks > 1) yki_text_append(&out, " --chunks %d", layout->chunks);
-    if (layout->zero > 0) yki_text_append(&out, " --zero %d", layout->zero);
-    if (layout->dp_shard) yki_text_append(&out, " --set layout.dp_shard=%d", layout->dp_shard);
-    if (layout->dp_replicate) yki_text_append(&out, " --set layout.dp_replicate=%d", layout->dp_replicate);
-    if (layout->bucket_bytes)
-        yki_text_append(&out, " --set layout.bucket=%lld", (long long)layout->bucket_bytes);
-    if (layout->recompute != YOKE_RECOMPUTE_NONE)
-        yki_text_append(&out, " --recompute %s", recomputes[layout->recompute]);
+    uint32_t named = 0;
+    for (int i = 0; i < YKI_LAYOUT_KEYS; i++)
+        if (yki_yaml_find(root, key_names[i])) named |= UINT32_C(1) << i;
+    return named;
+}
+
+/* Flags under way. */
+typedef struct flags {
+    yki_text out;
+    uint32_t named;
+} flags;
+
+/* Whether a key is given: begins its flag. */
+static bool give(flags *f, yki_layout_key key, bool differs, const char *flag)
+{
+    if (!differs && !(f->named & UINT32_C(1) << key)) return false;
+    yki_text_append(&f->out, "%s%s", f->out.length ? " " : "", flag);
+    return true;
+}
+
+static void give_number(flags *f, yki_layout_key key, int64_t value, int64_t usual, const char *flag)
+{
+    if (give(f, key, value != usual, flag)) yki_text_append(&f->out, "%lld", (long long)value);
+}
+
+/* "3MiB", as people write sizes, where it is the same to the byte. */
+static void give_bytes(flags *f, yki_layout_key key, int64_t bytes, const char *flag)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    if (!give(f, key, bytes != 0, flag)) return;
+    for (; bytes > 0 && bytes % 1024 == 0 && unit < 4; unit++) bytes /= 1024;
+    yki_text_append(&f->out, "%lld%s", (long long)bytes, units[unit]);
+}
+
+static void give_recompute(flags *f, const yoke_layout *layout)
+{
+    static const char *const names[] = {"none", "selective", "full"};
+    bool some = layout->recompute != YOKE_RECOMPUTE_NONE || layout->nrecompute > 0;
+    if (!give(f, YKI_LAYOUT_RECOMPUTE, some, "--recompute ")) return;
+    if (layout->nrecompute == 0) yki_text_append(&f->out, "%s", names[layout->recompute]);
     for (int i = 0; i < layout->nrecompute; i++)
-        yki_text_append(&out, "%s%s", i ? "," : " --recompute ", recomputes[layout->recompute_of[i]]);
-    if (layout->cp_kind == YOKE_CP_ULYSSES) yki_text_append(&out, " --set layout.cp_kind=ulysses");
-    if (layout->sp) yki_text_append(&out, " --set layout.sp=true");
-    if (layout->threads) yki_text_append(&out, " --set layout.threads=%d", layout->threads);
-    if (layout->device_memory_bytes)
-        yki_text_append(&out, " --device-memory %lld", (long long)layout->device_memory_bytes);
+        yki_text_append(&f->out, "%s%s", i ? "," : "", names[layout->recompute_of[i]]);
+}
+
+static void give_devices(flags *f, const yoke_layout *layout)
+{
     bool counted = true;
     for (int i = 0; i < layout->ndevices; i++) counted = counted && layout->devices[i] == i;
     for (int i = 0; !counted && i < layout->ndevices; i++)
-        yki_text_append(&out, "%scpu:%d", i ? "," : " --devices ", layout->devices[i]);
-    hand_out(&out, text, size);
+        yki_text_append(&f->out, "%scpu:%d",
+                        i               ? ","
+                        : f->out.length ? " --devices "
+                                        : "--devices ",
+                        layout->devices[i]);
+}
+
+static void give_all(flags *f, const yoke_layout *layout)
+{
+    const char *schedule = layout->schedule;
+    give_number(f, YKI_LAYOUT_DP, layout->dp, 1, "--dp ");
+    give_number(f, YKI_LAYOUT_TP, layout->tp, 1, "--tp ");
+    give_number(f, YKI_LAYOUT_PP, layout->pp, 1, "--pp ");
+    give_number(f, YKI_LAYOUT_CP, layout->cp, 1, "--cp ");
+    give_number(f, YKI_LAYOUT_MICROBATCHES, layout->microbatches, 1, "--microbatches ");
+    if (give(f, YKI_LAYOUT_SCHEDULE, strcmp(schedule, "1f1b") != 0, "--schedule "))
+        yki_text_append(&f->out, strpbrk(schedule, " \t*?$&;|<>()") ? "'%s'" : "%s", schedule);
+    give_number(f, YKI_LAYOUT_CHUNKS, layout->chunks, 1, "--chunks ");
+    give_number(f, YKI_LAYOUT_ZERO, layout->zero, 0, "--zero ");
+    give_number(f, YKI_LAYOUT_DP_SHARD, layout->dp_shard, 0, "--set layout.dp_shard=");
+    give_number(f, YKI_LAYOUT_DP_REPLICATE, layout->dp_replicate, 0, "--set layout.dp_replicate=");
+    give_bytes(f, YKI_LAYOUT_BUCKET, layout->bucket_bytes, "--set layout.bucket=");
+    give_recompute(f, layout);
+    if (give(f, YKI_LAYOUT_CP_KIND, layout->cp_kind == YOKE_CP_ULYSSES, "--set layout.cp_kind="))
+        yki_text_append(&f->out, layout->cp_kind == YOKE_CP_ULYSSES ? "ulysses" : "ring");
+    if (give(f, YKI_LAYOUT_SP, layout->sp, "--set layout.sp="))
+        yki_text_append(&f->out, layout->sp ? "true" : "false");
+    give_number(f, YKI_LAYOUT_THREADS, layout->threads, 0, "--threads ");
+    give_bytes(f, YKI_LAYOUT_MEMORY, layout->device_memory_bytes, "--device-memory ");
+    give_devices(f, layout);
+}
+
+void yoke_layout_flags(const yoke_layout *layout, char *text, int size)
+{
+    flags f = {0};
+    if (!text || size < 1) return;
+    text[0] = '\0';
+    if (!layout) return;
+    give_all(&f, layout);
+    hand_out(&f.out, text, size);
+}
+
+void yki_layout_flags(const yoke_layout *layout, uint32_t named, char *text, int size)
+{
+    enum { DEVICES = 1 << YKI_LAYOUT_DEVICES, DP = 1 << YKI_LAYOUT_DP };
+    flags f = {.named = named};
+    if (named & DEVICES) f.named |= DP; /* a degree discards the file's devices */
+    give_all(&f, layout);
+    if (f.out.length == 0) yki_text_append(&f.out, "--dp 1");
+    hand_out(&f.out, text, size);
 }

@@ -60,4 +60,7 @@ bool yki_path_resolve(char *out, size_t size, const char *folder, const char *pa
 /* What holds between several keys, and the defaults that come from other keys. */
 yoke_status yki_reader_finish(const yki_reader *reader);
 
+/* layout.c: the keys of a layout that are named below `root`, as bits by yki_layout_key. */
+uint32_t yki_layout_named(yki_yaml *root);
+
 #endif

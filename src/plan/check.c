@@ -32,18 +32,26 @@ int64_t yki_plan_total_bytes(const yki_plan *plan)
     return total;
 }
 
+/* "1.50 MiB (1572864 bytes)"; of few bytes the number alone. */
+static const char *exactly(char buffer[64], int64_t bytes)
+{
+    char size[24];
+    yki_size_print(size, (double)bytes);
+    snprintf(buffer, 64, bytes < 1024 ? "%s" : "%s (%lld bytes)", size, (long long)bytes);
+    return buffer;
+}
+
 /* Each device may fit in what it was given, and all of them not in what there is. */
 static yoke_status check_all(const yki_plan *plan)
 {
     int64_t most = plan->options.all_memory_bytes, total = yki_plan_total_bytes(plan);
-    char wanted[24], has[24];
+    char wanted[64], has[64];
     if (most <= 0 || total <= most) return YOKE_OK;
     return yki_fail(
         YOKE_DOES_NOT_FIT,
-        "%d device%s would need %s (%lld bytes) together, and all the memory there is for them is "
-        "%s (%lld bytes); --dry-run plans for devices that are not here",
-        plan->mesh.nranks, plan->mesh.nranks == 1 ? "" : "s", yki_size_print(wanted, (double)total),
-        (long long)total, yki_size_print(has, (double)most), (long long)most);
+        "%d device%s would need %s together, and all the memory there is for them is %s; --dry-run plans for "
+        "devices that are not here",
+        plan->mesh.nranks, plan->mesh.nranks == 1 ? "" : "s", exactly(wanted, total), exactly(has, most));
 }
 
 yoke_status yki_plan_check(yki_plan *plan)
@@ -54,20 +62,18 @@ yoke_status yki_plan_check(yki_plan *plan)
         const yki_program *program = yki_plan_program(plan, rank);
         const yki_states *states = yki_rank_states(plan, rank);
         if (states->total_bytes <= most) continue;
-        char layers[96], wanted[24], has[24], missing[24], weights[24], gradients[24], state[24],
+        char layers[96], wanted[64], has[64], missing[64], weights[24], gradients[24], state[24],
             activations[24], rest[24];
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);
         int device = options->layout.ndevices > rank ? options->layout.devices[rank] : rank;
         const yoke_bytes *b = &states->bytes;
         return yki_fail(
             YOKE_DOES_NOT_FIT,
-            "cpu:%d%s holds layers %s and would need %s (%lld bytes), but may use %s (%lld bytes): %s (%lld "
-            "bytes) short; weights %s, gradients %s, optimizer %s, activations %s, movement and workspace %s",
+            "cpu:%d%s holds layers %s and would need %s, but may use %s: %s short; weights %s, gradients %s, "
+            "optimizer %s, activations %s, movement and workspace %s",
             device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
-            yki_size_print(wanted, (double)states->total_bytes), (long long)states->total_bytes,
-            yki_size_print(has, (double)most), (long long)most,
-            yki_size_print(missing, (double)(states->total_bytes - most)),
-            (long long)(states->total_bytes - most), yki_size_print(weights, (double)b->weights),
+            exactly(wanted, states->total_bytes), exactly(has, most),
+            exactly(missing, states->total_bytes - most), yki_size_print(weights, (double)b->weights),
             yki_size_print(gradients, (double)b->gradients), yki_size_print(state, (double)b->optimizer),
             yki_size_print(activations, (double)b->activations),
             yki_size_print(rest, (double)(b->movement + b->workspace)));

@@ -138,5 +138,8 @@ char *yoke_timeline_draw(const yoke_schedule *schedule, const yoke_timeline *tim
     append_legend(&p, &text);
     yki_text_append(&text, "makespan %.6g   bubble %.2f %%   idle %.2f %%\n", timeline->makespan,
                     100 * timeline->bubble_rate, 100 * timeline->idle_share);
+    if (fabs(timeline->bubble_rate - timeline->idle_share) >= 5e-5)
+        yki_text_append(&text,
+                        "bubble: gaps in the stage that takes longest; idle: of all stages, ends included\n");
     return yki_text_take(&text);
 }

@@ -1,13 +1,13 @@
-/* compare: one job under several strategies, one after the other, with the same batches and first weights. */
+/* compare: one job under several strategies, in rounds of one after the other, with the same batches and
+ * first weights. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/text.h"
 #include "job/job.h"
-#include "train/trainer.h"
+#include "train/compare.h"
 
 static bool has_devices(const yoke_job *job)
 {
@@ -58,51 +58,6 @@ static yoke_status plan_rows(const yoke_job *job, yoke_comparison *c, int nlayou
     return YOKE_OK;
 }
 
-/* What limits a row, from its idle share, moved bytes and the speed of the others. */
-static void explain(const yoke_job *job, const yoke_comparison *c, yoke_compare_row *row,
-                    const yoke_run_report *report)
-{
-    char moved[24];
-    yki_size_print(moved, (double)report->moved_bytes_per_step);
-    int n = report->ndevices, idle = (int)lround(100 * report->idle_fraction),
-        simulated = (int)lround(100 * report->simulated_idle_fraction);
-    double rate =
-        report->step_ms_median > 0 ? (double)report->moved_bytes_per_step / report->step_ms_median / 1e6 : 0;
-    /* what a device computes between two waits */
-    double us = report->step_ms_median * 1e3 * (1 - report->idle_fraction) / (2 * row->layout.microbatches);
-    char wait[120];
-    snprintf(wait, sizeof wait, ", waiting for each other%s",
-             us < 200 ? ": there is too little to compute between two messages" : "");
-    char layout[180];
-    yoke_layout plain = row->layout;
-    plain.device_memory_bytes = 0;
-    if (row->threads == c->threads) plain.threads = 0;
-    if (has_devices(job) && !strcmp(row->strategy, "model")) plain.pp = 1; /* the layers say where */
-    yoke_layout_print(&plain, layout, sizeof layout);
-    snprintf(row->more, sizeof row->more, "yoke train %.180s --layout %s", job->path,
-             layout[0] ? layout : "dp=1");
-    if (n == 1)
-        snprintf(row->limit, sizeof row->limit,
-                 "one device with %d thread%s: nothing moves; the arithmetic of one device is the limit",
-                 row->threads, row->threads == 1 ? "" : "s");
-    else if (report->moved_pp > 0 && report->simulated_idle_fraction > 0.2) {
-        snprintf(row->limit, sizeof row->limit,
-                 "devices idle %d %% of the step, %d %% by the schedule alone (its bubble)%s", idle,
-                 simulated, idle > simulated + 15 ? wait : "; more micro-batches would fill it");
-        snprintf(row->more, sizeof row->more, "yoke schedule %.200s --stages %d --microbatches %d", job->path,
-                 row->layout.pp, row->layout.microbatches);
-        if (has_devices(job) && !strcmp(row->strategy, "model"))
-            snprintf(row->more, sizeof row->more, "yoke schedule %.200s", job->path);
-    } else if (report->idle_fraction > 0.1)
-        snprintf(row->limit, sizeof row->limit,
-                 "devices idle %d %% of the step%s, and %s move (%.2f GB/s over all)", idle, wait, moved,
-                 rate);
-    else
-        snprintf(row->limit, sizeof row->limit,
-                 "devices are busy %d %% of the step: arithmetic is the limit; moving %s costs little",
-                 100 - idle, moved);
-}
-
 /* Largest relative difference of a row's losses from the first row's. */
 static double loss_difference(const double *losses, const double *base, int64_t count)
 {
@@ -112,40 +67,61 @@ static double loss_difference(const double *losses, const double *base, int64_t 
     return worst;
 }
 
-static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare_row *row, double *base)
+/* The timed steps of a trainer, those after the first two not among them. */
+static yoke_status time_steps(yoke_trainer *trainer, const yoke_comparison *c, yki_measured *m)
+{
+    yki_usage begin, end;
+    if (c->warmup > 0) YKI_TRY(yoke_trainer_run(trainer, c->warmup, NULL, NULL));
+    yki_run_reset_idle(trainer->run);
+    bool known = yki_usage_get("", &begin);
+    YKI_TRY(yoke_trainer_run(trainer, c->steps - c->warmup, NULL, NULL));
+    if (known && yki_usage_get("", &end)) yki_usage_add(&m->used, &begin, &end);
+    int64_t timed = c->steps - c->warmup;
+    memcpy(m->seconds + timed * m->rounds, trainer->step_seconds + c->warmup, sizeof(double) * (size_t)timed);
+    return YOKE_OK;
+}
+
+/* What does not change from round to round. */
+static void note_run(const yoke_job *job, yoke_compare_row *row, const yoke_run_report *report,
+                     bool by_device)
+{
+    row->moved_bytes_per_step = report->moved_bytes_per_step;
+    for (int i = 0; i < report->ndevices; i++)
+        if (report->devices[i].predicted_peak_bytes > row->predicted_peak_bytes) {
+            row->predicted_peak_bytes = report->devices[i].predicted_peak_bytes;
+            row->measured_peak_bytes = report->devices[i].measured_peak_bytes;
+        }
+    if (by_device) row->layout.pp = yki_job_parts(job);
+}
+
+/* One row in one round: a trainer of its own, so that no more than one row's memory is taken at a time. */
+static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare_row *row, yki_measured *m,
+                           double *base)
 {
     yoke_job quiet = *job; /* shallow: no checkpoints */
     quiet.checkpoint.dir[0] = '\0';
-    quiet.layout = row->layout;
     bool by_device = has_devices(job) && !strcmp(row->strategy, "model");
+    yoke_layout layout = row->layout;
+    if (by_device) layout.pp = 1; /* the layers say where */
+    quiet.layout = layout;
     yki_trainer_options options = {
-        .job = &quiet, .layout = &row->layout, .steps = c->steps, .ignore_devices = !by_device};
+        .job = &quiet, .layout = &layout, .steps = c->steps, .ignore_devices = !by_device};
     yoke_trainer *trainer;
-    yoke_status status = yki_trainer_create(&trainer, &options);
-    if (status != YOKE_OK) return status;
-    status = yoke_trainer_run(trainer, c->steps, NULL, NULL);
+    YKI_TRY(yki_trainer_create(&trainer, &options));
     yoke_run_report report;
+    yoke_status status = time_steps(trainer, c, m);
     if (status == YOKE_OK) status = yoke_trainer_report(trainer, &report);
     if (status == YOKE_OK) {
         int64_t first, count;
         const double *losses = yoke_trainer_losses(trainer, &first, &count);
-        row->step_ms = report.step_ms_median;
-        row->samples_per_s = report.samples_per_s;
-        row->idle_fraction = report.idle_fraction;
-        row->moved_bytes_per_step = report.moved_bytes_per_step;
-        for (int i = 0; i < report.ndevices; i++)
-            if (report.devices[i].predicted_peak_bytes > row->predicted_peak_bytes) {
-                row->predicted_peak_bytes = report.devices[i].predicted_peak_bytes;
-                row->measured_peak_bytes = report.devices[i].measured_peak_bytes;
-            }
-        if (by_device) row->layout.pp = yki_job_parts(job);
-        if (row == c->rows) memcpy(base, losses, sizeof *base * (size_t)count);
-        row->max_loss_rel_diff =
-            c->rows[0].status == YOKE_ROW_OK ? loss_difference(losses, base, count) : NAN;
-        row->speedup = c->rows[0].status == YOKE_ROW_OK && c->rows[0].step_ms > 0
-                           ? c->rows[0].step_ms / row->step_ms
-                           : NAN;
-        explain(job, c, row, &report);
+        if (row == c->rows && m->rounds == 0) memcpy(base, losses, sizeof *base * (size_t)count);
+        if (m->rounds == 0) row->max_loss_rel_diff = loss_difference(losses, base, count);
+        note_run(job, row, &report, by_device);
+        m->idle += (report.idle_fraction - m->idle) / (m->rounds + 1);
+        m->simulated_idle = report.simulated_idle_fraction;
+        m->moved_pp = report.moved_pp;
+        m->devices = report.ndevices;
+        m->rounds++;
     }
     yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
@@ -165,15 +141,72 @@ static void refuse(yoke_compare_row *row, yoke_status status)
     if (error->nwould_fit > 0) snprintf(row->limit, sizeof row->limit, "would fit: %s", error->would_fit[0]);
 }
 
-/* Whether the job itself is at fault: its model or its data cannot be made. */
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *values, int64_t count)
+{
+    if (count == 0) return 0;
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* The figures of a row, once all rounds are over. */
+static void summarise(const yoke_job *job, yoke_comparison *c, yoke_compare_row *row, yki_measured *m)
+{
+    int64_t timed = c->steps - c->warmup;
+    for (int r = 0; r < m->rounds; r++) {
+        double ms = 1e3 * median(m->seconds + r * timed, timed);
+        row->step_ms_min = r == 0 || ms < row->step_ms_min ? ms : row->step_ms_min;
+        row->step_ms_max = r == 0 || ms > row->step_ms_max ? ms : row->step_ms_max;
+    }
+    row->step_ms = 1e3 * median(m->seconds, timed * m->rounds);
+    row->samples_per_s = row->step_ms > 0 ? 1e3 * (double)job->train.batch / row->step_ms : 0;
+    row->idle_fraction = m->idle;
+    row->cores_taken = yki_usage_taken(&m->used);
+    bool based = c->rows[0].status == YOKE_ROW_OK;
+    row->speedup = based && row->step_ms > 0 ? c->rows[0].step_ms / row->step_ms : NAN;
+    if (!based) row->max_loss_rel_diff = NAN;
+}
+
+/* Whether the job itself is at fault: its model, its data or its weights cannot be had. What does not fit is
+ * for the rows to say, and weights that are drawn are always there. */
 static yoke_status check_job(const yoke_job *job)
 {
-    yki_trainer_options options = {.job = job, .steps = 1, .inference = true, .ignore_devices = true};
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    options.layout = &one;
-    yoke_trainer *trainer;
-    YKI_TRY(yki_trainer_create(&trainer, &options));
-    yoke_trainer_destroy(trainer);
+    yki_trainer_options options = {
+        .job = job, .layout = &one, .steps = 1, .inference = true, .ignore_devices = true, .dry = true};
+    for (int i = 0; i < (job->model.from[0] ? 2 : 1); i++, options.dry = false) {
+        yoke_trainer *trainer;
+        yoke_status status = yki_trainer_create(&trainer, &options);
+        if (status == YOKE_DOES_NOT_FIT) return YOKE_OK;
+        YKI_TRY(status);
+        yoke_trainer_destroy(trainer);
+    }
+    return YOKE_OK;
+}
+
+static yoke_status measure(const yoke_job *job, yoke_comparison *c, yki_measured *measured, double *base,
+                           void (*progress)(void *context, const char *strategy), void *context)
+{
+    int64_t timed = c->steps - c->warmup;
+    for (int i = 0; i < c->nrows; i++) {
+        measured[i].seconds = calloc((size_t)(timed * c->rounds), sizeof(double));
+        if (!measured[i].seconds) return yki_fail_memory("a comparison");
+    }
+    for (int round = 0; round < c->rounds; round++)
+        for (int i = 0; i < c->nrows; i++) {
+            if (c->rows[i].status != YOKE_ROW_OK) continue;
+            if (progress) progress(context, c->rows[i].strategy);
+            yoke_status row = run_row(job, c, &c->rows[i], &measured[i], base);
+            if (row != YOKE_OK) refuse(&c->rows[i], row);
+        }
+    for (int i = 0; i < c->nrows; i++)
+        if (c->rows[i].status == YOKE_ROW_OK) summarise(job, c, &c->rows[i], &measured[i]);
+    yki_compare_explain(job, c, measured);
     return YOKE_OK;
 }
 
@@ -184,30 +217,32 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
     YKI_NEED(job, comparison_out);
     if (nlayouts < 0 || (nlayouts > 0 && !layouts))
         return yki_fail(YOKE_INVALID, "yoke_compare: %d layouts, and they are NULL", nlayouts);
-    enum { LONGEST = 20 };
+    enum { ROUNDS = 3, LONGEST = 8 };
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "--devices %d: must be 1 to %d", devices, YOKE_MAX_DEVICES);
     YKI_TRY(check_job(job));
     yoke_comparison *c = calloc(1, sizeof *c);
     double *base = NULL;
+    yki_measured *measured = NULL;
     yoke_status status = c ? YOKE_OK : yki_fail_memory("a comparison");
     if (status == YOKE_OK) {
         c->cores = yki_backend_get("cpu")->count();
         c->devices = devices;
         c->threads = c->cores / devices > 1 ? c->cores / devices : 1;
+        c->rounds = ROUNDS;
         c->steps = steps > 0                                            ? steps
                    : job->train.steps > 0 && job->train.steps < LONGEST ? job->train.steps
                                                                         : LONGEST;
         c->warmup = c->steps > 4 ? 2 : c->steps > 1 ? 1 : 0;
         c->rows = calloc((size_t)(6 + nlayouts), sizeof *c->rows);
+        measured = calloc((size_t)(6 + nlayouts), sizeof *measured);
         base = calloc((size_t)c->steps, sizeof *base);
-        status = c->rows && base ? plan_rows(job, c, nlayouts, layouts) : yki_fail_memory("a comparison");
+        status = c->rows && measured && base ? plan_rows(job, c, nlayouts, layouts)
+                                             : yki_fail_memory("a comparison");
     }
-    for (int i = 0; status == YOKE_OK && i < c->nrows; i++) {
-        if (progress) progress(context, c->rows[i].strategy);
-        yoke_status row = run_row(job, c, &c->rows[i], base);
-        if (row != YOKE_OK) refuse(&c->rows[i], row);
-    }
+    if (status == YOKE_OK) status = measure(job, c, measured, base, progress, context);
+    for (int i = 0; measured && i < 6 + nlayouts; i++) free(measured[i].seconds);
+    free(measured);
     free(base);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();

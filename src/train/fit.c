@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "comm/cluster.h"
+#include "job/job.h"
 #include "train/trainer.h"
 
 enum { WANTED = 5 };
@@ -21,12 +23,26 @@ static int by_cost(const void *a, const void *b)
     return ((const candidate *)a)->cost - ((const candidate *)b)->cost;
 }
 
+/* What such a layout would be run with: a team's size is the workspace's too. In a cluster the same as asked
+ * for. */
+static int threads_of(const yki_plan_options *options, const yoke_layout *layout)
+{
+    if (layout->threads > 0 || yki_cluster_size() > 1) return options->threads;
+    int devices = yki_mesh_of(layout).nranks;
+    for (int i = 0; i < options->model->nlayers && !options->one_part; i++)
+        if (options->model->layers[i].device >= devices)
+            devices = (options->model->layers[i].device + 1) * layout->dp;
+    int threads = yki_backend_get("cpu")->count() / devices;
+    return threads < 1 ? 1 : threads;
+}
+
 static yoke_status plan_for(const yki_plan_options *options, const candidate *c, yoke_layout *layout_out)
 {
     yki_plan_options other = *options;
     yoke_layout *layout = &other.layout;
     layout->dp = c->dp, layout->tp = c->tp, layout->pp = c->pp, layout->microbatches = c->microbatches;
     layout->zero = c->zero;
+    other.threads = threads_of(options, layout);
     if (c->dp != options->layout.dp) layout->dp_shard = layout->dp_replicate = 0;
     layout->ndevices = layout->nrecompute = 0;
     layout->recompute = c->recompute;
@@ -112,20 +128,26 @@ static yoke_status try_all(const yki_plan_options *options, candidates *found, y
     return status == YOKE_SYSTEM ? status : YOKE_OK;
 }
 
-void yki_suggest_fits(const yki_plan_options *options)
+void yki_suggest_fits(const yki_plan_options *options, uint32_t named)
 {
     static const int devices[] = {1, 2, 3, 4, 6, 8};
+    enum { NDEVICES = sizeof devices / sizeof *devices };
     yoke_error error = *yoke_error_get();
     candidates found = {0};
     yoke_layout *layouts = calloc(WANTED, sizeof *layouts);
     const yoke_layout *l = &options->layout;
     bool listed = layouts != NULL;
-    for (size_t i = 0; i < sizeof devices / sizeof *devices && listed; i++)
+    for (int i = 0; i < NDEVICES && listed; i++)
         listed = list_over(options, devices[i], l->dp * l->tp * l->pp, &found);
     int count;
     try_all(options, &found, layouts, layouts ? WANTED : 0, &count); /* without memory: those found so far */
     for (int i = 0; i < count; i++)
-        yoke_layout_flags(&layouts[i], error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
+        yki_layout_flags(&layouts[i], named, error.would_fit[error.nwould_fit++], sizeof error.would_fit[0]);
+    if (count == 0) {
+        size_t said = strlen(error.message);
+        snprintf(error.message + said, sizeof error.message - said,
+                 "; no layout over up to %d devices that was tried fits", devices[NDEVICES - 1]);
+    }
     free(layouts);
     yki_error_set(&error);
 }

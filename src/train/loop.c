@@ -221,6 +221,26 @@ static yoke_status run_steps(yoke_trainer *trainer, int64_t end, yoke_progress p
                                                                                    : YOKE_OK;
 }
 
+/* Said once: whoever measures should know. */
+static void notice_sharing(yoke_trainer *trainer)
+{
+    int place, cores = yki_backend_get("cpu")->count(), threads = trainer->plan->options.threads;
+    int here = trainer->plan->mesh.nranks;
+    if (!trainer->alone) {
+        here /= yki_cluster_size();
+        if (!yki_cluster_bound()) here *= yki_cluster_neighbours(&place);
+    }
+    if (trainer->said_sharing || here * threads <= cores) return;
+    trainer->said_sharing = true;
+    yki_fail(
+        YOKE_OK,
+        "%d device%s of %d thread%s share%s %d core%s: they wait for a core, and times say nothing about %d "
+        "device%s",
+        here, here == 1 ? "" : "s", threads, threads == 1 ? "" : "s", here == 1 ? "s" : "", cores,
+        cores == 1 ? "" : "s", here, here == 1 ? "" : "s");
+    yki_trainer_notice(trainer);
+}
+
 yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progress progress, void *context)
 {
     static const yoke_run_event_kind ends[] = {[YOKE_OK] = YOKE_RUN_ENDED,
@@ -240,6 +260,7 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
                  trainer->options.holdout, (long long)yoke_data_samples(trainer->data));
         yki_trainer_notice(trainer);
     }
+    if (end > trainer->next_step) notice_sharing(trainer);
     yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
     yoke_status status = yki_saves_end(trainer, run_steps(trainer, end, progress, context));
     bool known = status == YOKE_OK || status == YOKE_STOPPED || status == YOKE_NON_FINITE;

@@ -116,7 +116,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     if (trainer->options.eval_every > 0 && !options->inference)
         po.evaluated = yki_trainer_evaluated_samples(trainer);
     status = yki_plan_create(&po, &trainer->plan);
-    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po);
+    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po, trainer->job ? trainer->job->layout_named : 0);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
     YKI_TRY(yki_trainer_agree(trainer, status, "plan of the run (data, machine)", hash));
     if (options->dry) return YOKE_OK;

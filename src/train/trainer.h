@@ -77,6 +77,7 @@ struct yoke_trainer {
     int nran;
     yoke_watcher watchers[YKI_MAX_WATCHERS];
     int nwatchers;
+    bool said_sharing;  /* that there are fewer cores than threads */
     bool traced;        /* a trace is open */
     double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
 };
@@ -158,8 +159,9 @@ yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out);
 /* report.c: what is known of a rank's device; without a run, what is predicted. */
 yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank);
 
-/* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record. */
-void yki_suggest_fits(const yki_plan_options *options);
+/* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record, for a job that
+ * names these keys of its layout; or says that none fits. */
+void yki_suggest_fits(const yki_plan_options *options, uint32_t named);
 /* Up to `most` layouts of exactly so many devices that fit, cheapest first. */
 yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
                              int *count_out);

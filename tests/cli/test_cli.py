@@ -1,4 +1,5 @@
 """The program from outside: test_cli.py YOKE [test ...]. Standard library only."""
+import fcntl
 import json
 import math
 import os
@@ -7,9 +8,11 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 
 YOKE = os.path.abspath(sys.argv[1])
@@ -336,12 +339,14 @@ measured: {on: 2026-01-31, by: hand}
             self.assertNotIn(ESCAPE, terminal("--help", env=env))
 
 
-def terminal(*arguments, cwd=None, env=None):
+def terminal(*arguments, cwd=None, env=None, columns=None):
     """What the program shows in a terminal, standard output and error together."""
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
     environment.update(env or {})
     pid, file = pty.fork()
     if pid == 0:
+        if columns:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.chdir(cwd or "/")
         os.execve(YOKE, [YOKE, *map(str, arguments)], environment)
     shown = b""
@@ -356,6 +361,105 @@ def terminal(*arguments, cwd=None, env=None):
     os.waitpid(pid, 0)
     os.close(file)
     return shown
+
+
+def lines_shown(text):
+    """Lines as they stand in a terminal at the end: without colours, and without what was drawn over."""
+    plain = re.sub(rb"\x1b\[[0-9;]*m", b"", text).replace(b"\r\n", b"\n")
+    return [re.split(r"\r|\x1b\[K", line)[-1] for line in plain.decode().split("\n")]
+
+
+class Widths(Case):
+    """No line is longer than the terminal."""
+
+    def check(self, columns, *arguments):
+        lines = lines_shown(terminal(*arguments, cwd=self.dir, env={"TERM": "xterm"}, columns=columns))
+        self.assertTrue(any(lines))
+        for line in lines:
+            self.assertLessEqual(len(line), columns, (arguments, line))
+        return lines
+
+    def test_help(self):
+        for columns in (60, 80, 120):
+            self.check(columns, "--help")
+            for name in COMMANDS:
+                self.check(columns, name, "--help")
+
+    def test_tables(self):
+        for columns in (80, 120):
+            lines = self.check(columns, "compare", "gpt.yaml", "--steps", 2, "--layouts",
+                               "dp=2,zero=1,recompute=full,microbatches=2,device_memory=1GiB; tp=3")
+            text = "\n".join(lines)
+            for word in ("speed-up", "predicted", "measured", "moved", "loss diff", "refused: "):
+                self.assertIn(word, text)
+            text = "\n".join(self.check(columns, "train", "gpt.yaml", "--dp", 2))
+            for word in ("predicted", "measured", "weights", "optimizer", "workspace", "moved per step"):
+                self.assertIn(word, text)
+            self.check(columns, "verify", "gpt.yaml", "--tp", 2)
+            self.check(columns, "schedule", "--stages", 4, "--microbatches", 8)
+            self.check(columns, "devices")
+            self.check(columns, "eval", "gpt.yaml")
+
+    def test_errors(self):
+        """Sentences are wrapped at words in a terminal, and one line in a pipe; flags are not wrapped."""
+        arguments = ["train", "gpt.yaml", "--device-memory", "300KiB"]
+        text = "\n".join(self.check(80, *arguments))
+        r = self.wrong(*arguments, code=3, says="would fit: --")
+        sentence, *fits = r.err.splitlines()
+        self.assertIn(" ".join(sentence.split()), " ".join(text.split()))
+        self.assertEqual([re.sub("^(would fit|       or): ", "", x) for x in fits], r.json["error"]["would_fit"][:3])
+        for line in fits:
+            self.assertIn(line, text)
+
+    def test_what_would_fit_fits(self):
+        """Flags mean what they say: after the flags that were refused, and alone with the file."""
+        with open(self.dir + "/gpt.yaml") as f:
+            job = f.read()
+        self.write("laid.yaml", job + "layout: {tp: 2, microbatches: 2, device_memory: 300KiB}\n")
+        self.write("listed.yaml", job + "layout: {devices: 2}\n")
+        tried = 0
+        for file, given in (("gpt.yaml", ["--device-memory", "300KiB"]), ("laid.yaml", ["--recompute", "full"]), ("laid.yaml", []),
+                            ("gpt.yaml", ["--dp", "2", "--device-memory", "300KiB"]),
+                            ("listed.yaml", ["--device-memory", "300KiB"]), ("listed.yaml", ["--dp", "1", "--device-memory", "300KiB"])):
+            p = subprocess.run([YOKE, "train", file, *given, "--dry-run", "--json", "-"], cwd=self.dir, capture_output=True, text=True)
+            if p.returncode == 0:
+                continue
+            self.assertEqual(p.returncode, 3, p.stderr)
+            for flags in json.loads(p.stdout)["error"]["would_fit"]:
+                self.assertNotIn("--pp 1", flags)
+                self.assertIn("--device-memory 300KiB", flags)
+                reports = []
+                for before in (given, []):
+                    words = ["train", file, *before, *flags.split(), "--dry-run"]
+                    reports.append(self.run_json(*words).json["devices"])
+                    tried += 1
+                self.assertEqual(*reports)
+        self.assertGreater(tried, 8)
+
+    def test_more_devices_than_cores(self):
+        devices = 1 + max(x["cores"] for x in self.run_json("devices").json["devices"])
+        says = f"yoke: {devices} devices .*share .*times say nothing about {devices} devices"
+        p = subprocess.run([YOKE, "train", "gpt.yaml", "--dp", str(devices), "--set", f"train.batch={devices}", "--steps", "1"],
+                           cwd=self.dir, capture_output=True, text=True)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertRegex(p.stderr, says)
+        p = subprocess.run([YOKE, "compare", "gpt.yaml", "--devices", str(devices), "--set", f"train.batch={devices}", "--steps", "1",
+                            "--json", "t.json"], cwd=self.dir, capture_output=True, text=True)
+        self.assertRegex(p.stderr.splitlines()[0], says)
+        self.assertRegex(p.stdout, f"{devices} devices share .*: they wait for a core")
+        with open(self.dir + "/t.json") as f:
+            self.assertIs(json.load(f)["trusted"], False)
+
+    def test_compare_fits_before_weights(self):
+        """What does not fit is refused by its size: 1.5 G first weights are not made, nor room for them."""
+        self.write("xl.yaml", "model: {family: gpt2, layers: 48, heads: 25, width: 1600, context: 64, vocab: 50257}\n"
+                   "data: {format: random}\ntrain: {steps: 2, batch: 8, loss: cross_entropy, optimizer: {name: adamw, lr: 1e-3}}\n")
+        p = subprocess.run([YOKE, "compare", "xl.yaml", "--devices", "8", "--device-memory", "1MiB", "--json", "-"], cwd=self.dir,
+                           capture_output=True, text=True, timeout=250)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        rows = {x["strategy"]: x["status"] for x in json.loads(p.stdout)["rows"]}
+        self.assertEqual((rows["single"], rows["data"], rows["whole"]), ("does_not_fit",) * 3)
+        self.assertNotIn("ok", rows.values())
 
 
 class Training(Case):
@@ -465,6 +569,11 @@ class Training(Case):
         self.assertLessEqual(max(map(len, text.splitlines())), 110)
         self.assertRegex(text.splitlines()[0], r"2 devices.*thread.*core.*steps")
         self.assertEqual(rows["single"]["speedup"], 1)
+        self.assertEqual(r.json["rounds"], 3)
+        self.assertIsInstance(r.json["trusted"], bool)
+        for x in rows.values():
+            if x["status"] == "ok":
+                self.assertTrue(0 < x["step_ms_min"] <= x["step_ms"] <= x["step_ms_max"], x)
 
     def test_recompute(self):
         plain = self.run_json("train", "gpt.yaml", "--pp", 2, "--microbatches", 2).json

@@ -117,24 +117,50 @@ static void bad_text_is_refused_and_changes_nothing(void **state)
     }
 }
 
-static void flags_name_every_degree(void **state)
+static void flags_are_the_shortest(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layout, *flags;
+    } cases[] = {
+        {"", ""},
+        {"dp=2,zero=3,device_memory=3MiB", "--dp 2 --zero 3 --device-memory 3MiB"},
+        {"dp=2,microbatches=4", "--dp 2 --microbatches 4"},
+        {"pp=2,schedule=interleaved,chunks=2,zero=1,recompute=full,sp=true,threads=2,device_memory=1kB,"
+         "devices=[cpu:1,cpu:0]",
+         "--pp 2 --schedule interleaved --chunks 2 --zero 1 --recompute full --set layout.sp=true --threads "
+         "2 "
+         "--device-memory 1000 --devices cpu:1,cpu:0"},
+        {"pp=2,recompute=full,none", "--pp 2 --recompute full,none"},
+        {"device_memory=1GiB,bucket=1536", "--set layout.bucket=1536 --device-memory 1GiB"},
+        {"device_memory=1025", "--device-memory 1025"},
+        {"cp=2,cp_kind=ulysses,dp_shard=1,dp_replicate=2,dp=2",
+         "--dp 2 --cp 2 --set layout.dp_shard=1 --set layout.dp_replicate=2 --set layout.cp_kind=ulysses"},
+    };
+    char flags[256];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        yoke_layout layout = parse(cases[i].layout);
+        yoke_layout_flags(&layout, flags, sizeof flags);
+        assert_string_equal(flags, cases[i].flags);
+    }
+}
+
+/* What a job names is given, though it is the default: its file says something else. */
+static void flags_override_what_a_job_names(void **state)
 {
     (void)state;
     char flags[256];
-    yoke_layout layout = parse("dp=2,microbatches=4");
-    yoke_layout_flags(&layout, flags, sizeof flags);
-    assert_string_equal(flags, "--dp 2 --tp 1 --pp 1 --cp 1 --microbatches 4 --schedule 1f1b");
-    layout = parse("pp=2,schedule=interleaved,chunks=2,zero=1,recompute=full,sp=true,threads=2,device_memory="
-                   "1kB,devices=[cpu:1,cpu:0]");
-    yoke_layout_flags(&layout, flags, sizeof flags);
-    assert_string_equal(
-        flags, "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule interleaved --chunks 2 --zero 1 "
-               "--recompute full --set layout.sp=true --set layout.threads=2 --device-memory 1000 "
-               "--devices cpu:1,cpu:0");
-    layout = parse("pp=2,recompute=full,none");
-    yoke_layout_flags(&layout, flags, sizeof flags);
-    assert_string_equal(flags,
-                        "--dp 1 --tp 1 --pp 2 --cp 1 --microbatches 1 --schedule 1f1b --recompute full,none");
+    yoke_layout layout = parse("dp=2");
+    yki_layout_flags(&layout, 0, flags, sizeof flags);
+    assert_string_equal(flags, "--dp 2");
+    yki_layout_flags(&layout, 1 << YKI_LAYOUT_TP | 1 << YKI_LAYOUT_RECOMPUTE | 1 << YKI_LAYOUT_SP, flags,
+                     sizeof flags);
+    assert_string_equal(flags, "--dp 2 --tp 1 --recompute none --set layout.sp=false");
+    layout = parse("");
+    yki_layout_flags(&layout, 1 << YKI_LAYOUT_DEVICES, flags, sizeof flags);
+    assert_string_equal(flags, "--dp 1"); /* a degree discards the devices */
+    yki_layout_flags(&layout, 0, flags, sizeof flags);
+    assert_string_equal(flags, "--dp 1");
 }
 
 /* Layouts that are filled in by a program are checked as those of files are. */
@@ -174,7 +200,8 @@ int main(void)
         cmocka_unit_test(text_changes_what_it_names),
         cmocka_unit_test(recompute_is_of_all_stages_or_of_each),
         cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
-        cmocka_unit_test(flags_name_every_degree),
+        cmocka_unit_test(flags_are_the_shortest),
+        cmocka_unit_test(flags_override_what_a_job_names),
         cmocka_unit_test(degrees_below_one_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
