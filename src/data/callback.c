@@ -11,8 +11,9 @@ typedef struct callback_data {
 static yoke_status callback_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     callback_data *data = (callback_data *)base;
-    if (!target)
-        return yki_fail(YOKE_INVALID, "the caller's function writes a target too: room for it is needed");
+    if (!input || !target)
+        return yki_fail(YOKE_INVALID,
+                        "the caller's function writes inputs and targets: room for both is needed");
     yoke_status status = data->read(data->context, index, input, target);
     if (status == YOKE_OK) return YOKE_OK;
     /* The caller has no way to write the record, and what is in it may be of any earlier failure. */

@@ -61,7 +61,7 @@ static yoke_status csv_get(yoke_data *base, int64_t index, void *input, void *ta
 {
     csv_data *data = (csv_data *)base;
     size_t inputs = (size_t)base->input_elements, targets = (size_t)base->target_elements;
-    memcpy(input, data->inputs + (size_t)index * inputs, inputs * sizeof(float));
+    if (input) memcpy(input, data->inputs + (size_t)index * inputs, inputs * sizeof(float));
     if (target && data->classes)
         memcpy(target, data->classes + index, sizeof(int32_t));
     else if (target)
@@ -85,7 +85,7 @@ static yoke_status csv_check(yoke_data *base, int64_t inputs, int64_t targets)
     return yki_fail_at(YOKE_INVALID, base->target_file, data->lines[bad], "",
                        "%.100s is %d, and the model knows the classes 0 .. %lld (the file has %d .. %d)%s",
                        base->targets.names[0], data->classes[bad], (long long)targets - 1, least, most,
-                       least == 1 && most == targets ? ": classes count from 0" : "");
+                       yki_class_advice(targets, least, most));
 }
 
 static void csv_release(yoke_data *base)

@@ -141,23 +141,34 @@ static void become_float(void *buffer, int64_t elements)
     }
 }
 
-yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target)
+/* Either may be NULL. */
+static yoke_status get(yoke_data *data, int64_t index, void *input, void *target)
 {
-    YKI_NEED(data, input);
     if (index < 0 || index >= data->samples)
         return yki_fail(YOKE_INVALID, "sample %lld was asked for; the dataset has samples 0 to %lld",
                         (long long)index, (long long)data->samples - 1);
     if (data->no_targets && target)
         return yki_fail(YOKE_INVALID, "a target was asked for; the dataset was opened for its inputs alone");
     YKI_TRY(data->ops->read(data, index, input, target));
-    if (data->input.type != data->native_input.type) become_float(input, data->input_elements);
+    if (input && data->input.type != data->native_input.type) become_float(input, data->input_elements);
     if (target && data->target.type != data->native_target.type) become_float(target, data->target_elements);
     return YOKE_OK;
 }
 
+yoke_status yoke_data_get(yoke_data *data, int64_t index, void *input, void *target)
+{
+    YKI_NEED(data, input);
+    return get(data, index, input, target);
+}
+
 yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input)
 {
-    return yoke_data_get(data, index, input, NULL);
+    return get(data, index, input, NULL);
+}
+
+yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target)
+{
+    return get(data, index, NULL, target);
 }
 
 /* ---- checking ids ---- */
@@ -169,6 +180,13 @@ yoke_status yki_fail_token(const char *file, int64_t sample, int64_t token, int6
                        (long long)token, (long long)limit - 1);
 }
 
+const char *yki_class_advice(int64_t limit, int64_t least, int64_t most)
+{
+    return limit == 1                    ? ": one output tells nothing apart; for numbers train.loss: mse"
+           : least == 1 && most == limit ? ": classes count from 0"
+                                         : "";
+}
+
 yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int64_t limit, int64_t least,
                            int64_t most)
 {
@@ -176,7 +194,7 @@ yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int6
                        "sample %lld has class %lld, and the model knows 0 .. %lld (the data have %lld .. "
                        "%lld)%s",
                        (long long)sample, (long long)value, (long long)limit - 1, (long long)least,
-                       (long long)most, least == 1 && most == limit ? ": classes count from 0" : "");
+                       (long long)most, yki_class_advice(limit, least, most));
 }
 
 /* The first id of a row that is none, in *bad; false: there is none. */

@@ -12,7 +12,8 @@
 typedef struct yki_facts yki_facts;
 
 typedef struct yki_data_ops {
-    /* Writes sample `index`, which is in range, in the format's own types. target NULL: its inputs alone. */
+    /* Writes sample `index`, which is in range, in the format's own types. Either may be NULL: the other
+     * alone. */
     yoke_status (*read)(yoke_data *data, int64_t index, void *input, void *target);
     /* YOKE_INVALID, naming the place in the file: some sample, of all, has a token that is not below `inputs`
      * or a class that is not below `targets` (0: those are no tokens, no classes). NULL: every sample is
@@ -34,6 +35,7 @@ struct yoke_data {
     bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
     bool tokens;     /* text, tokens: ids that are never numbers */
     const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
+    int byte_most;                        /* npy: rows of bytes that are no pictures: the largest; else 0 */
     int odd_line;                         /* csv: of the first target that is no class, and what it is */
     char odd_shown[48];
     yki_names notes; /* sentences that whoever opened it should hear */
@@ -65,12 +67,15 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
 
 /* The sample's inputs alone; a callback's need room for targets too. */
 yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input);
+/* Its targets alone. */
+yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target);
 
 /* YOKE_INVALID as of yki_data_ops.check, in the rows that the view gives. */
 yoke_status yki_data_check(yoke_data *data, int64_t inputs, int64_t targets);
 /* The sentences of such checks: sample `sample` of `file` (NULL: not known). least, most: of the file's
  * classes. */
 yoke_status yki_fail_token(const char *file, int64_t sample, int64_t token, int64_t limit);
+const char *yki_class_advice(int64_t limit, int64_t least, int64_t most); /* what they end with, or "" */
 yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int64_t limit, int64_t least,
                            int64_t most);
 

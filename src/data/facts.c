@@ -111,6 +111,10 @@ yoke_status yki_facts_make(yki_facts *facts, yoke_data *data, yoke_scale scale, 
     yoke_status status = yki_names_copy(&facts->columns, &data->columns);
     if (status == YOKE_OK) status = yki_names_copy(&facts->targets, &data->targets);
     if (status == YOKE_OK) status = yki_names_copy(&facts->classes, &data->classes);
+    if (!yki_row_fits(&data->native_input, &data->input, false)) {
+        facts->ndim = data->native_input.ndim;
+        memcpy(facts->dims, data->native_input.dims, sizeof facts->dims);
+    }
     if (status == YOKE_OK && scale != YOKE_SCALE_NONE) status = fit(facts, data, order);
     if (status != YOKE_OK) yki_facts_release(facts);
     return status;
@@ -132,6 +136,33 @@ yoke_status yki_facts_check(const yki_facts *facts, const yoke_row *input, const
                         "belong to different models",
                         folder, (long long)facts->nscaled, yki_row_print(shown, input));
     return YOKE_OK;
+}
+
+/* One row means one order alone where it is a picture of one channel. */
+static bool same_order(const yoke_row *a, const yoke_row *b)
+{
+    int64_t wide = 1;
+    int dims = 0;
+    for (int i = 0; i < a->ndim; i++) dims += a->dims[i] != 1;
+    for (int i = 0; i < a->ndim; i++) wide *= a->dims[i];
+    yoke_row row = {.type = b->type, .ndim = 1, .dims = {wide}};
+    return yki_row_fits(a, b, false) || (dims <= 2 && yki_row_fits(&row, b, false));
+}
+
+yoke_status yki_facts_check_data(const yki_facts *facts, const yoke_data *data)
+{
+    char has[192], had[192];
+    yoke_row now = data->native_input, then = {.type = YOKE_F32, .ndim = facts->ndim};
+    memcpy(then.dims, facts->dims, sizeof then.dims);
+    now.type = YOKE_F32;
+    if (facts->ndim == 0) then = data->input;
+    then.type = YOKE_F32;
+    if (data->input.type != YOKE_F32 || same_order(&now, &then) || same_order(&then, &now)) return YOKE_OK;
+    return yki_fail_at(
+        YOKE_INVALID, data->input_file ? data->input_file : "", 0, "",
+        "a sample's inputs are %s, and the model was trained on %s: its weights belong to elements in "
+        "that order",
+        yki_row_print(has, &now) + 4, yki_row_print(had, &then) + 4);
 }
 
 yoke_status yki_facts_apply(const yki_facts *facts, int64_t sample, float *inputs, int64_t elements)
@@ -186,6 +217,9 @@ void yki_facts_print(yki_text *text, const yki_facts *facts)
     print_names(text, "columns", &facts->columns);
     print_names(text, "targets", &facts->targets);
     print_names(text, "classes", &facts->classes);
+    for (int i = 0; i < facts->ndim; i++)
+        yki_text_append(text, "%s%lld%s", i ? ", " : ",\n  \"shape\": [", (long long)facts->dims[i],
+                        i == facts->ndim - 1 ? "]" : "");
     if (facts->scale == YOKE_SCALE_NONE) return;
     yki_text_append(text, ",\n  \"scale\": {\"kind\": \"%s\", ", scales[facts->scale]);
     print_numbers(text, "shift", facts->shift, facts->nscaled);
@@ -206,6 +240,23 @@ static yoke_status read_names(const char *path, json_t *config, const char *key,
             return yki_fail_at(YOKE_INVALID, path, 0, key, "is no list of names: entry %zu is none", i);
         YKI_TRY(yki_names_add(names, name, (int)length));
     }
+    return YOKE_OK;
+}
+
+static yoke_status read_shape(const char *path, json_t *config, yki_facts *facts)
+{
+    json_t *shape = json_object_get(config, "shape");
+    if (!shape || json_is_null(shape)) return YOKE_OK;
+    size_t count = json_array_size(shape);
+    if (count == 0 || count > YOKE_MAX_DIMS)
+        return yki_fail_at(YOKE_INVALID, path, 0, "shape", "is no list of 1 to %d counts", YOKE_MAX_DIMS);
+    for (size_t i = 0; i < count; i++) {
+        json_t *dim = json_array_get(shape, i);
+        if (!json_is_integer(dim) || json_integer_value(dim) < 1)
+            return yki_fail_at(YOKE_INVALID, path, 0, "shape", "has no count at place %zu", i);
+        facts->dims[i] = json_integer_value(dim);
+    }
+    facts->ndim = (int)count;
     return YOKE_OK;
 }
 
@@ -248,6 +299,7 @@ yoke_status yki_facts_read(const char *path, json_t *config, yki_facts *facts)
     yoke_status status = read_names(path, config, "columns", &facts->columns);
     if (status == YOKE_OK) status = read_names(path, config, "targets", &facts->targets);
     if (status == YOKE_OK) status = read_names(path, config, "classes", &facts->classes);
+    if (status == YOKE_OK) status = read_shape(path, config, facts);
     if (status == YOKE_OK) status = read_scale(path, config, facts);
     if (status != YOKE_OK) yki_facts_release(facts);
     return status;

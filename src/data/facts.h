@@ -1,7 +1,7 @@
 /* What a model was trained on and cannot be used without: the names of its input columns in the order of its
  * weights, of its targets and classes, and how each column was scaled. Made from the data when a run begins,
- * kept in every saved step's config.json (`columns`, `targets`, `classes`, `scale`), and from then on the
- * model's: evaluation, prediction and a resume take them from there and compute none.
+ * kept in every saved step's config.json (`columns`, `targets`, `classes`, `shape`, `scale`), and from then
+ * on the model's: evaluation, prediction and a resume take them from there and compute none.
  *
  * Columns are scaled as x' = (x - shift) * factor. What a column is goes by the first dim of an input, which
  * is a feature of [features] and a channel of [channels, ...], as batch norm counts channels. `standard`:
@@ -24,6 +24,10 @@ struct yki_facts {
     yki_names columns; /* of the inputs; none: they have no names */
     yki_names targets; /* of target columns */
     yki_names classes; /* class k is the word classes.names[k]; none: classes are numbers */
+    /* a sample's inputs in the data, where the model takes them laid out in one row; ndim 0: as the model's
+     */
+    int ndim;
+    int64_t dims[YOKE_MAX_DIMS];
     yoke_scale scale;
     int64_t nscaled; /* columns that are scaled; 0 where scale is none */
     double *shift, *factor;
@@ -36,8 +40,11 @@ void yki_facts_release(yki_facts *facts);
  * finite. `facts` is released first; on failure it is empty. */
 yoke_status yki_facts_make(yki_facts *facts, yoke_data *data, yoke_scale scale, const yki_order *order);
 
-/* YOKE_INVALID: facts that were read do not belong to inputs of this row. `folder` they are from. */
+/* YOKE_INVALID: facts that were read do not belong to a model of these inputs. `folder` they are from. */
 yoke_status yki_facts_check(const yki_facts *facts, const yoke_row *input, const char *folder);
+/* YOKE_INVALID: samples have another shape than those of training, so that their elements would be taken for
+ * others. */
+yoke_status yki_facts_check_data(const yki_facts *facts, const yoke_data *data);
 
 /* Scales a sample's inputs in place. YOKE_INVALID names sample and column where a value becomes larger than
  * 32 bits hold. Does nothing where nothing is scaled. */

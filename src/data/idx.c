@@ -47,7 +47,7 @@ static yoke_status idx_read(yoke_data *base, int64_t index, void *input, void *t
     int64_t pixels = base->input_elements;
     unsigned char bytes[PIECE], label;
     float *image = input;
-    for (int64_t done = 0; done < pixels; done += PIECE) {
+    for (int64_t done = 0; input && done < pixels; done += PIECE) {
         int64_t count = pixels - done < PIECE ? pixels - done : PIECE;
         YKI_TRY(read_bytes(&data->images, index * pixels + done, bytes, count));
         for (int64_t i = 0; i < count; i++) image[done + i] = (float)bytes[i] / 255.0f;

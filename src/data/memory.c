@@ -13,7 +13,7 @@ static yoke_status memory_read(yoke_data *base, int64_t index, void *input, void
 {
     memory_data *data = (memory_data *)base;
     size_t input_bytes = 4 * (size_t)base->input_elements, target_bytes = 4 * (size_t)base->target_elements;
-    memcpy(input, data->inputs + (size_t)index * input_bytes, input_bytes);
+    if (input) memcpy(input, data->inputs + (size_t)index * input_bytes, input_bytes);
     if (target) memcpy(target, data->targets + (size_t)index * target_bytes, target_bytes);
     return YOKE_OK;
 }

@@ -1,7 +1,8 @@
 /* Samples and targets from two .npy files. What a file's elements become is decided by its type and shape
- * alone: inputs [n, T] of integers are token ids (i32), all other inputs f32; targets of integers are classes
- * or token ids (i32), all others f32. b1 is a feature among the inputs and a class among the targets. Where
- * the model wants f32 after all, yki_data_view makes i32 so.
+ * alone: inputs [n, T] of integers are token ids (i32), bytes (u1) of pictures, [n, h, w] or more, f32 in
+ * 0..1 as IDX images are, all other inputs f32; targets of integers are classes or token ids (i32), all
+ * others f32. b1 is a feature among the inputs and a class among the targets. Where the model wants f32 after
+ * all, yki_data_view makes i32 so.
  *
  * All values are checked (finite; ids not negative and within 32 bits) when the file is opened, as fast as it
  * can be read, and again when a sample is read. */
@@ -13,13 +14,16 @@ typedef struct npy_data {
     yoke_data base;
     yki_npy inputs, targets;
     bool integer_inputs, integer_targets;
+    bool pixels;               /* inputs are bytes of pictures */
     yki_range tokens, classes; /* of integers */
 } npy_data;
 
 static yoke_status npy_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     npy_data *data = (npy_data *)base;
-    YKI_TRY(yki_npy_read(&data->inputs, index, data->integer_inputs, input));
+    if (input) YKI_TRY(yki_npy_read(&data->inputs, index, data->integer_inputs, input));
+    float *pixels = data->pixels ? input : NULL;
+    for (int64_t i = 0; pixels && i < base->input_elements; i++) pixels[i] /= 255.0f;
     return target ? yki_npy_read(&data->targets, index, data->integer_targets, target) : YOKE_OK;
 }
 
@@ -65,9 +69,17 @@ static yoke_status npy_open(npy_data *data, const char *inputs, const char *targ
     YKI_TRY(yki_npy_open(&data->inputs, inputs));
     data->base.input_file = data->inputs.file.path;
     if (targets) YKI_TRY(open_targets(data, inputs, targets));
-    bool bits = data->inputs.type->bytes == 1 && data->inputs.type->name[0] == 'b';
+    bool byte = data->inputs.type->bytes == 1, bits = byte && data->inputs.type->name[0] == 'b';
     data->integer_inputs = data->inputs.type->integer && !bits && data->inputs.ndim == 2;
-    YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs, &data->tokens));
+    data->pixels = byte && data->inputs.type->name[0] == 'u' && data->inputs.ndim > 2;
+    YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs || data->pixels, &data->tokens));
+    if (data->pixels && data->tokens.most <= 1)
+        YKI_TRY(yki_data_note(
+            &data->base,
+            "%s: bytes are pictures, divided by 255, and none is above 1 here; planes of 0 and 1 are "
+            "saved as bool or float32",
+            inputs));
+    if (byte && data->integer_inputs) data->base.byte_most = (int)data->tokens.most;
     return targets ? yki_npy_scan(&data->targets, data->integer_targets, &data->classes) : YOKE_OK;
 }
 

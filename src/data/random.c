@@ -26,7 +26,8 @@ static void fill(const yoke_row *row, int64_t elements, int64_t limit, uint64_t 
 static yoke_status random_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     random_data *data = (random_data *)base;
-    fill(&base->native_input, base->input_elements, data->input_limit, data->input_key, index, input);
+    if (input)
+        fill(&base->native_input, base->input_elements, data->input_limit, data->input_key, index, input);
     if (target)
         fill(&base->native_target, base->target_elements, data->target_limit, data->target_key, index,
              target);

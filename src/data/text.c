@@ -29,7 +29,7 @@ static yoke_status text_read(yoke_data *base, int64_t index, void *input, void *
     for (int64_t done = 0; done < data->sequence; done += PIECE) {
         int64_t count = data->sequence - done < PIECE ? data->sequence - done : PIECE;
         YKI_TRY(yki_file_read(&data->file, index * data->sequence + done, bytes, count + 1));
-        for (int64_t t = 0; t < count; t++) ids[done + t] = bytes[t];
+        for (int64_t t = 0; t < count && input; t++) ids[done + t] = bytes[t];
         for (int64_t t = 0; t < count && target; t++) next[done + t] = bytes[t + 1];
     }
     return YOKE_OK;

@@ -18,7 +18,7 @@ static yoke_status tokenized_read(yoke_data *base, int64_t index, void *input, v
     const int32_t *from = data->ids + index * data->sequence;
     int32_t *ids = input, *next = target;
     for (int64_t t = 0; t < data->sequence; t++) {
-        ids[t] = from[t];
+        if (input) ids[t] = from[t];
         if (target) next[t] = from[t + 1];
     }
     return YOKE_OK;

@@ -69,7 +69,7 @@ static yoke_status tokens_read(yoke_data *base, int64_t index, void *input, void
         for (int64_t t = 0; t <= count; t++)
             if ((int64_t)id_at(data, bytes, t) >= data->vocab)
                 return bad_id(data, first + t, id_at(data, bytes, t));
-        for (int64_t t = 0; t < count; t++) ids[done + t] = (int32_t)id_at(data, bytes, t);
+        for (int64_t t = 0; t < count && input; t++) ids[done + t] = (int32_t)id_at(data, bytes, t);
         for (int64_t t = 0; t < count && target; t++) next[done + t] = (int32_t)id_at(data, bytes, t + 1);
     }
     return YOKE_OK;
@@ -100,12 +100,12 @@ static yoke_status too_narrow(const tokens_data *data, bool lower, bool upper)
 {
     if (!data->bare || upper || !lower || data->count % 2 != 0 || data->count < 2 * SEEN_ENOUGH)
         return YOKE_OK;
-    int wide = 16 * data->id_bytes;
+    bool wide = data->id_bytes == 2;
     return yki_file_fail(&data->file,
-                         "is read as uint%d, and every second number is 0: its tokens look like uint%d; %s",
-                         8 * data->id_bytes, wide,
-                         wide == 32 ? "data.token_type: uint32 reads them so (uint16: as they are)"
-                                    : "save them as uint32: ids.astype('<u4').tofile(...)");
+                         "is read as uint%d, and every second number is 0: its tokens look like %s; %s",
+                         8 * data->id_bytes, wide ? "uint32" : "int64",
+                         wide ? "data.token_type: uint32 reads them so (uint16: as they are)"
+                              : "save them as uint32: ids.astype('<u4').tofile(...)");
 }
 
 /* All ids: below the vocabulary, and of the width they are read with (unless that was `said`; ids of 64 bits

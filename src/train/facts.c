@@ -16,7 +16,7 @@ static bool has_config(const char *folder)
 
 static bool is_empty(const yki_facts *facts)
 {
-    return !facts->columns.count && !facts->targets.count && !facts->classes.count &&
+    return !facts->columns.count && !facts->targets.count && !facts->classes.count && facts->ndim == 0 &&
            facts->scale == YOKE_SCALE_NONE;
 }
 
@@ -53,7 +53,8 @@ yoke_status yki_trainer_make_facts(yoke_trainer *trainer)
         return yki_facts_make(&trainer->facts, trainer->data, trainer->options.scale, &trainer->order);
     YKI_TRY(check_scale(trainer->facts.scale, trainer->options.scale, "the model"));
     yoke_row input = input_of(trainer);
-    return yki_facts_check(&trainer->facts, &input, "the model's folder");
+    YKI_TRY(yki_facts_check(&trainer->facts, &input, "the model's folder"));
+    return yki_facts_check_data(&trainer->facts, trainer->data);
 }
 
 yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yoke_data **data_out)
@@ -66,6 +67,7 @@ yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yok
     YKI_TRY(yki_data_open_inputs(&job, trainer->model, trainer->tokenizer, trainer->options.sequence,
                                  trainer->has_facts ? &trainer->facts : NULL, &data));
     yoke_status status = yki_data_view(data, &input, NULL);
+    if (status == YOKE_OK && trainer->has_facts) status = yki_facts_check_data(&trainer->facts, data);
     if (status != YOKE_OK) {
         yoke_error error = *yoke_error_get();
         yoke_data_destroy(data);
@@ -99,6 +101,7 @@ yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder)
     YKI_TRY(yki_config_facts(folder, &saved));
     yoke_status status = check_scale(saved.scale, trainer->facts.scale, folder);
     if (status == YOKE_OK) status = yki_facts_check(&saved, &input, folder);
+    if (status == YOKE_OK) status = yki_facts_check_data(&saved, trainer->data);
     bool named = saved.columns.count > 0, /* else it was saved before names were kept, or data have none */
         same = !named || (yki_names_same(&saved.columns, &trainer->facts.columns) &&
                           yki_names_same(&saved.classes, &trainer->facts.classes));
@@ -110,7 +113,7 @@ yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder)
         yoke_data_destroy(trainer->own_data);
         trainer->data = trainer->own_data = data;
     }
-    if (status == YOKE_OK && (named || saved.scale != YOKE_SCALE_NONE)) {
+    if (status == YOKE_OK && (named || saved.ndim || saved.scale != YOKE_SCALE_NONE)) {
         yki_facts before = trainer->facts;
         trainer->facts = saved;
         saved = before;

@@ -140,6 +140,7 @@ yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_
     if (samples <= 0)
         return yki_fail(YOKE_INVALID, "no samples are held out to evaluate on; set data.holdout");
     if (data) YKI_TRY(yki_trainer_check_data(trainer, data));
+    if (data) YKI_TRY(yki_facts_check_data(&trainer->facts, data));
     if (at_most > 0 && at_most < samples) samples = at_most;
     bool tokens = trainer->model->is_sequence;
     tally t = {.classes = tokens ? 0 : trainer->classes};

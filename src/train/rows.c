@@ -7,7 +7,7 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
-enum { SHAPE = 160 };
+enum { SHAPE = 160, LARGE_BYTE = 100 };
 
 static yoke_row row_of(const yki_value *value)
 {
@@ -228,6 +228,12 @@ yoke_status yki_model_view(const yoke_model *model, yoke_data *data)
     yoke_row input = row_of(&model->values[model->input]), target = row_of(&model->values[model->target]);
     bool fits = yki_row_fits(&data->native_input, &input, true) && !(input.type == YOKE_F32 && data->tokens);
     if (!fits) return refuse_inputs(data, &input);
+    if (input.type == YOKE_F32 && data->byte_most >= LARGE_BYTE)
+        YKI_TRY(yki_data_note(
+            data,
+            "%s: bytes in one row are taken as the numbers they are, 0 .. %d; those of pictures, "
+            "[n, height, width], are divided by 255",
+            file_of(data->input_file), data->byte_most));
     if (data->no_targets) return yki_data_view(data, &input, NULL);
     fits = yki_row_fits(&data->native_target, &target, false) &&
            !(target.type == YOKE_F32 && (data->classes.count || data->tokens));

@@ -113,6 +113,9 @@ int64_t yki_model_tokens(const yoke_model *model);
 /* Targets are below this; 0: they are no classes. */
 int64_t yki_model_classes(const yoke_model *model);
 
+/* notices.c: what the data to train on will not teach becomes notes. */
+void yki_trainer_look_at_data(yoke_trainer *trainer);
+
 /* batch.c: reads samples into the host buffers, scaled; ids are checked against what the model knows. */
 yoke_status yki_trainer_buffers(yoke_trainer *trainer);
 /* YOKE_INVALID: inputs of `count` samples, the first of them number `first`, are token ids that the model has
