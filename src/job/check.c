@@ -46,7 +46,8 @@ static yoke_status check_transformer(const yki_reader *reader)
     return YOKE_OK;
 }
 
-/* Fills in the default; see job.h for what it may be at the end. */
+/* Fills in the default, where the job alone gives one: with model.from the model's context is read with it.
+ */
 static yoke_status check_sequence(const yki_reader *reader)
 {
     const yoke_model_spec *model = &reader->job->model;
@@ -56,7 +57,8 @@ static yoke_status check_sequence(const yki_reader *reader)
     bool layers = model->family == YOKE_FAMILY_LAYERS;
     int64_t natural = !layers ? model->context : in_rows && model->input_ndim == 1 ? model->input[0] : 0;
     if (!*sequence) *sequence = natural;
-    if (!*sequence && (in_rows || (!layers && data->format == YOKE_DATA_RANDOM)))
+    if (!*sequence && !(model->from[0] && !layers) &&
+        (in_rows || (!layers && data->format == YOKE_DATA_RANDOM)))
         return fail_key(
             reader, "train.sequence",
             layers ? "'sequence' is missing, the tokens of a sample, and model.input does not give it"

@@ -199,7 +199,12 @@ static yoke_status resolve(const place *at, char *field)
 static yoke_status read_path(const place *at, void *field)
 {
     YKI_TRY(need_scalar(at, at->node, "a path"));
-    if (!*at->node->text) return FAIL(at, "must be a path, not an empty text");
+    const char *text = at->node->text;
+    char shown[96];
+    if (!*text) return FAIL(at, "must be a path, not an empty text");
+    yki_yaml_shown(shown, text);
+    if (text[0] == '~' && (text[1] == '/' || !text[1])) /* a folder of that name is ./~ */
+        return FAIL(at, "is '%s': '~' means a home folder to the shell alone; write the path in full", shown);
     return resolve(at, field);
 }
 

@@ -54,7 +54,12 @@ yoke_status yki_trainer_make_facts(yoke_trainer *trainer)
     YKI_TRY(check_scale(trainer->facts.scale, trainer->options.scale, "the model"));
     yoke_row input = input_of(trainer);
     YKI_TRY(yki_facts_check(&trainer->facts, &input, "the model's folder"));
-    return yki_facts_check_data(&trainer->facts, trainer->data);
+    YKI_TRY(yki_facts_check_data(&trainer->facts, trainer->data));
+    if (trainer->facts.columns.count) return YOKE_OK;
+    /* saved before names were kept: they are those of the data */
+    YKI_TRY(yki_names_copy(&trainer->facts.columns, &trainer->data->columns));
+    YKI_TRY(yki_names_copy(&trainer->facts.targets, &trainer->data->targets));
+    return yki_names_copy(&trainer->facts.classes, &trainer->data->classes);
 }
 
 yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yoke_data **data_out)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "comm/cluster.h"
 #include "job/job.h"
@@ -179,11 +180,37 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     return finish_create(trainer, status, trainer_out);
 }
 
+/* Tokens of a sample where neither the job nor its model.context says: what model.from was made for, as far
+ * as one sample is not very long. */
+static int64_t natural_sequence(yoke_trainer *trainer, const yoke_job *job,
+                                const yki_trainer_options *options)
+{
+    enum { LONG = 1024 };
+    bool in_rows = job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS ||
+                   job->data.format == YOKE_DATA_RANDOM;
+    int64_t context = job->model.context, sequence = in_rows && context > LONG ? LONG : context;
+    if (in_rows && context > 0 && !options->no_data)
+        yki_trainer_note(trainer,
+                         "train.sequence is not given: a sample has %lld tokens, the context of model.from%s",
+                         (long long)sequence, sequence < context ? " as far as 1024" : "");
+    return sequence;
+}
+
+static yoke_status check_from(const yoke_job *job)
+{
+    const char *from = job->model.from;
+    if (!from[0] || yki_path_exists(from)) return YOKE_OK;
+    return yki_fail_at(YOKE_INVALID, job->path, 0, "model.from",
+                       "there is no %s: weights are read from a local folder or file, and nothing is fetched",
+                       from);
+}
+
 /* The job's model, with what config.json says where there is one. */
 static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options *options)
 {
     yoke_job job = *options->job; /* shallow: only counts change */
     const char *config = options->weights ? options->weights : job.model.from;
+    if (!options->weights) YKI_TRY(check_from(&job));
     if (config[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(config, &job.model));
     bool encodes = job.data.format == YOKE_DATA_TEXT || job.data.tokenizer[0];
     if (encodes && !options->no_data)
@@ -193,7 +220,7 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     if (options->sequence > 0)
         job.train.sequence = options->sequence;
     else if (job.train.sequence == 0)
-        job.train.sequence = job.model.context;
+        job.train.sequence = natural_sequence(trainer, &job, options);
     trainer->spec = job.model;
     trainer->options = job.train;
     if (options->steps > 0) {
@@ -211,7 +238,7 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
 {
     const yoke_job *job = options->job;
     yoke_status status = model_of_job(trainer, options);
-    if (status == YOKE_OK && (options->weights || options->inference))
+    if (status == YOKE_OK)
         status = yki_trainer_read_facts(trainer, options->weights ? options->weights : job->model.from);
     if (status == YOKE_OK && !options->no_data) {
         status = yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
@@ -258,6 +285,7 @@ static yoke_status with_plan_options(const yoke_job *job,
     yoke_error error = *yoke_error_get();
     yoke_model_destroy(trainer.own_model);
     yoke_tokenizer_destroy(trainer.tokenizer);
+    yki_names_release(&trainer.notes);
     if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }

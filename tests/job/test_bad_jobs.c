@@ -85,8 +85,10 @@ static const bad_job bad_jobs[] = {
      "checkpoint.every"},
     {GPT, "{dir: runs/gpt, every: 100, keep: 3}", "runs", NULL,
      "must be a mapping of keys, not a single value", 45, "checkpoint"},
-    {NULL, NULL, "model: {family: gpt2, from: .}\ndata: {format: tokens, path: a}\ntrain: {steps: 1}\n", NULL,
-     "'sequence' is missing", 3, "train.sequence"},
+    {NULL, NULL,
+     "model: {family: layers, input: [2, 2], layers: [{type: relu}]}\ndata: {format: tokens, path: "
+     "a}\ntrain: {steps: 1}\n",
+     NULL, "'sequence' is missing", 3, "train.sequence"},
     {NULL, NULL,
      "model: {family: gpt2, layers: 1, heads: 1, width: 1, context: 2}\ndata: {format: tokens, path: "
      "a}\ntrain: {steps: 1}\n",
