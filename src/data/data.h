@@ -33,6 +33,7 @@ struct yoke_data {
      * target's values are words; else none */
     yki_names columns, targets, classes;
     bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
+    bool made_up;    /* random: nothing is in them */
     bool tokens;     /* text, tokens: ids that are never numbers */
     const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
     int byte_most;                        /* npy: rows of bytes that are no pictures: the largest; else 0 */

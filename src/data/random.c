@@ -66,6 +66,7 @@ yoke_status yoke_data_random(yoke_data **data_out, int64_t samples, const yoke_r
     YKI_TRY(yki_data_create(&data, sizeof *data, &random_ops));
     data->input_key = yki_rng_key(seed, "data.input", 0);
     data->target_key = yki_rng_key(seed, "data.target", 0);
+    data->base.made_up = true;
     data->input_limit = input_limit;
     data->target_limit = target_limit;
     return yki_data_finish(&data->base, samples, input, target, data_out);

@@ -9,7 +9,8 @@
 #include "train/trainer.h"
 
 enum {
-    LOOKED_AT = 1000,       /* samples whose inputs are looked at, evenly over all */
+    LOOKED_AT = 1000,       /* samples whose inputs are looked at, evenly over all, */
+    MOST_NUMBERS = 1 << 24, /* of not many more numbers than these */
     MOST_SAMPLES = 1 << 22, /* whose classes are */
     MOST_CLASSES = 1 << 20,
     MUCH_LARGER = 1000,
@@ -21,11 +22,12 @@ enum {
 /* Which classes are trained on (1) and held out (2). false: they cannot be told. */
 static bool find_classes(yoke_trainer *trainer, unsigned char *seen)
 {
+    int64_t classes = yki_model_classes(trainer->model);
     const yki_order *order = &trainer->order;
     int32_t class;
     for (int64_t p = 0; p < order->samples + order->held; p++) {
         if (yki_data_get_target(trainer->data, yki_order_place(order, p), &class) != YOKE_OK) return false;
-        if (class < 0 || class >= trainer->classes) return false;
+        if (class < 0 || class >= classes) return false;
         seen[class] |= p < order->samples ? 1 : 2;
     }
     return true;
@@ -35,9 +37,9 @@ static bool find_classes(yoke_trainer *trainer, unsigned char *seen)
 static int64_t list(const yoke_trainer *trainer, const unsigned char *seen, unsigned char how, char *out,
                     size_t size)
 {
-    int64_t count = 0;
+    int64_t count = 0, classes = yki_model_classes(trainer->model);
     size_t n = 0;
-    for (int64_t c = 0; c < trainer->classes; c++) {
+    for (int64_t c = 0; c < classes; c++) {
         if (seen[c] != how) continue;
         if (n + 64 > size) {
             if (n + 6 < size) snprintf(out + n, size - n, ", ...");
@@ -57,7 +59,8 @@ static void say_classes(yoke_trainer *trainer, const unsigned char *seen)
 {
     char names[240] = "", all[240] = "";
     int64_t held_alone = list(trainer, seen, 2, names, sizeof names), trained = 0;
-    for (int64_t c = 0; c < trainer->classes; c++) trained += seen[c] & 1;
+    int64_t classes = yki_model_classes(trainer->model);
+    for (int64_t c = 0; c < classes; c++) trained += seen[c] & 1;
     if (held_alone > 0)
         yki_trainer_note(
             trainer,
@@ -67,8 +70,8 @@ static void say_classes(yoke_trainer *trainer, const unsigned char *seen)
             trainer->order.drawn ? "more samples of it are needed"
                                  : "if the file is sorted, data.holdout_by: draw takes the share from all "
                                    "of it");
-    if (trained == 1 && trainer->classes > 1) {
-        for (int64_t c = 0; c < trainer->classes; c++)
+    if (trained == 1) {
+        for (int64_t c = 0; c < classes; c++)
             if (seen[c] & 1) list(trainer, seen, seen[c], all, sizeof all);
         yki_trainer_note(trainer, "all samples trained on are of one class, %s: nothing is to be told apart",
                          all);
@@ -79,14 +82,15 @@ static void look_at_classes(yoke_trainer *trainer)
 {
     const yki_order *order = &trainer->order;
     const yki_value *target = &trainer->model->values[trainer->model->target];
-    if (trainer->classes == 1)
+    int64_t classes = yki_model_classes(trainer->model);
+    if (classes == 1)
         yki_trainer_note(
             trainer, "the model has one output, and cross_entropy over one class is always 0: for numbers "
                      "train.loss: mse");
-    if (trainer->classes < 2 || trainer->classes > MOST_CLASSES || yki_value_elems(target) != 1 ||
+    if (classes < 2 || classes > MOST_CLASSES || yki_value_elems(target) != 1 ||
         order->samples + order->held > MOST_SAMPLES)
         return;
-    unsigned char *seen = calloc((size_t)trainer->classes, 1);
+    unsigned char *seen = calloc((size_t)classes, 1);
     if (seen && find_classes(trainer, seen)) say_classes(trainer, seen);
     free(seen);
 }
@@ -98,7 +102,8 @@ static bool find_sizes(yoke_trainer *trainer, float *input, float *largest, int6
 {
     const yki_order *order = &trainer->order;
     int64_t elements = trainer->data->input_elements;
-    int64_t stride = order->samples / LOOKED_AT + 1;
+    int64_t most_samples = MOST_NUMBERS / elements < LOOKED_AT ? MOST_NUMBERS / elements + 1 : LOOKED_AT;
+    int64_t stride = order->samples / most_samples + 1;
     for (int64_t p = 0; p < order->samples; p += stride) {
         if (yki_data_get_inputs(trainer->data, yki_order_place(order, p), input) != YOKE_OK) return false;
         for (int64_t i = 0; i < elements; i++) {
@@ -186,7 +191,9 @@ void yki_trainer_look_at_data(yoke_trainer *trainer)
 {
     yoke_error before = *yoke_error_get();
     look_at_counts(trainer);
-    look_at_classes(trainer);
-    look_at_inputs(trainer);
+    if (!trainer->data->made_up) {
+        look_at_classes(trainer);
+        look_at_inputs(trainer);
+    }
     yki_error_set(&before);
 }

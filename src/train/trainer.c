@@ -120,6 +120,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po, trainer->job ? trainer->job->layout_named : 0);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
     YKI_TRY(yki_trainer_agree(trainer, status, "plan of the run (data, machine)", hash));
+    if (trainer->data && !options->inference) yki_trainer_look_at_data(trainer);
     if (options->dry) return YOKE_OK;
     YKI_TRY(yki_run_create(trainer->plan, &ro, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
