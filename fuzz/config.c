@@ -43,6 +43,30 @@ static void read_family(const char *folder, yoke_family family)
     build(&read);
 }
 
+/* Facts that read print, and read back the same. */
+static void read_facts(const char *folder)
+{
+    yki_facts facts = {.scale = YOKE_SCALE_NONE}, again = {.scale = YOKE_SCALE_NONE};
+    const yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
+    if (!fuzz_accepted(yki_config_facts(folder, &facts))) return;
+    char *text = yki_config_print(&layers, NULL, &facts);
+    if (text) {
+        fuzz_file(0, text, strlen(text));
+        if (fuzz_accepted(yki_config_facts(folder, &again))) {
+            fuzz_require(yki_names_same(&facts.columns, &again.columns) &&
+                             yki_names_same(&facts.classes, &again.classes) && facts.scale == again.scale &&
+                             facts.nscaled == again.nscaled && facts.ndim == again.ndim,
+                         "facts read back");
+            for (int64_t c = 0; c < facts.nscaled; c++)
+                fuzz_require(facts.shift[c] == again.shift[c] && facts.factor[c] == again.factor[c],
+                             "numbers read back to the bit");
+        }
+        yki_facts_release(&again);
+    }
+    free(text);
+    yki_facts_release(&facts);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *folder = fuzz_folder("config.json", 0);
@@ -50,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_file(0, data, size);
     fuzz_accepted(yki_config_type(folder, type));
     if (fuzz_accepted(yki_config_job(folder, &job))) free(job);
+    read_facts(folder);
     for (int family = YOKE_FAMILY_LAYERS; family <= YOKE_FAMILY_LLAMA; family++) {
         fuzz_file(0, data, size);
         read_family(folder, (yoke_family)family);

@@ -69,6 +69,9 @@ def seeds_tokens():
         yield llmc(magic, 1, 2, [])[:16]
     yield struct.pack("<9H", *range(9))
     yield struct.pack("<3H", 1, 2, 65535)
+    yield struct.pack("<9I", *range(1, 10))
+    yield struct.pack("<9q", *range(1, 10))
+    yield struct.pack("<4I", 1, 70000, 3, 128255)
     yield b"odd"
     yield b"version https://git-lfs.github.com/spec/v1\n"
 
@@ -88,6 +91,20 @@ def seeds_csv():
     yield b"a,y\n1e39,0x2\n"
     yield b"x,y\n1,2147483648\n2,3\n"
     yield "ä,y\n1,١\n".encode()
+    yield from csv_of_words()
+
+
+def csv_of_words():
+    """Targets that are words, and what spreadsheets write."""
+    yield b"a,y,b\n1,mid,2\n3,high,4\n5,low,6\n7,mid,8\n"
+    yield "a,y\n1,ä\n2,\"b,c\"\n3,ä\n".encode()
+    yield b"a,y\n1,2\n2,word\n"
+    yield b"a,y\n1,word\n2,2\n"
+    yield b"a,y\n1,\xff\n"
+    yield b"a,y,z\n1,word,2\n"
+    yield b"a;y\n1,5;2\n"
+    yield b"a\ty\n1\t2\n"
+    yield b',a,y\n0,"1,5",2\n'
 
 
 def seeds_schedule():
@@ -159,6 +176,10 @@ def seeds_safetensors():
 
 
 def seeds_config():
+    yield (b'{"model_type": "yoke-layers", "yoke": {}, "columns": ["a", "b"], "targets": ["y"], "classes": ["high", "low"], "shape": [1, 2],'
+           b' "scale": {"kind": "standard", "shift": [0.5, -1e-3], "factor": [2.0, 1e30]}}')
+    yield b'{"model_type": "yoke-layers", "scale": {"kind": "minmax", "shift": [1], "factor": []}}'
+    yield b'{"model_type": "yoke-layers", "columns": ["a", 1]}'
     gpt2 = {"model_type": "gpt2", "n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 16, "n_ctx": 16, "vocab_size": 50, "n_inner": None,
             "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True, "tie_word_embeddings": True}
     llama = {"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 16, "head_dim": 4,
