@@ -56,9 +56,9 @@ YOKE_API yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *
 YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence,
                                            int64_t vocab);
 /* Two .npy files (versions 1 to 3, little-endian, C order) whose first dim counts the samples; f2, f4, f8, i1
- * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), all else becomes f32. Targets: integers
- * [n] are classes and [n, T] token ids (i32), floats [n, ...] become f32. NaN, infinities, negative ids and
- * ids beyond 32 bits are refused here. */
+ * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), bytes (u1) [n, h, w, ...] pictures, f32
+ * in 0..1, all else becomes f32. Targets: integers [n] are classes and [n, T] token ids (i32), floats [n,
+ * ...] become f32. NaN, infinities, negative ids and ids beyond 32 bits are refused here. */
 YOKE_API yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
 /* MNIST's format, gzip too; images of bytes become f32 [1, rows, columns] in 0..1, labels i32. */
 YOKE_API yoke_status yoke_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);
