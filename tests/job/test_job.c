@@ -2,7 +2,7 @@
  */
 #include "job_files.h"
 
-#include <locale.h>
+#include "comma.h"
 
 #include "base/disk.h"
 #include "job/job.h"
@@ -401,7 +401,7 @@ static void a_printed_job_reads_back_the_same(void **state)
 static void a_locale_with_a_decimal_comma_changes_nothing(void **state)
 {
     (void)state;
-    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8")) skip();
+    take_decimal_comma();
     assert_prints_itself(load(GPT, 0, NULL));
     yoke_job *job = load(GPT, 0, NULL);
     assert_true(job->train.lr == 3e-4);
