@@ -12,6 +12,7 @@
 
 #include "base/fail.h"
 #include "data/csv_fields.h"
+#include "data/csv_words.h"
 #include "data/facts.h"
 
 typedef struct csv_data {
@@ -25,14 +26,6 @@ typedef struct csv_data {
 /* What a column is, where it is neither the input of that number nor the target. */
 enum { PASSED_OVER = -1, TARGET = 1 << 30 };
 
-/* The words of a target column so far. */
-typedef struct words {
-    yki_names names; /* as they came, or the classes of training */
-    int *sorted;     /* places in `names`, in the order of their bytes */
-    int room;
-    bool known; /* no more may come */
-} words;
-
 /* A file being read. */
 typedef struct csv_reader {
     yki_csv csv;
@@ -40,7 +33,7 @@ typedef struct csv_reader {
     yki_names names; /* of the columns */
     int *role;       /* column -> input, TARGET + target, or PASSED_OVER */
     int ncolumns, ninputs, ntargets;
-    words words;
+    yki_words words;
     enum { NOT_KNOWN, NUMBERS, WORDS } kind; /* of a single target column */
     int kind_line;                           /* 0: training says */
     char kind_shown[YKI_QUOTE_BYTES];
@@ -296,49 +289,6 @@ static yoke_status parse_number(const csv_reader *reader, int column, double *nu
 
 /* ---- words ---- */
 
-/* The place in `sorted` where a word is, or would be. */
-static int place_of(const words *w, const char *word, bool *found)
-{
-    int low = 0, high = w->names.count;
-    *found = false;
-    while (low < high) {
-        int middle = (low + high) / 2, order = strcmp(w->names.names[w->sorted[middle]], word);
-        *found = *found || order == 0;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static yoke_status add_word(words *w, const char *word, int place)
-{
-    if (w->names.count == w->room) {
-        int room = w->room ? 2 * w->room : 16;
-        int *grown = realloc(w->sorted, (size_t)room * sizeof *grown);
-        if (!grown) return yki_fail_memory("the classes of a CSV file");
-        w->sorted = grown;
-        w->room = room;
-    }
-    YKI_TRY(yki_names_add(&w->names, word, (int)strlen(word)));
-    int last = w->names.count - 1;
-    memmove(w->sorted + place + 1, w->sorted + place, (size_t)(last - place) * sizeof *w->sorted);
-    w->sorted[place] = last;
-    return YOKE_OK;
-}
-
-/* "a", "b", "c", ...: some names. */
-static char *some(const yki_names *names, char *buffer, size_t size)
-{
-    size_t n = 0;
-    buffer[0] = '\0';
-    for (int i = 0; i < names->count && n + 48 < size; i++)
-        n += (size_t)snprintf(buffer + n, size - n, "%s%.40s", i ? ", " : "", names->names[i]);
-    if (n + 48 >= size) snprintf(buffer + n, size - n, ", ...");
-    return buffer;
-}
-
 static yoke_status parse_word(csv_reader *reader, int column, int32_t *word)
 {
     enum { MOST_WORDS = 1 << 16 };
@@ -349,7 +299,7 @@ static yoke_status parse_word(csv_reader *reader, int column, int32_t *word)
     if (strlen(text) != csv->field.length || yki_utf8_prefix(text, csv->field.length) != csv->field.length)
         return yki_fail_at(YOKE_INVALID, reader->path, csv->field_line, "",
                            "column \"%.200s\" holds a word that is not UTF-8; save the file as UTF-8", name);
-    int place = place_of(&reader->words, text, &found);
+    int place = yki_words_place(&reader->words, text, &found);
     if (found) {
         *word = reader->words.sorted[place];
         return YOKE_OK;
@@ -357,13 +307,13 @@ static yoke_status parse_word(csv_reader *reader, int column, int32_t *word)
     if (reader->words.known)
         return yki_fail_at(YOKE_INVALID, reader->path, csv->field_line, "",
                            "%.100s is %s, and the model was trained on %s", name, yki_csv_shown(csv, shown),
-                           some(&reader->words.names, classes, sizeof classes));
+                           yki_words_some(&reader->words, classes, sizeof classes));
     if (reader->words.names.count == MOST_WORDS)
         return yki_fail_at(YOKE_INVALID, reader->path, csv->field_line, "",
                            "column \"%.200s\" has more than %d different words: they are no classes", name,
                            MOST_WORDS);
     *word = reader->words.names.count;
-    return add_word(&reader->words, text, place);
+    return yki_words_add(&reader->words, text, place);
 }
 
 static yoke_status mixed(const csv_reader *reader, int column)
@@ -495,37 +445,12 @@ static yoke_status read_rows(csv_reader *reader, csv_rows *rows)
 
 /* ---- the file ---- */
 
-/* The words of training are known before the first row. */
+/* Training says what the words of a target column are, or that it holds numbers. */
 static yoke_status take_classes(csv_reader *reader, const yki_facts *facts)
 {
-    bool found;
-    if (facts && facts->targets.count && !facts->classes.count) reader->kind = NUMBERS;
-    for (int i = 0; facts && reader->ntargets == 1 && i < facts->classes.count; i++) {
-        int place = place_of(&reader->words, facts->classes.names[i], &found);
-        if (found)
-            return yki_fail(YOKE_INVALID, "the model's classes have \"%.200s\" twice",
-                            facts->classes.names[i]);
-        YKI_TRY(add_word(&reader->words, facts->classes.names[i], place));
-        reader->words.known = true;
-    }
-    return YOKE_OK;
-}
-
-/* Classes are numbered as their words are sorted, where training has not numbered them. */
-static yoke_status finish_words(csv_reader *reader, csv_rows *rows, yoke_data *data)
-{
-    const words *w = &reader->words;
-    if (w->known) return yki_names_copy(&data->classes, &w->names);
-    int32_t *rank = malloc(sizeof *rank * (size_t)w->names.count);
-    if (!rank) return yki_fail_memory("the classes of a CSV file");
-    for (int i = 0; i < w->names.count; i++) rank[w->sorted[i]] = i;
-    for (int64_t r = 0; r < rows->count; r++) rows->classes[r] = rank[rows->classes[r]];
-    free(rank);
-    for (int i = 0; i < w->names.count; i++) {
-        const char *name = w->names.names[w->sorted[i]];
-        YKI_TRY(yki_names_add(&data->classes, name, (int)strlen(name)));
-    }
-    return YOKE_OK;
+    if (!facts || reader->ntargets != 1) return YOKE_OK;
+    if (facts->targets.count && !facts->classes.count) reader->kind = NUMBERS;
+    return yki_words_take(&reader->words, &facts->classes);
 }
 
 static yoke_status csv_open(csv_reader *reader, csv_rows *rows, const yki_data_spec *spec, csv_data *data,
@@ -540,15 +465,15 @@ static yoke_status csv_open(csv_reader *reader, csv_rows *rows, const yki_data_s
     YKI_TRY(read_rows(reader, rows));
     for (int t = 0; t < reader->ntargets; t++)
         YKI_TRY(yki_names_add(&data->base.targets, spec->columns[t], (int)strlen(spec->columns[t])));
-    return reader->words.names.count ? finish_words(reader, rows, &data->base) : YOKE_OK;
+    if (!reader->words.names.count) return YOKE_OK;
+    return yki_words_finish(&reader->words, rows->classes, rows->count, &data->base.classes);
 }
 
 static void reader_release(csv_reader *reader)
 {
     yki_csv_end(&reader->csv);
     yki_names_release(&reader->names);
-    yki_names_release(&reader->words.names);
-    free(reader->words.sorted);
+    yki_words_release(&reader->words);
     free(reader->role);
     if (reader->c_locale) freelocale(reader->c_locale);
 }

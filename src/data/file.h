@@ -13,7 +13,7 @@
 
 #include "base/fail.h"
 
-enum { YKI_FILE_HEAD = 512, YKI_FILE_PIECE = 1 << 16 /* bytes that are read at once where all are */ };
+enum { YKI_FILE_HEAD = 512 };
 
 typedef struct yki_file {
     char *path;     /* a copy, for messages */

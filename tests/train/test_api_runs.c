@@ -169,6 +169,18 @@ static void test_wrong_options(void **state)
     refused_trainer(model, other, good, fine, "inputs are [6]");
     yoke_data_destroy(other);
     refused_trainer(model, NULL, good, fine, "data");
+    /* every class and token in memory is looked at, those held out too */
+    static float zeros[20 * IN];
+    static int32_t labels[20];
+    labels[19] = CLASSES;
+    yoke_row in_row = {.type = YOKE_F32, .ndim = 1, .dims = {IN}};
+    assert_int_equal(yoke_data_from_memory(&other, 20, &in_row, zeros, &target, labels), YOKE_OK);
+    good.holdout = 0.2;
+    refused_trainer(model, other, good, fine, "sample 19 has class");
+    labels[19] = -1;
+    refused_trainer(model, other, good, fine, "sample 19 has class -1");
+    good.holdout = 0;
+    yoke_data_destroy(other);
     /* a gap in the devices, and degrees beside them */
     yoke_model *placed = new_model();
     yoke_model_on(placed, 0);
