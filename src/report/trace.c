@@ -32,7 +32,6 @@ static const struct {
     const char *name;
     int thread;
 } spans[YKI_SPAN_COUNT] = {
-    [YKI_SPAN_ZERO] = {"zero gradients", THREAD_COMPUTE},
     [YKI_SPAN_REPLICAS] = {"reduce over dp", THREAD_MOVEMENT},
     [YKI_SPAN_PARTS] = {"reduce over tp", THREAD_MOVEMENT},
     [YKI_SPAN_TIES] = {"reduce over pp", THREAD_MOVEMENT},

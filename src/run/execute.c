@@ -164,7 +164,6 @@ static yoke_status start_copy(const frame *f, const yki_instruction *in)
     }
     if (channel) {
         yki_request *request = in->sends ? &rank->sends[index] : &rank->requests[in->request];
-        if (in->sends) YKI_TRY(yki_wait(request)); /* of the step before; long done */
         return yki_movements[YKI_MOVE_COPY].start(&move, request);
     }
     if (in->sends)

@@ -10,7 +10,6 @@ typedef struct yki_rank yki_rank;
 
 /* What a step does outside its actions. */
 typedef enum yki_span {
-    YKI_SPAN_ZERO,       /* gradients that nobody touched */
     YKI_SPAN_REPLICAS,   /* gradients along dp that were in no bucket, and the wait for all buckets */
     YKI_SPAN_PARTS,      /* gradients along tp */
     YKI_SPAN_TIES,       /* gradients of tied parameters, along pp */

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 STEPS, COMPUTE, MOVEMENT = 0, 1, 2
-SPANS = {"zero gradients", "reduce over dp", "reduce over tp", "reduce over pp", "reduce over cp", "gradient norm",
+SPANS = {"reduce over dp", "reduce over tp", "reduce over pp", "reduce over cp", "gradient norm",
          "wait for sends", "sum loss and norm", "update", "update buffers", "gather weights"}
 # With clocks of their own: how wrong they may be about each other, in microseconds.
 AHEAD, LATE = ["unshare", "--time", "--monotonic", "100000", "--fork"], 0
