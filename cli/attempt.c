@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,6 @@
 #include <unistd.h>
 
 #include "signs.h"
-
-extern char **environ;
 
 volatile sig_atomic_t attempt_signalled;
 static volatile sig_atomic_t child;
@@ -33,9 +30,15 @@ typedef struct listener {
     double lost; /* when a rank was named as lost; 0: none was */
 } listener;
 
+static const int handed[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+static bool hangup_ignored; /* from the start, as nohup has it */
+
+/* A terminal that closes sends SIGHUP more than once: it never means more than the first time. */
 static void hand_on(int number)
 {
-    int error = errno, as = attempt_signalled ? number : SIGUSR1;
+    static volatile sig_atomic_t asked;
+    int error = errno, as = asked && number != SIGHUP ? number : SIGUSR1;
+    asked |= number != SIGHUP;
     if (!attempt_signalled) attempt_signalled = number;
     if (child > 0) kill((pid_t)child, as);
     errno = error;
@@ -43,11 +46,11 @@ static void hand_on(int number)
 
 void attempt_hand_on_signals(void)
 {
-    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    hangup_ignored = sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+    for (size_t i = 0; i < sizeof handed / sizeof *handed; i++)
+        if (handed[i] != SIGHUP || !hangup_ignored) sigaction(handed[i], &action, NULL);
 }
 
 static double now(void)
@@ -121,35 +124,59 @@ static void take_orphans(bool killed)
     }
 }
 
-/* A signal that came before the program was there to get it is handed on now; handlers are this program's
- * alone. */
+/* What this program catches is the new one's as it would be without it; but for what was ignored from the
+ * start, as nohup has it. */
+static void reset_signals(void)
+{
+    static const int caught[] = {SIGINT, SIGTERM, SIGUSR1, SIGPIPE};
+    sigset_t none;
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) signal(caught[i], SIG_DFL);
+    if (!hangup_ignored) signal(SIGHUP, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the new process: it becomes argv[0], and is asked to end, as by a signal that is handed on, when this
+ * program is killed; where it cannot start, `told` gets the reason. */
+static void become(char *const argv[], bool quiet, int errors, int told, pid_t parent)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    setpgid(0, 0);
+    reset_signals();
+    prctl(PR_SET_PDEATHSIG, SIGUSR1);
+    if (getppid() == parent && nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
+        (!quiet || dup2(nothing, STDOUT_FILENO) >= 0) && dup2(errors, STDERR_FILENO) >= 0)
+        execvp(argv[0], argv);
+    int why = errno;
+    if (write(told, &why, sizeof why) < 0) _exit(126);
+    _exit(127);
+}
+
+/* A signal that came before the program was there to get it is handed on now. Returns 0 or errno. */
 static int start(char *const argv[], bool quiet, int errors, pid_t *started)
 {
-    sigset_t ours, before, none;
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigemptyset(&none);
+    sigset_t ours, before;
+    int ends[2], fault = 0;
+    pid_t parent = getpid();
+    if (pipe2(ends, O_CLOEXEC) != 0) return errno;
     sigemptyset(&ours);
-    sigaddset(&ours, SIGINT);
-    sigaddset(&ours, SIGTERM);
-    sigaddset(&ours, SIGUSR1);
-    sigaddset(&ours, SIGPIPE);
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (quiet) posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&files, errors, STDERR_FILENO);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&attributes, &ours);
-    posix_spawnattr_setsigmask(&attributes, &none);
+    for (size_t i = 0; i < sizeof handed / sizeof *handed; i++) sigaddset(&ours, handed[i]);
     sigprocmask(SIG_BLOCK, &ours, &before);
-    int fault = posix_spawnp(started, argv[0], &files, &attributes, argv, environ);
+    *started = fork();
+    if (*started == 0) become(argv, quiet, errors, ends[1], parent);
+    if (*started < 0) fault = errno;
+    close(ends[1]);
+    if (*started > 0) {
+        setpgid(*started, *started);
+        ssize_t count;
+        while ((count = read(ends[0], &fault, sizeof fault)) < 0 && errno == EINTR) continue;
+        if (count <= 0) fault = 0;
+        if (fault) waitpid(*started, NULL, 0);
+    }
+    close(ends[0]);
     if (fault == 0) child = (sig_atomic_t)*started;
     if (fault == 0 && attempt_signalled) kill(*started, SIGUSR1);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
     return fault;
 }
 

@@ -8,8 +8,9 @@
 /* The first signal that asked this program to end; 0: none did. */
 extern volatile sig_atomic_t attempt_signalled;
 
-/* From now on SIGINT, SIGTERM and SIGUSR1 go to the attempt under way: the first as SIGUSR1, which mpirun and
- * srun hand on to every process (of a SIGTERM most kill them), those that follow as they are. */
+/* From now on SIGINT, SIGTERM, SIGUSR1 and, unless it is ignored already, SIGHUP go to the attempt under way:
+ * the first, and every SIGHUP, as SIGUSR1, which mpirun and srun hand on to every process (of a SIGTERM most
+ * kill them), those that follow as they are. Where this program is killed, the attempt gets a SIGUSR1 too. */
 void attempt_hand_on_signals(void);
 
 typedef struct attempt_options {

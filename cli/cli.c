@@ -23,7 +23,10 @@ static int columns_of(int file)
 static const char *find_json(int argc, char **argv)
 {
     const char *path = NULL;
+    bool launches = argc > 1 && strcmp(argv[1], "launch") == 0; /* what it launches has a --json of its own */
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        bool is_value = argv[i - 1][0] == '-' && !strchr(argv[i - 1], '=');
+        if (launches && strcmp(argv[i], "train") == 0 && !is_value) break;
         if (strncmp(argv[i], "--json=", 7) == 0)
             path = argv[i] + 7;
         else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc)

@@ -356,7 +356,7 @@ static int read_inner(launch *l)
         return cli_fail(l->run, 2, "-n", "-n N is missing: how many processes to start");
     if (typed->nrest == 0 || strcmp(typed->rest[0], "train") != 0)
         return cli_fail(l->run, 2, "train",
-                        "after -- comes what to run: yoke launch -n %lld -- train JOB ...",
+                        "what to run comes last: yoke launch -n %lld train JOB ...",
                         (long long)given.processes);
     l->inner = *l->run;
     l->inner.command = &command_train;
@@ -450,8 +450,8 @@ static int command_run(cli *run)
 const command command_launch = {
     .name = "launch",
     .summary = "train over several processes, and begin again after failures",
-    .usage = "-n N [options] -- train JOB [options of train]",
-    .operand = "-- train JOB",
+    .usage = "-n N [options] train JOB [options of train]",
+    .operand = "train JOB",
     .takes_rest = true,
     .about = "Starts `yoke train` in N processes by mpirun or srun. Where the run ends before it is done, "
              "because a rank died, stalled, or a host is gone, it begins again from the newest complete "

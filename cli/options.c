@@ -341,6 +341,10 @@ int options_parse(struct cli *run, int argc, char **argv, int first)
             }
             int code = parse_option(run, argv, &i);
             if (code >= 0) return code;
+        } else if (which->takes_rest && given->npositional == which->most) { /* `--` may be left out */
+            given->rest = argv + i;
+            given->nrest = argc - i;
+            break;
         } else if (given->npositional == which->most)
             return cli_fail(run, 2, argv[i], "'%s' is one argument too many; usage: yoke %s %s", argv[i],
                             which->name, which->usage);

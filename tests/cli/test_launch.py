@@ -2,6 +2,8 @@
 kill, or a host that is gone. Standard library only."""
 import json
 import os
+import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,9 +187,63 @@ class Launch(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.dir, "life-1")))
         os.remove(os.path.join(self.dir, "life-0"))
 
+    ENDLESS = ["launch", "-n", "1", "--launcher", f"{sys.executable} launcher.py", "train", "job.yaml", "--steps", "100000000",
+               "--set", "checkpoint.every=0"]
+
+    def until_a_step(self, stream):
+        seen = b""
+        while b"step" not in seen:
+            seen += os.read(stream, 4096)
+
+    def saved(self):
+        return [name for name in os.listdir(os.path.join(self.dir, "ck")) if name.startswith("step-")]
+
+    def test_nothing_is_left_behind(self):
+        """Told to hang up, more than once; or killed: what was launched saves and ends. It holds a pipe as long as it lives."""
+        for number, times in ((signal.SIGHUP, 2), (signal.SIGKILL, 1)):
+            with self.subTest(number):
+                lives, held = os.pipe()
+                os.set_inheritable(held, True)
+                p = subprocess.Popen([YOKE, *self.ENDLESS], cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                     env={**os.environ, "LIVES": "[]"}, pass_fds=[held])
+                os.close(held)
+                self.until_a_step(p.stderr.fileno())
+                for _ in range(times):
+                    p.send_signal(number)
+                text = p.communicate(timeout=60)[1]
+                self.assertEqual(p.returncode, 75 if number == signal.SIGHUP else -number, text)
+                self.assertEqual(os.read(lives, 1), b"")  # nobody is there any more
+                os.close(lives)
+                self.assertEqual(len(self.saved()), 1)
+                shutil.rmtree(os.path.join(self.dir, "ck"))
+
+    def test_a_terminal_that_closes(self):
+        lives, held = os.pipe()
+        os.set_inheritable(held, True)
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.dir)
+            os.environ["LIVES"] = "[]"
+            os.execv(YOKE, [YOKE, *self.ENDLESS])
+        os.close(held)
+        self.until_a_step(terminal)
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 75)
+        self.assertEqual(os.read(lives, 1), b"")
+        os.close(lives)
+        self.assertEqual(len(self.saved()), 1)
+
+    def test_without_dashes(self):
+        r = subprocess.run([YOKE, "launch", "-n", "1", "--json", "out.json", "--launcher", f"{sys.executable} launcher.py",
+                            "train", "job.yaml", "--steps", "6", "--json", "inner.json"], cwd=self.dir, capture_output=True,
+                           text=True, timeout=120, env={**os.environ, "LIVES": "[]"})
+        self.assertEqual(r.returncode, 0, r.stderr)
+        with open(os.path.join(self.dir, "out.json")) as outer, open(os.path.join(self.dir, "inner.json")) as inner:
+            self.assertEqual((len(json.load(outer)["attempts"]), json.load(inner)["steps_done"]), (1, 6))
+
     def test_wrong_uses(self):
-        for arguments, says in (([], "-n N is missing"), (["-n"], "-n needs a value"), (["-n", "2"], "after -- comes"),
-                                (["-n", "2", "--", "eval", "job.yaml"], "after -- comes"),
+        for arguments, says in (([], "-n N is missing"), (["-n"], "-n needs a value"), (["-n", "2"], "what to run comes last"),
+                                (["-n", "2", "--", "eval", "job.yaml"], "what to run comes last"),
                                 (["-n", "3", "--", "train", "job.yaml", "--dp", "2"], "2 devices.*3 processes"),
                                 (["-n", "2", "--hosts", "a,b,c", "--", "train", "job.yaml", "--dp", "2"], "3 hosts"),
                                 (["-n", "1", "--", "train", "job.yaml", "--set", "checkpoint=null"], "checkpoint.dir"),

@@ -23,8 +23,16 @@ static const struct {
 
 static const char *const modules[] = {"openmpi", "mpich"};
 
+/* YOKE_ALONE=1: processes that a launcher has started have nothing to do with each other. */
+static bool is_alone(void)
+{
+    const char *alone = getenv("YOKE_ALONE");
+    return alone && alone[0] && strcmp(alone, "0") != 0;
+}
+
 bool yki_launch_find(yki_launched *out)
 {
+    if (is_alone()) return false;
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
         const char *size = getenv(launchers[i].size), *rank = getenv(launchers[i].rank);
         if (!size || !rank || (launchers[i].also && !getenv(launchers[i].also))) continue;
