@@ -167,6 +167,22 @@ class WaysOut(Case):
         p.wait(timeout=60)
         self.assertEqual(os.listdir(self.path("ck")), ["step-00000300"])
 
+    def test_a_file_that_is_cut_short(self):
+        with open(self.path("t.txt"), "w") as out:
+            out.write("the yoke pulls a cart over hills " * 20000)
+        self.write("t.yaml", """model: {family: gpt2, layers: 1, heads: 2, width: 8, context: 16}
+data: {format: text, path: t.txt}
+train: {steps: 100000000, batch: 4}
+checkpoint: {dir: ck}
+""")
+        p = subprocess.Popen([YOKE, "train", "t.yaml"], cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.assertIn("step", p.stderr.readline())
+        os.truncate(self.path("t.txt"), 0)
+        said = p.communicate(timeout=60)[1]
+        self.assertIn(p.returncode, (1, 2), said)
+        self.assertRegex(said, r"yoke: .*t\.txt.*\nyoke: saved in .*step-")
+        self.assertEqual(len(os.listdir(self.path("ck"))), 1)
+
     def test_an_evaluation_that_fails(self):
         """A held-out class that the model has not is found before the first step, or ends the run with the weights saved."""
         with open(self.path("t.csv"), "w") as out:

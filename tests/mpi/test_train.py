@@ -114,6 +114,82 @@ class Layouts(Case):
         self.assertTrue(self.yoke(0, "verify", self.job, "--against", "g.safetensors")["passed"])
 
 
+class Evaluations(Case):
+    EVERY = ["--set", "eval.every=2", "--set", "checkpoint.dir=ck", "--set", "checkpoint.best=true", "--set", "train.steps=9"]
+
+    def test_they_change_nothing(self):
+        for n, flags in ((2, ["--dp", "2"]), (2, ["--tp", "2", "--pp", "2", "--microbatches", "2"])):
+            with self.subTest(flags):
+                plain = self.yoke(n, "train", self.job, *flags, "--set", "train.steps=9")
+                over = self.yoke(n, "train", self.job, *flags, *self.EVERY)
+                self.assertEqual(losses(over), losses(plain))
+                self.assertEqual([e["step"] for e in over["evals"]], [2, 4, 6, 8, 9])
+                self.assertEqual(os.readlink(self.dir + "/ck/best"), f"step-{over['best']['step']:08}")
+                for device in over["devices"]:
+                    self.assertEqual(device["predicted_peak_bytes"], device["measured_peak_bytes"])
+                shutil.rmtree(self.dir + "/ck")
+
+    def test_patience(self):
+        flags = ["--dp", "2", *self.EVERY, "--set", "train.steps=60", "--set", "train.optimizer.lr=1", "--set", "stop.patience=2"]
+        over = self.yoke(2, "train", self.job, *flags)
+        self.assertTrue(over["stopped_early"])
+        self.assertEqual(over["steps_done"], over["best"]["step"] + 4)
+
+
+class WaysOut(Case):
+    def test_one_process_cannot_read_its_data(self):
+        """Its copy of the text is cut short on the way: all save the same step, and end with its sentence."""
+        text = bytes(97 + i * i % 26 for i in range(200000))
+        for rank in (0, 1):
+            os.mkdir(f"{self.dir}/{rank}")
+            with open(f"{self.dir}/{rank}/t.txt", "wb") as f:
+                f.write(text)
+        with open(self.job, "w") as f:
+            f.write("""model: {family: gpt2, layers: 1, heads: 2, width: 8, context: 8, vocab: 256}
+data: {format: text, path: /proc/self/cwd/t.txt}
+train: {steps: 1000000000, batch: 4, loss: cross_entropy, timeout: 60}
+layout: {dp: 2, threads: 1}
+checkpoint: {dir: %s/ck}
+""" % self.dir)
+        p = subprocess.Popen([*launch.command(MPI, 2), "sh", "-c", f"cd ${RANK}; exec {YOKE} train {self.job}"], cwd=self.dir,
+                             env=launch.environment(BUILD), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for line in p.stderr:
+            if line.startswith("step"):
+                break
+        os.truncate(f"{self.dir}/1/t.txt", 1000)
+        said = p.communicate(timeout=120)[1]
+        self.assertNotEqual(p.returncode, 0)
+        self.assertRegex(said, r"t.txt: rank 1 on \S+: was cut short")
+        self.assertRegex(said, "yoke: saved in .*step-")
+        self.assertEqual(len(os.listdir(self.dir + "/ck")), 1)
+
+    def test_steps_left_out(self):
+        """A learning rate past everything: steps that are not finite are left out by all, and the third ends all."""
+        r = self.yoke(2, "train", self.job, "--dp", "2", "--set", "train.optimizer.lr=1e30", "--set", "train.clip=0", "--set",
+                      "train.skip_nonfinite=2", code=5)
+        self.assertEqual([l is None for l in losses(r)].count(True), 2)
+        self.assertIn("after 2 steps in a row", self.said)
+
+    def test_a_layout_of_one_device(self):
+        self.yoke(2, "train", self.job, code=2)
+        self.assertIn("add --dp 2", self.said)
+
+    def test_a_sweep(self):
+        for rank in (0, 1):
+            os.mkdir(f"{self.dir}/{rank}")
+        sweep = [*launch.command(MPI, 2), "sh", "-c",
+                 f"cd ${RANK}; exec {YOKE} train {self.job} --set train.seed=1${RANK} --threads 1 --json out.json"]
+        p = self.under(sweep)
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn("YOKE_ALONE=1", p.stderr)
+        p = self.under(["env", "YOKE_ALONE=1", *sweep])
+        self.assertEqual(p.returncode, 0, p.stderr)
+        for rank in (0, 1):
+            alone = self.yoke(0, "train", self.job, "--threads", "1", "--set", f"train.seed=1{rank}")
+            with open(f"{self.dir}/{rank}/out.json") as f:
+                self.assertEqual(losses(json.load(f)), losses(alone))
+
+
 class Saves(Case):
     def test_a_run_goes_on_under_another_launcher(self):
         full = losses(self.yoke(0, "train", self.job, "--dp", "2", "--zero", "1"))
@@ -328,7 +404,8 @@ class Faults(Case):
     def test_a_loss_that_is_not_finite_ends_all_with_5(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "train.optimizer.lr=1e30", "--set", "train.clip=0", code=5)
         self.assertIn("not finite", self.said)
-        self.assertEqual(self.said.count("yoke:"), 1)
+        self.assertEqual(len(re.findall("^yoke: step", self.said, re.M)), 1)
+        self.assertEqual(len(self.said.splitlines()), 2, self.said)  # where it is kept, or why not
 
 
 if __name__ == "__main__":
