@@ -110,9 +110,11 @@ int cluster_enter(cli *run)
     if (!yoke_launched(&at)) return -1;
     switch (run->command->processes) {
     case ONE_PROCESS:
-        return cli_fail(run, 2, "", "yoke %s runs in one process, and %s has started %d; start it without, or with YOKE_ALONE=1 in "
-                        "the environment, each by itself",
-                        run->command->name, at.launcher, at.size);
+        return cli_fail(
+            run, 2, "",
+            "yoke %s runs in one process, and %s has started %d; start it without, or with YOKE_ALONE=1 in "
+            "the environment, each by itself",
+            run->command->name, at.launcher, at.size);
     case FIRST_PROCESS:
         return speaks ? -1 : 0;
     case ALL_PROCESSES:

@@ -355,8 +355,7 @@ static int read_inner(launch *l)
     if (given.processes == 0)
         return cli_fail(l->run, 2, "-n", "-n N is missing: how many processes to start");
     if (typed->nrest == 0 || strcmp(typed->rest[0], "train") != 0)
-        return cli_fail(l->run, 2, "train",
-                        "what to run comes last: yoke launch -n %lld train JOB ...",
+        return cli_fail(l->run, 2, "train", "what to run comes last: yoke launch -n %lld train JOB ...",
                         (long long)given.processes);
     l->inner = *l->run;
     l->inner.command = &command_train;

@@ -101,6 +101,13 @@ static void event(void *context, const yoke_run_event *e)
     };
     yoke_recorder *log = context;
     line l = {.length = 0};
+    if (log->anew && e->kind == YOKE_RUN_STARTED && e->step == 0)
+        yki_trainer_note(
+            log->trainer,
+            "%s has lines of an earlier run: this run's begin below them, with an event `start` at "
+            "step 0",
+            log->path);
+    log->anew &= e->kind != YOKE_RUN_STARTED;
     bool early = e->kind == YOKE_RUN_ENDED && e->step < log->trainer->steps; /* as it was asked to */
     put_string(&l, "event", early ? "stop" : names[e->kind]);
     put_integer(&l, "step", e->step);
@@ -121,12 +128,12 @@ yoke_status yoke_log_open(yoke_recorder **recorder_out, yoke_trainer *trainer, c
     YKI_NEED(recorder_out, trainer, path);
     const yoke_watcher watcher = {.step = step, .event = event};
     struct stat info;
-    char last;
+    char last = '\n';
     YKI_TRY(yki_recorder_open(recorder_out, trainer, "the log", path, &watcher));
     /* a line that a full disk cut short is ended, so that those to come are whole */
     yoke_recorder *log = *recorder_out;
-    if (fstat(log->file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-        pread(log->file, &last, 1, info.st_size - 1) == 1 && last != '\n')
-        yki_recorder_write(log, "\n", 1);
+    if (fstat(log->file, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return YOKE_OK;
+    log->anew = true;
+    if (pread(log->file, &last, 1, info.st_size - 1) == 1 && last != '\n') yki_recorder_write(log, "\n", 1);
     return YOKE_OK;
 }

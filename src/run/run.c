@@ -94,14 +94,16 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
     int processes = alone ? 1 : yki_cluster_size();
     if (run->nranks % processes != 0)
         return run->nranks == 1
-                   ? yki_fail(YOKE_INVALID,
-                              "the layout has 1 device, and %d processes were started; add --dp %d (or another "
-                              "layout of %d devices), or start one process",
-                              processes, processes, processes)
-                   : yki_fail(YOKE_INVALID,
-                              "the layout has %d devices, which cannot be dealt evenly to %d processes; start "
-                              "as many processes as devices, or a divisor of that",
-                              run->nranks, processes);
+                   ? yki_fail(
+                         YOKE_INVALID,
+                         "the layout has 1 device, and %d processes were started; add --dp %d (or another "
+                         "layout of %d devices), or start one process",
+                         processes, processes, processes)
+                   : yki_fail(
+                         YOKE_INVALID,
+                         "the layout has %d devices, which cannot be dealt evenly to %d processes; start "
+                         "as many processes as devices, or a divisor of that",
+                         run->nranks, processes);
     run->nlocal = run->nranks / processes;
     run->first = alone ? 0 : yki_cluster_rank() * run->nlocal;
     run->ranks = calloc((size_t)run->nlocal, sizeof *run->ranks);

@@ -147,6 +147,15 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
         trainer->last_loss = result.loss;
         trainer->skipped_in_a_row = 0;
         trainer->suspect = false;
+        if (result.gradient_norm == 0 && !trainer->said_nothing_learnt) {
+            trainer->said_nothing_learnt = true;
+            yki_trainer_note(
+                trainer,
+                "step %lld: every gradient is exactly 0: it has taught nothing (activations that "
+                "are all off, targets that are met exactly, a loss that does not depend on the "
+                "weights); said once",
+                (long long)s);
+        }
     }
     trainer->losses[done] = result.finite ? result.loss : (double)NAN;
     trainer->step_seconds[done] = result.seconds;
@@ -253,13 +262,6 @@ yoke_status yoke_trainer_run(yoke_trainer *trainer, int64_t at_most, yoke_progre
     int64_t end = trainer->steps;
     if (at_most > 0 && at_most < end - trainer->next_step) end = trainer->next_step + at_most;
     trainer->agreed = false;
-    if (trainer->options.holdout > 0 && yoke_trainer_held_out(trainer) == 0) {
-        yki_fail(YOKE_OK,
-                 "data.holdout is %g of %lld samples, which is less than one: none is held out, and nothing "
-                 "will be evaluated",
-                 trainer->options.holdout, (long long)yoke_data_samples(trainer->data));
-        yki_trainer_notice(trainer);
-    }
     if (end > trainer->next_step) notice_sharing(trainer);
     yki_trainer_event(trainer, YOKE_RUN_STARTED, "");
     yoke_status status = yki_saves_end(trainer, run_steps(trainer, end, progress, context));

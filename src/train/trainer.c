@@ -128,7 +128,9 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     trainer->tracked = calloc((size_t)trainer->model->ncounters + 1, sizeof *trainer->tracked);
     trainer->last_loss = trainer->standing.least_loss = trainer->standing.best_loss = NAN;
     trainer->flops = yki_predict_flops(trainer->plan);
-    return trainer->devices && trainer->tracked ? YOKE_OK : yki_fail_memory("a trainer");
+    if (!trainer->devices || !trainer->tracked) return yki_fail_memory("a trainer");
+    if (!options->inference && trainer->data) yki_trainer_advise(trainer);
+    return YOKE_OK;
 }
 
 static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke_trainer **trainer_out)

@@ -52,6 +52,7 @@ struct yoke_trainer {
     int64_t nevaluations, evaluation_room;
     double evaluation_seconds;
     bool stopped_early; /* by stop.patience */
+    bool said_nothing_learnt;
     int64_t saved_step; /* the newest that was saved, or resumed from; -1: none */
     char saved[YKI_FOLDER_BYTES];
     bool agreed;      /* all processes know of the failure that ends the run */
@@ -246,6 +247,8 @@ void yki_trainer_event_at(yoke_trainer *trainer, yoke_run_event_kind kind, int64
 void yki_trainer_tell(yoke_trainer *trainer, yoke_step_report *report);
 void yki_trainer_evaluated(yoke_trainer *trainer, const yoke_held_out *evaluation);
 
+/* advice.c: notes what of the run teaches nothing, before its first step. */
+void yki_trainer_advise(yoke_trainer *trainer);
 /* judge.c: samples of an evaluation on the way. */
 int64_t yki_trainer_evaluated_samples(const yoke_trainer *trainer);
 /* Evaluates the samples held out, and says whether the step at hand is the best so far; counts: for

@@ -249,6 +249,37 @@ class Said(Case):
         r = self.yoke("train", "job.yaml", "--steps", 30)
         self.assertFalse(r.json["diverged"])
 
+    def said(self, *words):
+        r = self.yoke("train", "random.yaml", "--steps", 3, *words)
+        lines = [line for line in r.stderr.splitlines() if line.startswith("yoke: ")]
+        self.assertEqual(r.json.get("notices", []), [line[len("yoke: "):] for line in lines])
+        return "\n".join(lines)
+
+    def test_what_teaches_nothing(self):
+        linear, norm, soft = "{type: linear, out: 3}", "{type: batchnorm}", "{type: softmax}"
+        for layers, more, says in (((linear,), (), "^$"),
+                                   ((linear, soft), (), "layer 1 is a softmax"),
+                                   ((soft, linear), (), "^$"),
+                                   ((linear, norm, linear), (), "^$"),
+                                   ((linear, norm, linear), ("train.batch=1",), "layer 1: batch norm has one value .* of 1 sample"),
+                                   ((linear, norm, linear), ("train.batch=2", "layout.microbatches=2"), "layer 1: batch norm"),
+                                   ((linear, norm, linear), ("train.batch=2", "layout.dp=2"), "^$"),
+                                   (("{type: linear, out: 4}", "{type: batchnorm, statistics: local}", linear),
+                                    ("train.batch=2", "layout.dp=2"), "layer 1: batch norm"),
+                                   ((linear, norm, linear), ("train.batch=13",), "the last, smaller batch of an epoch"),
+                                   ((linear, norm, linear), ("train.batch=13", "data.drop_last=true"), "^$"),
+                                   ((linear,), ("train.batch=41",), "41, and there are 40 samples to train on"),
+                                   ((linear,), ("data.holdout=0.01",), "none is held out")):
+            with self.subTest(layers=layers, more=more):
+                flags = [w for key in (f"model.layers=[{', '.join(layers)}]", *more) for w in ("--set", key)]
+                self.assertRegex(self.said(*flags), says)
+
+    def test_a_step_that_teaches_nothing(self):
+        npy(self.path("zero.npy"), (50, 4), [0] * 200)
+        r = self.yoke("train", "job.yaml", "--set", "data.inputs=zero.npy", "--set", "model.layers=[{type: linear, out: 1, bias: false}]")
+        self.assertEqual(r.stderr.count("step 0: every gradient is exactly 0"), 1)
+        self.assertEqual(r.stderr.count("every gradient is exactly 0"), 1)
+
     def test_counts(self):
         r = self.yoke("train", "random.yaml", "--set", "train.epochs=2", "--set", "train.batch=12")
         self.assertIn("after 8 of 8 steps", r.stdout)

@@ -95,6 +95,27 @@ class Logs(Case):
         steps, _ = self.lines("run.jsonl")
         self.assertTrue(all(s["tokens_per_s"] is None and s["samples_per_s"] > 0 for s in steps))
 
+    def test_a_run_that_begins_anew(self):
+        """Its lines stand below those of the run before, and that is said; of its events TensorBoard shows its own alone."""
+        keep = ["--log", "run.jsonl", "--tensorboard", "tb"]
+        self.assertNotIn("earlier run", self.yoke("train", "job.yaml", *keep).stderr)
+        self.assertIn("run.jsonl has lines of an earlier run", self.yoke("train", "job.yaml", *keep, "--steps", 3).stderr)
+        self.assertEqual([(e["event"], e["step"]) for e in self.lines("run.jsonl")[1] if e["event"] == "start"],
+                         [("start", 0), ("start", 0)])
+        files = sorted(glob.glob(self.path("tb/*")))
+        self.assertEqual([[e["step"] for e in events(f) if e["start"]] for f in files], [[], [0]])
+
+    def test_evaluations(self):
+        keep = ["--set", "data.holdout=0.2", "--set", "eval.every=2", "--log", "run.jsonl", "--tensorboard", "tb"]
+        self.yoke("train", "job.yaml", *keep, "--steps", 5)
+        found = [e for e in self.lines("run.jsonl")[1] if e["event"] == "eval"]
+        self.assertEqual([e["step"] for e in found], [2, 4, 5])
+        shown = [(e["step"], e["scalars"]["held_out_loss"]) for e in events(glob.glob(self.path("tb/*"))[0])
+                 if "held_out_loss" in e["scalars"]]
+        self.assertEqual([step for step, _ in shown], [2, 4, 5])
+        for (_, loss), e in zip(shown, found):
+            self.assertAlmostEqual(loss, e["held_out_loss"], 6)
+
     def test_it_goes_on_where_a_run_resumes(self):
         keep = ["--set", "checkpoint.dir=ck", "--log", "run.jsonl", "--tensorboard", "tb"]
         self.yoke("train", "job.yaml", *keep, "--stop-after", 3)

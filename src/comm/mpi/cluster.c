@@ -138,8 +138,8 @@ yoke_status yki_cluster_agree(yoke_status status, const char *what, uint64_t has
                                "rank %d on %s: %s", failed, joined->hosts[failed], all[failed].error.message);
     } else if (told == YOKE_OK && other < joined->size)
         told = yki_fail(YOKE_INVALID,
-                        "rank %d on %s has another %s than rank 0 on %s; all processes need the same%s", other,
-                        joined->hosts[other], what, joined->hosts[0],
+                        "rank %d on %s has another %s than rank 0 on %s; all processes need the same%s",
+                        other, joined->hosts[other], what, joined->hosts[0],
                         strcmp(what, "job") == 0 ? " (runs that have nothing to do with each other need "
                                                    "YOKE_ALONE=1 in their environment)"
                                                  : "");
