@@ -50,18 +50,7 @@ static const yki_node *last_node(const yoke_model *model)
 
 void yki_trainer_advise(yoke_trainer *trainer)
 {
-    const yoke_train_options *t = &trainer->options;
     const yki_node *last = last_node(trainer->model);
-    if (t->holdout > 0 && trainer->order.held == 0)
-        yki_trainer_note(trainer,
-                         "data.holdout is %g of %lld samples, which is less than one: none is held out, and "
-                         "nothing will be evaluated",
-                         t->holdout, (long long)yoke_data_samples(trainer->data));
-    if (t->batch > trainer->order.samples)
-        yki_trainer_note(trainer,
-                         "train.batch is %lld, and there are %lld samples to train on: a step takes all of "
-                         "them, and no more",
-                         (long long)t->batch, (long long)trainer->order.samples);
     if (last && last->op == YKI_KERNEL_SOFTMAX && trainer->model->loss == YOKE_CROSS_ENTROPY)
         yki_trainer_note(trainer,
                          "layer %s is a softmax, and cross_entropy makes one of its own: without that layer "

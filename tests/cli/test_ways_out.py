@@ -197,7 +197,7 @@ train: {steps: 5, batch: 4, loss: cross_entropy}
 
     def test_a_hold_out_of_no_sample(self):
         r = self.yoke("train", "random.yaml", "--set", "data.holdout=0.01")
-        self.assertIn("none is held out", r.stderr)
+        self.assertIn("keeps none apart", r.stderr)
         self.assertNotIn("held_out", r.json)
 
 
@@ -268,8 +268,8 @@ class Said(Case):
                                     ("train.batch=2", "layout.dp=2"), "layer 1: batch norm"),
                                    ((linear, norm, linear), ("train.batch=13",), "the last, smaller batch of an epoch"),
                                    ((linear, norm, linear), ("train.batch=13", "data.drop_last=true"), "^$"),
-                                   ((linear,), ("train.batch=41",), "41, and there are 40 samples to train on"),
-                                   ((linear,), ("data.holdout=0.01",), "none is held out")):
+                                   ((linear,), ("train.batch=41",), "41 is more than the 40 samples to train on"),
+                                   ((linear,), ("data.holdout=0.01",), "keeps none apart")):
             with self.subTest(layers=layers, more=more):
                 flags = [w for key in (f"model.layers=[{', '.join(layers)}]", *more) for w in ("--set", key)]
                 self.assertRegex(self.said(*flags), says)
