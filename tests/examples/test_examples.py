@@ -76,14 +76,24 @@ def embed():
         sys.exit(f"the loss was {before} and is {after}")
 
 
+# What is learnt of the real data: flags, the key of `held_out`, and what it is at least or at most (docs say 90 %, 94 %, 9).
+LEARNT = {
+    "iris.yaml": ([], "accuracy", 0.85, 1),
+    "digits.yaml": (["--set", "train.epochs=6", "--dp", "2"], "accuracy", 0.85, 1),
+    "shakespeare.yaml": (["--steps", "120"], "perplexity", 1, 18),  # of 256 bytes; what letters there are gives 25
+}
+
+
 def jobs():
     for name in sorted(os.listdir(JOBS)):
         if not name.endswith(".yaml"):
             continue
-        flags = ["--pp", "2"] if name == "too_large.yaml" else []
+        flags, key, least, most = LEARNT.get(name, (["--pp", "2"] if name == "too_large.yaml" else [], None, 0, 0))
         report = json.loads(run([YOKE, "train", os.path.join(JOBS, name), *flags, "--json", "-"]))
         if not report["steps"] or report["final_loss"] is None:
             sys.exit(f"{name}: {report}")
+        if key and not least <= report["held_out"][key] <= most:
+            sys.exit(f"{name}: {report['held_out']}")
     run([YOKE, "train", os.path.join(JOBS, "too_large.yaml")], 3)
     run([YOKE, "train", os.path.join(JOBS, "too_large.yaml"), "--dp", "2"], 3)
 
