@@ -56,6 +56,7 @@ typedef struct launch {
     int processes, per_process; /* now; devices of each */
     double start;               /* seconds for them to begin; 0: no limit */
     char program[4096], layout[512], log[1200], signs[1200], step[1300];
+    char name[33]; /* of the run, through all attempts */
     goodput trained;
 } launch;
 
@@ -142,20 +143,23 @@ static bool answers(const launch *l, char *host)
  */
 static int train_words(launch *l, bool has_log, char **argv)
 {
-    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs";
+    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs",
+                run[] = "--run";
     const arguments *typed = &l->run->arguments;
     int count = 0;
     argv[count++] = l->program;
     for (int i = 0; i < typed->nrest; i++) {
         char *word = typed->rest[i];
+        const char *next = i + 1 < typed->nrest ? typed->rest[i + 1] : "-";
         if (l->step[0] && strcmp(word, "--resume") == 0)
-            i++;
+            i += next[0] != '-';
         else if (!l->step[0] || strncmp(word, "--resume=", 9) != 0)
             argv[count++] = word;
     }
     if (l->layout[0]) argv[count++] = layout, argv[count++] = l->layout;
     if (!has_log) argv[count++] = log, argv[count++] = l->log;
     argv[count++] = to, argv[count++] = l->signs;
+    argv[count++] = run, argv[count++] = l->name;
     if (l->step[0]) argv[count++] = resume, argv[count++] = l->step;
     argv[count] = NULL;
     return count;
@@ -177,7 +181,7 @@ static const char *value_of(const arguments *typed, const char *flag)
 static int attempt(launch *l, double *seconds)
 {
     char number[16], *kept = NULL;
-    char **argv = malloc(sizeof *argv * (size_t)(MOST_WORDS + 16 + l->run->arguments.nrest));
+    char **argv = malloc(sizeof *argv * (size_t)(MOST_WORDS + 18 + l->run->arguments.nrest));
     if (!argv) return cli_fail(l->run, 1, "", "out of memory");
     if (!signs_clear(l->signs)) {
         free(argv);
@@ -203,18 +207,31 @@ static int attempt(launch *l, double *seconds)
     return code;
 }
 
-/* The newest complete step; "": there is none, and the run begins anew. */
+/* The run's own newest complete step; "": there is none, and it begins as it was asked to. */
 static int64_t find_step(launch *l)
 {
-    yoke_inspection *found = NULL;
     int64_t step = 0;
-    l->step[0] = '\0';
-    if (yoke_inspect(l->job->checkpoint.dir, &found) == YOKE_OK && found->is_step) {
-        snprintf(l->step, sizeof l->step, "%s", l->job->checkpoint.dir);
-        step = found->step;
-    }
-    yoke_inspection_destroy(found);
+    if (yoke_checkpoint_newest(l->job->checkpoint.dir, l->name, l->step, &step) != YOKE_OK) l->step[0] = '\0';
     return step;
+}
+
+/* What the run is called: as the one that it goes on from; or, where a scheduler has begun this job again, as
+ * the one that had the folder; else anew. */
+static int name_run(launch *l)
+{
+    const char *from = value_of(&l->run->arguments, "--resume"), *again = getenv("SLURM_RESTART_COUNT");
+    const char *dir = l->job->checkpoint.dir;
+    yoke_inspection *found = NULL;
+    bool begun = again && atoi(again) > 0;
+    if (begun) yoke_checkpoint_holder(dir, l->name);
+    if (!l->name[0] && (from || begun)) {
+        bool own = begun || from[0] == '-' || !from[0] || strcmp(from, "auto") == 0;
+        if (yoke_inspect(own ? dir : from, &found) == YOKE_OK) memcpy(l->name, found->run, sizeof l->name);
+        yoke_inspection_destroy(found);
+    }
+    if (!l->name[0] && yoke_run_name(l->name) != YOKE_OK) return cli_fail_library(l->run);
+    if (begun) find_step(l);
+    return 0;
 }
 
 static int devices_of(const yoke_layout *layout)
@@ -362,8 +379,8 @@ static int read_inner(launch *l)
     l->inner.arguments = (arguments){0};
     int code = options_parse(&l->inner, typed->nrest, typed->rest, 1);
     if (code < 0) {
-        code = 0;
-        l->job = cli_load_job(&l->inner, &code);
+        code = train_find_job(&l->inner);
+        if (code == 0) l->job = cli_load_job(&l->inner, &code);
     } else if (code == 0)
         return -1; /* its help */
     l->run->failed_with = l->inner.failed_with;
@@ -412,19 +429,23 @@ static void make_parents(const char *path)
 
 static int run_all(launch *l)
 {
-    const char *log = value_of(&l->run->arguments, "--log"), *again = getenv("SLURM_RESTART_COUNT");
+    const char *log = value_of(&l->run->arguments, "--log");
     snprintf(l->log, sizeof l->log, "%s.launch.jsonl", l->job->checkpoint.dir);
     snprintf(l->signs, sizeof l->signs, "%s.launch.signs", l->job->checkpoint.dir);
     if (yoke_start_limit(l->processes, &l->start) != YOKE_OK) return cli_fail_library(l->run);
     if (l->kind != OPEN_MPI && l->kind != HYDRA) l->start = 0; /* srun and others may stand in a queue */
     make_parents(l->log);
     goodput_open(&l->trained, log ? log : l->log);
-    if (again && atoi(again) > 0) find_step(l); /* the scheduler has begun this job again */
+    int code = name_run(l);
+    if (code) {
+        goodput_release(&l->trained);
+        return code;
+    }
     attempt_hand_on_signals();
     if (l->run->json) put_begin_array(l->run->json, "attempts");
     double wall;
     int64_t restarts;
-    int code = attempts(l, &wall, &restarts);
+    code = attempts(l, &wall, &restarts);
     if (l->run->json) put_end_array(l->run->json);
     goodput_read(&l->trained);
     report(l, wall, restarts);

@@ -1,9 +1,11 @@
 /* yoke train: runs a job, shows its progress, saves what a signal or --stop-after leaves, and reports. */
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "cluster.h"
+#include "commands.h"
 #include "progress.h"
 #include "records.h"
 #include "report.h"
@@ -11,13 +13,14 @@
 #include "scores.h"
 #include "signs.h"
 #include "text.h"
+#include "yoke/checkpoint.h"
 #include "yoke/cluster.h"
 #include "yoke/train.h"
 
 static struct {
     int64_t stop_after;
-    const char *resume;
-    bool dry_run;
+    const char *resume, *changed, *name;
+    bool overwrite, dry_run;
 } given;
 
 static const option_group group_run = {
@@ -25,9 +28,20 @@ static const option_group group_run = {
     (const option[]){
         OPTION("stop-after", "N", OPTION_COUNT, "save and stop after N steps of this run",
                .target = &given.stop_after, .least = 1),
-        OPTION("resume", "DIR", OPTION_TEXT,
-               "go on from a checkpoint: its newest step, or one step's folder; only read",
-               .target = &given.resume),
+        OPTION("resume", "DIR|auto", OPTION_TEXT,
+               "go on from a checkpoint: its newest step, or one step's folder; without a value, from "
+               "checkpoint.dir; auto: from there, or from the beginning where no step is there",
+               .target = &given.resume, .bare = ""),
+        OPTION("resume-changed", "KEYS", OPTION_TEXT,
+               "go on though these have changed since: data, data.holdout, train.batch, model, ...",
+               .target = &given.changed),
+        OPTION("overwrite", NULL, OPTION_SWITCH,
+               "remove another run's steps from checkpoint.dir, and later ones of this run, once a new one "
+               "is saved",
+               .target = &given.overwrite),
+        OPTION("run", "ID", OPTION_TEXT,
+               "what a run that begins is called, 32 hexadecimal digits; yoke launch gives it",
+               .target = &given.name),
         OPTION("dry-run", NULL, OPTION_SWITCH,
                "plan the run and say what each device would hold; begin nothing, write nothing",
                .target = &given.dry_run),
@@ -37,6 +51,22 @@ static const option_group group_run = {
         {0},
     },
 };
+
+int train_find_job(cli *run)
+{
+    static char job[YOKE_PATH_BYTES + 16]; /* of the step; the command line still names none */
+    yoke_inspection *found;
+    if (run->arguments.npositional > 0) return 0;
+    if (!given.resume || !given.resume[0] || strcmp(given.resume, "auto") == 0)
+        return cli_fail(run, 2, run->command->operand,
+                        "%s is missing; usage: yoke %s %s; with --resume DIR it may be left out",
+                        run->command->operand, run->command->name, run->command->usage);
+    if (yoke_inspect(given.resume, &found) != YOKE_OK) return cli_fail_library(run);
+    snprintf(job, sizeof job, "%s/job.yaml", found->path);
+    yoke_inspection_destroy(found);
+    run->arguments.positional[0] = job;
+    return 0;
+}
 
 /* The trainer that a signal stops. A signal before there is one is kept for it. */
 static yoke_trainer *volatile stoppable;
@@ -78,14 +108,14 @@ static void on_notice(void *context, const yoke_error *notice)
 }
 
 /* Loss over the samples held out, where there are any. */
-static int evaluate(cli *run, const yoke_job *job, yoke_trainer *trainer)
+static int evaluate(cli *run, yoke_trainer *trainer)
 {
     yoke_evaluation e;
     if (yoke_trainer_held_out(trainer) == 0) return 0; /* said before the first step */
     yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, &e);
     if (status != YOKE_OK) {
         int code = cli_fail_library(run);
-        rescue_after(run, trainer, job);
+        rescue_after(run, trainer);
         return code;
     }
     fputs("held-out loss  ", run->out);
@@ -105,9 +135,9 @@ static int conclude(cli *run, const yoke_job *job, yoke_trainer *trainer, const 
 {
     bool early = stopped || (given.stop_after && shown->first >= 0 && !shown->finished);
     char *said = NULL;
-    int code = early ? rescue_save(run, trainer, job, &said) : 0; /* before all else */
+    int code = early ? rescue_save(run, trainer, &said) : 0; /* before all else */
     if (code == 0) code = report_run(run, trainer);
-    if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, job, trainer);
+    if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, trainer);
     if (code == 0 && stopped)
         code = cli_fail(run, yoke_status_exit_code(YOKE_STOPPED), "", "stopped by a signal; %s",
                         said ? said : "saved");
@@ -137,7 +167,7 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     progress_start(&shown, run, given.stop_after);
     if (progress_watch(&shown, trainer) != YOKE_OK) return cli_fail_library(run);
     yoke_trainer_on_notice(trainer, on_notice, &shown);
-    if (given.resume && yoke_trainer_resume(trainer, given.resume) != YOKE_OK) return cli_fail_library(run);
+    if (yoke_trainer_start(trainer) != YOKE_OK) return cli_fail_library(run);
     int code = records_open_trace(run, trainer, kept);
     if (code != 0) return code;
     rescue_check(run, job);
@@ -148,23 +178,43 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     if (status == YOKE_OK || status == YOKE_STOPPED)
         return conclude(run, job, trainer, &shown, status == YOKE_STOPPED);
     code = cli_fail_library(run);
-    rescue_after(run, trainer, job);
+    rescue_after(run, trainer);
     report_losses(run, trainer);
     return code;
 }
 
+/* How the command line says that the run begins. */
+static int read_start(cli *run, const yoke_job *job, yoke_start *start)
+{
+    bool by_itself = given.resume && strcmp(given.resume, "auto") == 0,
+         from_dir = by_itself || (given.resume && !given.resume[0]);
+    *start = (yoke_start){given.resume, by_itself, given.changed, given.overwrite, given.name};
+    if (from_dir && !job->checkpoint.dir[0])
+        return cli_fail(run, 2, "--resume",
+                        "--resume%s goes on from checkpoint.dir, and the job has none; give --resume DIR",
+                        by_itself ? " auto" : " without a folder");
+    if (from_dir) start->resume = job->checkpoint.dir;
+    return 0;
+}
+
 static int command_run(cli *run)
 {
-    int code = 0;
     yoke_trainer *trainer = NULL;
+    yoke_start start;
     catch_signals();
-    yoke_job *job = cluster_load_job(run, &code);
+    int code = train_find_job(run);
+    yoke_job *job = code == 0 ? cluster_load_job(run, &code) : NULL;
     if (!job) return code;
-    if (given.dry_run)
+    if (given.dry_run) {
         code = dry_run(run, job);
-    else if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
+        yoke_job_destroy(job);
+        return code;
+    }
+    code = read_start(run, job, &start);
+    if (code == 0 && (yoke_trainer_create_to_start(&trainer, job, &start) != YOKE_OK ||
+                      yoke_trainer_claim(trainer) != YOKE_OK))
         code = cli_fail_library(run);
-    else {
+    if (code == 0) {
         stoppable = trainer;
         if (signalled) yoke_trainer_stop(trainer);
         records kept;
@@ -186,7 +236,7 @@ const command command_train = {
     .summary = "train a job, on one device or many",
     .usage = "JOB [options]",
     .operand = "JOB",
-    .least = 1,
+    .least = 0, /* with --resume DIR */
     .most = 1,
     .about = "Trains the model of a job file. The layout, from the file or from the flags below, says how "
              "data and model "
@@ -201,6 +251,7 @@ const command command_train = {
                 "yoke train gpt.yaml --pp 4 --microbatches 8 --schedule zb-h1 --json result.json\n"
                 "yoke train gpt.yaml --set checkpoint.dir=runs/gpt --stop-after 100\n"
                 "yoke train gpt.yaml --resume runs/gpt\n"
+                "yoke train gpt.yaml --set checkpoint.dir=runs/gpt --resume auto\n"
                 "yoke train gpt.yaml --pp 2 --microbatches 4 --trace trace.json --trace-steps 10..12\n"
                 "yoke train gpt.yaml --log run.jsonl --tensorboard runs/gpt",
     .codes = "0   all steps done, or --stop-after reached\n"

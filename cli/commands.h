@@ -33,4 +33,8 @@ extern const command *const commands[]; /* NULL-terminated, in the order of help
 /* The command, or NULL and in *nearest_out the name nearest to it (NULL: none is near). */
 const command *command_find(const char *name, const char **nearest_out);
 
+/* Of a parsed command line of `yoke train`: where it names no job, that of the step to resume. Returns 0, or
+ * the exit code of what is wrong, said. */
+int train_find_job(struct cli *run);
+
 #endif

@@ -314,6 +314,7 @@ static int parse_option(struct cli *run, char **argv, int *at)
     if (name[length] == '=') value = name + length + 1;
     if (!o->value && value) return cli_fail(run, 2, word, "--%s takes no value", o->name);
     if (o->value && !value) {
+        if (o->bare && (!next || next[0] == '-')) return take(run, o, o->bare);
         if (!next || (strncmp(next, "--", 2) == 0 && find(run->command, next + 2, strcspn(next + 2, "="))))
             return cli_fail(run, 2, word, "%s%s needs a value: %s%s %s", option_dashes(o), o->name,
                             option_dashes(o), o->name, o->value);

@@ -33,6 +33,7 @@ typedef struct option {
     const char *key;
     void *target;
     int64_t least, most;
+    const char *bare; /* what it means where no value follows; NULL: one must */
 } option;
 
 /* A row of a table of options; further fields follow by name. */

@@ -34,8 +34,11 @@ static char *resume_command(const cli *run, const char *folder)
     FILE *out = open_memstream(&command_line, &size);
     if (!out) return NULL;
     print_word(out, run->program);
-    fputs(" train ", out);
-    print_word(out, given_flags->positional[0]);
+    fputs(" train", out);
+    if (given_flags->npositional > 0) { /* else it was the step's */
+        fputc(' ', out);
+        print_word(out, given_flags->positional[0]);
+    }
     for (int i = 0; i < given_flags->noverrides; i++) {
         const char *typed = given_flags->typed[i], *space = strchr(typed, ' ');
         if (i > 0 && strcmp(typed, given_flags->typed[i - 1]) == 0) continue; /* one --layout, several keys */
@@ -72,24 +75,13 @@ void rescue_check(cli *run, const yoke_job *job)
                temporary());
 }
 
-/* The first place that takes it; all processes try the same ones. */
-static yoke_status save(yoke_trainer *trainer, const yoke_job *job, char folder[YOKE_PATH_BYTES])
-{
-    char other[1000];
-    if (job->checkpoint.dir[0]) return yoke_trainer_save(trainer, job->checkpoint.dir, folder);
-    yoke_status status = yoke_trainer_save(trainer, PLACE, folder);
-    if (status != YOKE_SYSTEM && status != YOKE_INVALID) return status;
-    snprintf(other, sizeof other, "%.900s/" PLACE "-%ld", temporary(), (long)getpid());
-    return yoke_trainer_save(trainer, other, folder);
-}
-
 /* In which folder the step at hand is now, saved before or now; the record says why it is not. */
-static yoke_status keep(yoke_trainer *trainer, const yoke_job *job, char folder[YOKE_PATH_BYTES])
+static yoke_status keep(yoke_trainer *trainer, char folder[YOKE_PATH_BYTES])
 {
     int64_t saved, first, count;
     snprintf(folder, YOKE_PATH_BYTES, "%s", yoke_trainer_saved(trainer, &saved));
     yoke_trainer_losses(trainer, &first, &count);
-    return saved == first + count ? YOKE_OK : save(trainer, job, folder);
+    return saved == first + count ? YOKE_OK : yoke_trainer_rescue(trainer, folder);
 }
 
 static char *say(cli *run, const char *folder)
@@ -104,23 +96,23 @@ static char *say(cli *run, const char *folder)
     return said;
 }
 
-int rescue_save(cli *run, yoke_trainer *trainer, const yoke_job *job, char **said_out)
+int rescue_save(cli *run, yoke_trainer *trainer, char **said_out)
 {
     char folder[YOKE_PATH_BYTES];
     *said_out = NULL;
-    if (keep(trainer, job, folder) != YOKE_OK) return cli_fail_library(run);
+    if (keep(trainer, folder) != YOKE_OK) return cli_fail_library(run);
     *said_out = say(run, folder);
     return 0;
 }
 
-void rescue_after(cli *run, yoke_trainer *trainer, const yoke_job *job)
+void rescue_after(cli *run, yoke_trainer *trainer)
 {
     char folder[YOKE_PATH_BYTES], why[CLI_SENTENCE];
     yoke_error first = *yoke_error_get();
     int64_t step, count;
     yoke_trainer_losses(trainer, &step, &count);
     if (first.status != YOKE_PEER_FAILED && count > 0) {
-        if (keep(trainer, job, folder) == YOKE_OK) {
+        if (keep(trainer, folder) == YOKE_OK) {
             char *said = say(run, folder);
             cli_notice(run, "%s", said ? said : "saved");
             free(said);

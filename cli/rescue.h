@@ -11,9 +11,9 @@ void rescue_check(cli *run, const yoke_job *job);
  * ./yoke-interrupted, or where that cannot be written below TMPDIR. *said_out: where, and the whole command
  * that goes on, freed by the caller; NULL where nothing was done that could be lost. Returns 0, or the exit
  * code with the error said. */
-int rescue_save(cli *run, yoke_trainer *trainer, const yoke_job *job, char **said_out);
+int rescue_save(cli *run, yoke_trainer *trainer, char **said_out);
 /* The same after the failure that this thread's record has, which is said already: tells where, or why not
  * and which step is the newest. */
-void rescue_after(cli *run, yoke_trainer *trainer, const yoke_job *job);
+void rescue_after(cli *run, yoke_trainer *trainer);
 
 #endif

@@ -29,7 +29,8 @@ typedef struct yoke_inspection {
     bool is_step;               /* saved by yoke: the fields of the next three lines are known */
     int64_t step, batch;        /* updates done; samples per step */
     uint64_t seed;
-    double loss; /* of the last step done; NaN: not known or not finite */
+    double loss;  /* of the last step done; NaN: not known or not finite */
+    char run[33]; /* which run saved it, 32 hexadecimal digits; "": an older yoke did */
     char layout[256], optimizer[16], precision[8];
     int64_t
         parameters; /* elements of the model, without constant buffers (causal masks, rotary frequencies) */
@@ -45,6 +46,12 @@ typedef struct yoke_inspection {
  * malformed, with the file named; YOKE_SYSTEM out of memory or input failed. Owns: the caller;
  * yoke_inspection_destroy. Threads: any. */
 YOKE_API yoke_status yoke_inspect(const char *path, yoke_inspection **inspection_out);
+/* The newest complete step of DIR that `run` saved (as in an inspection; NULL or "": any run): its folder,
+ * "" and step 0 where there is none, or no DIR. YOKE_SYSTEM: memory or the disk. Threads: any. */
+YOKE_API yoke_status yoke_checkpoint_newest(const char *dir, const char *run, char folder_out[1200],
+                                            int64_t *step_out);
+/* The run that holds DIR, or held it when it was killed; "": none is known. */
+YOKE_API void yoke_checkpoint_holder(const char *dir, char run_out[33]);
 /* NULL is allowed. */
 YOKE_API void yoke_inspection_destroy(yoke_inspection *inspection);
 

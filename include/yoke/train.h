@@ -97,6 +97,33 @@ YOKE_API yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_
                                          const yoke_train_options *options, const yoke_layout *layout);
 /* The same from a job file: model and data are made, weights loaded; owned by the trainer. */
 YOKE_API yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job);
+/* How a run of a job begins; zeroed, it begins anew. */
+typedef struct yoke_start {
+    const char *resume;  /* a saved folder, or a DIR of them, to go on from; NULL: none */
+    bool or_anew;        /* where DIR has no complete step, or is not there, the run begins anew */
+    const char *changed; /* what may have changed since though it changes what was learnt:
+                            "data.holdout,model", sections or keys of the job; NULL: nothing */
+    bool overwrite;  /* steps of other runs in checkpoint.dir, and later ones of this, may be removed, once
+                        the first new one is saved */
+    const char *run; /* what a run that begins is called, 32 hexadecimal digits; NULL: drawn at random */
+} yoke_start;
+
+/* The same for a run that begins so. With `resume` the model's shape and tokenizer are those of the step, and
+ * model.from is not read: yoke_trainer_start has to follow before any step. Strings are
+ * copied. */
+YOKE_API yoke_status yoke_trainer_create_to_start(yoke_trainer **trainer_out, const yoke_job *job,
+                                                  const yoke_start *start);
+/* Goes on from what the trainer was made to start from, as yoke_trainer_resume; nothing where it begins anew.
+ */
+YOKE_API yoke_status yoke_trainer_start(yoke_trainer *trainer);
+/* A name for a run that begins, 32 random hexadecimal digits, for several trainers that are to be the same
+ * run's. YOKE_SYSTEM: the system has no random numbers. */
+YOKE_API yoke_status yoke_run_name(char run_out[33]);
+/* Takes the job's checkpoint.dir for this run until the trainer is destroyed; yoke_trainer_run does it before
+ * its first step. Nothing where the job has none, or no steps are left. YOKE_INVALID: another run that is
+ * under way holds it, or it has steps that this run did not make (see yoke_start.overwrite); it cannot be
+ * made or written; another process sees another folder. YOKE_SYSTEM: there is no room for one save. */
+YOKE_API yoke_status yoke_trainer_claim(yoke_trainer *trainer);
 YOKE_API void yoke_trainer_destroy(yoke_trainer *trainer);
 
 /* What a run would take, compiled but not begun. */
@@ -196,13 +223,20 @@ YOKE_API int64_t yoke_trainer_held_out(const yoke_trainer *trainer);
 YOKE_API const yoke_held_out *yoke_trainer_evaluations(const yoke_trainer *trainer, int64_t *count_out);
 
 /* Saves weights, optimizer state and position to DIR/step-N; folder (may be NULL) receives the name.
+ * YOKE_INVALID: DIR has steps of another run, or later ones of this (see yoke_start.overwrite).
  * YOKE_NON_FINITE, after a step that was not finite: nor are the weights, which then are not saved. */
 YOKE_API yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES]);
+/* The same for a run that ends early, to the job's checkpoint.dir; where there is none, to a folder
+ * yoke-interrupted (or yoke-interrupted-2, ...) of the current one or, where that cannot be written, of
+ * $TMPDIR or /tmp. */
+YOKE_API yoke_status yoke_trainer_rescue(yoke_trainer *trainer, char folder[YOKE_PATH_BYTES]);
 /* The folder of the newest step that this trainer has saved or was resumed from; "" none. */
 YOKE_API const char *yoke_trainer_saved(const yoke_trainer *trainer, int64_t *step_out);
 /* Goes on from a saved folder or the newest complete step of DIR, which is only read; which one, and why no
- * newer, is a notice. YOKE_INVALID: nothing to resume from; another batch or seed than that run's; a tensor
- * that is not what was saved, by file, name and block; on any failure the trainer is as it was. */
+ * newer, is a notice, and so is what has changed since. YOKE_INVALID: nothing to resume from; a change since
+ * that run that would make what was learnt mean something else (its data, batch, seed, held-out share, order,
+ * optimizer's state, model; see yoke_start.changed); a tensor that is not what was saved, by file, name and
+ * block; on any failure the trainer is as it was. */
 YOKE_API yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir);
 
 YOKE_API yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out);

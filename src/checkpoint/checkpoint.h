@@ -18,6 +18,32 @@
 
 #define YKI_FOLDER_BYTES YOKE_PATH_BYTES
 
+/* Whose step it is: which run, and what that run trains on and by what rule, as facts in words. A fact is a
+ * key ("data.holdout", or a name that no job has, "data.samples") and a value for people and for comparing;
+ * what a change of it means to a run that goes on is the trainer's to say. Facts are sorted by key, none is
+ * there twice. */
+#define YKI_RUN_BYTES  33 /* 32 hexadecimal digits; "": not known */
+#define YKI_FACT_BYTES 160
+#define YKI_MOST_FACTS 48
+
+typedef struct yki_fact {
+    char key[48], value[YKI_FACT_BYTES];
+} yki_fact;
+
+typedef struct yki_identity {
+    char run[YKI_RUN_BYTES];
+    int nfacts;
+    yki_fact facts[YKI_MOST_FACTS];
+} yki_identity;
+
+/* Adds a fact, its value cut to fit at a character's edge. */
+void yki_identity_add(yki_identity *identity, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The value of a fact; NULL: there is none. Borrowed. */
+const char *yki_identity_find(const yki_identity *identity, const char *key);
+/* Whether the text is a run's name: 32 hexadecimal digits. */
+bool yki_is_run(const char *text);
+
 /* What state.json holds. */
 typedef struct yki_saved_state {
     int64_t step; /* updates done */
@@ -33,15 +59,39 @@ typedef struct yki_saved_state {
     int64_t no_better;                 /* evaluations in a row since the least */
     bool not_finite;                   /* a tensor has an element that is no finite number */
     bool hashed;                       /* hashes.json belongs to the step */
+    yki_identity identity;             /* run "": an older yoke saved it */
 } yki_saved_state;
+
+/* A folder of steps that a run holds, and that no other run saves into. Zeroed: none. */
+typedef struct yki_claim {
+    bool held;
+    int lock;
+    char dir[1024], run[YKI_RUN_BYTES];
+    bool unnamed; /* steps that no run is named in are this one's: it goes on from such a step */
+    bool sweeps;  /* once the next step is saved, those that are not this run's are removed */
+} yki_claim;
+
+/* Takes DIR, made with its parents, for the run, which goes on from `step` (0: it begins). YOKE_INVALID:
+ * another run that is under way holds it, by name; or, without `overwrite`, steps are there that this run did
+ * not make, or made after `step`; or it cannot be made or written. YOKE_SYSTEM: the disk has no room for
+ * `bytes`, those of a save. */
+yoke_status yki_claim_take(const char *dir, const char *run, bool unnamed, int64_t step, bool overwrite,
+                           size_t bytes, yki_claim *claim_out);
+void yki_claim_release(yki_claim *claim);
+/* That this process sees the claim that another one has taken. YOKE_INVALID: it looks into another folder. */
+yoke_status yki_claim_seen(const char *dir, const char *run);
+bool yki_claim_owns(const yki_claim *claim, const yki_saved_state *state);
+/* After a save: removes what `overwrite` allows, once. */
+yoke_status yki_claim_sweep(yki_claim *claim, int64_t saved);
 
 /* A save under way: a folder with a temporary name beside its final one. Begun and ended by one thread at a
  * time; between, any thread may put files into `temporary`. */
 typedef struct yki_save {
     char temporary[YKI_FOLDER_BYTES], final[YKI_FOLDER_BYTES], dir[1024];
     int64_t step;
-    bool best; /* DIR/best is to name it */
-    int lock;  /* of `temporary`, held while its process lives; -1: ended */
+    bool best;        /* DIR/best is to name it */
+    int lock;         /* of `temporary`, held while its process lives; -1: ended */
+    yki_claim *claim; /* of `dir`, borrowed; NULL, as begun: whoever made the steps there */
 } yki_save;
 
 /* Makes DIR (and its parents) and the temporary folder for step `step`; leftovers of a killed save are
@@ -52,10 +102,11 @@ yoke_status yki_save_begin(const char *dir, int64_t step, yki_save *save);
 yoke_status yki_save_state(const yki_save *save, const yki_saved_state *state);
 yoke_status yki_save_text(const yki_save *save, const char *name, const char *text);
 /* Flushes the folder, renames it into place, flushes DIR, lets DIR/best name it where it is the best, and
- * removes the oldest complete steps beyond the `keep` newest (0: none); never the step just saved, nor the
- * newest one whose tensors and last_loss are finite, nor the best. Refuses (YOKE_INVALID) a folder that
- * readers would call incomplete. A failure leaves what was there before, except that it says so when the step
- * was saved and only an old one could not be removed (YOKE_SYSTEM). Ends the save either way. */
+ * removes what its claim lets it, and the run's oldest complete steps beyond the `keep` newest (0: none);
+ * never the step just saved, nor the newest one whose tensors and last_loss are finite, nor the best. Refuses
+ * (YOKE_INVALID) a folder that readers would call incomplete. A failure leaves what was there before, except
+ * that it says so when the step was saved and only an old one could not be removed (YOKE_SYSTEM). Ends the
+ * save either way. */
 yoke_status yki_save_commit(yki_save *save, int64_t keep);
 /* Removes the temporary folder. Does nothing after a commit or another abandon. */
 void yki_save_abandon(yki_save *save);
@@ -89,6 +140,8 @@ yoke_status yki_config_facts(const char *folder, yki_facts *facts);
  * names file and key, both values where two disagree, and what yoke does not compute (another activation,
  * rope scaled in another way than Llama 3.1's, ...). On failure `model` is as it was. */
 yoke_status yki_config_read(const char *folder, yoke_model_spec *model);
+/* The largest of its probabilities of dropout, which yki_config_read leaves to the job; 0: none. */
+yoke_status yki_config_dropout(const char *folder, double *most_out);
 /* model_type of FOLDER/config.json, cut to the buffer: "gpt2", "llama", "yoke-layers", or another tool's. */
 yoke_status yki_config_type(const char *folder, char type_out[64]);
 /* The job text that a `layers` model's config.json holds, freed by the caller with free(). YOKE_INVALID: none
@@ -111,5 +164,7 @@ typedef struct yki_step_entry {
     char name[256];
 } yki_step_entry;
 yoke_status yki_steps_list(const char *dir, yki_step_entry **steps_out, int *count_out);
+/* Removes a step of DIR, so that no half of it is ever seen. */
+yoke_status yki_step_remove(const char *dir, const yki_step_entry *entry);
 
 #endif

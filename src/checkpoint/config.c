@@ -328,6 +328,21 @@ yoke_status yki_config_read(const char *folder, yoke_model_spec *model)
     return status;
 }
 
+yoke_status yki_config_dropout(const char *folder, double *most_out)
+{
+    static const char *const keys[] = {"attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout"};
+    char path[YKI_FOLDER_BYTES + 64];
+    json_t *config;
+    *most_out = 0;
+    YKI_TRY(load(folder, path, &config));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        double p = json_number_value(json_object_get(config, keys[i]));
+        if (p > *most_out) *most_out = p;
+    }
+    json_decref(config);
+    return YOKE_OK;
+}
+
 yoke_status yki_config_type(const char *folder, char type_out[64])
 {
     char path[YKI_FOLDER_BYTES + 64];

@@ -79,6 +79,7 @@ static yoke_status read_folder(yoke_inspection *made, const char *folder)
     made->batch = state.batch;
     made->seed = state.seed;
     made->loss = state.last_loss;
+    memcpy(made->run, state.identity.run, sizeof made->run);
     memcpy(made->layout, state.layout, sizeof made->layout);
     memcpy(made->optimizer, state.optimizer, sizeof made->optimizer);
     memcpy(made->precision, state.precision, sizeof made->precision);

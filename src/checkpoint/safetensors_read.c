@@ -357,11 +357,17 @@ static yoke_status open_one(yki_safetensors *file, const char *path)
 
 static yoke_status open_folder(yki_safetensors *file, const char *folder)
 {
-    char path[1500];
-    YKI_TRY(yki_path_join(path, sizeof path, folder, "model.safetensors"));
-    if (yki_path_exists(path)) return open_one(file, path);
+    char path[1500], whole[1500];
+    YKI_TRY(yki_path_join(whole, sizeof whole, folder, "model.safetensors"));
     YKI_TRY(yki_path_join(path, sizeof path, folder, "model.safetensors.index.json"));
-    if (yki_path_exists(path)) return open_index(file, folder, path);
+    bool is_whole = yki_path_exists(whole), is_sharded = yki_path_exists(path);
+    if (is_whole && is_sharded)
+        return yki_fail_at(
+            YOKE_INVALID, folder, 0, "",
+            "has both model.safetensors and model.safetensors.index.json, the weights whole and in "
+            "shards: take one of them away, or name the one file");
+    if (is_whole) return open_one(file, whole);
+    if (is_sharded) return open_index(file, folder, path);
     YKI_TRY(yki_path_join(path, sizeof path, folder, "pytorch_model.bin"));
     return yki_fail_at(YOKE_INVALID, folder, 0, "",
                        "has neither model.safetensors nor model.safetensors.index.json%s",

@@ -177,8 +177,8 @@ static yoke_status put_in_place(const yki_save *save, char old[YKI_FOLDER_BYTES 
     return status;
 }
 
-/* Hides a step by a rename, so that no half of it is ever seen, then removes it. */
-static yoke_status remove_step(const char *dir, const yki_step_entry *entry)
+/* Hides it by a rename first. */
+yoke_status yki_step_remove(const char *dir, const yki_step_entry *entry)
 {
     char path[YKI_FOLDER_BYTES + 256], gone[YKI_FOLDER_BYTES + 64];
     YKI_TRY(yki_path_join(path, sizeof path, dir, entry->name));
@@ -188,9 +188,9 @@ static yoke_status remove_step(const char *dir, const yki_step_entry *entry)
     return yki_disk_remove_folder(gone);
 }
 
-/* Removes complete steps beyond the `keep` newest, but never `saved`, the newest that is finite, or the best.
- */
-static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
+/* Removes the run's complete steps beyond the `keep` newest, but never `saved`, the newest that is finite, or
+ * the best. */
+static yoke_status rotate(const char *dir, int64_t keep, int64_t saved, const yki_claim *claim)
 {
     yki_step_entry *steps;
     int count;
@@ -206,12 +206,12 @@ static yoke_status rotate(const char *dir, int64_t keep, int64_t saved)
         if (status == YOKE_OK) status = yki_checkpoint_state(folder, &state);
         if (status == YOKE_INVALID)
             status = YOKE_OK; /* what is not complete is neither counted nor touched */
-        else if (status == YOKE_OK) {
+        else if (status == YOKE_OK && (!claim || yki_claim_owns(claim, &state))) {
             complete++;
             bool is_newest_finite = !finite_kept && !state.not_finite && isfinite(state.last_loss);
             finite_kept |= is_newest_finite;
             if (complete > keep && !is_newest_finite && steps[i].step != saved && steps[i].step != best)
-                status = remove_step(dir, &steps[i]);
+                status = yki_step_remove(dir, &steps[i]);
         }
     }
     free(steps);
@@ -234,7 +234,8 @@ yoke_status yki_save_commit(yki_save *save, int64_t keep)
     if (status == YOKE_OK && save->best) status = yki_best_set(save->dir, save->step);
     close(save->lock);
     save->lock = -1;
-    if (status == YOKE_OK && keep > 0) status = rotate(save->dir, keep, save->step);
+    if (status == YOKE_OK && save->claim) status = yki_claim_sweep(save->claim, save->step);
+    if (status == YOKE_OK && keep > 0) status = rotate(save->dir, keep, save->step, save->claim);
     return status;
 }
 

@@ -1,8 +1,11 @@
 /* state.json: where a run stood. Counts are JSON integers; a seed past 2^63 is a string of digits, because
  * JSON readers keep no such integer; a loss that is not finite is null. Unknown keys are ignored, a newer
- * "version" is refused. */
+ * "version" is refused. Version 2 names the run and its facts; where they are not known, version 1 is
+ * written, so that what it says and its hash stay what they were. */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +17,32 @@
 #include "base/text.h"
 #include "checkpoint/hashes.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
+
+/* A string as JSON has it; what is not UTF-8 ends it. */
+static void print_string(yki_text *out, const char *value)
+{
+    json_t *string = json_stringn(value, yki_utf8_prefix(value, strlen(value)));
+    char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
+    if (quoted)
+        yki_text_append_bytes(out, quoted, strlen(quoted));
+    else
+        out->failed = true;
+    free(quoted);
+    json_decref(string);
+}
+
+static void print_identity(yki_text *out, const yki_identity *identity)
+{
+    yki_text_append(out, ",\n  \"run\": \"%s\",\n  \"identity\": {", identity->run);
+    for (int i = 0; i < identity->nfacts; i++) {
+        yki_text_append(out, i ? ",\n    " : "\n    ");
+        print_string(out, identity->facts[i].key);
+        yki_text_append(out, ": ");
+        print_string(out, identity->facts[i].value);
+    }
+    yki_text_append(out, identity->nfacts > 0 ? "\n  }" : "}");
+}
 
 /* Where each evaluation's figures stand; older folders have none of them, and a run without evaluations and
  * steps left out says nothing of them. */
@@ -59,23 +87,17 @@ static void print(const yki_saved_state *state, yki_text *out)
     } strings[] = {
         {"layout", state->layout}, {"optimizer", state->optimizer}, {"precision", state->precision}};
     yki_text_append(out, "{\n  \"version\": %d,\n  \"step\": %lld,\n  \"seed\": %s%llu%s,\n  \"batch\": %lld",
-                    VERSION, (long long)state->step, mark, (unsigned long long)state->seed, mark,
-                    (long long)state->batch);
+                    state->identity.run[0] ? VERSION : 1, (long long)state->step, mark,
+                    (unsigned long long)state->seed, mark, (long long)state->batch);
     yki_text_append(out, ",\n  \"last_loss\": %s", yki_json_real(loss, state->last_loss));
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        json_t *string =
-            json_stringn(strings[i].value, yki_utf8_prefix(strings[i].value, strlen(strings[i].value)));
-        char *quoted = string ? yki_json_dump(string, JSON_ENCODE_ANY) : NULL;
-        if (quoted)
-            yki_text_append(out, ",\n  \"%s\": %s", strings[i].key, quoted);
-        else
-            out->failed = true;
-        free(quoted);
-        json_decref(string);
+        yki_text_append(out, ",\n  \"%s\": ", strings[i].key);
+        print_string(out, strings[i].value);
     }
     print_standing(state, out);
     yki_text_append(out, ",\n  \"finite\": %s,\n  \"hashed\": %s", state->not_finite ? "false" : "true",
                     state->hashed ? "true" : "false");
+    if (state->identity.run[0]) print_identity(out, &state->identity);
 }
 
 static void print_hash(char digits[17], const yki_text *text)
@@ -112,6 +134,35 @@ static yoke_status check_hash(const char *path, json_t *object, const yki_saved_
         YOKE_INVALID, path, 0, "hash",
         "is not that of what the file says, which was changed after it was saved; without this key the "
         "file is taken as it is");
+}
+
+bool yki_is_run(const char *text)
+{
+    return strlen(text) == YKI_RUN_BYTES - 1 && strspn(text, "0123456789abcdef") == YKI_RUN_BYTES - 1;
+}
+
+const char *yki_identity_find(const yki_identity *identity, const char *key)
+{
+    for (int i = 0; i < identity->nfacts; i++)
+        if (strcmp(identity->facts[i].key, key) == 0) return identity->facts[i].value;
+    return NULL;
+}
+
+void yki_identity_add(yki_identity *identity, const char *key, const char *format, ...)
+{
+    int at = identity->nfacts;
+    yki_fact fact = {.key = ""};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(fact.value, sizeof fact.value, format, arguments);
+    va_end(arguments);
+    fact.value[yki_utf8_prefix(fact.value, strlen(fact.value))] = '\0';
+    snprintf(fact.key, sizeof fact.key, "%s", key);
+    assert(at < YKI_MOST_FACTS && !yki_identity_find(identity, key));
+    for (; at > 0 && strcmp(identity->facts[at - 1].key, key) > 0; at--)
+        identity->facts[at] = identity->facts[at - 1];
+    identity->facts[at] = fact;
+    identity->nfacts++;
 }
 
 static yoke_status read_count(const char *path, json_t *object, const char *key, int64_t least, int64_t *out)
@@ -178,6 +229,30 @@ static yoke_status read_standing(const char *path, json_t *object, yki_saved_sta
     return YOKE_OK;
 }
 
+static yoke_status read_identity(const char *path, json_t *object, yki_identity *identity)
+{
+    json_t *facts = json_object_get(object, "identity"), *value;
+    const char *key;
+    char quoted[YKI_QUOTE_BYTES];
+    if (!json_object_get(object, "run")) return YOKE_OK;
+    YKI_TRY(read_string(path, object, "run", identity->run, sizeof identity->run));
+    if (!yki_is_run(identity->run))
+        return yki_fail_at(YOKE_INVALID, path, 0, "run", "is %s, and not 32 hexadecimal digits",
+                           yki_quote(quoted, identity->run));
+    if (!json_is_object(facts) || json_object_size(facts) > YKI_MOST_FACTS)
+        return yki_fail_at(YOKE_INVALID, path, 0, "identity",
+                           "is missing, no JSON object, or one of more than %d keys", YKI_MOST_FACTS);
+    json_object_foreach(facts, key, value)
+    {
+        const char *text = json_string_value(value);
+        if (!text || strlen(text) >= YKI_FACT_BYTES || strlen(key) >= sizeof identity->facts->key)
+            return yki_fail_at(YOKE_INVALID, path, 0, "identity", "has at %s no string, or too long a one",
+                               yki_quote(quoted, key));
+        yki_identity_add(identity, key, "%s", text);
+    }
+    return YOKE_OK;
+}
+
 static yoke_status read_state(const char *path, json_t *object, yki_saved_state *state)
 {
     int64_t version = VERSION;
@@ -199,7 +274,8 @@ static yoke_status read_state(const char *path, json_t *object, yki_saved_state 
     bool finite = true;
     YKI_TRY(read_flag(path, object, "finite", &finite));
     state->not_finite = !finite;
-    return read_flag(path, object, "hashed", &state->hashed);
+    YKI_TRY(read_flag(path, object, "hashed", &state->hashed));
+    return read_identity(path, object, &state->identity);
 }
 
 yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)

@@ -30,6 +30,11 @@ static yoke_status callback_check(yoke_data *base, int64_t inputs, int64_t targe
 
 static const yki_data_ops callback_ops = {.read = callback_read, .check = callback_check};
 
+bool yki_data_is_called(const yoke_data *data)
+{
+    return data->ops == &callback_ops;
+}
+
 yoke_status yoke_data_from_callback(yoke_data **data_out, int64_t samples, const yoke_row *input,
                                     const yoke_row *target, yoke_data_read read, void *context)
 {

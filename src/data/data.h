@@ -86,6 +86,9 @@ yoke_status yki_data_note(yoke_data *data, const char *format, ...) __attribute_
 /* "f32 [3, 8, 8]": a row for people. Returns buffer. */
 char *yki_row_print(char buffer[192], const yoke_row *row);
 
+/* Whether samples come from a function of the caller's, which need not give the same ones each time. */
+bool yki_data_is_called(const yoke_data *data);
+
 /* The data of a job: which fields count depends on the format. Everything is borrowed for the call. */
 typedef struct yki_data_spec {
     const char *format;              /* data.format */

@@ -119,6 +119,11 @@ static bool grow_named(yoke_model *model)
     return true;
 }
 
+int yki_graph_find(const yoke_model *model, const char *name)
+{
+    return model->cnamed ? *named(model, name) - 1 : -1;
+}
+
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale)
 {

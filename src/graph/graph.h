@@ -121,6 +121,8 @@ int yki_graph_node(yoke_model *model, int op, const yki_attr *attr, int nin, con
 /* As above, with how outputs may be cut. */
 int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin, const int *in,
                        int64_t sections, int64_t unit);
+/* The number of a parameter; -1: the model has none of that name. */
+int yki_graph_find(const yoke_model *model, const char *name);
 /* A parameter's value. dims as in files. */
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/fail.h"
 #include "job/job.h"
 #include "job/read.h"
@@ -81,6 +82,19 @@ static yoke_status find_folders(yki_reader *reader, const char *path)
     return YOKE_OK;
 }
 
+/* People give weights where a job is wanted. */
+static yoke_status check_kind(const char *path)
+{
+    static const char end[] = ".safetensors";
+    size_t length = strlen(path);
+    if (length < sizeof end || strcmp(path + length - (sizeof end - 1), end) != 0 || yki_path_is_folder(path))
+        return YOKE_OK;
+    return yki_fail_at(
+        YOKE_INVALID, path, 0, "",
+        "holds weights, and is no job: name the folder that yoke saved it in, or a job file with "
+        "model.from");
+}
+
 yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides, yoke_job **job_out)
 {
     YKI_NEED(path, job_out);
@@ -96,6 +110,7 @@ yoke_status yoke_job_load(const char *path, int noverrides, const char *const *o
     reader.job = malloc(sizeof *reader.job);
     yoke_status status = memory && reader.job ? YOKE_OK : yki_fail_memory("a job");
     if (reader.job) yki_job_init(reader.job);
+    if (status == YOKE_OK) status = check_kind(path);
     if (status == YOKE_OK) status = find_folders(&reader, path);
     if (status == YOKE_OK) status = yki_yaml_read(path, &reader.root);
     if (status == YOKE_OK) status = read_job(&reader, overrides);

@@ -203,7 +203,7 @@ static void give_up(yki_background *b)
 static yoke_status start(yki_background *b)
 {
     yki_saving *saving;
-    YKI_TRY(yki_saving_create(b->trainer, &saving));
+    YKI_TRY(yki_saving_create(b->trainer, &b->trainer->claim, &saving));
     yoke_status status = yki_run_stage(b->trainer->run, b->stage);
     if (status != YOKE_OK) {
         yki_saving_destroy(saving);
@@ -308,6 +308,7 @@ static bool goes_on(const yoke_trainer *trainer, int64_t step)
 
 yoke_status yki_saves_begin(yoke_trainer *trainer)
 {
+    YKI_TRY(yoke_trainer_claim(trainer));
     if (!trainer->job->checkpoint.async || trainer->background) return YOKE_OK;
     yoke_status status = yki_trainer_agree(trainer, create(trainer, &trainer->background), "", 0);
     if (status == YOKE_OK) {

@@ -213,7 +213,8 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
     YKI_TRY(yki_job_of_folder(folder, &job));
     yoke_tokenizer *tokenizer = NULL;
     yoke_generation *g = calloc(1, sizeof *g);
-    yoke_status status = g ? yki_tokenizer_open(job, folder, &tokenizer) : yki_fail_memory("a generation");
+    yoke_status status =
+        g ? yki_tokenizer_open(job, folder, "", &tokenizer) : yki_fail_memory("a generation");
     if (status == YOKE_OK)
         status = generate(job, folder, tokenizer, prompt, tokens, temperature, top_k, seed, g);
     yoke_error error = *yoke_error_get();

@@ -7,6 +7,7 @@
 
 #include "base/disk.h"
 #include "base/fail.h"
+#include "base/text.h"
 #include "checkpoint/hashes.h"
 #include "train/trainer.h"
 
@@ -19,6 +20,111 @@ static const yki_safetensor *find(const yki_safetensors *file, const char *name,
     if (tensor) return tensor;
     snprintf(full, sizeof full, "transformer.%.200s%s", name, suffix);
     return yki_safetensors_find(file, full);
+}
+
+/* A tensor whose name ends in the parameter's, with something before it that the model has not. */
+static const char *find_prefixed(const yki_safetensors *file, const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 0; i < yki_safetensors_count(file); i++) {
+        const char *other = yki_safetensors_get(file, i)->name;
+        size_t all = strlen(other);
+        if (all > length + 1 && other[all - length - 1] == '.' && strcmp(other + all - length, name) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static yoke_status fail_missing(const yki_safetensors *file, const char *path, const char *name,
+                                const char *suffix)
+{
+    char full[300], quoted[YKI_QUOTE_BYTES];
+    snprintf(full, sizeof full, "%.200s%s", name, suffix);
+    const char *near = find_prefixed(file, full);
+    if (!near)
+        return yki_fail_at(YOKE_INVALID, path, 0, "", "has no tensor '%s', which the model needs", full);
+    return yki_fail_at(
+        YOKE_INVALID, path, 0, "",
+        "has no tensor '%s', which the model needs, but %s: take '%.*s' away from its tensors' names", full,
+        yki_quote(quoted, near), (int)(strlen(near) - strlen(full)), near);
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
+/* What files carry beside weights: constants that the model makes itself. */
+static bool is_constant(const yoke_trainer *trainer, const char *name)
+{
+    static const struct {
+        yoke_family family;
+        const char *end;
+    } constants[] = {{YOKE_FAMILY_GPT2, ".attn.bias"},
+                     {YOKE_FAMILY_GPT2, ".attn.masked_bias"},
+                     {YOKE_FAMILY_LLAMA, ".rotary_emb.inv_freq"},
+                     {YOKE_FAMILY_LLAMA, ".rotary_emb.original_inv_freq"}};
+    if (ends_with(name, "num_batches_tracked") || ends_with(name, "position_ids")) return true;
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (trainer->job && trainer->spec.family == constants[i].family && ends_with(name, constants[i].end))
+            return true;
+    return false;
+}
+
+/* Whether it is the head that a model with tied weights shares with its embedding, written a second time. */
+static bool is_tied_copy(const yki_safetensors *file, const yki_safetensor *tensor)
+{
+    static const char *const tables[] = {"wte.weight", "transformer.wte.weight", "model.embed_tokens.weight"};
+    if (strcmp(tensor->name, "lm_head.weight") != 0) return false;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        const yki_safetensor *table = yki_safetensors_find(file, tables[i]);
+        if (table && strcmp(table->dtype, tensor->dtype) == 0 && table->bytes == tensor->bytes &&
+            memcmp(table->data, tensor->data, table->bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *bare(const char *name)
+{
+    return strncmp(name, "transformer.", 12) == 0 ? name + 12 : name;
+}
+
+/* Whether the model has a parameter of that name, as files may have it. */
+static bool is_parameter(const yoke_model *model, const char *name)
+{
+    return yki_graph_find(model, name) >= 0 || yki_graph_find(model, bare(name)) >= 0;
+}
+
+/* That every tensor of a file of weights has a place in the model: what is left over would be left out
+ * without a word, and the file's model is another one. */
+static yoke_status check_leftovers(const yoke_trainer *trainer, const yki_safetensors *file, const char *path)
+{
+    const char *first = NULL;
+    char quoted[YKI_QUOTE_BYTES];
+    int more = -1;
+    for (int i = 0; i < yki_safetensors_count(file); i++) {
+        const yki_safetensor *tensor = yki_safetensors_get(file, i);
+        if (is_parameter(trainer->model, tensor->name) || is_constant(trainer, tensor->name) ||
+            is_tied_copy(file, tensor))
+            continue;
+        if (!first) first = tensor->name;
+        more++;
+    }
+    if (!first) return YOKE_OK;
+    yki_quote(quoted, first);
+    if (strcmp(first, "lm_head.weight") == 0 && more == 0)
+        return yki_fail_at(
+            YOKE_INVALID, path, 0, "",
+            "has a tensor %s with other values than the embedding, and the model's head and embedding "
+            "are one tensor: it is a model whose weights are not tied",
+            quoted);
+    return yki_fail_at(
+        YOKE_INVALID, path, 0, "",
+        "has tensor %s, for which the model has no place%s: it is of another model (more layers, "
+        "biases, another head), or of another one's state",
+        quoted, more > 0 ? " (nor for others)" : "");
 }
 
 static yoke_status check_shape(const yki_safetensor *tensor, const yki_parameter *p, const char *path,
@@ -88,13 +194,12 @@ static yoke_status add(yoke_trainer *trainer, const char *path, const yki_tensor
             const char *suffix = yki_trainer_suffix(trainer, kinds[k], i);
             if (!suffix) continue;
             const yki_safetensor *tensor = find(file, p->name, suffix);
-            if (!tensor)
-                return yki_fail_at(YOKE_INVALID, path, 0, "", "has no tensor '%s%s', which the model needs",
-                                   p->name, suffix);
+            if (!tensor) return fail_missing(file, path, p->name, suffix);
             YKI_TRY(check_shape(tensor, p, path, suffix));
             YKI_TRY(yki_safetensors_read_f32(file, tensor, 0, 0, NULL));
             l->tensors[l->ntensors++] = (yki_taken_tensor){kinds[k], i, file, tensor, NULL};
         }
+    if (kinds[0] == YKI_TENSOR_WEIGHT) return check_leftovers(trainer, file, path);
     return YOKE_OK;
 }
 
@@ -128,12 +233,37 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
 static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
                              moments[] = {YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
 
-/* All of it, if adding it went well, in all processes; releases it. */
-static yoke_status take(yoke_trainer *trainer, load *l, yoke_status status)
+/* Of what is taken, for a comparison of processes: names, types, shapes, and some of the bytes. */
+static uint64_t hash_taken(const load *l)
 {
+    enum { PIECE = 4096, PIECES = 16 };
+    uint64_t hash = 0;
+    for (int t = 0; t < l->ntensors; t++) {
+        const yki_safetensor *tensor = l->tensors[t].tensor;
+        size_t pieces = tensor->bytes / PIECE;
+        size_t stride = pieces > PIECES ? pieces / PIECES * PIECE : PIECE;
+        hash = yki_hash_text(tensor->name, hash + 1);
+        hash = yki_hash_text(tensor->dtype, hash);
+        for (int i = 0; i < tensor->ndim; i++) hash = (hash ^ (uint64_t)tensor->dims[i]) * 0x100000001b3u;
+        for (size_t at = 0; at < tensor->bytes; at += stride) {
+            size_t left = tensor->bytes - at;
+            hash = (hash ^ yki_hash((const char *)tensor->data + at, left < PIECE ? left : PIECE)) *
+                   0x100000001b3u;
+        }
+    }
+    return hash;
+}
+
+/* All of it, if adding it went well, in all processes; releases it. */
+static yoke_status take(yoke_trainer *trainer, load *l, yoke_status status, const char *path)
+{
+    char what[300];
+    const char *slash = strrchr(path, '/');
     if (status == YOKE_OK) status = find_hashes(l);
     if (status == YOKE_OK) status = check_counters(trainer, l);
-    status = yki_trainer_agree(trainer, status, "", 0);
+    snprintf(what, sizeof what, "content of the weights %.200s", slash ? slash + 1 : path);
+    status = yki_trainer_agree(trainer, status, what,
+                               status == YOKE_OK && !yki_trainer_alone(trainer) ? hash_taken(l) : 0);
     if (status == YOKE_OK) status = yki_run_take(trainer->run, l->tensors, l->ntensors);
     if (status == YOKE_OK) take_counters(trainer, l->files[0]);
     release(l);
@@ -145,44 +275,40 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
     load l = {.nfiles = 0};
     yoke_status status = yki_path_is_folder(path) ? yki_hashes_read(path, &l.hashes) : YOKE_OK;
     if (status == YOKE_OK) status = add(trainer, path, weights, 1, &l);
-    return take(trainer, &l, status);
+    return take(trainer, &l, status, path);
 }
 
 /* Weights and optimizer state of a step's folder: both are checked before the first tensor is taken, so that
  * a refusal leaves the trainer as it was. */
-static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool hashed)
+static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool hashed, bool has_moments)
 {
-    bool has_moments = trainer->options.optimizer != YOKE_SGD || trainer->options.momentum != 0;
     char path[1300];
     load l = {.nfiles = 0};
     yoke_status status = hashed ? yki_hashes_read(folder, &l.hashes) : YOKE_OK;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
     if (status == YOKE_OK) status = add(trainer, folder, weights, 1, &l);
     if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
-    return take(trainer, &l, status);
+    return take(trainer, &l, status, folder);
 }
 
-static yoke_status find_step(const yoke_trainer *trainer, const char *dir, char folder[YKI_FOLDER_BYTES],
-                             char passed_over[256], yki_saved_state *state)
+/* Whether this run's optimizer has a state and the saved one's is of the same kind. */
+static bool takes_moments(const yoke_trainer *trainer, const yki_saved_state *state)
 {
-    int is_step;
-    YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, passed_over));
-    if (!is_step)
-        return yki_fail(YOKE_INVALID,
-                        "%s holds weights but no state to resume from; start from them with model.from",
-                        folder);
-    YKI_TRY(yki_checkpoint_state(folder, state));
-    if (state->batch != trainer->options.batch)
-        return yki_fail(YOKE_INVALID,
-                        "%s was saved in a run with batch %lld, and this job's is %lld: its place in the "
-                        "data would be another",
-                        folder, (long long)state->batch, (long long)trainer->options.batch);
-    if (state->seed != trainer->options.seed)
-        return yki_fail(YOKE_INVALID,
-                        "%s was saved in a run with seed %llu, and this job's is %llu: the order of its data "
-                        "and its random numbers would be others",
-                        folder, (unsigned long long)state->seed, (unsigned long long)trainer->options.seed);
-    return YOKE_OK;
+    const char *then = yki_identity_find(&state->identity, "moments"),
+               *now = yki_identity_find(&trainer->identity, "moments");
+    return now && strcmp(now, "none") != 0 && (!then || strcmp(then, now) == 0);
+}
+
+static void say_resumed(yoke_trainer *trainer, const char *folder, const char *passed_over,
+                        const yki_saved_state *state, const yki_text *changed)
+{
+    yki_fail(YOKE_OK, "resumed from %s%s%s%s%s", folder, passed_over[0] ? " (" : "", passed_over,
+             passed_over[0] ? ")" : "",
+             state->hashed ? "" : "; it has no hashes, so its tensors were not checked against any");
+    yki_trainer_notice(trainer);
+    if (!changed->data) return;
+    yki_fail(YOKE_OK, "the run goes on with other settings than it had: %s", changed->data);
+    yki_trainer_notice(trainer);
 }
 
 yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
@@ -190,29 +316,103 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     YKI_NEED(trainer, dir);
     char folder[YKI_FOLDER_BYTES] = "", passed_over[256] = "";
     yki_saved_state state = {.step = 0};
-    yoke_status status = find_step(trainer, dir, folder, passed_over, &state);
+    yki_text changed = {0};
+    const yoke_data *before = trainer->data;
+    yoke_status status = yki_step_find(dir, folder, passed_over, &state);
     if (status == YOKE_OK) status = yki_trainer_resume_facts(trainer, folder);
+    if (status == YOKE_OK && trainer->data != before) status = yki_trainer_identify_data(trainer);
+    if (status == YOKE_OK)
+        status = yki_identity_compare(&state, &trainer->identity, folder, trainer->changed, &changed);
     uint64_t hash = yki_hash_text(folder, (uint64_t)state.step);
-    YKI_TRY(yki_trainer_agree(trainer, status, "newest step in the checkpoint", hash));
-    YKI_TRY(load_step(trainer, folder, state.hashed));
-    trainer->first_step = trainer->next_step = state.step;
-    trainer->last_loss = state.last_loss;
-    trainer->nevaluations = 0;
-    trainer->evaluation_seconds = 0;
-    trainer->stopped_early = trainer->suspect = false;
-    trainer->skipped = trainer->skipped_before = state.skipped;
-    trainer->skipped_in_a_row = state.skipped_in_a_row;
-    trainer->standing = (yki_standing){.least_loss = state.least_step > 0 ? state.least_loss : (double)NAN,
-                                       .best_loss = state.best_step > 0 ? state.best_loss : (double)NAN,
-                                       .least_step = state.least_step,
-                                       .best_step = state.best_step,
-                                       .no_better = state.no_better};
-    snprintf(trainer->saved, sizeof trainer->saved, "%s", folder);
-    trainer->saved_step = state.step;
-    yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
-    yki_fail(YOKE_OK, "resumed from %s%s%s%s%s", folder, passed_over[0] ? " (" : "", passed_over,
-             passed_over[0] ? ")" : "",
-             state.hashed ? "" : "; it has no hashes, so its tensors were not checked against any");
-    yki_trainer_notice(trainer);
+    status = yki_trainer_agree(trainer, status, "newest step in the checkpoint", hash);
+    if (status == YOKE_OK) status = load_step(trainer, folder, state.hashed, takes_moments(trainer, &state));
+    if (status == YOKE_OK) {
+        yki_trainer_follow(trainer, &state);
+        trainer->first_step = trainer->next_step = state.step;
+        trainer->last_loss = state.last_loss;
+        trainer->nevaluations = 0;
+        trainer->evaluation_seconds = 0;
+        trainer->stopped_early = trainer->suspect = false;
+        trainer->skipped = trainer->skipped_before = state.skipped;
+        trainer->skipped_in_a_row = state.skipped_in_a_row;
+        trainer->standing =
+            (yki_standing){.least_loss = state.least_step > 0 ? state.least_loss : (double)NAN,
+                           .best_loss = state.best_step > 0 ? state.best_loss : (double)NAN,
+                           .least_step = state.least_step,
+                           .best_step = state.best_step,
+                           .no_better = state.no_better};
+        snprintf(trainer->saved, sizeof trainer->saved, "%s", folder);
+        trainer->saved_step = state.step;
+        yki_trainer_event(trainer, YOKE_RUN_RESUMED, folder);
+        say_resumed(trainer, folder, passed_over, &state, &changed);
+    }
+    yki_text_release(&changed);
+    return status;
+}
+
+yoke_status yoke_trainer_start(yoke_trainer *trainer)
+{
+    YKI_NEED(trainer);
+    return trainer->start[0] ? yoke_trainer_resume(trainer, trainer->start) : YOKE_OK;
+}
+
+/* --- what model.from means --- */
+
+/* Which of the files that may hold weights a folder has. */
+static bool has(const char *folder, const char *name)
+{
+    char path[YKI_FOLDER_BYTES + 64];
+    return yki_path_join(path, sizeof path, folder, name) == YOKE_OK && yki_path_exists(path);
+}
+
+yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
+                             char folder_out[YKI_FOLDER_BYTES])
+{
+    const char *from = job->model.from;
+    int is_step;
+    snprintf(folder_out, YKI_FOLDER_BYTES, "%s", from);
+    if (yki_path_exists(from) && !yki_path_is_folder(from)) {
+        char *slash = strrchr(folder_out, '/');
+        if (slash) *slash = '\0';
+        if (!has(folder_out, "config.json")) folder_out[0] = '\0';
+        snprintf(path_out, YKI_FOLDER_BYTES, "%s", from);
+        return YOKE_OK;
+    }
+    if (yki_path_is_folder(from) && !has(from, "config.json") && !has(from, "model.safetensors") &&
+        !has(from, "model.safetensors.index.json"))
+        YKI_TRY(yki_checkpoint_find(from, folder_out, &is_step, NULL));
+    snprintf(path_out, YKI_FOLDER_BYTES, "%s", folder_out);
+    return YOKE_OK;
+}
+
+yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder)
+{
+    double dropout = 0;
+    if (has(folder, "pytorch_model.bin") && yki_path_is_folder(trainer->from))
+        yki_trainer_note(trainer, "%s: its pytorch_model.bin, beside model.safetensors, is not read", folder);
+    if (trainer->job->model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_dropout(folder, &dropout));
+    if (dropout > 0 && trainer->job->model.dropout == 0)
+        yki_trainer_note(
+            trainer,
+            "%s: its config.json has a dropout of %g, which is for the job to say: model.dropout is 0 here",
+            folder, dropout);
+    return YOKE_OK;
+}
+
+yoke_status yki_weights_check(const yoke_job *job, const char *path)
+{
+    const yoke_model_spec *m = &job->model;
+    const struct {
+        const char *key;
+        int64_t value;
+    } keys[] = {{"model.layers", m->depth},
+                {"model.heads", m->heads},
+                {"model.width", m->width},
+                {"model.context", m->context},
+                {"model.hidden", m->family == YOKE_FAMILY_LLAMA ? m->hidden : 1}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && m->family != YOKE_FAMILY_LAYERS; i++)
+        if (keys[i].value == 0)
+            return yki_fail_at(YOKE_INVALID, job->path, 0, keys[i].key,
+                               "is missing, and no config.json lies beside %.500s to say it", path);
     return YOKE_OK;
 }

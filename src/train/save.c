@@ -33,6 +33,8 @@ enum { NKINDS = sizeof kinds / sizeof *kinds };
 struct yki_saving {
     yoke_trainer *trainer;
     yki_save save;
+    yki_claim *claim; /* of the folder; the leader's */
+    bool suspect;     /* the trainer was, when the save began */
     yki_saved_state state;
     int64_t *tracked;
     yki_safetensors_writer *writers[NFILES]; /* the leader's, as the next */
@@ -125,6 +127,7 @@ yoke_status yki_saving_make(yki_saving *s, const char *dir)
 {
     if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
     YKI_TRY(yki_save_begin(dir, s->state.step, &s->save));
+    s->save.claim = s->claim;
     return make_files(s);
 }
 
@@ -166,7 +169,7 @@ static yoke_status write_texts(const yki_saving *s)
 yoke_status yki_saving_finish(yki_saving *s, bool finite)
 {
     if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
-    if (!finite && s->trainer->suspect)
+    if (!finite && s->suspect)
         return yki_fail(YOKE_NON_FINITE, "the weights after step %lld are not finite either, and not saved",
                         (long long)s->state.step - 1);
     for (int f = 0; f < NFILES; f++) {
@@ -227,8 +230,10 @@ static yoke_status note_state(yki_saving *s)
     *state = (yki_saved_state){.step = trainer->next_step,
                                .seed = trainer->options.seed,
                                .batch = trainer->options.batch,
-                               .last_loss = trainer->last_loss};
+                               .last_loss = trainer->last_loss,
+                               .identity = trainer->identity};
     const yki_standing *standing = &trainer->standing;
+    s->suspect = trainer->suspect;
     state->skipped = trainer->skipped;
     state->skipped_in_a_row = trainer->skipped_in_a_row;
     state->least_step = standing->least_step;
@@ -263,12 +268,13 @@ static yoke_status list_tensors(yki_saving *s)
     return YOKE_OK;
 }
 
-yoke_status yki_saving_create(yoke_trainer *trainer, yki_saving **saving_out)
+yoke_status yki_saving_create(yoke_trainer *trainer, yki_claim *claim, yki_saving **saving_out)
 {
     yki_saving *s = calloc(1, sizeof *s);
     yoke_status status = s ? YOKE_OK : yki_fail_memory("a save");
     if (s) {
         s->trainer = trainer;
+        s->claim = claim;
         s->save.lock = -1;
         status = note_state(s);
     }
@@ -291,16 +297,10 @@ static yoke_status save_now(yki_saving *s, const char *dir)
     return yki_saving_share_folder(s);
 }
 
-yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES])
+static yoke_status save_into(yoke_trainer *trainer, const char *dir, yki_claim *claim, char *folder)
 {
-    YKI_NEED(trainer, dir);
     yki_saving *s;
-    if (trainer->apart.status != YOKE_OK) { /* the others would be waited for */
-        yki_error_set(&trainer->apart);
-        return trainer->apart.status;
-    }
-    YKI_TRY(yki_saves_look(trainer, true));
-    YKI_TRY(yki_saving_create(trainer, &s));
+    YKI_TRY(yki_saving_create(trainer, claim, &s));
     yoke_status status = save_now(s, dir);
     if (status == YOKE_OK && folder) snprintf(folder, YOKE_PATH_BYTES, "%s", s->save.final);
     if (status == YOKE_OK) yki_trainer_saved(trainer, trainer->next_step, s->save.final);
@@ -321,4 +321,22 @@ const char *yoke_trainer_saved(const yoke_trainer *trainer, int64_t *step_out)
     if (!trainer) return NULL;
     if (step_out) *step_out = trainer->saved[0] ? trainer->saved_step : -1;
     return trainer->saved;
+}
+
+yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folder[YOKE_PATH_BYTES])
+{
+    YKI_NEED(trainer, dir);
+    if (trainer->apart.status != YOKE_OK) { /* the others would be waited for */
+        yki_error_set(&trainer->apart);
+        return trainer->apart.status;
+    }
+    YKI_TRY(yki_saves_look(trainer, true));
+    if (strcmp(dir, trainer->claim.dir) == 0) return save_into(trainer, dir, &trainer->claim, folder);
+    yki_claim claim; /* for this save */
+    YKI_TRY(yki_trainer_claim(trainer, dir, &claim));
+    yoke_status status = save_into(trainer, dir, &claim, folder);
+    yoke_error kept = *yoke_error_get();
+    yki_claim_release(&claim);
+    if (status != YOKE_OK) yki_error_set(&kept);
+    return status;
 }

@@ -13,6 +13,7 @@
 #include "job/job.h"
 #include "model/model.h"
 #include "predict/predict.h"
+#include "yoke/checkpoint.h"
 
 static int cores(void)
 {
@@ -179,6 +180,7 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     yki_options_settle(&trainer->options);
     yki_trainer_options none = {0};
     yoke_status status = build(trainer, layout, &none, YOKE_OK);
+    if (status == YOKE_OK) status = yki_trainer_identify(trainer, "");
     if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed);
     return finish_create(trainer, status, trainer_out);
 }
@@ -211,13 +213,22 @@ static yoke_status check_from(const yoke_job *job)
 /* The job's model, with what config.json says where there is one. */
 static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options *options)
 {
-    yoke_job job = *options->job; /* shallow: only counts change */
-    const char *config = options->weights ? options->weights : job.model.from;
+    yoke_job job = *options->job; /* shallow: only counts change, and where `from` is */
+    char folder[YKI_FOLDER_BYTES] = "";
     if (!options->weights) YKI_TRY(check_from(&job));
-    if (config[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(config, &job.model));
+    if (options->weights)
+        snprintf(folder, sizeof folder, "%s", options->weights);
+    else if (job.model.from[0])
+        YKI_TRY(yki_weights_find(&job, trainer->from, folder));
+    if (folder[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(folder, &job.model));
+    if (!folder[0] && trainer->from[0]) YKI_TRY(yki_weights_check(&job, trainer->from));
     bool encodes = job.data.format == YOKE_DATA_TEXT || job.data.tokenizer[0];
+    if (options->weights && !options->no_data) YKI_TRY(yki_tokenizer_check(&job, options->weights));
     if (encodes && !options->no_data)
-        YKI_TRY(yki_tokenizer_open(&job, options->weights, &trainer->tokenizer));
+        YKI_TRY(yki_tokenizer_open(&job, options->weights, folder, &trainer->tokenizer));
+    bool trains = !options->inference && !options->no_data && !options->dry;
+    if (trains && trainer->from[0] && folder[0]) YKI_TRY(yki_weights_say(trainer, folder));
+    if (trains) YKI_TRY(yki_tokenizer_keep(trainer, options->weights, folder));
     if (!job.model.vocab && trainer->tokenizer && job.model.family != YOKE_FAMILY_LAYERS)
         job.model.vocab = yoke_tokenizer_size(trainer->tokenizer);
     if (options->sequence > 0)
@@ -237,20 +248,56 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     return YOKE_OK;
 }
 
-static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_options *options)
+/* The step that the run is to go on from, whose folder then takes the place of model.from. */
+static yoke_status read_start(yoke_trainer *trainer, yki_trainer_options *options,
+                              char folder[YKI_FOLDER_BYTES])
 {
-    const yoke_job *job = options->job;
-    yoke_status status = model_of_job(trainer, options);
+    const yoke_start *start = options->start;
+    yki_saved_state state;
+    char passed_over[256];
+    int64_t step;
+    if (!start) return YOKE_OK;
+    trainer->overwrite = start->overwrite;
+    if (start->changed && strlen(start->changed) >= sizeof trainer->changed)
+        return yki_fail(YOKE_INVALID, "a list of what has changed has at most %zu bytes",
+                        sizeof trainer->changed - 1);
+    snprintf(trainer->changed, sizeof trainer->changed, "%s", start->changed ? start->changed : "");
+    if (start->run) memcpy(trainer->identity.run, start->run, sizeof trainer->identity.run);
+    if (!start->resume) return YOKE_OK;
+    if (strlen(start->resume) >= sizeof trainer->start)
+        return yki_fail_at(YOKE_INVALID, start->resume, 0, "", "the path is too long");
+    if (start->or_anew) { /* the leader knows */
+        yoke_status status = yoke_checkpoint_newest(start->resume, NULL, folder, &step);
+        YKI_TRY(yki_trainer_share(trainer, folder, YKI_FOLDER_BYTES));
+        if (status != YOKE_OK || !folder[0]) return status;
+    }
+    YKI_TRY(yki_step_find(start->resume, folder, passed_over, &state));
+    snprintf(trainer->start, sizeof trainer->start, "%s", start->resume);
+    yki_trainer_follow(trainer, &state);
+    options->weights = folder;
+    return YOKE_OK;
+}
+
+static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_options *wanted)
+{
+    const yoke_job *job = wanted->job;
+    yki_trainer_options options = *wanted;
+    char folder[YKI_FOLDER_BYTES] = "", run[YKI_RUN_BYTES];
+    yoke_status status = read_start(trainer, &options, folder);
+    if (status == YOKE_OK) status = model_of_job(trainer, &options);
     if (status == YOKE_OK)
-        status = yki_trainer_read_facts(trainer, options->weights ? options->weights : job->model.from);
-    if (status == YOKE_OK && !options->no_data) {
+        status = yki_trainer_read_facts(trainer, options.weights ? options.weights : trainer->from);
+    if (status == YOKE_OK && !options.no_data) {
         status = yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
                                    trainer->has_facts ? &trainer->facts : NULL, &trainer->own_data);
         trainer->data = trainer->own_data;
     }
-    YKI_TRY(build(trainer, options->layout ? options->layout : &job->layout, options, status));
-    if (options->dry) return YOKE_OK;
-    const char *weights = options->weights ? options->weights : job->model.from;
+    YKI_TRY(build(trainer, options.layout ? options.layout : &job->layout, &options, status));
+    if (options.dry) return YOKE_OK;
+    memcpy(run, trainer->identity.run, sizeof run);
+    if (!options.inference) YKI_TRY(yki_trainer_identify(trainer, run));
+    if (folder[0]) return YOKE_OK; /* yoke_trainer_resume brings the weights */
+    const char *weights = options.weights ? options.weights : trainer->from;
     return weights[0] ? yki_trainer_load_weights(trainer, weights)
                       : yki_run_init_weights(trainer->run, job->train.seed);
 }
@@ -286,6 +333,7 @@ static yoke_status with_plan_options(const yoke_job *job,
         status = use(&po, context);
     }
     yoke_error error = *yoke_error_get();
+    free(trainer.kept_tokenizer);
     yoke_model_destroy(trainer.own_model);
     yoke_tokenizer_destroy(trainer.tokenizer);
     yki_names_release(&trainer.notes);
@@ -337,6 +385,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
 {
     if (!trainer) return;
     yki_background_destroy(trainer->background);
+    yki_claim_release(&trainer->claim);
     yki_run_destroy(trainer->run);
     yki_plan_destroy(trainer->plan);
     yoke_data_destroy(trainer->own_data);
@@ -353,6 +402,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     yki_facts_release(&trainer->facts);
     yki_names_release(&trainer->notes);
     free(trainer->evaluations);
+    free(trainer->kept_tokenizer);
     free(trainer);
 }
 

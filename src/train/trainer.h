@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
 #include "data/facts.h"
@@ -29,14 +30,25 @@ struct yoke_trainer {
     yoke_model *own_model; /* made from a job; NULL: the caller's */
     yoke_data *own_data;
     yoke_tokenizer *tokenizer; /* of a job's data; NULL: none was read */
-    const yoke_job *job;       /* NULL: none */
+    char *kept_tokenizer;      /* where that is NULL: a tokenizer.json for the run's steps; NULL: none */
+    size_t kept_bytes;
+    const yoke_job *job; /* NULL: none */
+    char from[YKI_FOLDER_BYTES +
+              64];        /* the job's model.from, found: a file, or a folder of one model; "" none */
     yoke_model_spec spec; /* of a job's model, filled in from config.json; layers are borrowed from the job */
     yoke_train_options options;
     yki_plan *plan;
     yki_run *run;
     yki_order order;
-    yki_facts facts;    /* of the data that the model was trained on, or is */
-    bool has_facts;     /* they came with weights, which the data at hand must fit */
+    yki_facts facts;       /* of the data that the model was trained on, or is */
+    bool has_facts;        /* they came with weights, which the data at hand must fit */
+    yki_identity identity; /* run "": none was made, of inference */
+    char changed[512];     /* what a resume may find changed, and whether steps of others may be removed: */
+    bool overwrite;        /* yoke_start */
+    char start[YKI_FOLDER_BYTES]; /* what it was made to go on from; "": it begins */
+    bool unnamed;                 /* goes on from a step that no run is named in */
+    int64_t from_step;            /* what it goes on from; 0: it begins */
+    yki_claim claim;    /* of the job's checkpoint.dir; what is in it beside `dir` is the leader's */
     int64_t steps;      /* the total */
     int64_t first_step; /* of this run: updates done before it */
     int64_t next_step;
@@ -96,6 +108,7 @@ typedef struct yki_trainer_options {
     bool no_data;        /* inference on what the caller brings */
     bool alone;          /* not over the processes of a cluster */
     yki_like like;       /* whose micro-batches one device takes */
+    const yoke_start *start; /* NULL: a run begins */
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
 
@@ -146,9 +159,14 @@ yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
  * data, or to the job's data.scale; then all is as it was. */
 yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder);
 
-/* tokenizer.c: of the folder `weights` (NULL: none), else the job's data.tokenizer, else of the job's
- * model.from; *tokenizer_out is NULL where none of them has one. Owns: the caller. */
-yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, yoke_tokenizer **tokenizer_out);
+/* tokenizer.c: of the folder `weights` (NULL: none), else the job's data.tokenizer, else of `from`, the
+ * folder of the job's model.from; *tokenizer_out is NULL where none of them has one. Owns: the caller. */
+yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, const char *from,
+                               yoke_tokenizer **tokenizer_out);
+/* YOKE_INVALID: the tokenizer beside `weights` and the one that the job names are both there, and differ. */
+yoke_status yki_tokenizer_check(const yoke_job *job, const char *weights);
+/* Reads the tokenizer.json that a run has no use for itself, of any kind, for its steps: as it is now. */
+yoke_status yki_tokenizer_keep(yoke_trainer *trainer, const char *weights, const char *from);
 /* Puts the run's tokenizer.json into a step's folder, where it has one. */
 yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save);
 
@@ -196,7 +214,7 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
  * thread: of the trainer only what no step changes is read. After a failure it is destroyed, which removes
  * what there is of it. */
 typedef struct yki_saving yki_saving;
-yoke_status yki_saving_create(yoke_trainer *trainer, yki_saving **saving_out);
+yoke_status yki_saving_create(yoke_trainer *trainer, yki_claim *claim, yki_saving **saving_out);
 /* The leader's: folder, headers and room for all tensors. */
 yoke_status yki_saving_make(yki_saving *saving, const char *dir);
 /* Where they are. */
@@ -229,7 +247,35 @@ int64_t yki_staging_bytes(const yoke_trainer *trainer);
 /* About as many of them as `here` of a job's `nranks` ranks will take, dp * cp of which have the same. */
 int64_t yki_staging_expected(const yoke_trainer *trainer, const yoke_layout *layout, int here, int nranks);
 
-/* load.c: weights of a folder or file by name. */
+/* identity.c: makes the trainer's, of the run `run` ("": a new one), by all processes, which must have the
+ * same data, model and rule. */
+yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);
+/* The facts of the data anew, which are opened otherwise than they were. */
+yoke_status yki_trainer_identify_data(yoke_trainer *trainer);
+/* What has changed since a step in `folder` was saved: YOKE_INVALID where a change that is not in the list
+ * `named` would make what was learnt mean something else; others are appended to `said`. */
+yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identity *now, const char *folder,
+                                 const char *named, yki_text *said);
+
+/* begin.c: takes a folder for the trainer's run, by all processes, which must see the same one. */
+yoke_status yki_trainer_claim(yoke_trainer *trainer, const char *dir, yki_claim *claim_out);
+/* Which step's folder a run is to go on from, and what its state.json says. */
+yoke_status yki_step_find(const char *dir, char folder[YKI_FOLDER_BYTES], char passed_over[256],
+                          yki_saved_state *state_out);
+/* That the trainer's run is the one that saved this state. */
+void yki_trainer_follow(yoke_trainer *trainer, const yki_saved_state *state);
+
+/* load.c: what a job's model.from means: a folder of one model, a DIR of steps (its newest), or one file; and
+ * the folder whose config.json and tokenizer.json belong to it, "" where there is no config.json.
+ * YOKE_INVALID: nothing is there, or two models are. */
+yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
+                             char folder_out[YKI_FOLDER_BYTES]);
+/* Notices of what a run that begins with the weights of `folder` leaves out of it. */
+yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder);
+/* Where there is no config.json: that the job has all that one would say. */
+yoke_status yki_weights_check(const yoke_job *job, const char *path);
+/* Weights of a folder or file by name: every tensor that the model needs, and none that it has no place for.
+ */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);

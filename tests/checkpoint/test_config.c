@@ -315,6 +315,36 @@ static void states_are_printed_and_read_back(void **state)
 
 #define REST "\"batch\":1,\"last_loss\":1,\"layout\":\"\",\"optimizer\":\"sgd\",\"precision\":\"f32\"}"
 
+#define RUN "0123456789abcdef0123456789abcdef"
+
+/* A run and its facts, in any order and with characters of all kinds, under one hash; and none, as older
+ * ones. */
+static void a_run_is_printed_and_read_back(void **state)
+{
+    (void)state;
+    yki_saved_state written = saved, read;
+    strcpy(written.identity.run, RUN);
+    yki_identity_add(&written.identity, "train.steps", "%d", 12);
+    yki_identity_add(&written.identity, "data.files", "a \"b\" \\ \xc3\xa9.npy");
+    yki_identity_add(&written.identity, "model", "%s", "");
+    char *text = yki_state_print(&written);
+    write_text(in_folder("state.json"), text);
+    assert_non_null(strstr(text, "\"version\": 2,"));
+    assert_int_equal(yki_checkpoint_state(folder, &read), YOKE_OK);
+    assert_memory_equal(&read.identity, &written.identity, sizeof read.identity);
+    assert_string_equal(yki_identity_find(&read.identity, "train.steps"), "12");
+    assert_string_equal(yki_identity_find(&read.identity, "model"), "");
+    assert_null(yki_identity_find(&read.identity, "data"));
+    *strstr(text, "12\"") = '2';
+    write_text(in_folder("state.json"), text);
+    refused(yki_checkpoint_state(folder, &read), in_folder("state.json"), "changed after it was saved");
+    free(text);
+    text = yki_state_print(&saved);
+    assert_non_null(strstr(text, "\"version\": 1,"));
+    assert_null(strstr(text, "\"run\""));
+    free(text);
+}
+
 static void states_are_refused_in_words(void **state)
 {
     (void)state;
@@ -339,7 +369,12 @@ static void states_are_refused_in_words(void **state)
         {"{\"step\":1,\"seed\":1,\"batch\":1,\"last_loss\":1,\"layout\":\"\",\"optimizer\":"
          "\"0123456789abcdef\"}",
          "optimizer", "is longer than 15 bytes"},
-        {"{\"version\":2,\"step\":1,\"seed\":1," REST, "version", "made by a newer yoke"},
+        {"{\"version\":3,\"step\":1,\"seed\":1," REST, "version", "made by a newer yoke"},
+        {"{\"run\":\"00\",\"step\":1,\"seed\":1," REST, "run", "not 32 hexadecimal digits"},
+        {"{\"run\":7,\"step\":1,\"seed\":1," REST, "run", "no string"},
+        {"{\"run\":\"" RUN "\",\"step\":1,\"seed\":1," REST, "identity", "is missing"},
+        {"{\"run\":\"" RUN "\",\"identity\":{\"data\":7},\"step\":1,\"seed\":1," REST, "identity",
+         "has at 'data' no string"},
         {"{\"step\":1,\"step\":1,\"seed\":1," REST, "", "duplicate"},
     };
     yki_saved_state read = saved;
@@ -415,6 +450,7 @@ int main(void)
         cmocka_unit_test(configs_are_refused_in_words),
         cmocka_unit_test(configs_are_printed_and_read_back),
         cmocka_unit_test(states_are_printed_and_read_back),
+        cmocka_unit_test(a_run_is_printed_and_read_back),
         cmocka_unit_test(states_are_refused_in_words),
         cmocka_unit_test(no_mutation_crashes_the_readers),
     };

@@ -177,7 +177,7 @@ class Tables(Case):
         self.table()
         p = self.said("csv.yaml", r"column b reaches 3.03e\+04, and column a 8: it is 3.79e\+03 times larger.*data.scale: standard")
         for scale in ("standard", "minmax"):
-            p = self.run_yoke("train", "csv.yaml", "--set", f"data.scale={scale}")
+            p = self.run_yoke("train", "csv.yaml", "--overwrite", "--set", f"data.scale={scale}")
             self.assertNotRegex(p.stderr, "scaling")
 
 

@@ -88,7 +88,7 @@ class Launch(unittest.TestCase):
         self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 137, 0])
         self.assertEqual([a["from_step"] for a in r.json["attempts"]], [0, 10, 25])
         self.assertNotIn("--resume", self.life(0)["words"])
-        self.assertEqual(self.life(1)["words"][-2:], ["--resume", os.path.join(os.path.realpath(self.dir), "ck")])
+        self.assertEqual(self.life(1)["words"][-2:], ["--resume", os.path.join(os.path.realpath(self.dir), "ck", "step-00000010")])
         self.assertRegex(r.stderr, r"ended with 4 .*restart 1 of 3, from step \d+")
         self.assertRegex(r.stdout, r"restarts +2\ntime trained +\d")
         self.assertTrue(0 < r.json["trained_share"] < 1)
@@ -169,6 +169,23 @@ class Launch(unittest.TestCase):
         self.assertIn("dp=1,tp=2,pp=1,cp=1", r.json["attempts"][1]["layout"])
         self.assertEqual(r.json["attempts"][1]["code"], 0)
 
+    def test_an_older_runs_folder(self):
+        """Refused; or, where its steps may go, the run goes on from its own alone, whatever their numbers."""
+        subprocess.run([YOKE, "train", "job.yaml", "--steps", "200", "--set", "train.optimizer.lr=0.01",
+                        "--set", "checkpoint.every=20"], cwd=self.dir,
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        r = self.launch(options=["-n", "1"], code=2)
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [2])
+        self.assertRegex(r.stderr, "ck: holds 10 steps of another run, the newest 200")
+        os.remove(os.path.join(self.dir, "life-0"))
+        subprocess.run([YOKE, "train", "job.yaml", "--set", "checkpoint.dir=clean"], cwd=self.dir, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # the first is lost before it has saved: the older run's step 20 is there
+        r = self.launch("--overwrite", lives=[20, 10], options=["-n", "1"])
+        self.assertEqual([a["from_step"] for a in r.json["attempts"]], [0, 0, 10])
+        self.assertEqual(self.weights("ck"), self.weights("clean"))
+        self.assertEqual(max(n for n in os.listdir(os.path.join(self.dir, "ck")) if n.startswith("step-")), "step-00000040")
+
     def test_a_signal_is_handed_on(self):
         for more in ({}, {"LOSES": "0"}, {"LOSES": "1"}):  # launchers that lose the code of the run
             with self.subTest(more):
@@ -186,6 +203,7 @@ class Launch(unittest.TestCase):
         self.assertEqual(p.returncode, 75, rest)
         self.assertFalse(os.path.exists(os.path.join(self.dir, "life-1")))
         os.remove(os.path.join(self.dir, "life-0"))
+        shutil.rmtree(os.path.join(self.dir, "ck"))
 
     ENDLESS = ["launch", "-n", "1", "--launcher", f"{sys.executable} launcher.py", "train", "job.yaml", "--steps", "100000000",
                "--set", "checkpoint.every=0"]

@@ -16,7 +16,7 @@ CASES = {  # flags, kind of fault, intervals that may be lost, stride
     "four ranks": (["--dp", 4, "--zero", 1], "torn", 1, 1),
     # beside the run: steps go on while a save is written, at most until the next save is due
     "four ranks, beside the run": (["--dp", 2, "--tp", 2, "--set", "checkpoint.async=true"], "kill", 2, 2),
-    "over an older run": ([], "kill", 1, 2),
+    "over an older run": (["--overwrite"], "kill", 1, 2),
 }
 
 

@@ -31,7 +31,7 @@ def check(case, number, clean):
         done = p.newest()
         if first.code == 75:
             assert "saved in" in first.err and done < STEPS, f"{what}: {done}: {first.err}"
-            assert done == first.last_step, f"{what}: did {first.last_step} steps, and saved {done}"
+            assert done == (first.last_step or 0), f"{what}: did {first.last_step} steps, and saved {done}"
             again = p.run(resume=True)
             assert again.code == 0 and again.resumed == done, f"{what}: {again.code}: {again.err}"
             last = again.final_loss

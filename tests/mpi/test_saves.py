@@ -60,7 +60,8 @@ class Bytes(Case):
     def test_beside_and_between(self):
         for n, layout in LAYOUTS:
             with self.subTest(n=n, layout=layout):
-                runs = [self.yoke(n, *self.flags(6, 2, *layout, asynchronous=a, folder=f"{a}")) for a in (False, True)]
+                runs = [self.yoke(n, *self.flags(6, 2, *layout, "--run", "0" * 32, asynchronous=a, folder=f"{a}"))
+                        for a in (False, True)]
                 self.assertEqual(test_train.losses(runs[0]), test_train.losses(runs[1]))
                 self.assertEqual(runs[0]["checkpoint"]["staging_bytes"], 0)
                 self.assertEqual([runs[1]["checkpoint"][k] for k in ("saves", "failed")], [3, 0])
@@ -78,7 +79,7 @@ class Bytes(Case):
 
     def test_a_process_copies_what_its_ranks_own(self):
         def staged(n, *layout):
-            return self.yoke(n, *self.flags(2, 2, *layout))["checkpoint"]["staging_bytes"]
+            return self.yoke(n, *self.flags(2, 2, *layout, "--overwrite"))["checkpoint"]["staging_bytes"]
         whole = staged(0)
         self.assertEqual(staged(2, "--dp", "2"), whole)
         for n, layout in ((2, ["--tp", "2"]), (3, ["--dp", "3", "--zero", "3"]), (2, ["--dp", "2", "--tp", "2", "--zero", "3"])):

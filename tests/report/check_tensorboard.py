@@ -32,7 +32,7 @@ def main():
         with open(os.path.join(folder, "job.yaml"), "w") as f:
             f.write(JOB)
         command = [yoke, "train", "job.yaml", "--dp", "2", "--log", "run.jsonl", "--tensorboard", "tb"]
-        for more in (["--stop-after", "9"], ["--resume", "ck/step-00000004"]):  # steps 4 .. 8 twice
+        for more in (["--stop-after", "9"], ["--resume", "ck/step-00000004", "--overwrite"]):  # steps 4 .. 8 twice
             subprocess.run(command + more, cwd=folder, check=True, capture_output=True)
         for path in glob.glob(os.path.join(folder, "tb", "*")):
             with open(path, "rb") as f:

@@ -120,7 +120,7 @@ class Logs(Case):
         keep = ["--set", "checkpoint.dir=ck", "--log", "run.jsonl", "--tensorboard", "tb"]
         self.yoke("train", "job.yaml", *keep, "--stop-after", 3)
         self.yoke("train", "job.yaml", *keep, "--resume", "ck")
-        self.yoke("train", "job.yaml", *keep, "--resume", "ck/step-00000003", "--steps", 5)
+        self.yoke("train", "job.yaml", *keep, "--resume", "ck/step-00000003", "--steps", 5, "--overwrite")
         steps, others = self.lines("run.jsonl")
         self.assertEqual([s["step"] for s in steps], [0, 1, 2, 3, 4, 5, 3, 4])
         self.assertEqual([(e["event"], e["step"]) for e in others],
