@@ -55,7 +55,7 @@ static void files_that_are_none(void **state)
             fail_msg("%s isn't named in: %s", path, yoke_error_get()->message);
     }
     yoke_data *data = NULL;
-    fixture_refused(yoke_data_from_text(&data, NULL, 4), "is empty", data);
+    fixture_refused(yoke_data_from_text(&data, NULL, 4), "path is NULL", data);
     fixture_refused(yoke_data_from_text(&data, long_path, 4), "too long", data);
     close(listener);
 }
@@ -396,7 +396,7 @@ static void csv_files(void **state)
     fixture_refused(yoke_data_from_csv(&data, path, 1, (const char *const[]){"widht"}),
                     "did you mean \"width\"", data);
     fixture_refused(yoke_data_from_csv(&data, path, 2, (const char *const[]){"y", "y"}), "named twice", data);
-    fixture_refused(yoke_data_from_csv(&data, path, 0, NULL), "at least one target", data);
+    fixture_refused(yoke_data_from_csv(&data, path, 0, NULL), "no target column is named", data);
     fixture_refused(yoke_data_from_csv(&data, fixture_write("zero.csv", "x\0,y\n1,2\n", 9), 1,
                                        (const char *const[]){"y"}),
                     "zero byte", data);
