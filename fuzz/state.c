@@ -15,6 +15,11 @@
 static void require_same(const yki_saved_state *a, const yki_saved_state *b)
 {
     bool loss = a->last_loss == b->last_loss || (isnan(a->last_loss) && isnan(b->last_loss));
+    fuzz_require(a->skipped == b->skipped && a->skipped_in_a_row == b->skipped_in_a_row &&
+                     a->no_better == b->no_better && a->least_step == b->least_step &&
+                     a->best_step == b->best_step && (a->least_step == 0 || a->least_loss == b->least_loss) &&
+                     (a->best_step == 0 || a->best_loss == b->best_loss),
+                 "what evaluations found reads back the same");
     fuzz_require(a->step == b->step && a->seed == b->seed && a->batch == b->batch && loss &&
                      strcmp(a->layout, b->layout) == 0 && strcmp(a->optimizer, b->optimizer) == 0 &&
                      strcmp(a->precision, b->precision) == 0,

@@ -286,6 +286,13 @@ static const yki_saved_state saved = {.step = 100,
                                       .seed = 7,
                                       .batch = 32,
                                       .last_loss = 0.1,
+                                      .skipped = 3,
+                                      .skipped_in_a_row = 2,
+                                      .no_better = 4,
+                                      .least_loss = 0.30000000000000004,
+                                      .least_step = 60,
+                                      .best_loss = 2,
+                                      .best_step = 40,
                                       .layout = "dp=2,zero=1",
                                       .optimizer = "adamw",
                                       .precision = "bf16"};
@@ -307,6 +314,9 @@ static void states_are_printed_and_read_back(void **state)
             assert_int_equal(yki_checkpoint_state(folder, &read), YOKE_OK);
             assert_true(read.step == 100 && read.batch == 32 && read.seed == seeds[j]);
             assert_true(isfinite(losses[i]) ? read.last_loss == losses[i] : isnan(read.last_loss));
+            assert_true(read.skipped == 3 && read.skipped_in_a_row == 2 && read.no_better == 4);
+            assert_true(read.least_loss == 0.30000000000000004 && read.least_step == 60);
+            assert_true(read.best_loss == 2 && read.best_step == 40);
             assert_string_equal(read.layout, "dp=2,zero=1");
             assert_string_equal(read.optimizer, "adamw");
             assert_string_equal(read.precision, "bf16");
@@ -375,6 +385,10 @@ static void states_are_refused_in_words(void **state)
         {"{\"run\":\"" RUN "\",\"step\":1,\"seed\":1," REST, "identity", "is missing"},
         {"{\"run\":\"" RUN "\",\"identity\":{\"data\":7},\"step\":1,\"seed\":1," REST, "identity",
          "has at 'data' no string"},
+        {"{\"step\":1,\"seed\":1,\"skipped\":0," REST, "skipped", "whole number from 1"},
+        {"{\"step\":1,\"seed\":1,\"no_better\":\"1\"," REST, "no_better", "whole number from 1"},
+        {"{\"step\":1,\"seed\":1,\"best_loss\":null," REST, "best_loss", "is no number"},
+        {"{\"step\":1,\"seed\":1,\"least_loss\":1," REST, "least_step", "is missing"},
         {"{\"step\":1,\"step\":1,\"seed\":1," REST, "", "duplicate"},
     };
     yki_saved_state read = saved;

@@ -1,5 +1,5 @@
-"""Every way out of `yoke train` keeps what was done, and what is said is what happened: test_ways_out.py YOKE [test ...].
-Standard library only."""
+"""Every way out of `yoke train` keeps what was done, and what is said is what happened: test_ways_out.py YOKE [CLOCK.so]
+[test ...]. Standard library only."""
 import json
 import os
 import pty
@@ -280,6 +280,14 @@ class Said(Case):
         self.assertEqual(r.stderr.count("step 0: every gradient is exactly 0"), 1)
         self.assertEqual(r.stderr.count("every gradient is exactly 0"), 1)
 
+    @unittest.skipUnless(len(sys.argv) > 2 and sys.argv[2].endswith(".so"), "no clock to preload")
+    def test_life_once_a_minute(self):
+        """By a clock that is so fast that a minute passes in every step."""
+        lines = [len(self.yoke("train", "random.yaml", "--steps", 400, env=env).stderr.splitlines())
+                 for env in (dict(os.environ), dict(os.environ, LD_PRELOAD=os.path.abspath(sys.argv[2])))]
+        self.assertLess(lines[0], 25)
+        self.assertGreaterEqual(lines[1], 400)
+
     def test_counts(self):
         r = self.yoke("train", "random.yaml", "--set", "train.epochs=2", "--set", "train.batch=12")
         self.assertIn("after 8 of 8 steps", r.stdout)
@@ -289,4 +297,4 @@ class Said(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
+    unittest.main(argv=[sys.argv[0], *[word for word in sys.argv[2:] if not word.endswith(".so")]])
