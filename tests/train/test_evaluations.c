@@ -19,6 +19,15 @@ static const struct {
 };
 enum { NCASES = sizeof cases / sizeof *cases };
 
+/* A folder that no other run has saved in. */
+static const char *fresh_folder(void)
+{
+    static int count;
+    char name[32];
+    snprintf(name, sizeof name, "fresh-%d", count++);
+    return in_folder(name);
+}
+
 static const char *with(char text[400], int i, const char *more)
 {
     snprintf(text, 400, "train.steps=7; data.holdout=0.3; %s; %s", cases[i].layout, more);
@@ -153,12 +162,13 @@ static void test_patience(void **state)
     for (int64_t k = best; k < count; k++)
         assert_true(!all[k].least && all[k].loss >= whole.report.best_loss);
     for (int64_t stop = count - 2; stop <= count; stop++) { /* among those that were no better */
+        const char *dir = fresh_folder();
         yoke_trainer *b = start_job("mlp", overrides, &jobs[1]);
         assert_int_equal(yoke_trainer_run(b, stop, NULL, NULL), YOKE_OK);
-        assert_int_equal(yoke_trainer_save(b, in_folder("patience"), NULL), YOKE_OK);
+        assert_int_equal(yoke_trainer_save(b, dir, NULL), YOKE_OK);
         finish_job(b, jobs[1]);
         b = start_job("mlp", overrides, &jobs[1]);
-        assert_int_equal(yoke_trainer_resume(b, in_folder("patience")), YOKE_OK);
+        assert_int_equal(yoke_trainer_resume(b, dir), YOKE_OK);
         assert_int_equal(yoke_trainer_run(b, 0, NULL, NULL), YOKE_OK);
         collect(b, &part);
         assert_int_equal(part.report.steps_done, whole.count);
@@ -318,10 +328,9 @@ static void test_left_out(void **state)
         for (int at = 3; at <= 9; at++) { /* in a row of them, after it, between */
             bench b = start(2, layouts[l]), c = start(2, layouts[l]);
             assert_int_equal(yoke_trainer_run(b.trainer, at, NULL, NULL), YOKE_OK);
-            assert_int_equal(yoke_trainer_save(b.trainer, in_folder("skip"), NULL), YOKE_OK);
-            char path[600];
-            snprintf(path, sizeof path, "%s/step-%08d", in_folder("skip"), at);
-            assert_int_equal(yoke_trainer_resume(c.trainer, path), YOKE_OK);
+            const char *dir = fresh_folder();
+            assert_int_equal(yoke_trainer_save(b.trainer, dir, NULL), YOKE_OK);
+            assert_int_equal(yoke_trainer_resume(c.trainer, dir), YOKE_OK);
             assert_int_equal(yoke_trainer_run(c.trainer, 0, NULL, NULL), YOKE_OK);
             same_weights(a.trainer, c.trainer);
             end(&b);
@@ -370,9 +379,10 @@ static void test_a_bad_sample(void **state)
         bench a = start(0, layouts[l]), b = start(0, layouts[l]);
         assert_int_not_equal(yoke_trainer_run(a.trainer, 0, NULL, NULL), YOKE_OK);
         assert_int_equal(a.trainer->next_step, 6);
-        assert_int_equal(yoke_trainer_save(a.trainer, in_folder("sample"), NULL), YOKE_OK);
+        const char *dir = fresh_folder();
+        assert_int_equal(yoke_trainer_save(a.trainer, dir, NULL), YOKE_OK);
         missing = -1;
-        assert_int_equal(yoke_trainer_resume(b.trainer, in_folder("sample")), YOKE_OK);
+        assert_int_equal(yoke_trainer_resume(b.trainer, dir), YOKE_OK);
         assert_int_equal(yoke_trainer_run(b.trainer, 0, NULL, NULL), YOKE_OK);
         same_weights(whole.trainer, b.trainer);
         end(&whole);
