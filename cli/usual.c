@@ -24,7 +24,7 @@ static const usual rows[] = {
     {"resume-from-checkpoint resume-from resume-checkpoint load load-checkpoint load-dir checkpoint ckpt "
      "from-checkpoint continue",
      "resume", NULL},
-    {"save-every-and-exit max-time", "stop-after", NULL},
+    {"overwrite-output-dir force", "overwrite", NULL},
     {"log-file logfile log-path", "log", NULL},
     {"log-dir logging-dir tb tb-dir tensorboard-dir", "tensorboard", NULL},
     {"profile profiler trace-file", "trace", NULL},

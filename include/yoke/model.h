@@ -1,9 +1,9 @@
 /* Models: a graph of logical tensors, described once, without a word of how it is split.
  *
  * A builder keeps the first error it meets; later calls on it do nothing and return an invalid tensor, so
- * that a model can be written down in a row and checked once, by yoke_model_finish (yoke_model_status tells it
- * before). Nothing can be added after that. Shapes are those of one
- * sample: the batch is a dimension of its own that no call names. Builders are used by one thread at a time.
+ * that a model can be written down in a row and checked once, by yoke_model_finish (yoke_model_status tells
+ * it before). Nothing can be added after that. Shapes are those of one sample: the batch is a dimension of
+ * its own that no call names. Builders are used by one thread at a time.
  */
 #ifndef YOKE_MODEL_H
 #define YOKE_MODEL_H
