@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/cpu.h"
 #include "base/fail.h"
 #include "job/job.h"
 #include "train/compare.h"
@@ -221,6 +222,7 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "--devices %d: must be 1 to %d", devices, YOKE_MAX_DEVICES);
     YKI_TRY(check_job(job));
+    YKI_TRY(yki_isa_check()); /* no row could run */
     yoke_comparison *c = calloc(1, sizeof *c);
     double *base = NULL;
     yki_measured *measured = NULL;
