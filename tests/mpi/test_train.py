@@ -262,6 +262,33 @@ class Refusals(Case):
             self.assertRegex(p.stderr, r"(?m)^yoke: rank [012] on \S+ has waited 1.5 s for the other processes of 3, in MPI_Init: ")
         self.refused([*mpirun, *run], r"YOKE_START_TIMEOUT is '1 min'", env={"YOKE_START_TIMEOUT": "1 min"})
 
+    def test_processes_that_read_other_things(self):
+        """Files of the same size under one path, on "disks" of their own: the odd process and the file are named."""
+        for i in range(2):
+            os.mkdir(f"{self.dir}/{i}")
+            with open(f"{self.dir}/{i}/t.txt", "w") as f:
+                f.write(("ab" if i else "ba") * 500)
+        with open(self.job, "w") as f:
+            f.write(JOB.replace("vocab: 64", "vocab: 256").replace("format: random, samples: 64",
+                                                                   "format: text, path: /proc/self/cwd/t.txt"))
+        own = ["sh", "-c", f'cd {self.dir}/${RANK}; exec "$@"', "sh", YOKE, "train", self.job, "--dp", "2"]
+        mpirun = launch.command(MPI, 2)
+        self.refused([*mpirun, *own], r"rank 1 on \S+ has another content of data \(inputs\), t\.txt")
+        shutil.copy(f"{self.dir}/0/t.txt", f"{self.dir}/1/t.txt")
+        self.assertEqual(self.under([*mpirun, *own]).returncode, 0)
+        for i in range(2):  # the same data, other first weights
+            self.yoke(0, "train", self.job, "--set", f"checkpoint.dir={self.dir}/{i}/ck", "--set", f"train.seed={i}",
+                      "--set", f"data.path={self.dir}/0/t.txt")
+            shutil.move(f"{self.dir}/{i}/ck/step-00000005/model.safetensors", f"{self.dir}/{i}/w.safetensors")
+        of = ["--set", "model.from=/proc/self/cwd/w.safetensors"]
+        self.refused([*mpirun, *own, *of], r"rank 1 on \S+ has another content of the weights w\.safetensors")
+        isa = ["sh", "-c", f'cd {self.dir}/0; [ "${RANK}" = 0 ] || export YOKE_ISA=base; exec "$@"', *own[3:]]
+        if self.yoke(0, "devices")["devices"][0].get("instructions", "base") != "base":
+            self.refused([*mpirun, *isa], r"rank 1 on \S+ has another instruction set .*YOKE_ISA")
+        # a folder that the other process does not see
+        self.refused([*mpirun, *own, "--set", "checkpoint.dir=/proc/self/cwd/ck2"],
+                     r"rank 1 on \S+: this process does not see there what process 0 writes")
+
     def test_eval_runs_once(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=ck")
         # of one thread each: another number of them may sum in another order
