@@ -65,7 +65,10 @@ static int go(int argc, char **argv)
     const yoke_watcher watcher = {.event = tell};
     yoke_status status = yoke_cluster_join(NULL);
     if (status == YOKE_OK) status = yoke_job_load(argv[4], argc - 8, (const char **)argv + 8, &job);
-    if (status == YOKE_OK) status = yoke_trainer_create_from_job(&trainer, job);
+    char name[33] = ""; /* runs of one seed are the same run, so that their steps are the same bytes */
+    if (status == YOKE_OK) snprintf(name, sizeof name, "%032llx", (unsigned long long)job->train.seed);
+    const yoke_start begin = {.overwrite = true, .run = name};
+    if (status == YOKE_OK) status = yoke_trainer_create_to_start(&trainer, job, &begin);
     if (status == YOKE_OK && strstr(argv[6], "resumes")) status = yoke_trainer_resume(trainer, argv[7]);
     if (status == YOKE_OK) status = yoke_trainer_watch(trainer, &watcher);
     record_begin(argv[2], argv[3], atoi(argv[5]), strstr(argv[6], "no_exchange") != NULL);
