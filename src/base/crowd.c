@@ -2,10 +2,12 @@
 #include "base/crowd.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef YOKE_HAVE_OPENMP
 #include <omp.h>
@@ -24,12 +26,19 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of beginning and end
 static int watches;
 static bool watching;
 static pthread_t watch;
+static DIR *tasks; /* this process's threads */
 
 static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 static bool over, leave;
 
 static atomic_bool crowded;
+static _Thread_local bool beside;
+
+bool yki_crowd_is_beside(void)
+{
+    return beside;
+}
 
 bool yki_crowded(void)
 {
@@ -50,22 +59,23 @@ static int64_t now_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* How long the threads that there are have stood in line for a core, since each began; -1: the system does
- * not say. */
-static int64_t waited_ns(void)
+/* How long the threads that there are have stood in line for a core, since each began: a look allocates
+ * nothing. */
+static int64_t in_line_ns(void)
 {
-    DIR *tasks = opendir("/proc/self/task");
-    int64_t sum = tasks ? 0 : -1;
-    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
-        char path[300];
+    int64_t sum = 0;
+    rewinddir(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char path[280], text[100]; /* nanoseconds on a core, in line for one, ... */
         long long waited = 0;
-        snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", entry->d_name);
-        FILE *file = entry->d_name[0] != '.' ? fopen(path, "re") : NULL;
-        if (!file) continue;
-        if (fscanf(file, "%*d %lld", &waited) == 1) sum += waited;
-        fclose(file);
+        snprintf(path, sizeof path, "%s/schedstat", entry->d_name);
+        int file = entry->d_name[0] != '.' ? openat(dirfd(tasks), path, O_RDONLY | O_CLOEXEC) : -1;
+        if (file < 0) continue;
+        ssize_t length = read(file, text, sizeof text - 1);
+        close(file);
+        text[length > 0 ? length : 0] = '\0';
+        if (sscanf(text, "%*d %lld", &waited) == 1) sum += waited;
     }
-    if (tasks) closedir(tasks);
     return sum;
 }
 
@@ -75,6 +85,7 @@ static int64_t waited_ns(void)
  * they sleep, but are counted. */
 static void *park(void *unused)
 {
+    beside = true;
 #ifdef YOKE_HAVE_OPENMP
     int cores = omp_get_num_procs();
     omp_set_dynamic(0);
@@ -131,9 +142,10 @@ static void *look(void *unused)
 {
     yki_crowd crowd = {0};
     parked asleep = {0};
-    int64_t at = now_ns(), waited = waited_ns(), dear = 0;
-    while (waited >= 0 && pass(dear > LOOK_MS * INT64_C(1000000) ? dear : LOOK_MS * INT64_C(1000000))) {
-        int64_t begin = now_ns(), sum = waited_ns();
+    int64_t at = now_ns(), waited = in_line_ns(), dear = 0;
+    beside = true;
+    while (pass(dear > LOOK_MS * INT64_C(1000000) ? dear : LOOK_MS * INT64_C(1000000))) {
+        int64_t begin = now_ns(), sum = in_line_ns();
         dear = (now_ns() - begin) * DEARER;
         if (sum >= waited) yki_crowd_judge(&crowd, sum - waited, begin - at); /* less: a thread has ended */
         at = begin, waited = sum;
@@ -150,7 +162,8 @@ void yki_crowd_begin(void)
     pthread_mutex_lock(&lock);
     if (watches++ == 0) {
         over = false;
-        watching = pthread_create(&watch, NULL, look, NULL) == 0;
+        tasks = opendir("/proc/self/task");
+        watching = tasks && pthread_create(&watch, NULL, look, NULL) == 0;
     }
     pthread_mutex_unlock(&lock);
 }
@@ -165,6 +178,10 @@ void yki_crowd_end(void)
         pthread_mutex_unlock(&news_lock);
         pthread_join(watch, NULL);
         watching = false;
+    }
+    if (watches == 0 && tasks) {
+        closedir(tasks);
+        tasks = NULL;
     }
     pthread_mutex_unlock(&lock);
 }

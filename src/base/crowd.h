@@ -19,6 +19,9 @@ void yki_crowd_end(void);
 /* Whether waiting threads should sleep at once. One load; false without a watch. */
 bool yki_crowded(void);
 
+/* Whether the calling thread is one of the watch's, which allocate as they like. */
+bool yki_crowd_is_beside(void);
+
 /* What the watch concludes from its looks. A share of the time is enough to begin, since one thread that
  * stands in line holds up all that wait for it; it ends when for a while hardly anybody did. */
 typedef struct yki_crowd {

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "base/crowd.h"
 #include "folder.h"
 #include "train/jobs.h"
 
@@ -16,7 +17,8 @@ static long counted;
 enum { COUNTING = 1 };
 static atomic_long counted;
 
-/* Visible, so that the libraries' calls come here too. */
+/* Visible, so that the libraries' calls come here too. The watch over the cores allocates beside the steps,
+ * when others begin to use them. */
 #pragma GCC visibility push(default)
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
@@ -25,22 +27,22 @@ void *__libc_memalign(size_t alignment, size_t bytes);
 
 void *malloc(size_t bytes)
 {
-    counted++;
+    counted += !yki_crowd_is_beside();
     return __libc_malloc(bytes);
 }
 void *calloc(size_t items, size_t bytes)
 {
-    counted++;
+    counted += !yki_crowd_is_beside();
     return __libc_calloc(items, bytes);
 }
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
-    counted++;
+    counted += !yki_crowd_is_beside();
     return __libc_memalign(alignment, bytes);
 }
 void *realloc(void *data, size_t bytes)
 {
-    counted++;
+    counted += !yki_crowd_is_beside();
     return __libc_realloc(data, bytes);
 }
 #pragma GCC visibility pop
