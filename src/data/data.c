@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "data/file.h"
 
 yoke_status yki_row_check(const yoke_row *row, const char *what, int64_t *elements_out)
 {
@@ -169,6 +171,19 @@ yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input)
 yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target)
 {
     return get(data, index, NULL, target);
+}
+
+yoke_status yki_data_look(yoke_data *data)
+{
+    enum { OFTEN_NS = 20000000 };
+    struct timespec now;
+    if (!data->files[0]) return YOKE_OK;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (ns - data->looked_ns < OFTEN_NS) return YOKE_OK;
+    data->looked_ns = ns;
+    for (int i = 0; i < 2 && data->files[i]; i++) YKI_TRY(yki_file_look(data->files[i]));
+    return YOKE_OK;
 }
 
 /* ---- checking ids ---- */

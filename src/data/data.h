@@ -10,6 +10,7 @@
 #include "yoke/job.h"
 
 typedef struct yki_facts yki_facts;
+struct yki_file;
 
 typedef struct yki_data_ops {
     /* Writes sample `index`, which is in range, in the format's own types. Either may be NULL: the other
@@ -35,6 +36,10 @@ struct yoke_data {
     bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
     bool made_up;    /* random: nothing is in them */
     bool tokens;     /* text, tokens: ids that are never numbers */
+    /* that samples are read from as they are asked for; NULL: none, or no second. And when they were looked
+     * at */
+    const struct yki_file *files[2];
+    int64_t looked_ns;
     const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
     int byte_most;                        /* npy: rows of bytes that are no pictures: the largest; else 0 */
     int odd_line;                         /* csv: of the first target that is no class, and what it is */
@@ -70,6 +75,10 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
 yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input);
 /* Its targets alone. */
 yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target);
+
+/* Once in a while, since it asks the system: YOKE_INVALID where a file that samples are read from has been
+ * cut short since it was opened. */
+yoke_status yki_data_look(yoke_data *data);
 
 /* YOKE_INVALID as of yki_data_ops.check, in the rows that the view gives. */
 yoke_status yki_data_check(yoke_data *data, int64_t inputs, int64_t targets);
@@ -117,7 +126,6 @@ yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec);
 const char *yki_data_format(int i);
 
 /* A note where a file that is read as text looks like something else. */
-struct yki_file;
 yoke_status yki_text_kind(yoke_data *data, const struct yki_file *file);
 
 /* --- the formats, with what only a job can say --- */

@@ -59,6 +59,7 @@ void yki_file_release(yki_file *file)
 {
     if (file->path) close(file->descriptor);
     free(file->path);
+    free(file->held);
     *file = (yki_file){0};
 }
 
@@ -76,6 +77,10 @@ static yoke_status cut_short(const yki_file *file)
 yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes)
 {
     unsigned char *at = to;
+    if (file->held) {
+        memcpy(to, file->held + offset, (size_t)bytes);
+        return YOKE_OK;
+    }
     while (bytes > 0) {
         ssize_t got = pread(file->descriptor, at, (size_t)bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
@@ -86,6 +91,18 @@ yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_
         bytes -= got;
     }
     return YOKE_OK;
+}
+
+yoke_status yki_file_hold(yki_file *file)
+{
+    return file->size <= YKI_FILE_HELD ? yki_file_load(file, &file->held) : YOKE_OK;
+}
+
+yoke_status yki_file_look(const yki_file *file)
+{
+    struct stat about;
+    if (fstat(file->descriptor, &about) != 0) return yki_fail_errno("examine", file->path);
+    return (int64_t)about.st_size < file->size ? cut_short(file) : YOKE_OK;
 }
 
 yoke_status yki_file_load(const yki_file *file, unsigned char **bytes_out)

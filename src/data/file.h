@@ -2,9 +2,10 @@
  * one byte.
  *
  * Files are read, not mapped: one that another program cuts short while a dataset uses it is a status with a
- * sentence here, where a map would raise a signal, which the library does not own. The size is taken once,
- * when the file is opened, and every check is made against it; what is appended later is not looked at. A
- * file that is replaced by renaming stays the old one. */
+ * sentence here, where a map would raise a signal, which the library does not own. Those of up to
+ * YKI_FILE_HELD bytes are read once, when they are opened, since a call to the system for every sample is
+ * dear where steps are short. The size is taken then, and every check is made against it; what is appended
+ * later is not looked at. A file that is replaced by renaming stays the old one. */
 #ifndef YKI_DATA_FILE_H
 #define YKI_DATA_FILE_H
 
@@ -13,7 +14,7 @@
 
 #include "base/fail.h"
 
-enum { YKI_FILE_HEAD = 512 };
+enum { YKI_FILE_HEAD = 512, YKI_FILE_HELD = 64 << 20 };
 
 typedef struct yki_file {
     char *path;     /* a copy, for messages */
@@ -21,6 +22,7 @@ typedef struct yki_file {
     int64_t size;
     int head_size; /* the first bytes: what kind of file it is */
     unsigned char head[YKI_FILE_HEAD];
+    unsigned char *held; /* all of it, where it is not large and was asked for; else NULL */
 } yki_file;
 
 /* YOKE_INVALID for a file that is missing, unreadable, empty, or no regular file (never blocks on a FIFO);
@@ -32,6 +34,10 @@ void yki_file_release(yki_file *file);
 /* Bytes [offset, offset + bytes), which the file had when it was opened. YOKE_INVALID where it has been cut
  * short since; YOKE_SYSTEM where the disk fails. */
 yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes);
+/* Holds a file that is not large in memory: it is read there from then on. */
+yoke_status yki_file_hold(yki_file *file);
+/* YOKE_INVALID: the file is shorter than when it was opened. */
+yoke_status yki_file_look(const yki_file *file);
 /* All of it, with a '\0' after the last byte; the caller frees *bytes_out. */
 yoke_status yki_file_load(const yki_file *file, unsigned char **bytes_out);
 

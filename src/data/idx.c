@@ -141,7 +141,7 @@ static yoke_status open_plain(idx_file *file, uint32_t magic, int64_t header_byt
     YKI_TRY(parse_header(file, file->file.head, magic, &expected));
     if (file->file.size != expected) return wrong_size(file, file->file.size, expected);
     file->place = header_bytes;
-    return YOKE_OK;
+    return yki_file_hold(&file->file);
 }
 
 /* ---- gzip ---- */
@@ -260,6 +260,9 @@ yoke_status yki_data_from_idx(yoke_data **data_out, const char *inputs, const ch
     yoke_row input = {.type = YOKE_F32, .ndim = 3, .dims = {1, data->images.rows, data->images.columns}};
     yoke_row target = {.type = YOKE_I32};
     data->base.no_targets = !targets;
+    int nfiles = 0; /* those that were inflated are read from no more */
+    if (!data->images.inflated) data->base.files[nfiles++] = &data->images.file;
+    if (targets && !data->labels.inflated) data->base.files[nfiles] = &data->labels.file;
     return yki_data_finish(&data->base, data->images.count, &input, &target, data_out);
 }
 

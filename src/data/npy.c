@@ -56,6 +56,8 @@ static yoke_status open_targets(npy_data *data, const char *inputs, const char *
 {
     YKI_TRY(yki_npy_open(&data->targets, targets));
     data->base.target_file = data->targets.file.path;
+    data->base.files[1] = &data->targets.file;
+    YKI_TRY(yki_file_hold(&data->targets.file));
     if (data->inputs.dims[0] != data->targets.dims[0])
         return yki_fail(YOKE_INVALID, "%s has %lld samples but %s has %lld targets", inputs,
                         (long long)data->inputs.dims[0], targets, (long long)data->targets.dims[0]);
@@ -68,7 +70,9 @@ static yoke_status npy_open(npy_data *data, const char *inputs, const char *targ
 {
     YKI_TRY(yki_npy_open(&data->inputs, inputs));
     data->base.input_file = data->inputs.file.path;
+    data->base.files[0] = &data->inputs.file;
     if (targets) YKI_TRY(open_targets(data, inputs, targets));
+    YKI_TRY(yki_file_hold(&data->inputs.file));
     bool byte = data->inputs.type->bytes == 1, bits = byte && data->inputs.type->name[0] == 'b';
     data->integer_inputs = data->inputs.type->integer && !bits && data->inputs.ndim == 2;
     data->pixels = byte && data->inputs.type->name[0] == 'u' && data->inputs.ndim > 2;

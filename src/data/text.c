@@ -71,6 +71,8 @@ static yoke_status text_open(text_data *data, const char *path, int64_t sequence
                              (long long)data->file.size, (long long)sequence);
     data->sequence = sequence;
     data->base.input_file = data->base.target_file = data->file.path;
+    data->base.files[0] = &data->file;
+    YKI_TRY(yki_file_hold(&data->file));
     return yki_text_kind(&data->base, &data->file);
 }
 

@@ -205,12 +205,14 @@ static yoke_status tokens_open(tokens_data *data, const char *path, int64_t sequ
     data->vocab = vocab;
     YKI_TRY(yki_file_open(&data->file, path));
     data->base.input_file = data->base.target_file = data->file.path;
+    data->base.files[0] = &data->file;
     data->base.tokens = true;
     YKI_TRY(find_layout(data, width));
     if (data->count <= sequence)
         return yki_file_fail_kind(&data->file,
                                   "has %lld tokens; one sample of %lld needs one more than its length",
                                   (long long)data->count, (long long)sequence);
+    YKI_TRY(yki_file_hold(&data->file));
     return check_ids(data, width != YOKE_TOKENS_AUTO);
 }
 

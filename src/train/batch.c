@@ -124,6 +124,7 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
 {
     const yoke_model *model = trainer->model;
     bool tokens = model->values[model->input].role == YKI_ROLE_INDEX;
+    YKI_TRY(yki_data_look(data));
     int64_t limit = tokens ? yki_model_tokens(model) : 0;
     for (int64_t i = 0; i < count; i++) {
         char *input = trainer->inputs + (size_t)i * trainer->input_bytes;

@@ -145,6 +145,35 @@ static void large_token_files_are_checked_when_they_are_opened(void **state)
     fixture_refused(yoke_data_from_tokens(&data, path, 2, 3), "token 4 (counted from 0) is 3", data);
 }
 
+/* Small files are held in memory, large ones are not: either way nothing is read past the end that there is.
+ */
+static void a_file_cut_short_ends_in_a_sentence(void **state)
+{
+    (void)state;
+    yoke_data *data = NULL;
+    int32_t x[3], y[3];
+    const char *path = fixture_write("cut", "abcdefghij", 10);
+    ok(yoke_data_from_text(&data, path, 3));
+    ok(yki_data_look(data));
+    data->looked_ns = 0;
+    assert_int_equal(truncate(path, 4), 0);
+    ok(yoke_data_get(data, 2, x, y));
+    assert_memory_equal(x, ((int32_t[]){'g', 'h', 'i'}), sizeof x);
+    fixture_refused(yki_data_look(data), "it had 10 bytes when it was opened, and has 4", NULL);
+    yoke_data_destroy(data);
+    path = fixture_write("large-cut", "abcdefghij", 10);
+    assert_int_equal(truncate(path, (64 << 20) + 8), 0);
+    data = NULL;
+    ok(yoke_data_from_text(&data, path, 3));
+    assert_int_equal(truncate(path, 4), 0);
+    ok(yoke_data_get(data, 0, x, y));
+    fixture_refused(yoke_data_get(data, 1, x, y), "was cut short while it was used", NULL);
+    assert_int_equal(truncate(path, (64 << 20) + 8), 0); /* longer again: what is there is read */
+    ok(yoke_data_get(data, 1, x, y));
+    assert_memory_equal(x, ((int32_t[]){'d', 0, 0}), sizeof x);
+    yoke_data_destroy(data);
+}
+
 #define HEADER(descr, shape) "{'descr': '" descr "', 'fortran_order': False, 'shape': " shape ", }\n"
 
 static void npy_floats_and_classes(void **state)
@@ -485,6 +514,7 @@ int main(void)
         cmocka_unit_test(text_is_bytes_with_the_next_as_target),
         cmocka_unit_test(token_files_of_three_kinds_hold_the_same),
         cmocka_unit_test(large_token_files_are_checked_when_they_are_opened),
+        cmocka_unit_test(a_file_cut_short_ends_in_a_sentence),
         cmocka_unit_test(npy_floats_and_classes),
         cmocka_unit_test(npy_versions_keys_in_any_order_and_double_targets),
         cmocka_unit_test(npy_types_convert),
