@@ -25,6 +25,7 @@ int __real_mkdir(const char *path, mode_t mode);
 int __real_rename(const char *from, const char *to);
 int __real_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);
 int __real_unlink(const char *path);
+int __real_unlinkat(int folder, const char *path, int flags);
 int __real_rmdir(const char *path);
 int __real_remove(const char *path);
 int __real_symlink(const char *to, const char *path);
@@ -92,8 +93,8 @@ static void leave(void)
 static record named(record_kind kind, const char *path, const char *to)
 {
     record r = {.kind = kind};
-    snprintf(r.path, sizeof r.path, "%s", path);
-    snprintf(r.to, sizeof r.to, "%s", to);
+    snprintf(r.path, sizeof r.path, "%.255s", path);
+    snprintf(r.to, sizeof r.to, "%.255s", to);
     return r;
 }
 
@@ -104,9 +105,9 @@ static record at_fd(record_kind kind, int fd, int64_t end)
     return (record){.kind = kind, .ino = info.st_ino, .end = end};
 }
 
-void record_told(const char *path, uint64_t hash, int64_t age)
+void record_told(const char *path, uint64_t hash, int64_t age, const char *beside)
 {
-    record r = named(RECORD_TOLD, path, "");
+    record r = named(RECORD_TOLD, path, beside);
     r.ino = hash;
     r.end = age;
     pthread_mutex_lock(&lock);
@@ -255,6 +256,17 @@ int __wrap_unlink(const char *path)
 int __wrap_rmdir(const char *path)
 {
     return removing(path, __real_rmdir);
+}
+
+/* Of a folder that is open. */
+int __wrap_unlinkat(int folder, const char *name, int flags)
+{
+    char link[64], path[512];
+    if (!is_ours_at(folder)) return __real_unlinkat(folder, name, flags);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    snprintf(path + length, sizeof path - (size_t)length, "/%s", name);
+    return flags & AT_REMOVEDIR ? __wrap_rmdir(path) : __wrap_unlink(path);
 }
 
 int __wrap_remove(const char *path)

@@ -21,7 +21,7 @@ typedef enum record_kind {
     RECORD_EXCHANGE,
     RECORD_REMOVE, /* path: a file, a link or an empty folder */
     RECORD_TOLD    /* path: a step that was told as saved; ino: the hash of what it holds; end: a number that
-                      grows */
+                    * grows; to: what is told with it */
 } record_kind;
 
 typedef struct record {
@@ -34,6 +34,6 @@ typedef struct record {
 /* Records calls on paths that begin with `root` into `log`, at its end. kill_at > 0: the process is killed
  * instead of its so many-th call. no_exchange: the system refuses to let two names change places. */
 void record_begin(const char *log, const char *root, int kill_at, bool no_exchange);
-void record_told(const char *path, uint64_t hash, int64_t age);
+void record_told(const char *path, uint64_t hash, int64_t age, const char *beside);
 
 #endif

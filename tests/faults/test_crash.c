@@ -24,20 +24,26 @@ static int samples = 24;
 
 /* ---- a run, as a process of its own ---- */
 
-/* Of the files of a step that all promises are about; 0: one of them is not there. */
+/* 0: it is not there. */
+static uint64_t hash_of(const char *step, const char *name)
+{
+    char path[512], *text = NULL;
+    size_t bytes = 0;
+    uint64_t hash = 0;
+    snprintf(path, sizeof path, "%s/%s", step, name);
+    if (yki_path_exists(path) && yki_disk_read(path, 1 << 20, &text, &bytes) == YOKE_OK)
+        hash = yki_hash(text, bytes);
+    free(text);
+    return hash;
+}
+
+/* Of the files of a step that no hash of its own is about. */
 static uint64_t digest(const char *step)
 {
     static const char *const names[] = {"state.json", "config.json", "hashes.json", "job.yaml",
                                         "tokenizer.json"};
     uint64_t sum = 0;
-    for (int i = 0; i < 5; i++) {
-        char path[512], *text = NULL;
-        size_t bytes = 0;
-        snprintf(path, sizeof path, "%s/%s", step, names[i]);
-        if (yki_path_exists(path) && yki_disk_read(path, 1 << 20, &text, &bytes) == YOKE_OK)
-            sum = sum * 31 + yki_hash(text, bytes);
-        free(text);
-    }
+    for (int i = 0; i < 5; i++) sum = sum * 31 + hash_of(step, names[i]);
     return sum;
 }
 
@@ -51,9 +57,12 @@ static void tell(void *unused, const yoke_run_event *event)
 {
     (void)unused;
     yki_saved_state state;
+    char dir[512] = "";
+    const char *slash = strrchr(event->path, '/');
+    if (slash) snprintf(dir, sizeof dir, "%.*s", (int)(slash - event->path), event->path);
     if (event->kind == YOKE_RUN_SAVED && yoke_cluster_rank() == 0 &&
         yki_checkpoint_state(event->path, &state) == YOKE_OK)
-        record_told(event->path, digest(event->path), age_of(&state));
+        record_told(event->path, digest(event->path), age_of(&state), yki_best_step(dir) >= 0 ? "best" : "");
 }
 
 /* go LOG ROOT JOB KILL_AT WORDS DIR OVERRIDE... : trains JOB, which saves to DIR below ROOT. Of WORDS,
@@ -138,7 +147,7 @@ static int start(const scenario *s, const run *r, int number, int kill_at)
 typedef struct look {
     const scenario *s;
     const crash_log *log;
-    uint64_t end; /* the digest of the last step */
+    uint64_t end; /* the hash of the last step's hashes */
     int run;      /* the last */
     int states, looked, tries;
     uint64_t seen[1 << 14]; /* what was looked at, by what is shown and told */
@@ -207,6 +216,15 @@ static yoke_status check_newest(const look *l, const char *step)
     return hash == 0 || hash == digest(step) ? YOKE_OK : yki_fail(YOKE_INVALID, "its texts are others");
 }
 
+/* Whether DIR/best leads to a whole step. */
+static bool names_a_step(const char *dir)
+{
+    char path[512];
+    yki_saved_state state;
+    snprintf(path, sizeof path, "%s/best", dir);
+    return check_step(path, &state) == YOKE_OK;
+}
+
 /* What was told by record `told`, or what came after it, is there. Of an older step that is being removed any
  * file may be gone. */
 static void look_into(look *l, const crash_state *state, int told)
@@ -228,6 +246,11 @@ static void look_into(look *l, const crash_state *state, int told)
         memcpy(newest, step, sizeof newest);
     }
     free(steps);
+    if (told >= 0 && crash_record(l->log, told)->to[0] && !names_a_step(dir)) {
+        crash_print(l->log, state);
+        fail_msg("%s: best named a step that was told, and after the power is back it names none",
+                 l->s->name);
+    }
     if (best < wanted) {
         crash_print(l->log, state);
         fail_msg("%s: %s was told as saved, and after the power is back %s", l->s->name,
@@ -306,7 +329,7 @@ static void goes_on(const look *l, int i)
     free(steps);
     snprintf(step, sizeof step, "%s/step-%08d", dir, l->s->last);
     if (from < l->s->last) assert_int_equal(check_step(step, &saved), YOKE_OK);
-    if (from < l->s->last && (int)saved.seed == l->run + 1 && digest(step) != l->end) {
+    if (from < l->s->last && (int)saved.seed == l->run + 1 && hash_of(step, "hashes.json") != l->end) {
         crash_print(l->log, &l->kept[i]);
         fail_msg("%s: training that goes on ends otherwise", l->s->name);
     }
@@ -344,7 +367,7 @@ static bool play(const scenario *s, int kill_at, look *total)
     snprintf(command, sizeof command, "diff -r %s %s", disk, in_folder("end"));
     assert_int_equal(system(command), 0);
     snprintf(step, sizeof step, "%s/%s/step-%08d", disk, s->dir, s->last);
-    l.end = digest(step);
+    l.end = hash_of(step, "hashes.json");
     crash_each(log, from, kill_at ? samples / 4 : samples, 7, look_once, &l);
     int most = l.tries < GOES_ON ? l.tries : GOES_ON;
     for (int i = 0; i < most && i < (kill_at ? 1 : GOES_ON); i++) goes_on(&l, i), total->tries++;
@@ -383,6 +406,8 @@ static void lose_power(const scenario *s, const char *job)
 TEST(one_rank, 6, text_job, .runs = {{"checkpoint.keep=1"}})
 TEST(two_kept, 6, rows_job, .runs = {{"checkpoint.keep=2"}})
 TEST(all_kept, 6, rows_job, .runs = {{""}})
+TEST(the_best, 6, rows_job,
+     .runs = {{"data.holdout=0.2;eval.every=1;checkpoint.best=true;checkpoint.keep=1"}})
 TEST(no_states, 6, rows_job, .runs = {{"train.optimizer.name=sgd;checkpoint.keep=1"}})
 TEST(four_ranks, 6, text_job, .runs = {{"layout.dp=2;layout.tp=2;layout.zero=1;checkpoint.keep=1"}})
 TEST(beside_the_run, 6, rows_job,
@@ -427,6 +452,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_rank),
         cmocka_unit_test(two_kept),
         cmocka_unit_test(all_kept),
+        cmocka_unit_test(the_best),
         cmocka_unit_test(no_states),
         cmocka_unit_test(four_ranks),
         cmocka_unit_test(beside_the_run),
