@@ -150,6 +150,20 @@ static void a_save_killed_at_any_stage_leaves_the_one_before(void **state)
     }
 }
 
+/* Containers count processes anew: what a dead save left may have the number of one that lives. */
+static void what_is_left_counts_by_its_lock(void **state)
+{
+    (void)state;
+    char dir[200], left[300];
+    yki_save save;
+    snprintf(dir, sizeof dir, "%s", in_folder("numbers"));
+    snprintf(left, sizeof left, "%s/.step-00000002.tmp-%ld", dir, (long)getppid());
+    assert_int_equal(yki_disk_make_folders(left), YOKE_OK);
+    assert_int_equal(yki_save_begin(dir, 3, &save), YOKE_OK);
+    assert_null(strstr(listing(dir), ".step-00000002"));
+    yki_save_abandon(&save);
+}
+
 static void saves_killed_at_random_moments_leave_complete_steps(void **state)
 {
     (void)state;
@@ -463,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_save_is_found),
         cmocka_unit_test(a_save_killed_at_any_stage_leaves_the_one_before),
+        cmocka_unit_test(what_is_left_counts_by_its_lock),
         cmocka_unit_test(saves_killed_at_random_moments_leave_complete_steps),
         cmocka_unit_test(a_save_under_way_is_left_alone),
         cmocka_unit_test(an_incomplete_save_is_not_committed),
