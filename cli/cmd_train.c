@@ -221,12 +221,12 @@ static int command_run(cli *run)
         code = records_open(run, trainer, &kept);
         if (code == 0) code = train(run, job, trainer, &kept);
         code = records_close(run, &kept, code);
-        for (int i = 0; i < NASKING; i++)
-            if (asking[i] == SIGINT || (asking[i] != SIGHUP && yoke_cluster_size() == 1))
-                signal(asking[i], SIG_DFL);
         stoppable = NULL;
     }
-    yoke_trainer_destroy(trainer);
+    yoke_trainer_destroy(trainer); /* gives the folder back: until then what asks for an end finds it done */
+    for (int i = 0; i < NASKING; i++)
+        if (asking[i] == SIGINT || (asking[i] != SIGHUP && yoke_cluster_size() == 1))
+            signal(asking[i], SIG_DFL);
     yoke_job_destroy(job);
     return code;
 }

@@ -109,7 +109,7 @@ static void print_rest(const table *t, const row *r, int shown, int width, FILE 
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *rest = open_memstream(&text, &size);
+    FILE *rest = shown < t->ncolumns ? open_memstream(&text, &size) : NULL;
     if (!rest) return;
     for (int c = shown, first = 1; c < t->ncolumns; c++) {
         const char *cell = cell_of(r, c), *title = title_of(t, c);
@@ -117,7 +117,7 @@ static void print_rest(const table *t, const row *r, int shown, int width, FILE 
         fprintf(rest, "%s%s%s%s", first ? "" : ", ", title, title[0] ? " " : "", cell);
         first = 0;
     }
-    if (fclose(rest) == 0 && text[0]) print_note(text, width, out);
+    if (fclose(rest) == 0 && text && text[0]) print_note(text, width, out);
     free(text);
 }
 

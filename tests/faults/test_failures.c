@@ -38,7 +38,9 @@ static yoke_status train(const char *overrides, double *value)
     yoke_status status = load(all, &job);
     for (int run = 0; run < 2 && status == YOKE_OK; run++) {
         yoke_trainer *trainer = NULL;
-        status = yoke_trainer_create_from_job(&trainer, job);
+        const yoke_start named = {.run = "0123456789abcdef0123456789abcdef"}; /* in state.json */
+        status = yoke_trainer_create_to_start(&trainer, job, &named);
+        if (status == YOKE_OK) status = yoke_trainer_start(trainer);
         if (status == YOKE_OK && run == 1) status = yoke_trainer_resume(trainer, dir);
         if (status == YOKE_OK) status = yoke_trainer_run(trainer, run == 0 ? 2 : 0, NULL, NULL);
         int64_t first, count;
