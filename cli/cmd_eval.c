@@ -22,7 +22,9 @@ static const option_group group_eval = {
 /* What was scored, where that is not what a person may think. */
 static void say(cli *run, const yoke_evaluation *e)
 {
-    if (e->scored == YOKE_SCORED_ALL)
+    if (e->scored == YOKE_SCORED_ALL && e->other_data)
+        cli_notice(run, "nothing is held out: all samples are scored (data.holdout keeps some apart)");
+    else if (e->scored == YOKE_SCORED_ALL)
         cli_notice(run, "nothing is held out: these are the training data (data.holdout keeps some apart)");
     if (!e->weights[0] && e->trained[0])
         cli_notice(run, "the weights are first values, nothing was trained; what was is in %s: yoke eval %s",

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "rows.h"
@@ -126,6 +127,13 @@ static int write_rows(cli *run, yoke_predictor *p, yoke_data *data)
     return code;
 }
 
+/* Whether both are one file, under whatever names. */
+static bool is_one_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static int command_run(cli *run)
 {
     yoke_predictor *p = NULL;
@@ -133,6 +141,9 @@ static int command_run(cli *run)
     if (!given.data) return cli_fail(run, 2, "--data", "--data FILE is missing: the samples to predict for");
     if (run->json && strcmp(run->json_path, "-") == 0 && !given.out)
         return cli_fail(run, 2, "--out", "--json - takes standard output; --out FILE says where the rows go");
+    if (given.out && is_one_file(given.out, given.data))
+        return cli_fail(run, 2, "--out", "--out %s is the file of --data, which the rows would replace",
+                        given.out);
     int code = 0;
     if (yoke_predictor_open(run->arguments.positional[0], &p) != YOKE_OK) return cli_fail_library(run);
     yoke_predictor_on_notice(p, on_notice, run);

@@ -194,6 +194,7 @@ typedef enum yoke_scored {
  * outputs have dims before the classes, each of them. */
 typedef struct yoke_evaluation {
     yoke_scored scored;
+    bool other_data; /* yoke_eval: not the data that the weights' run was trained on, by its step's folder */
     int64_t samples;
     double loss;        /* the mean over all targets, or elements */
     double accuracy;    /* of classes: the share of targets that are the likeliest class; else NaN */

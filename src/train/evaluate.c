@@ -35,9 +35,11 @@ static void name_weights(const yoke_job *job, const char *folder, yoke_evaluatio
         memcpy(e->trained, newest, sizeof e->trained);
 }
 
-static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_notice notice, void *context,
-                            yoke_evaluation *evaluation_out)
+/* `given`: the data are a file that the caller named, and all of them are scored. */
+static yoke_status eval_job(const yoke_job *job, const char *folder, bool given, yoke_notice notice,
+                            void *context, yoke_evaluation *evaluation_out)
 {
+    bool other_data = false;
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
     one.threads = job->layout.threads;
     yki_trainer_options options = {.job = job,
@@ -47,12 +49,16 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, yoke_notice
                                    .weights = folder[0] ? folder : NULL};
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
-    yoke_trainer_on_notice(trainer, notice, context);
     int64_t held = trainer->order.held;
+    const char *saved = folder[0] ? folder : trainer->from;
+    yoke_status status =
+        given || !saved[0] ? YOKE_OK : yki_trainer_look_at_scored(trainer, saved, &other_data);
+    yoke_trainer_on_notice(trainer, notice, context);
     if (held == 0) /* all of them, then */
         trainer->order = (yki_order){.held = yoke_data_samples(trainer->data)};
-    yoke_status status = yoke_trainer_evaluate(trainer, NULL, 0, evaluation_out);
+    if (status == YOKE_OK) status = yoke_trainer_evaluate(trainer, NULL, 0, evaluation_out);
     if (status == YOKE_OK) {
+        evaluation_out->other_data = given || other_data;
         evaluation_out->scored = held > 0 ? YOKE_SCORED_HELD_OUT : YOKE_SCORED_ALL;
         name_weights(job, folder, evaluation_out);
     }
@@ -87,7 +93,7 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
         return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
     YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, &job));
     yoke_status status = data ? take_file(job, data) : YOKE_OK;
-    if (status == YOKE_OK) status = eval_job(job, folder, notice, context, evaluation_out);
+    if (status == YOKE_OK) status = eval_job(job, folder, data != NULL, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
     yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);

@@ -65,6 +65,7 @@ static const rule rules[] = {
     {"train.loss", .change = REFUSED, .means = "its last steps were after another aim"},
     {"model", .change = REFUSED, .means = "the same weights would compute something else"},
     {"moments", .change = REFUSED, .named = "train.optimizer.name", .means = no_moments},
+    {"moments", .change = REFUSED, .named = "train.optimizer.momentum", .means = no_moments},
     {"train.optimizer.name", .change = SAID},
     {"train.steps", .change = SAID},
     {"train.schedule.name", .change = SAID},
@@ -262,7 +263,7 @@ static uint64_t hash_layers(const yoke_layer *layers, int count, uint64_t hash)
     return hash;
 }
 
-static yoke_status add_model(const yoke_trainer *trainer, yki_identity *identity)
+yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *identity)
 {
     yoke_model_spec shape = trainer->spec;
     if (!trainer->job)
@@ -317,7 +318,7 @@ yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run)
         status = yoke_run_name(identity->run);
     add_rule(trainer, identity);
     if (status == YOKE_OK) status = add_data(trainer, identity);
-    if (status == YOKE_OK) status = add_model(trainer, identity);
+    if (status == YOKE_OK) status = yki_identity_add_model(trainer, identity);
     return agree(trainer, status);
 }
 
@@ -373,10 +374,14 @@ static bool differs(const yki_identity *before, const yki_identity *now, const c
     return then && here && strcmp(then, here) != 0;
 }
 
-/* A total matters where a rate depends on it. */
+/* A total matters where a rate depends on it; what kind of state an optimizer has is due to its name, or else
+ * to its momentum. */
 static bool matters(const rule *r, const yki_identity *before, const yki_identity *now)
 {
     const yki_identity *both[] = {before, now};
+    bool renamed = differs(before, now, "train.optimizer.name");
+    if (strcmp(r->key, "moments") == 0) return renamed == (strcmp(r->named, "train.optimizer.name") == 0);
+    if (strcmp(r->key, "train.optimizer.momentum") == 0) return renamed || !differs(before, now, "moments");
     if (strcmp(r->key, "train.steps") != 0) return true;
     for (int i = 0; i < 2; i++) {
         const char *rate = yki_identity_find(both[i], "train.schedule.name");

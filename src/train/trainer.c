@@ -298,6 +298,8 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     if (!options.inference) YKI_TRY(yki_trainer_identify(trainer, run));
     if (folder[0]) return YOKE_OK; /* yoke_trainer_resume brings the weights */
     const char *weights = options.weights ? options.weights : trainer->from;
+    if (trainer->spec.family == YOKE_FAMILY_LAYERS && weights[0])
+        YKI_TRY(yki_trainer_look_at_model(trainer, weights));
     return weights[0] ? yki_trainer_load_weights(trainer, weights)
                       : yki_run_init_weights(trainer->run, job->train.seed);
 }

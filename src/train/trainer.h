@@ -250,12 +250,21 @@ int64_t yki_staging_expected(const yoke_trainer *trainer, const yoke_layout *lay
 /* identity.c: makes the trainer's, of the run `run` ("": a new one), by all processes, which must have the
  * same data, model and rule. */
 yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);
+/* What a job's model computes, as a fact. */
+yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *identity);
 /* The facts of the data anew, which are opened otherwise than they were. */
 yoke_status yki_trainer_identify_data(yoke_trainer *trainer);
 /* What has changed since a step in `folder` was saved: YOKE_INVALID where a change that is not in the list
  * `named` would make what was learnt mean something else; others are appended to `said`. */
 yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identity *now, const char *folder,
                                  const char *named, yki_text *said);
+
+/* scored.c: notes where what an evaluation scores is not what the run that saved `folder` held out: its data
+ * are others, or its share. A folder that no run of yoke's saved says nothing. */
+yoke_status yki_trainer_look_at_scored(yoke_trainer *trainer, const char *folder, bool *other_data_out);
+
+/* Notes where weights of layers were saved by a run of another model, whose tensors have the same shapes. */
+yoke_status yki_trainer_look_at_model(yoke_trainer *trainer, const char *folder);
 
 /* begin.c: takes a folder for the trainer's run, by all processes, which must see the same one. */
 yoke_status yki_trainer_claim(yoke_trainer *trainer, const char *dir, yki_claim *claim_out);

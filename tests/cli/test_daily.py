@@ -6,6 +6,7 @@ import math
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -93,6 +94,35 @@ class Eval(Daily):
         self.assertRegex(r.err, "nothing is held out: these are the training data")
         self.assertEqual((r.json["scored"], r.json["samples"]), ("all", 50))
         self.assertNotRegex(r.err, "first values")
+
+    def test_what_was_trained_on_is_no_share_held_out(self):
+        """A share that the run did not hold out, or data that have changed since, is said; a part of its share is not."""
+        self.pick()
+        for name, by in (("end", "end"), ("draw", "draw")):
+            self.run_json("train", "pick.yaml", "--set", f"checkpoint.dir={name}", "--set", "data.holdout=0.2", "--set", f"data.holdout_by={by}")
+            for change, says in (("data.holdout=0.2", None), ("data.holdout=0.1", None),
+                                 ("data.holdout=0.3", r"step-00000005 held out other samples \(data.holdout 0.2 then, 0.3 now\)"),
+                                 ("data.holdout_by=" + ("draw" if by == "end" else "end"), rf"\(data.holdout_by {by} then, \w+ now\)"),
+                                 ("train.seed=9", None if by == "end" else r"\(train.seed 1 then, 9 now\)")):
+                r = self.run_json("eval", name, "--set", change)
+                (self.assertRegex if says else self.assertNotRegex)(r.err, says or "held out other|other data")
+        r = self.run_json("eval", "pick.yaml", "--set", "model.from=end", "--set", "data.holdout=0.5")
+        self.assertRegex(r.err, r"\(data.holdout 0.2 then, 0.5 now\)")
+        shutil.copy(self.path("x.npy"), self.path("moved.npy"))
+        self.assertNotRegex(self.run_json("eval", "end", "--set", "data.inputs=moved.npy").err, "other data")
+        self.pick(60, 2)  # the same names
+        r = self.run_json("eval", "end")
+        self.assertRegex(r.err, r"other data than the run of \S+ was trained on \(.*50 samples then; .*60 now\)")
+        r = self.run_json("eval", "end", "--set", "data.holdout=0")
+        self.assertRegex(r.err, "other data than(.|\n)*nothing is held out: all samples are scored")
+        self.assertNotRegex(r.err, "these are the training data")
+
+    def test_layers_that_fit_and_compute_something_else(self):
+        self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
+        other = ["--set", "model.layers=[{type: linear, out: 8}, {type: relu}, {type: linear, out: 3}]"]
+        for command in (["eval", "ck"], ["eval", "job.yaml", "--set", "model.from=ck"], ["train", "job.yaml", "--set", "model.from=ck"]):
+            self.assertRegex(self.run_json(*command, *other).err, r"ck/step-00000006 was saved from other layers than this job's")
+            self.assertNotRegex(self.run_json(*command).err, "other layers")
 
     def test_perplexity_of_text(self):
         self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=ck")
@@ -210,6 +240,11 @@ checkpoint: {dir: ck}
         self.wrong("predict", "ck", "--data", "none.csv", says="none.csv: cannot open it")
         self.wrong("predict", "ck", "--data", "new.csv", "--out", "x.txt", says=r"\.csv, \.npy or \.jsonl")
         self.wrong("predict", "ck", "--data", "new.csv", "--out", "no/x.csv", says="cannot write no/x.csv")
+        os.symlink("new.csv", self.path("link.csv"))
+        for out in ("new.csv", "./new.csv", "link.csv"):
+            self.wrong("predict", "ck", "--data", "new.csv", "--out", out, says="is the file of --data")
+        with open(self.path("new.csv")) as f:
+            self.assertEqual(f.readline(), "b,note,a\n")
         r = Run("predict", "ck", "--data", "new.csv", "--json", "-", cwd=self.dir)
         self.assertEqual((r.code, json.loads(r.out)["error"]["key"]), (2, "--out"))
         self.write("less.csv", "b\n1\n")

@@ -130,6 +130,14 @@ class Resume(Case):
         self.resume("--set", "data.holdout=0.1", "--set", "data.shuffle=false", "--resume-changed", "data")
         self.resume("--resume-changed", "data,hope", code=2, says="'hope' names nothing")
 
+    def test_a_momentum_that_begins(self):
+        sgd = ["--set", "train.optimizer={name: sgd, lr: 0.01}"]
+        self.yoke("train", "gpt.yaml", *sgd, "--stop-after", 4, "--set", "checkpoint.dir=sgd")
+        again = ["train", "gpt.yaml", *sgd, "--resume", "sgd", "--set", "train.optimizer.momentum=0.9", "--set", "checkpoint.dir=more"]
+        self.yoke(*again, code=2, says=r"train\.optimizer\.momentum 0\.0, and this job's is 0\.9: .*--resume-changed train\.optimizer\.momentum goes on")
+        p = self.yoke(*again, "--resume-changed", "train.optimizer.momentum", says=r"train\.optimizer\.momentum 0\.0")
+        self.assertEqual(p.said.count("momentum"), 1)
+
     def test_same_file_with_other_contents(self):
         with open(self.path("t.txt")) as f:
             text = f.read()
