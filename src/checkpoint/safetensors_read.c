@@ -286,28 +286,30 @@ static yoke_status shard_names(const char *path, json_t *map, json_t *names)
     return YOKE_OK;
 }
 
-/* Keeps of all shards' tensors those that the map places where they were found; each of the map must be kept.
- */
-static yoke_status apply_map(yki_safetensors *file, const char *path, json_t *map)
+/* That the map and the shards agree: each tensor is where the map places it, and nowhere else. One that is
+ * there twice, or that the map does not name, is of another model than the rest. */
+static yoke_status check_map(yki_safetensors *file, const char *path, json_t *map)
 {
-    int kept = 0;
-    char quoted[YKI_QUOTE_BYTES], file_quoted[YKI_QUOTE_BYTES];
+    char quoted[YKI_QUOTE_BYTES], place_quoted[YKI_QUOTE_BYTES];
     for (int i = 0; i < file->ntensors; i++) {
-        yki_safetensor *tensor = &file->tensors[i];
+        const yki_safetensor *tensor = &file->tensors[i];
         const char *place = json_string_value(json_object_get(map, tensor->name));
-        const char *found = strrchr(tensor->path, '/') + 1;
-        if (place && strcmp(place, found) == 0)
-            file->tensors[kept++] = *tensor;
-        else
-            free(tensor->name);
+        if (!place)
+            return yki_fail_at(YOKE_INVALID, tensor->path, 0, "",
+                               "has tensor %s, which the weight_map of the folder's index does not name",
+                               yki_quote(quoted, tensor->name));
+        if (strcmp(place, strrchr(tensor->path, '/') + 1) != 0)
+            return yki_fail_at(YOKE_INVALID, tensor->path, 0, "",
+                               "has tensor %s, which the weight_map of the folder's index places in %s",
+                               yki_quote(quoted, tensor->name), yki_quote(place_quoted, place));
     }
-    file->ntensors = kept;
-    if (kept > 0) qsort(file->tensors, (size_t)kept, sizeof *file->tensors, compare_names);
+    if (file->ntensors > 0)
+        qsort(file->tensors, (size_t)file->ntensors, sizeof *file->tensors, compare_names);
     const char *name;
     json_t *place;
     json_object_foreach(map, name, place) if (!yki_safetensors_find(file, name)) return yki_fail_at(
         YOKE_INVALID, path, 0, "weight_map", "tensor %s is not in %s, where the map places it",
-        yki_quote(quoted, name), yki_quote(file_quoted, json_string_value(place)));
+        yki_quote(quoted, name), yki_quote(place_quoted, json_string_value(place)));
     return YOKE_OK;
 }
 
@@ -330,7 +332,7 @@ static yoke_status open_shards(yki_safetensors *file, const char *folder, const 
             if (status != YOKE_OK) break;
         }
     json_decref(names);
-    return status == YOKE_OK ? apply_map(file, index_path, map) : status;
+    return status == YOKE_OK ? check_map(file, index_path, map) : status;
 }
 
 static yoke_status open_index(yki_safetensors *file, const char *folder, const char *index_path)

@@ -106,6 +106,12 @@ static yoke_status check_leftovers(const yoke_trainer *trainer, const yki_safete
     int more = -1;
     for (int i = 0; i < yki_safetensors_count(file); i++) {
         const yki_safetensor *tensor = yki_safetensors_get(file, i);
+        const char *short_name = bare(tensor->name);
+        if (short_name != tensor->name && yki_graph_find(trainer->model, short_name) >= 0 &&
+            yki_safetensors_find(file, short_name))
+            return yki_fail_at(YOKE_INVALID, path, 0, "",
+                               "has two tensors for one place in the model, '%.100s' and '%.100s'",
+                               short_name, tensor->name);
         if (is_parameter(trainer->model, tensor->name) || is_constant(trainer, tensor->name) ||
             is_tied_copy(file, tensor))
             continue;

@@ -69,7 +69,7 @@ static void advise(char advice[2 * SHAPE], const yoke_row *has, const yoke_row *
 
 /* ---- inputs ---- */
 
-static yoke_status refuse_inputs(const yoke_data *data, const yoke_row *wants)
+static yoke_status refuse_inputs(const yoke_data *data, const yoke_model *model, const yoke_row *wants)
 {
     const yoke_row *has = &data->native_input;
     char a[SHAPE], b[SHAPE], advice[2 * SHAPE];
@@ -92,7 +92,10 @@ static yoke_status refuse_inputs(const yoke_data *data, const yoke_row *wants)
             "has %d input columns, and the model's input is %s: give it model.input: [%d], or the "
             "file other columns",
             data->columns.count, shape(b, wants, ""), data->columns.count);
-    advise(advice, has, wants, "x", "model.input");
+    bool tokens = wants->type == YOKE_I32 && has->ndim == 1 && model->is_sequence;
+    advise(advice, has, wants, "x", has->ndim == 0 || tokens ? NULL : "model.input");
+    if (tokens)
+        snprintf(advice, sizeof advice, "; the data have train.sequence: %lld", (long long)has->dims[0]);
     return yki_fail_at(YOKE_INVALID, file, 0, "", "a sample's inputs are %s, and the model's input is %s%s",
                        shape(a, has, ""), shape(b, wants, ""), advice);
 }
@@ -227,7 +230,7 @@ yoke_status yki_model_view(const yoke_model *model, yoke_data *data)
 {
     yoke_row input = row_of(&model->values[model->input]), target = row_of(&model->values[model->target]);
     bool fits = yki_row_fits(&data->native_input, &input, true) && !(input.type == YOKE_F32 && data->tokens);
-    if (!fits) return refuse_inputs(data, &input);
+    if (!fits) return refuse_inputs(data, model, &input);
     if (input.type == YOKE_F32 && data->byte_most >= LARGE_BYTE)
         YKI_TRY(yki_data_note(
             data,

@@ -331,21 +331,22 @@ static void shards_are_one_file(void **state)
     put_tensors(
         in_folder("shards/model-00001-of-00002.safetensors"),
         "{\"__metadata__\":{\"format\":\"pt\"},\"z\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-        "\"dup\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}",
+        "\"c\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}",
         3);
     put_tensors(in_folder("shards/model-00002-of-00002.safetensors"),
                 "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                "\"dup\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}",
+                "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}",
                 5);
     write_text(in_folder("shards/model.safetensors.index.json"),
                "{\"metadata\":{\"total_size\":7},\"weight_map\":{\"z\":\"model-00001-of-00002.safetensors\","
-               "\"a\":\"model-00002-of-00002.safetensors\",\"dup\":\"model-00002-of-00002.safetensors\"}}");
+               "\"a\":\"model-00002-of-00002.safetensors\",\"b\":\"model-00002-of-00002.safetensors\","
+               "\"c\":\"model-00001-of-00002.safetensors\"}}");
     yki_safetensors *file;
     assert_int_equal(yki_safetensors_open(shards, &file), YOKE_OK);
-    assert_int_equal(yki_safetensors_count(file), 3);
+    assert_int_equal(yki_safetensors_count(file), 4);
     assert_string_equal(yki_safetensors_get(file, 0)->name, "a");
-    assert_string_equal(yki_safetensors_get(file, 2)->name, "z");
-    assert_int_equal(yki_safetensors_find(file, "dup")->elems, 4);
+    assert_string_equal(yki_safetensors_get(file, 3)->name, "z");
+    assert_int_equal(yki_safetensors_find(file, "b")->elems, 4);
     assert_string_equal(yki_safetensors_find(file, "z")->path,
                         in_folder("shards/model-00001-of-00002.safetensors"));
     assert_string_equal(yki_safetensors_metadata(file, "format"), "pt");

@@ -214,8 +214,11 @@ static void indexes_are_refused_in_words(void **state)
          "weight_map"},
         {"{\"weight_map\":{\"w\":\"" SHARD "\",\"w\":\"" SHARD "\"}}", "model.safetensors.index.json",
          "duplicate", ""},
-        {"{\"weight_map\":{\"x\":\"" SHARD "\"}}", "model.safetensors.index.json",
-         "tensor 'x' is not in '" SHARD "'", "weight_map"},
+        {"{\"weight_map\":{\"w\":\"" SHARD "\"}}", SHARD, "tensor 'h', which the weight_map", ""},
+        {"{\"weight_map\":{\"w\":\"" SHARD "\",\"h\":\"other.safetensors\"}}", SHARD,
+         "tensor 'h', which the weight_map of the folder's index places in 'other.safetensors'", ""},
+        {"{\"weight_map\":{\"w\":\"" SHARD "\",\"h\":\"" SHARD "\",\"x\":\"" SHARD "\"}}",
+         "model.safetensors.index.json", "tensor 'x' is not in '" SHARD "'", "weight_map"},
         {"{\"weight_map\":{\"w\":\"gone.safetensors\"}}", "gone.safetensors", "No such file", ""},
         {"{\"weight_map\":{\"w\":\"bad.safetensors\"}}", "bad.safetensors", "is truncated", ""},
         {"{\"weight_map\":{\"w\":\"folder\"}}", "folder", "is a folder, not a plain file", ""},
@@ -230,6 +233,7 @@ static void indexes_are_refused_in_words(void **state)
     assert_int_equal(mkdir(in_folder("index/folder"), 0777), 0);
     put_tensors(in_folder("index/" SHARD), two_tensors, 34);
     put_tensors(in_folder("index/bad.safetensors"), two_tensors, 33);
+    put_tensors(in_folder("index/other.safetensors"), "{}", 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char wanted[400];
         write_text(in_folder("index/model.safetensors.index.json"), cases[i].text);

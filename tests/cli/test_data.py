@@ -243,6 +243,17 @@ class Tokens(Case):
         self.write("t.bin", array.array("H", [60000] * 4000).tobytes())
         self.refused("gpt.yaml", r"read as uint32 where the vocabulary is larger than 65536; data.token_type", *tokens, "model.vocab=128256")
 
+    def test_sequences_of_another_length(self):
+        """What is advised is a key of the model at hand."""
+        self.npy("ids.npy", "<i8", (20, 4), [i % 90 for i in range(80)])
+        npy = ["model.vocab=90", "data.format=npy", "data.path=", "data.inputs=ids.npy", "data.targets=ids.npy"]
+        self.refused("gpt.yaml", r"inputs are \[4\], and the model's input is \[8\]; the data have train.sequence: 4$", *npy)
+        sets = [w for o in (*npy, "train.sequence=4") for w in ("--set", o)]
+        self.run_yoke("train", "gpt.yaml", *sets)
+        self.npy("row.npy", "<f4", (4,), [1, 2, 3, 4])
+        p = self.run_yoke("train", "mlp.yaml", "--set", "data.inputs=row.npy", code=2)
+        self.assertNotIn("model.input: []", p.stderr)
+
     def test_where_a_model_starts_from(self):
         self.write("t.txt", "to be or not to be " * 40)
         self.refused("gpt.yaml", r"model.from=nothere: there is no .*/nothere: .*local folder or file, and nothing is fetched", "model.from=nothere")

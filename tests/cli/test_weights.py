@@ -177,6 +177,30 @@ class From(Case):
         self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=2,
                   says="has both model.safetensors and model.safetensors.index.json")
 
+    def test_shards_and_their_index_agree(self):
+        """A tensor that an index does not name, or that is in two shards, is of another model; nobody could say which one is meant."""
+        path = self.trained("gpt2")
+        tensors = read(path)
+        names = sorted(tensors)
+        shards = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+        parts = [{name: tensors[name] for name in names[i::2]} for i in range(2)]
+        os.remove(path)
+        with open(self.path("gpt2", "model.safetensors.index.json"), "w") as f:
+            json.dump({"weight_map": {name: shards[i] for i in range(2) for name in parts[i]}}, f)
+        def check(second, code=0, says=None):
+            write(self.path("gpt2", shards[0]), parts[0])
+            write(self.path("gpt2", shards[1]), second)
+            self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=code, says=says)
+        check(parts[1])
+        check({**parts[1], "h.7.ln_1.weight": tensors["h.1.ln_1.weight"]}, 2, rf"{shards[1]}: has tensor 'h\.7\.ln_1\.weight', which .* does not name")
+        check({**parts[1], names[0]: tensors[names[0]]}, 2, rf"{shards[1]}: has tensor '{names[0]}', which .* places in '{shards[0]}'")
+
+    def test_two_tensors_for_one_place(self):
+        path = self.trained("gpt2")
+        tensors = read(path)
+        write(path, {**tensors, "transformer.wte.weight": tensors["wte.weight"]})
+        self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=2, says=r"two tensors for one place in the model, 'wte\.weight' and 'transformer\.wte\.weight'")
+
     def test_a_pickle_beside_is_said(self):
         self.trained("gpt2")
         self.put("gpt2/pytorch_model.bin", "x")
