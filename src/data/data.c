@@ -261,6 +261,8 @@ yoke_status yki_data_note(yoke_data *data, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(note, sizeof note, format, arguments);
     va_end(arguments);
+    for (int i = 0; i < data->notes.count; i++)
+        if (strcmp(data->notes.names[i], note) == 0) return YOKE_OK; /* it is said once */
     return yki_names_add(&data->notes, note, (int)strlen(note));
 }
 

@@ -333,6 +333,7 @@ static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned c
                            "padded"
         : npy->ndim == 1 ? "; numbers to be predicted as they are are saved as float32, for "
                            "train.loss: mse"
+        : npy->ndim == 2 ? "; numbers that are no ids are saved as float32: save x.astype('float32')"
                          : "");
 }
 

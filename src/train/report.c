@@ -79,7 +79,11 @@ static void tell_losses(const yoke_trainer *trainer, yoke_run_report *report)
     for (int64_t i = count - last; i < count; i++)
         if (!isnan(trainer->losses[i])) sum += trainer->losses[i], report->recent++;
     if (report->recent > 0) report->recent_loss = sum / (double)report->recent;
-    report->diverged = count >= FEW && report->recent_loss > clearly * report->first_loss;
+    double before = report->first_loss;
+    for (int64_t i = 0; i < FEW && i < count && trainer->first_step > 0; i++)
+        before = fmax(before, trainer->losses[i]); /* what has learnt may meet an easy batch first */
+    int64_t needed = trainer->first_step > 0 ? 2 * FEW : FEW;
+    report->diverged = count >= needed && report->recent_loss > clearly * before;
 }
 
 yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_out)

@@ -257,6 +257,8 @@ static yoke_status read_start(yoke_trainer *trainer, yki_trainer_options *option
     char passed_over[256];
     int64_t step;
     if (!start) return YOKE_OK;
+    uint64_t way = (start->resume ? 1u : 0u) | (start->or_anew ? 2u : 0u) | (start->overwrite ? 4u : 0u);
+    YKI_TRY(yki_trainer_agree(trainer, YOKE_OK, "way to begin (--resume, --overwrite)", way));
     trainer->overwrite = start->overwrite;
     if (start->changed && strlen(start->changed) >= sizeof trainer->changed)
         return yki_fail(YOKE_INVALID, "a list of what has changed has at most %zu bytes",

@@ -250,6 +250,12 @@ class Tokens(Case):
         self.refused("gpt.yaml", r"inputs are \[4\], and the model's input is \[8\]; the data have train.sequence: 4$", *npy)
         sets = [w for o in (*npy, "train.sequence=4") for w in ("--set", o)]
         self.run_yoke("train", "gpt.yaml", *sets)
+        self.npy("signed.npy", "<i8", (60, 4), [-i for i in range(240)])
+        self.refused("mlp.yaml", r"signed.npy: sample 0 \(element 1 .*numbers that are no ids are saved as float32: save x.astype\('float32'\)", "data.inputs=signed.npy")
+        self.npy("bytes.npy", "|u1", (60, 4), [i % 200 for i in range(240)])
+        self.run_yoke("train", "mlp.yaml", "--set", "data.inputs=bytes.npy", "--set", "checkpoint.dir=bytes")
+        p = self.run_yoke("eval", "bytes")
+        self.assertEqual(p.stderr.count("bytes in one row are taken as the numbers they are"), 1, p.stderr)
         self.npy("row.npy", "<f4", (4,), [1, 2, 3, 4])
         p = self.run_yoke("train", "mlp.yaml", "--set", "data.inputs=row.npy", code=2)
         self.assertNotIn("model.input: []", p.stderr)

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -248,6 +249,22 @@ class Said(Case):
         self.assertIn("nothing was learnt", r.stderr)
         r = self.yoke("train", "job.yaml", "--steps", 30)
         self.assertFalse(r.json["diverged"])
+
+    def test_a_run_that_goes_on_with_an_easy_batch(self):
+        """Its first loss says little of what was learnt before: batches differ."""
+        def losses(values):  # of 20 steps that learn nothing to speak of, from 0
+            self.write("flat.yaml", "model: {family: layers, input: [1], layers: [{type: linear, out: 1, bias: false}]}\n"
+                       "data: {format: npy, inputs: zero.npy, targets: flat.npy, shuffle: false}\n"
+                       "train: {steps: 20, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1e-9}}\n")
+            npy(self.path("zero.npy"), (20, 1), [0] * 20)
+            npy(self.path("flat.npy"), (20, 1), values)
+            shutil.rmtree(self.path("flat"), ignore_errors=True)
+            self.yoke("train", "flat.yaml", "--stop-after", 10, "--set", "checkpoint.dir=flat")
+            return self.yoke("train", "flat.yaml", "--resume", "flat", "--set", "checkpoint.dir=flat")
+        r = losses([3] * 10 + [1, 3, 2, 3, 2] + [2] * 5)
+        self.assertFalse(r.json["diverged"])
+        self.assertNotIn("nothing was learnt", r.stderr)
+        self.assertTrue(losses([3] * 10 + [1, 3, 2, 3, 2] + [9] * 5).json["diverged"])
 
     def said(self, *words):
         r = self.yoke("train", "random.yaml", "--steps", 3, *words)

@@ -289,6 +289,13 @@ class Refusals(Case):
         self.refused([*mpirun, *own, "--set", "checkpoint.dir=/proc/self/cwd/ck2"],
                      r"rank 1 on \S+: this process does not see there what process 0 writes")
 
+    def test_processes_that_begin_in_other_ways(self):
+        self.yoke(0, "train", self.job, "--set", "checkpoint.dir=ck", "--stop-after", "1")
+        for way in ("--resume ck", "--resume auto", "--overwrite"):
+            other = ["sh", "-c", f'[ "${RANK}" = 0 ] || set -- "$@" {way}; exec "$@"', "sh", YOKE, "train", self.job, "--dp", "2",
+                     "--set", "checkpoint.dir=ck"]
+            self.refused([*launch.command(MPI, 2), *other], r"rank 1 on \S+ has another way to begin \(--resume, --overwrite\)")
+
     def test_eval_runs_once(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=ck")
         # of one thread each: another number of them may sum in another order
