@@ -6,7 +6,7 @@
  *
  * The holder may save when no step is there that it did not make: of another run, or of its own after the
  * step that it goes on from; else those are removed, where the caller wants that, and only once a new step is
- * on the disk. Deliberately absent: waiting for a lock, except that of the same run's last life. */
+ * on the disk. Deliberately absent: waiting for a lock. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -4,6 +4,8 @@
  * FAULT_FOLDER: calls on paths that contain this text count.
  * FAULT_AT: the call, from 1.
  * FAULT_REMOVALS: set, only calls that remove a file or a folder count.
+ * FAULT_SAVES: 1, only calls of saves count: from the first on a step's folder on, and none on the file by which
+ * a run holds the folder of its steps.
  * FAULT_KIND: kill (before the call); torn (half of a write is done, then kill); full (writes and
  * reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal (FAULT_SIGNAL is raised before
  * each of FAULT_CALLS calls, which then go on); hold (the call waits until somebody opens the FIFO FAULT_GATE
@@ -26,15 +28,18 @@
 static const char *folder, *count_path, *gate; /* gate: NULL, nothing is held */
 static int at, calls = 1;
 static int raised;
-static bool tears, fills, removals;
+static bool tears, fills, removals, saves;
+static atomic_bool saved; /* a step's folder was met */
 static _Atomic int count;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *kind = getenv("FAULT_KIND"), *number = getenv("FAULT_AT"), *length = getenv("FAULT_CALLS");
+    const char *only = getenv("FAULT_SAVES");
     folder = getenv("FAULT_FOLDER");
     count_path = getenv("FAULT_COUNT");
     removals = getenv("FAULT_REMOVALS") != NULL;
+    saves = only && atoi(only) > 0;
     at = number ? atoi(number) : 0;
     calls = length ? atoi(length) : 1;
     tears = kind && strcmp(kind, "torn") == 0;
@@ -58,10 +63,19 @@ static void die(void)
     for (;;) pause();
 }
 
+/* Whether a call on a path in the folder is a save's. */
+static bool is_of_save(const char *path)
+{
+    if (strstr(path, "/.yoke-run")) return false;
+    if (strstr(path, "/step-") || strstr(path, "/.step-")) atomic_store(&saved, true);
+    return atomic_load(&saved);
+}
+
 /* Counts a call on a path; whether it is one at which something is to happen. */
 static bool befalls(const char *path, bool removes)
 {
     if (!folder || !path || !strstr(path, folder) || (removals && !removes)) return false;
+    if (saves && !is_of_save(path)) return false;
     int number = atomic_fetch_add(&count, 1) + 1;
     bool due = at > 0 && number >= at && number < at + calls;
     if (due && gate) {

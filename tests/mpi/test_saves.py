@@ -105,12 +105,12 @@ class Faults(Case):
         return self.with_faults({victim: fault}, *flags)
 
     def with_faults(self, faults, *flags):
-        """Two processes, with the faults of each."""
+        """Two processes, with the faults of each. Calls count from the first save on, if nothing else is said."""
         script = self.dir + "/run"
         with open(script, "w") as f:
             f.write("#!/bin/sh\n")
             for process, fault in faults.items():
-                settings = " ".join(f"FAULT_{key}={value}" for key, value in fault.items())
+                settings = " ".join(f"FAULT_{key}={value}" for key, value in {"SAVES": 1, **fault}.items())
                 f.write(f'[ "${test_train.RANK}" != {process} ] ||\n'
                         f'exec env LD_PRELOAD={SHIM} FAULT_FOLDER={self.ck} {settings} {test_train.YOKE} "$@"\n')
             f.write(f'exec {test_train.YOKE} "$@"\n')
@@ -164,9 +164,13 @@ class Faults(Case):
                 what = f"process {victim} has no room from call {number} of {calls} on"
                 p = self.with_fault(victim, dict(KIND="full", AT=number, CALLS=10**6))
                 said = [line for line in p.stderr.splitlines() if line.startswith("yoke:")]
+                kept = [line for line in said if re.match("yoke: (the newest step that is saved|no step is saved)", line)]
                 self.assertEqual(p.returncode, 1, p.stderr[-600:])
-                self.assertEqual(len(said), 1, said)
-                self.assertIn("No space left", said[0])
+                self.assertEqual(said[-1:], kept, said)  # where to go on from is said once, and last
+                # what failed, and where that is another file, why the step at hand cannot be kept either
+                self.assertIn(len(said), (2, 3), said)
+                for line in said[:-1]:
+                    self.assertIn("No space left", line)
                 self.assertEqual("rank 1 on" in said[0], victim == 1, said)
                 self.only_steps()
                 self.goes_on(losses, what)
@@ -181,12 +185,24 @@ class Faults(Case):
                 shutil.rmtree(self.ck)
             self.assertGreater(failed, 0)
 
+    def test_a_disk_that_is_full_before_the_first_step(self):
+        """Where the folder for steps is made a run's own: nothing begins, whatever failed saves mean."""
+        for number in (1, 2):
+            for on_error in ("stop", "continue"):
+                p = self.with_fault(0, dict(SAVES=0, KIND="full", AT=number, CALLS=10**6), "--set", f"checkpoint.on_error={on_error}")
+                said = [line for line in p.stderr.splitlines() if line.startswith("yoke:")]
+                self.assertEqual((p.returncode, len(said), self.done(p.stderr)), (1, 1, 0), p.stderr[-600:])
+                self.assertIn("No space left", said[0])
+                self.assertEqual(self.names(), [])
+
     def test_what_failed_is_taken_away_before_another_process_ends_the_run(self):
-        """Process 1 fails; process 0 is held up where it removes what was written, until process 1 is about to end."""
+        """Process 1 fails, and again where the step at hand is to be kept before the run ends; process 0 is held up where it
+        removes what was written of that, until process 1 is about to end."""
+        before = 3  # two files and their folder, of the save that failed first
         gate = self.dir + "/gate"
         os.mkfifo(gate)
         for asynchronous in (False, True):
-            faults = {1: dict(KIND="full", AT=1, CALLS=10**6), 0: dict(KIND="hold", AT=1, REMOVALS=1, GATE=gate)}
+            faults = {1: dict(KIND="full", AT=1, CALLS=10**6), 0: dict(KIND="hold", AT=before + 1, REMOVALS=1, GATE=gate)}
             p = subprocess.Popen(self.with_faults(faults, *self.flags(self.STEPS, self.EVERY, *self.LAYOUT, asynchronous=asynchronous)),
                                  stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=self.dir, env=launch.environment(BUILD))
             late = threading.Timer(60, p.kill)
