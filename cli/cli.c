@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,9 +244,11 @@ int cli_fail_library(cli *run)
     cli_sentence(&error, text, sizeof text);
     cli_say(run, of_flag ? error.message : text);
     for (int i = 0; i < error.nwould_fit && i < 3; i++) { /* flags, to be copied: each on a line */
+        char *flags = text_escaped(error.would_fit[i], false);
         fputs(i == 0 ? "would fit: " : "       or: ", stderr);
-        text_escape(stderr, error.would_fit[i], false);
-        fputc('\n', stderr);
+        text_wrap_with(stderr, flags ? flags : "out of memory", 11, 11,
+                       run->error_wraps ? run->error_columns : INT_MAX, " \\");
+        free(flags);
     }
     cluster_spoken();
     note_error(run, code, &error);

@@ -230,7 +230,7 @@ static void print_course(cli *run, const yoke_run_report *report, double last)
         fprintf(run->out, "best           held-out loss %.6g after step %lld\n", report->best_loss,
                 (long long)report->best_step);
     if (report->stopped_early)
-        fputs("stopped early  no evaluation was better for stop.patience of them\n", run->out);
+        fputs("stopped early  by stop.patience: no evaluation since was better\n", run->out);
     if (report->diverged)
         cli_notice(run,
                    "the loss has risen, from %.6g in the first step to %.6g (mean of the last %lld): nothing "

@@ -38,12 +38,11 @@ void scores_line(FILE *out, const yoke_evaluation *e)
 }
 
 /* A name's first letters, whatever bytes it has. */
-static void shorten(char *out, size_t size, const char *name)
+static void shorten(char *out, size_t size, const char *name, int most)
 {
-    enum { LETTERS = 8 };
     char *plain = text_escaped(name, false);
     size_t n = 0;
-    for (int letters = 0; plain && plain[n] && letters < LETTERS; letters++) {
+    for (int letters = 0; plain && plain[n] && letters < most; letters++) {
         size_t length = (size_t)text_utf8_length(plain + n);
         if (n + length >= size) break;
         n += length;
@@ -54,12 +53,15 @@ static void shorten(char *out, size_t size, const char *name)
 
 void scores_print_confusion(const cli *run, const yoke_evaluation *e)
 {
-    char numbers[SHOWN_MAX][48];
+    enum { LETTERS_LEAST = 8, LETTERS_MOST = 30 };
+    char numbers[SHOWN_MAX][4 * LETTERS_MOST + 1];
+    int letters = run->width / (int)(e->nclasses + 1) - 2; /* what each column has, but for two spaces */
+    letters = letters < LETTERS_LEAST ? LETTERS_LEAST : letters > LETTERS_MOST ? LETTERS_MOST : letters;
     const char *titles[SHOWN_MAX + 2] = {"<true"};
     if (!e->confusion || e->nclasses > SHOWN_MAX) return;
     for (int s = 0; s < e->nclasses; s++) {
         if (e->classes)
-            shorten(numbers[s], sizeof numbers[s], e->classes[s]);
+            shorten(numbers[s], sizeof numbers[s], e->classes[s], letters);
         else
             snprintf(numbers[s], sizeof numbers[s], "%d", s);
         titles[s + 1] = numbers[s];

@@ -44,6 +44,7 @@ static const usual rows[] = {
     {"quiet silent q no-progress disable-tqdm", NULL,
      "progress goes to standard error: 2> /dev/null leaves it out"},
     {"verbose v debug", NULL, "there is no more to say; --log FILE of `yoke train` keeps every step"},
+    {"version", NULL, "`yoke --version` says which yoke this is"},
     {"config config-file job yaml f c", NULL, "the job file is an argument without a flag: yoke COMMAND JOB"},
     {"model-dir model model-path checkpoint-path", NULL,
      "what to read is an argument without a flag: yoke COMMAND JOB, or the folder of a saved run"},

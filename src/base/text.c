@@ -162,7 +162,7 @@ static int edit_distance(const char *a, const char *b)
 const char *yki_nearest(const char *word, const char *const *names, int count)
 {
     const char *nearest = NULL;
-    int best = (int)strlen(word) / 2 + 1;
+    int best = ((int)strlen(word) + 1) / 2;
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);
         if (distance <= best) {

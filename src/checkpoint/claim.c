@@ -20,6 +20,7 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "checkpoint/checkpoint.h"
+#include "yoke/checkpoint.h"
 
 #define HOST_BYTES 256
 

@@ -87,9 +87,18 @@ static yoke_status read_folder(yoke_inspection *made, const char *folder)
     return read_tensors(made, path, "optimizer", &made->optimizer_bytes);
 }
 
+static bool ends_in(const char *path, const char *end)
+{
+    size_t length = strlen(path), of_end = strlen(end);
+    return length > of_end && strcmp(path + length - of_end, end) == 0;
+}
+
 static yoke_status inspect(yoke_inspection *made, const char *path)
 {
     if (yki_path_exists(path) && !yki_path_is_folder(path)) {
+        if (!ends_in(path, ".safetensors"))
+            return yki_fail_at(YOKE_INVALID, path, 0, "",
+                               "is a file where a checkpoint's folder or a .safetensors file is needed");
         snprintf(made->path, sizeof made->path, "%.1199s", path);
         return read_tensors(made, path, "model", &made->model_bytes);
     }

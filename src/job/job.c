@@ -82,13 +82,16 @@ static yoke_status find_folders(yki_reader *reader, const char *path)
     return YOKE_OK;
 }
 
-/* People give weights where a job is wanted. */
+/* People give weights, and folders of steps, where a job is wanted. */
 static yoke_status check_kind(const char *path)
 {
     static const char end[] = ".safetensors";
     size_t length = strlen(path);
-    if (length < sizeof end || strcmp(path + length - (sizeof end - 1), end) != 0 || yki_path_is_folder(path))
-        return YOKE_OK;
+    if (yki_path_is_folder(path))
+        return yki_fail_at(YOKE_INVALID, path, 0, "",
+                           "is a folder, and no job: a saved step has its job in job.yaml, and --resume DIR "
+                           "trains on from there");
+    if (length < sizeof end || strcmp(path + length - (sizeof end - 1), end) != 0) return YOKE_OK;
     return yki_fail_at(
         YOKE_INVALID, path, 0, "",
         "holds weights, and is no job: name the folder that yoke saved it in, or a job file with "

@@ -42,8 +42,7 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
 {
     YKI_NEED(trainer);
     if (n < 0)
-        return yki_fail(YOKE_INVALID, "yoke_trainer_predict: %lld samples, which must be at least 0",
-                        (long long)n);
+        return yki_fail(YOKE_INVALID, "predictions for %lld samples: there must be at least 0", (long long)n);
     if (n > 0) YKI_NEED(inputs, outputs);
     float *scaled = NULL;
     int64_t most = yki_run_forward_samples(trainer->run);

@@ -72,11 +72,14 @@ bool yki_trainer_is_patient(const yoke_trainer *trainer)
 void yki_trainer_say_early(yoke_trainer *trainer)
 {
     const yki_standing *s = &trainer->standing;
-    yki_fail(YOKE_OK,
-             "stopped early, after step %lld of %lld: the last %lld evaluations were no better than the "
-             "held-out loss of %.6g after step %lld (stop.patience)",
-             (long long)trainer->next_step, (long long)trainer->steps, (long long)s->no_better, s->least_loss,
-             (long long)s->least_step);
+    char last[64] = "evaluation was";
+    if (s->no_better > 1) snprintf(last, sizeof last, "%lld evaluations were", (long long)s->no_better);
+    yki_fail(
+        YOKE_OK,
+        "stopped early, after step %lld of %lld: the last %s no better than the held-out loss of %.6g after "
+        "step %lld (stop.patience)",
+        (long long)trainer->next_step, (long long)trainer->steps, last, s->least_loss,
+        (long long)s->least_step);
     yki_trainer_notice(trainer);
 }
 

@@ -241,12 +241,12 @@ static void notice_sharing(yoke_trainer *trainer)
     }
     if (trainer->said_sharing || here * threads <= cores) return;
     trainer->said_sharing = true;
-    yki_fail(
-        YOKE_OK,
-        "%d device%s of %d thread%s share%s %d core%s: they wait for a core, and times say nothing about %d "
-        "device%s",
-        here, here == 1 ? "" : "s", threads, threads == 1 ? "" : "s", here == 1 ? "s" : "", cores,
-        cores == 1 ? "" : "s", here, here == 1 ? "" : "s");
+    char who[64], about[48];
+    snprintf(about, sizeof about, here == 1 ? "%d threads" : "%d devices", here == 1 ? threads : here);
+    snprintf(who, sizeof who, here == 1 ? "%s of one device" : "%s of %d thread%s", about, threads,
+             threads == 1 ? "" : "s");
+    yki_fail(YOKE_OK, "%s share %d core%s: they wait for a core, and times say nothing about %s", who, cores,
+             cores == 1 ? "" : "s", about);
     yki_trainer_notice(trainer);
 }
 

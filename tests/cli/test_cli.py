@@ -126,6 +126,19 @@ class WrongUse(Case):
         self.wrong("compare", "job.yaml", "--layout", "dp=2", says="--layouts")
         self.wrong("generate", "x", "--promt", "a", says="--prompt")
 
+    def test_no_near_name(self):
+        """Words that have nothing in common are no guesses."""
+        self.write("t.csv", "age,income,class\n1,2,0\n3,4,1\n")
+        r = self.wrong("train", "job.yaml", "--set", "data.format=csv", "--set", "data.path=t.csv", "--set", "data.samples=",
+                       "--set", "data.targets=[nope]", says='no column is named "nope"')
+        self.assertNotIn("did you mean", r.err)
+        self.wrong("train", "job.yaml", "--version", says="--version is no option of `yoke train`: `yoke --version`")
+
+    def test_what_is_no_job_and_no_checkpoint(self):
+        self.wrong("train", self.dir, says="is a folder, and no job: .* job.yaml")
+        self.wrong("compare", self.dir, says="is a folder, and no job")
+        self.wrong("inspect", "job.yaml", says="is a file where a checkpoint's folder or a .safetensors file is needed")
+
     def test_arguments(self):
         for name in ("train", "compare", "verify", "generate", "predict", "eval", "inspect"):
             self.wrong(name, says="missing")
@@ -401,15 +414,17 @@ class Widths(Case):
             self.check(columns, "eval", "gpt.yaml")
 
     def test_errors(self):
-        """Sentences are wrapped at words in a terminal, and one line in a pipe; flags are not wrapped."""
+        """Sentences are wrapped at words in a terminal, and one line in a pipe; flags too, to be copied as they stand."""
         arguments = ["train", "gpt.yaml", "--device-memory", "300KiB"]
         text = "\n".join(self.check(80, *arguments))
         r = self.wrong(*arguments, code=3, says="would fit: --")
         sentence, *fits = r.err.splitlines()
         self.assertIn(" ".join(sentence.split()), " ".join(text.split()))
         self.assertEqual([re.sub("^(would fit|       or): ", "", x) for x in fits], r.json["error"]["would_fit"][:3])
-        for line in fits:
-            self.assertIn(line, text)
+        for columns in (40, 80):
+            text = "\n".join(self.check(columns, *arguments))
+            for line in fits:
+                self.assertIn(" ".join(line.split()), " ".join(text.replace(" \\\n", " ").split()))
 
     def test_what_would_fit_fits(self):
         """Flags mean what they say: after the flags that were refused, and alone with the file."""
@@ -449,6 +464,22 @@ class Widths(Case):
         self.assertRegex(p.stdout, f"{devices} devices share .*: they wait for a core")
         with open(self.dir + "/t.json") as f:
             self.assertIs(json.load(f)["trusted"], False)
+
+    def test_more_threads_than_cores(self):
+        cores = max(x["cores"] for x in self.run_json("devices").json["devices"])
+        r = Run("train", "job.yaml", "--threads", cores + 1, cwd=self.dir)
+        self.assertEqual(r.code, 0, r.err)
+        self.assertRegex(r.err, f"yoke: {cores + 1} threads of one device share {cores} core.*: they wait for a core")
+
+    def test_names_of_classes(self):
+        """Names stand whole where there is room for them."""
+        kinds = ["early-flowering", "late-flowering"]
+        self.write("t.csv", "a,kind\n" + "".join(f"{i % 7},{kinds[i % 2]}\n" for i in range(40)))
+        self.write("csv.yaml", "model: {family: layers, input: [1], layers: [{type: linear, out: 2}]}\n"
+                   "data: {format: csv, path: t.csv, targets: [kind]}\ntrain: {steps: 2, batch: 8}\n")
+        text = "\n".join(self.check(80, "eval", "csv.yaml"))
+        for kind in kinds:
+            self.assertEqual(text.count(kind), 2)
 
     def test_compare_fits_before_weights(self):
         """What does not fit is refused by its size: 1.5 G first weights are not made, nor room for them."""
