@@ -91,7 +91,35 @@ static void put_recompute(json *j, const yoke_layout *layout)
     put_end_array(j);
 }
 
-static void write_row(json *j, const yoke_compare_row *row)
+/* The row's command that shows more, for this command line: its words, and nothing of a layout that the row
+ * replaced. NULL: there is none. Freed by the caller. */
+static char *more_of(const cli *run, const yoke_job *job, const yoke_compare_row *row)
+{
+    char *command_line = NULL, layout[512];
+    size_t size = 0;
+    const char *path = strstr(row->more, job->path);
+    if (!row->more[0]) return NULL;
+    FILE *out = open_memstream(&command_line, &size);
+    if (!out) return NULL;
+    yoke_layout replaced = job->layout;
+    replaced.device_memory_bytes = 0;
+    yoke_layout_print(&replaced, layout, sizeof layout);
+    if (path) {
+        bool trains = !strncmp(row->more, "yoke train ", 11);
+        fprintf(out, "%.*s", (int)(path - row->more), row->more);
+        text_shell_word(out, run->arguments.positional[0]);
+        arguments_print(out, &run->arguments, trains ? "" : "--set ", layout[0]);
+        if (layout[0]) fputs(" --set layout=", out);
+        if (layout[0] && trains && job->layout.device_memory_bytes > 0)
+            fprintf(out, " --device-memory %lld", (long long)job->layout.device_memory_bytes);
+    }
+    fputs(path ? path + strlen(job->path) : row->more, out);
+    if (fclose(out) == 0) return command_line;
+    free(command_line);
+    return NULL;
+}
+
+static void write_row(json *j, const yoke_compare_row *row, const char *more)
 {
     bool ok = row->status == YOKE_ROW_OK;
     put_begin_object(j, NULL);
@@ -129,11 +157,11 @@ static void write_row(json *j, const yoke_compare_row *row)
     put_number(j, "idle_fraction", ok ? row->idle_fraction : NAN);
     put_number(j, "max_loss_rel_diff", ok ? row->max_loss_rel_diff : NAN);
     put_string(j, "limit", row->limit[0] ? row->limit : NULL);
-    put_string(j, "more", row->more[0] ? row->more : NULL);
+    put_string(j, "more", more);
     put_end_object(j);
 }
 
-static void write_comparison(json *j, const yoke_comparison *c)
+static void write_comparison(json *j, const yoke_comparison *c, char *const *more)
 {
     put_integer(j, "devices", c->devices);
     put_integer(j, "threads", c->threads);
@@ -145,7 +173,7 @@ static void write_comparison(json *j, const yoke_comparison *c)
     put_number(j, "throttled", c->throttled);
     put_boolean(j, "trusted", c->trusted);
     put_begin_array(j, "rows");
-    for (int i = 0; i < c->nrows; i++) write_row(j, &c->rows[i]);
+    for (int i = 0; i < c->nrows; i++) write_row(j, &c->rows[i], more[i]);
     put_end_array(j);
 }
 
@@ -175,10 +203,10 @@ static void print_ok(table *t, const yoke_compare_row *row)
 }
 
 /* Notes stand under their row: why it did not run, or what limits it, and the command that shows more. */
-static void print_notes(table *t, const yoke_compare_row *row)
+static void print_notes(table *t, const yoke_compare_row *row, const char *command_line)
 {
     char *reason = text_escaped(row->status == YOKE_ROW_OK ? row->limit : row->reason, false);
-    char *more = text_escaped(row->more, false), *note = NULL;
+    char *more = command_line ? text_escaped(command_line, false) : NULL, *note = NULL;
     const char *said = row->status == YOKE_ROW_DOES_NOT_FIT ? "does not fit: "
                        : row->status == YOKE_ROW_FAILED     ? "failed: "
                        : row->status == YOKE_ROW_REFUSED    ? "refused: "
@@ -187,8 +215,8 @@ static void print_notes(table *t, const yoke_compare_row *row)
         if (note[0]) table_note(t, note);
         free(note);
     }
-    if (more && more[0] && asprintf(&note, "more: %s", more) >= 0) {
-        table_note(t, note);
+    if (more && asprintf(&note, "more: %s", more) >= 0) {
+        table_command(t, note);
         free(note);
     }
     free(reason);
@@ -218,7 +246,7 @@ static void print_head(const cli *run, const yoke_comparison *c)
     fputc('\n', run->out);
 }
 
-static void print_comparison(const cli *run, const yoke_comparison *c)
+static void print_comparison(const cli *run, const yoke_comparison *c, char *const *more)
 {
     static const char *const titles[] = {"<strategy", "step ms",   "rounds", "samples/s",
                                          "speed-up",  "idle",      "moved",  "predicted",
@@ -235,7 +263,7 @@ static void print_comparison(const cli *run, const yoke_comparison *c)
         else
             table_end_row(t);
         if (!fits) table_note(t, row->strategy);
-        print_notes(t, row);
+        print_notes(t, row, more[i]);
     }
     table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
@@ -247,6 +275,18 @@ static void print_comparison(const cli *run, const yoke_comparison *c)
               "the steps, "
               "relative to one device",
               0, run->width);
+}
+
+static int show(const cli *run, const yoke_job *job, const yoke_comparison *c)
+{
+    char **more = calloc((size_t)c->nrows + 1, sizeof *more);
+    if (!more) return 1;
+    for (int i = 0; i < c->nrows; i++) more[i] = more_of(run, job, &c->rows[i]);
+    if (run->json) write_comparison(run->json, c, more);
+    print_comparison(run, c, more);
+    for (int i = 0; i < c->nrows; i++) free(more[i]);
+    free(more);
+    return 0;
 }
 
 static int command_run(cli *run)
@@ -270,10 +310,8 @@ static int command_run(cli *run)
         progress_clear(&shown.shown);
         if (status != YOKE_OK)
             code = cli_fail_library(run);
-        else {
-            if (run->json) write_comparison(run->json, comparison);
-            print_comparison(run, comparison);
-        }
+        else if ((code = show(run, job, comparison)) != 0)
+            cli_say(run, "out of memory");
     }
     yoke_comparison_destroy(comparison);
     yoke_job_destroy(job);

@@ -110,6 +110,19 @@ static bool append(arguments *given, char *override, char *typed)
     return true;
 }
 
+void arguments_print(FILE *out, const arguments *given, const char *only, bool no_layout)
+{
+    static const char layout[] = "layout";
+    for (int i = 0; i < given->noverrides; i++) {
+        const char *typed = given->typed[i], *space = strchr(typed, ' ');
+        if (i > 0 && strcmp(typed, given->typed[i - 1]) == 0) continue; /* one --layout, several keys */
+        if (strncmp(typed, only, strlen(only)) != 0) continue;
+        if (no_layout && strncmp(given->overrides[i], layout, sizeof layout - 1) == 0) continue;
+        fprintf(out, " %.*s ", (int)(space - typed), typed);
+        text_shell_word(out, space + 1);
+    }
+}
+
 bool arguments_override(arguments *given, const char *key, const char *value, const char *typed)
 {
     char *override = NULL;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "yoke/job.h"
 
@@ -71,6 +72,9 @@ int options_parse(struct cli *run, int argc, char **argv, int first);
 void arguments_release(arguments *given);
 /* Appends the override key=value that stands for the flag `typed`. False when memory is out. */
 bool arguments_override(arguments *given, const char *key, const char *value, const char *typed);
+/* Prints the flags that overrides came from, each after a space, as a shell reads them; of those that begin
+ * with `only`, such as "--set", and without the layout's where `no_layout`. */
+void arguments_print(FILE *out, const arguments *given, const char *only, bool no_layout);
 /* The flag that gave `key` (or a part of it) last, NULL where the command line didn't. */
 const char *arguments_flag_of(const arguments *given, const char *key);
 

@@ -11,19 +11,6 @@
 
 #define PLACE "yoke-interrupted"
 
-/* A word as a shell reads it back. */
-static void print_word(FILE *out, const char *word)
-{
-    if (word[0] && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
-                       strlen(word)) {
-        fputs(word, out);
-        return;
-    }
-    fputc('\'', out);
-    for (; *word; word++) fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
-    fputc('\'', out);
-}
-
 /* "yoke train JOB flags --resume DIR": this run's own command line, going on from `folder`. Of several
  * processes, what each of them runs. */
 static char *resume_command(const cli *run, const char *folder)
@@ -33,26 +20,21 @@ static char *resume_command(const cli *run, const char *folder)
     size_t size = 0;
     FILE *out = open_memstream(&command_line, &size);
     if (!out) return NULL;
-    print_word(out, run->program);
+    text_shell_word(out, run->program);
     fputs(" train", out);
     if (given_flags->npositional > 0) { /* else it was the step's */
         fputc(' ', out);
-        print_word(out, given_flags->positional[0]);
+        text_shell_word(out, given_flags->positional[0]);
     }
-    for (int i = 0; i < given_flags->noverrides; i++) {
-        const char *typed = given_flags->typed[i], *space = strchr(typed, ' ');
-        if (i > 0 && strcmp(typed, given_flags->typed[i - 1]) == 0) continue; /* one --layout, several keys */
-        fprintf(out, " %.*s ", (int)(space - typed), typed);
-        print_word(out, space + 1);
-    }
+    arguments_print(out, given_flags, "", false);
     const char *flag, *value;
     for (int i = 0; (flag = records_kept(i, &value)); i++) {
         if (!value) continue;
         fprintf(out, " %s ", flag);
-        print_word(out, value);
+        text_shell_word(out, value);
     }
     fputs(" --resume ", out);
-    print_word(out, folder);
+    text_shell_word(out, folder);
     if (fclose(out) != 0) {
         free(command_line);
         return NULL;

@@ -11,7 +11,7 @@ enum { COLUMNS_MAX = 24 };
 
 typedef struct row {
     char *cells[COLUMNS_MAX];
-    bool note;
+    bool note, command; /* a command is a note, whose lines a shell reads as one */
 } row;
 
 struct table {
@@ -63,13 +63,24 @@ void table_end_row(table *t)
     if (t) t->at = 0;
 }
 
-void table_note(table *t, const char *text)
+static void add_note(table *t, const char *text, bool command)
 {
     row *note = t ? new_row(t) : NULL;
     if (!note) return;
     note->note = true;
+    note->command = command;
     note->cells[0] = strdup(text);
     t->at = 0;
+}
+
+void table_note(table *t, const char *text)
+{
+    add_note(t, text, false);
+}
+
+void table_command(table *t, const char *text)
+{
+    add_note(t, text, true);
 }
 
 static const char *title_of(const table *t, int column)
@@ -98,10 +109,10 @@ static void print_row(const table *t, const row *r, int shown, const int *widths
     fputc('\n', out);
 }
 
-static void print_note(const char *text, int width, FILE *out)
+static void print_note(const char *text, const char *end, int width, FILE *out)
 {
     fputs("      ", out);
-    text_wrap(out, text, 6, width);
+    text_wrap_with(out, text, 6, 6, width, end);
 }
 
 /* The columns that have no room, below their row: "moved 6.43 MiB, idle 2 %". Nothing where memory is out. */
@@ -117,7 +128,7 @@ static void print_rest(const table *t, const row *r, int shown, int width, FILE 
         fprintf(rest, "%s%s%s%s", first ? "" : ", ", title, title[0] ? " " : "", cell);
         first = 0;
     }
-    if (fclose(rest) == 0 && text && text[0]) print_note(text, width, out);
+    if (fclose(rest) == 0 && text && text[0]) print_note(text, "", width, out);
     free(text);
 }
 
@@ -138,7 +149,8 @@ void table_print(const table *t, FILE *out, int width, bool bold)
     fputs(bold ? "\033[0m" : "", out);
     for (int r = 0; r < t->nrows; r++) {
         if (t->rows[r].note) {
-            if (t->rows[r].cells[0]) print_note(t->rows[r].cells[0], width, out);
+            if (t->rows[r].cells[0])
+                print_note(t->rows[r].cells[0], t->rows[r].command ? " \\" : "", width, out);
             continue;
         }
         print_row(t, &t->rows[r], shown, widths, out);

@@ -18,6 +18,8 @@ void table_cell(table *t, const char *format, ...) __attribute__((format(printf,
 void table_end_row(table *t);
 /* A line under the last row, indented by two and wrapped. */
 void table_note(table *t, const char *text);
+/* The same of a command, to be copied: where it is wrapped its lines end in a backslash. */
+void table_command(table *t, const char *text);
 /* Prints it, each line starting with two spaces, notes wrapped before column `width`; the last columns, where
  * there is no room for them, as a note below each row. bold: the titles stand out. */
 void table_print(const table *t, FILE *out, int width, bool bold);

@@ -202,3 +202,15 @@ void text_wrap(FILE *out, const char *text, int indent, int width)
 {
     text_wrap_with(out, text, indent, indent, width, "");
 }
+
+void text_shell_word(FILE *out, const char *word)
+{
+    if (word[0] && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
+                       strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++) fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
+    fputc('\'', out);
+}

@@ -36,6 +36,9 @@ char *text_thousands(char buffer[32], int64_t number);
  * names[i] lies `stride` bytes after names[i - 1], so that a table's own column can be given. */
 const char *text_nearest(const char *word, const char *const *names, int count, size_t stride);
 
+/* A word as a shell reads it back. */
+void text_shell_word(FILE *out, const char *word);
+
 /* Prints `text` with lines broken at spaces before column `width`; every line starts with `indent` spaces,
  * the first one where the caller stands already. */
 void text_wrap(FILE *out, const char *text, int indent, int width);

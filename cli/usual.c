@@ -111,6 +111,9 @@ bool usual_meaning(const command *which, const char *word, const char *value, ch
     const option *flag = key ? find(which, NULL, key) : NULL;
     if (flag)
         say_option(flag, value, text, size);
+    else if (key && strncmp(key, "layout.", 7) == 0 && find(which, "layouts", NULL))
+        snprintf(text, size, "--layouts %s=%s, which adds a row, or --devices N for all rows", key + 7,
+                 value ? value : "VALUE");
     else if (key && sets)
         snprintf(text, size, "--set %s=%s", key, value ? value : "VALUE");
     else if (said)

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import struct
@@ -480,6 +481,25 @@ class Widths(Case):
         text = "\n".join(self.check(80, "eval", "csv.yaml"))
         for kind in kinds:
             self.assertEqual(text.count(kind), 2)
+
+    def test_compare_shows_more(self):
+        """What a row suggests is the row's own job and layout, whatever the command line and the job's layout."""
+        self.write("a job.yaml", TEXT + "layout: {dp: 2, microbatches: 2}\n")
+        arguments = ["compare", "a job.yaml", "--steps", 1, "--set", "train.batch=8", "--precision", "bf16"]
+        rows = {x["strategy"]: x for x in self.run_json(*arguments).json["rows"]}
+        for name, devices in (("single", 1), ("data", 2), ("pipeline", 2), ("tensor", 2), ("whole", 1)):
+            more = rows[name]["more"]
+            program, command, *words = shlex.split(more)
+            self.assertEqual((program, words[0]), ("yoke", "a job.yaml"), more)
+            if command == "train":
+                report = self.run_json(command, *words, "--dry-run").json
+                self.assertEqual(len(report["devices"]), devices, more)
+                self.assertEqual(max(x["predicted_peak_bytes"] for x in report["devices"]), rows[name]["predicted_peak_bytes"], more)
+            else:
+                self.assertEqual(self.run_json(command, *words).json["stages"], rows[name]["mesh"]["pp"], more)
+        text = "\n".join(self.check(80, *arguments)).replace(" \\\n", " ")
+        self.assertIn(" ".join(rows["data"]["more"].split()), " ".join(text.split()))
+        self.wrong("compare", "job.yaml", "--dp", 2, says="write --layouts dp=2, which adds a row")
 
     def test_compare_fits_before_weights(self):
         """What does not fit is refused by its size: 1.5 G first weights are not made, nor room for them."""
