@@ -96,11 +96,12 @@ static bool ends_in(const char *path, const char *end)
 static yoke_status inspect(yoke_inspection *made, const char *path)
 {
     if (yki_path_exists(path) && !yki_path_is_folder(path)) {
-        if (!ends_in(path, ".safetensors"))
-            return yki_fail_at(YOKE_INVALID, path, 0, "",
-                               "is a file where a checkpoint's folder or a .safetensors file is needed");
         snprintf(made->path, sizeof made->path, "%.1199s", path);
-        return read_tensors(made, path, "model", &made->model_bytes);
+        yoke_status status = read_tensors(made, path, "model", &made->model_bytes);
+        return status == YOKE_INVALID && !ends_in(path, ".safetensors")
+                   ? yki_fail_at(YOKE_INVALID, path, 0, "",
+                                 "is a file where a checkpoint's folder or a .safetensors file is needed")
+                   : status;
     }
     int is_step;
     YKI_TRY(yki_checkpoint_find(path, made->path, &is_step, made->note));
