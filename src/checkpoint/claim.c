@@ -199,6 +199,12 @@ yoke_status yki_claim_take(const char *dir, const char *run, bool unnamed, int64
                            sizeof claim.dir - 1);
     memcpy(claim.dir, dir, length + 1);
     memcpy(claim.run, run, sizeof claim.run);
+    YKI_TRY(yki_path_join(path, sizeof path, dir, "state.json"));
+    if (yki_path_exists(path)) /* readers would take that step, and none of the new ones */
+        return yki_fail_at(
+            YOKE_INVALID, dir, 0, "",
+            "is one step's folder, and steps are saved in a folder of steps: the one above it, or "
+            "another checkpoint.dir");
     YKI_TRY(lock_path(dir, path));
     YKI_TRY(yki_disk_make_folders(dir));
     YKI_TRY(lock_file(dir, path, &claim.lock));

@@ -8,15 +8,15 @@
 
 /* A job given as a file, or by the folder it was saved to. */
 static yoke_status job_of_path(const char *path, int noverrides, const char *const *overrides,
-                               char folder[YKI_FOLDER_BYTES], yoke_job **job_out)
+                               char folder[YKI_FOLDER_BYTES], char passed_over[256], yoke_job **job_out)
 {
     struct stat info;
-    folder[0] = '\0';
+    folder[0] = passed_over[0] = '\0';
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return yoke_job_load(path, noverrides, overrides, job_out);
     int is_step;
     char job[1300];
-    YKI_TRY(yki_checkpoint_find(path, folder, &is_step, NULL));
+    YKI_TRY(yki_checkpoint_find(path, folder, &is_step, passed_over));
     snprintf(job, sizeof job, "%s/job.yaml", folder);
     if (stat(job, &info) != 0)
         return yki_fail(YOKE_INVALID, "%s has no job.yaml that says which data to evaluate on", folder);
@@ -36,8 +36,8 @@ static void name_weights(const yoke_job *job, const char *folder, yoke_evaluatio
 }
 
 /* `given`: the data are a file that the caller named, and all of them are scored. */
-static yoke_status eval_job(const yoke_job *job, const char *folder, bool given, yoke_notice notice,
-                            void *context, yoke_evaluation *evaluation_out)
+static yoke_status eval_job(const yoke_job *job, const char *folder, const char *passed_over, bool given,
+                            yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
 {
     bool other_data = false;
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
@@ -49,6 +49,7 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, bool given,
                                    .weights = folder[0] ? folder : NULL};
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
+    if (passed_over[0]) yki_trainer_note(trainer, "%s", passed_over);
     int64_t held = trainer->order.held;
     const char *saved = folder[0] ? folder : trainer->from;
     yoke_status status =
@@ -87,13 +88,14 @@ static yoke_status take_file(yoke_job *job, const char *data)
 yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
                       yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
 {
-    char folder[YKI_FOLDER_BYTES];
+    char folder[YKI_FOLDER_BYTES], passed_over[256];
     yoke_job *job;
     if (!dir_or_job || !evaluation_out)
         return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
-    YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, &job));
+    YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, passed_over, &job));
     yoke_status status = data ? take_file(job, data) : YOKE_OK;
-    if (status == YOKE_OK) status = eval_job(job, folder, data != NULL, notice, context, evaluation_out);
+    if (status == YOKE_OK)
+        status = eval_job(job, folder, passed_over, data != NULL, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
     yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);

@@ -95,6 +95,33 @@ static void look_at_classes(yoke_trainer *trainer)
     free(seen);
 }
 
+/* ---- tokens ---- */
+
+/* Targets that are their inputs, of a model that sees them: it learns to copy. */
+static void look_at_tokens(yoke_trainer *trainer)
+{
+    enum { SOME = 64 };
+    const yki_order *order = &trainer->order;
+    const yoke_data *data = trainer->data;
+    if (!trainer->model->is_sequence || data->input.type != YOKE_I32 || data->target.type != YOKE_I32 ||
+        data->input_elements != data->target_elements)
+        return;
+    size_t bytes = sizeof(int32_t) * (size_t)data->input_elements;
+    int32_t *inputs = malloc(bytes), *targets = malloc(bytes);
+    bool same = inputs && targets, varied = false;
+    for (int64_t p = 0; same && p < order->samples && p < SOME; p++) {
+        same = yoke_data_get(trainer->data, yki_order_place(order, p), inputs, targets) == YOKE_OK &&
+               memcmp(inputs, targets, bytes) == 0;
+        for (int64_t i = 1; same && i < data->input_elements; i++) varied |= inputs[i] != inputs[0];
+    }
+    if (same && varied)
+        yki_trainer_note(
+            trainer, "the targets are the inputs themselves, which the model sees: it learns to copy; the "
+                     "target at each place is the next token, which nothing here shifts");
+    free(inputs);
+    free(targets);
+}
+
 /* ---- how large inputs are ---- */
 
 /* The largest of each column, of samples taken evenly. false: they cannot be told. */
@@ -193,6 +220,7 @@ void yki_trainer_look_at_data(yoke_trainer *trainer)
     look_at_counts(trainer);
     if (!trainer->data->made_up) {
         look_at_classes(trainer);
+        look_at_tokens(trainer);
         look_at_inputs(trainer);
     }
     yki_error_set(&before);

@@ -28,7 +28,8 @@ static yoke_row row_of(const yki_value *value)
 static yoke_status open_in(yoke_predictor *p, const char *dir)
 {
     int is_step;
-    YKI_TRY(yki_checkpoint_find(dir, p->folder, &is_step, NULL));
+    char passed_over[256];
+    YKI_TRY(yki_checkpoint_find(dir, p->folder, &is_step, passed_over));
     YKI_TRY(yki_job_of_folder(p->folder, &p->job));
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
     yki_trainer_options options = {.job = p->job,
@@ -40,6 +41,7 @@ static yoke_status open_in(yoke_predictor *p, const char *dir)
                                    .alone = true,
                                    .weights = p->folder};
     YKI_TRY(yki_trainer_create(&p->trainer, &options));
+    if (passed_over[0]) yki_trainer_note(p->trainer, "%s", passed_over);
     const yoke_model *model = p->trainer->model;
     p->input = row_of(&model->values[model->input]);
     p->output = row_of(&model->values[model->output]);

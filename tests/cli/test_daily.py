@@ -117,6 +117,13 @@ class Eval(Daily):
         self.assertRegex(r.err, "other data than(.|\n)*nothing is held out: all samples are scored")
         self.assertNotRegex(r.err, "these are the training data")
 
+    def test_an_older_step_that_is_taken_is_said(self):
+        self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
+        os.mkdir(self.path("ck/step-00000009"))
+        npy(self.path("six.npy"), "<f4", (1, 6), [1] * 6)
+        for command in (["eval", "ck"], ["predict", "ck", "--data", "six.npy"]):
+            self.assertRegex(self.run_json(*command).err, "step-00000009 is incomplete .*; took step-00000006")
+
     def test_layers_that_fit_and_compute_something_else(self):
         self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
         other = ["--set", "model.layers=[{type: linear, out: 8}, {type: relu}, {type: linear, out: 3}]"]

@@ -248,8 +248,10 @@ class Tokens(Case):
         self.npy("ids.npy", "<i8", (20, 4), [i % 90 for i in range(80)])
         npy = ["model.vocab=90", "data.format=npy", "data.path=", "data.inputs=ids.npy", "data.targets=ids.npy"]
         self.refused("gpt.yaml", r"inputs are \[4\], and the model's input is \[8\]; the data have train.sequence: 4$", *npy)
-        sets = [w for o in (*npy, "train.sequence=4") for w in ("--set", o)]
-        self.run_yoke("train", "gpt.yaml", *sets)
+        self.said("gpt.yaml", "the targets are the inputs themselves.*learns to copy", *npy, "train.sequence=4")
+        self.npy("next.npy", "<i8", (20, 4), [(i + 1) % 90 for i in range(80)])
+        sets = [w for o in (*npy, "train.sequence=4", "data.targets=next.npy") for w in ("--set", o)]
+        self.assertNotIn("learns to copy", self.run_yoke("train", "gpt.yaml", *sets).stderr)
         self.npy("signed.npy", "<i8", (60, 4), [-i for i in range(240)])
         self.refused("mlp.yaml", r"signed.npy: sample 0 \(element 1 .*numbers that are no ids are saved as float32: save x.astype\('float32'\)", "data.inputs=signed.npy")
         self.npy("bytes.npy", "|u1", (60, 4), [i % 200 for i in range(240)])

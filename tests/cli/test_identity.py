@@ -266,6 +266,13 @@ class Folder(Case):
                               says=says)
                     self.assertFalse(os.path.exists(self.path("l.jsonl")))
 
+    def test_a_steps_folder_is_no_folder_of_steps(self):
+        """Whoever read it then would take that step, and none of the new ones."""
+        self.yoke("train", "gpt.yaml", "--stop-after", 4)
+        for words in ([], ["--resume", "ck"], ["--overwrite"]):
+            self.yoke("train", "gpt.yaml", *words, "--set", "checkpoint.dir=ck/step-00000004", code=2,
+                      says="is one step's folder, and steps are saved in a folder of steps")
+
     def test_an_interrupted_run_finds_a_place(self):
         self.write("bare.yaml", GPT[:GPT.index("checkpoint")])
         for n in ("", "-2"):  # two runs, neither of which takes the other's folder
