@@ -2,6 +2,7 @@
 #include "data/facts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,24 @@ static yoke_status make_room(yki_facts *facts, int64_t columns)
     return facts->shift && facts->factor ? YOKE_OK : yki_fail_memory("the scales of columns");
 }
 
+/* Says it where a column's numbers are so large beside what they differ by that 32 bits, which data have when
+ * they are scaled, leave little or nothing of it: times since 1970, as an example. */
+static yoke_status look_at_digits(const yki_facts *facts, yoke_data *data, int64_t column, const running *r,
+                                  double spread)
+{
+    const double levels = 100,
+                 whole = 0x1p24; /* to a spread; below this each whole number is one of its own */
+    double size = fmax(fabs(r->least), fabs(r->most)), step = size * 0x1p-23;
+    if (spread > 0 ? step * levels <= spread : size < whole) return YOKE_OK;
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)column);
+    return yki_data_note(
+        data,
+        "column %.60s has numbers about %.4g, of which 32 bits hold steps of %.3g, and they differ "
+        "by %.3g: little of that is left; subtract a constant before they are saved",
+        facts->columns.count > column ? facts->columns.names[column] : number, size, step, spread);
+}
+
 static yoke_status fit(yki_facts *facts, yoke_data *data, const yki_order *order)
 {
     if (data->input.type != YOKE_F32)
@@ -97,6 +116,7 @@ static yoke_status fit(yki_facts *facts, yoke_data *data, const yki_order *order
         double spread = standard ? sqrt(r->squares / r->count) : r->most - r->least;
         facts->shift[c] = standard ? r->mean : r->least;
         facts->factor[c] = spread > 0 && isfinite(1 / spread) ? 1 / spread : 1;
+        status = look_at_digits(facts, data, c, r, spread);
     }
     free(columns);
     free(input);

@@ -173,6 +173,15 @@ class Tables(Case):
         self.write("t.csv", "a,b,klass\n1,2,3\n1,2,3.5\n")
         self.refused("csv.yaml", r"t.csv:3: klass is 3.5.*cross_entropy wants classes.*train.loss: mse")
 
+    def test_columns_that_32_bits_hold_badly(self):
+        rows = lambda at: "a,when,klass\n" + "".join(f"{i % 7},{at + 60 * i},{('low', 'mid', 'high')[i % 3]}\n" for i in range(60))
+        says = r"column when has numbers about 1.7e\+09, of which 32 bits hold steps of 203, and they differ by 1.04e\+03"
+        self.write("t.csv", rows(1700000000))
+        self.said("csv.yaml", says, "data.scale=standard")
+        self.write("t.csv", rows(0))
+        p = self.run_yoke("train", "csv.yaml", "--overwrite", "--set", "data.scale=standard")
+        self.assertNotIn("32 bits hold", p.stderr)
+
     def test_sizes_are_said(self):
         self.table()
         p = self.said("csv.yaml", r"column b reaches 3.03e\+04, and column a 8: it is 3.79e\+03 times larger.*data.scale: standard")
