@@ -4,11 +4,11 @@
  * FAULT_FOLDER: calls on paths that contain this text count.
  * FAULT_AT: the call, from 1.
  * FAULT_REMOVALS: set, only calls that remove a file or a folder count.
- * FAULT_SAVES: 1, only calls of saves count: from the first on a step's folder on, and none on the file by
- * which a run holds the folder of its steps. FAULT_KIND: kill (before the call); torn (half of a write is
- * done, then kill); full (writes and reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal
- * (FAULT_SIGNAL is raised before each of FAULT_CALLS calls, which then go on); hold (the call waits until
- * somebody opens the FIFO FAULT_GATE to write). FAULT_COUNT: a file that gets the number of calls when the
+ * FAULT_SAVES: 1, only calls of saves count: none before a step's folder is met, none on .yoke-run.
+ * FAULT_KIND: kill (before the call); torn (half of a write is done, then kill); full (writes and
+ * reservations of FAULT_CALLS calls from then on fail with ENOSPC); signal (FAULT_SIGNAL is raised before
+ * each of FAULT_CALLS calls, which then go on); hold (the call waits until somebody opens the FIFO FAULT_GATE
+ * to write). FAULT_COUNT: a file that gets the number of calls when the
  * process exits. */
 #include <dlfcn.h>
 #include <errno.h>
