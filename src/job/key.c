@@ -115,7 +115,7 @@ const yki_key yki_job_keys[] = {
     {"layout.dp_replicate", YKI_KEY_INT, FIELD(layout.dp_replicate), RANGE(0, MAX_DEGREE)},
     {"layout.bucket", YKI_KEY_BYTES, FIELD(layout.bucket_bytes)},
     {"layout.recompute", YKI_KEY_STAGES, FIELD(layout.recompute), .names = recomputes, .flag = "recompute"},
-    {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024)},
+    {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024), .flag = "threads"},
     {"layout.device_memory", YKI_KEY_BYTES, FIELD(layout.device_memory_bytes), .flag = "device-memory"},
 
     {"eval.every", YKI_KEY_INT, FIELD(train.eval_every), RANGE(0, MAX_STEPS)},

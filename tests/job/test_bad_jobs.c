@@ -197,6 +197,8 @@ static const bad_job bad_jobs[] = {
     {GPT, NULL, NULL, "model.heads=5", "--set model.heads=5: a width of 768", 0, "model.heads"},
     {GPT, NULL, NULL, "--dp=0", "--dp 0: must be at least 1", 0, "layout.dp"},
     {GPT, NULL, NULL, "--dp=x", "--dp x: must be a whole number", 0, "layout.dp"},
+    {GPT, NULL, NULL, "--threads=2000", "--threads 2000: must be at most 1024, not 2000", 0,
+     "layout.threads"},
     {GPT, NULL, NULL, "--dp=64", "--dp 64: a batch of 8 samples is smaller than dp 64", 0, "train.batch"},
     {GPT, NULL, NULL, "--device=3", "did you mean --devices?", 0, ""},
     {GPT, NULL, NULL, "--devices=3", "need 2 devices, but 3 are given", 0, "layout.devices"},
