@@ -246,10 +246,11 @@ static void print_times(const cli *run, const yoke_run_report *report)
     if (report->tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report->tokens_per_s));
     fputc('\n', run->out);
     if (report->evaluation_seconds > 0)
-        fprintf(run->out, "evaluated      on the way, in %.3g s\n", report->evaluation_seconds);
+        fprintf(run->out, "evaluated      on the way, in %s\n",
+                text_milliseconds(rate, 1e3 * report->evaluation_seconds));
     if (report->saves > 0)
-        fprintf(run->out, "saved          %lld %s, which took steps %.3g s\n", (long long)report->saves,
-                times(report->saves), report->save_seconds);
+        fprintf(run->out, "saved          %lld %s, for which steps waited %s\n", (long long)report->saves,
+                times(report->saves), text_milliseconds(rate, 1e3 * report->save_seconds));
     if (report->failed_saves > 0)
         fprintf(run->out, "not saved      %lld %s\n", (long long)report->failed_saves,
                 times(report->failed_saves));

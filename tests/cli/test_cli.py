@@ -472,6 +472,11 @@ class Widths(Case):
         self.assertEqual(r.code, 0, r.err)
         self.assertRegex(r.err, f"yoke: {cores + 1} threads of one device share {cores} core.*: they wait for a core")
 
+    def test_short_times(self):
+        """Times of tiny runs are milliseconds, not powers of ten."""
+        r = Run("train", "job.yaml", "--set", "eval.every=2", "--set", "checkpoint.dir=c", cwd=self.dir)
+        self.assertRegex(r.out.decode(), r"evaluated      on the way, in [\d.]+ m?s\nsaved          1 time, for which steps waited [\d.]+ m?s\n")
+
     def test_names_of_classes(self):
         """Names stand whole where there is room for them."""
         kinds = ["early-flowering", "late-flowering"]
