@@ -20,9 +20,20 @@ static bool is_empty(const yki_facts *facts)
            facts->scale == YOKE_SCALE_NONE;
 }
 
-yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *folder)
+/* The folder of a model: of its own model.safetensors too, which means the same. */
+static void find_folder(const char *weights, char folder[YKI_FOLDER_BYTES + 64])
 {
-    char state[1300];
+    const char *slash = strrchr(weights, '/'), *name = slash ? slash + 1 : weights;
+    bool own = strcmp(name, "model.safetensors") == 0 && !yki_path_is_folder(weights);
+    size_t length = !own ? strlen(weights) : slash ? (size_t)(slash - weights) : 0;
+    snprintf(folder, YKI_FOLDER_BYTES + 64, "%.*s", (int)length, weights);
+    if (own && !slash) snprintf(folder, YKI_FOLDER_BYTES + 64, ".");
+}
+
+yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *weights)
+{
+    char folder[YKI_FOLDER_BYTES + 64], state[1300];
+    find_folder(weights, folder);
     if (!folder[0] || !has_config(folder)) return YOKE_OK;
     YKI_TRY(yki_config_facts(folder, &trainer->facts));
     snprintf(state, sizeof state, "%.1200s/state.json", folder);

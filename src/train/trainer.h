@@ -150,9 +150,9 @@ yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model,
  * yoke_trainer_predict. Owns: the caller. */
 yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yoke_data **data_out);
 
-/* facts.c: facts that came with the weights in `folder`, or that the data give; an order where there is none
- * yet. */
-yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *folder);
+/* facts.c: facts that came with the weights, a folder or its model.safetensors, or that the data give; an
+ * order where there is none yet. */
+yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *weights);
 yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
 /* A resume from `folder`, before anything is taken from it: its facts become the trainer's, and a job's data
  * are opened again by them where they would be read differently. YOKE_INVALID: they do not belong to the

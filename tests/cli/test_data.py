@@ -173,6 +173,16 @@ class Tables(Case):
         self.write("t.csv", "a,b,klass\n1,2,3\n1,2,3.5\n")
         self.refused("csv.yaml", r"t.csv:3: klass is 3.5.*cross_entropy wants classes.*train.loss: mse")
 
+    def test_one_file_means_what_its_folder_does(self):
+        self.write("t.csv", "a,b,klass\n" + "".join(f"{i % 7},{i * i % 101},{('low', 'mid', 'high')[i % 3]}\n" for i in range(60)))
+        self.run_yoke("train", "csv.yaml", "--set", "data.scale=standard")
+        self.write("swapped.csv", "b,a,klass\n" + "".join(f"{i * i % 101},{i % 7},{('low', 'mid', 'high')[i % 3]}\n" for i in range(40)))
+        step = "ck/step-00000006"
+        loss = [self.run_yoke("eval", "csv.yaml", "--set", "data.scale=standard", "--set", f"model.from={of}", "--set", "data.path=swapped.csv").json["loss"]
+                for of in (step, step + "/model.safetensors")]
+        self.assertEqual(*loss)
+        self.refused("csv.yaml", "data.scale=none: is none, and the model was trained with standard", f"model.from={step}/model.safetensors", "data.scale=none")
+
     def test_columns_that_32_bits_hold_badly(self):
         rows = lambda at: "a,when,klass\n" + "".join(f"{i % 7},{at + 60 * i},{('low', 'mid', 'high')[i % 3]}\n" for i in range(60))
         says = r"column when has numbers about 1.7e\+09, of which 32 bits hold steps of 203, and they differ by 1.04e\+03"
