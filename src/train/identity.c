@@ -132,19 +132,20 @@ static void print_file(yki_text *text, const char *path)
 }
 
 /* "a, b, c"; where that is too long to be kept, its beginning and the hash of all. */
-static void add_names(yki_identity *identity, const char *key, const yki_names *names)
+static yoke_status add_names(yki_identity *identity, const char *key, const yki_names *names)
 {
     enum { SHOWN_BYTES = 120 };
     yki_text all = {0};
     char plain[SHOWN_BYTES];
     for (int i = 0; i < names->count; i++) yki_text_append(&all, "%s%s", i ? ", " : "", names->names[i]);
-    if (!all.data) return;
-    if (yki_plain(plain, sizeof plain, all.data) == all.length)
+    yoke_status status = all.failed ? yki_fail_memory("names of the data") : YOKE_OK;
+    if (status == YOKE_OK && all.data && yki_plain(plain, sizeof plain, all.data) == all.length)
         yki_identity_add(identity, key, "%s", plain);
-    else
+    else if (status == YOKE_OK && all.data)
         yki_identity_add(identity, key, "%s... (%016llx)", plain,
                          (unsigned long long)yki_hash(all.data, all.length));
     yki_text_release(&all);
+    return status;
 }
 
 /* Rows 0, ..., n-1: evenly spread ones, all where they are not many bytes. */
@@ -186,8 +187,8 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
     yki_identity_add(identity, "data.holdout_by", "%s",
                      shares[o->holdout > 0 ? o->holdout_by : YOKE_HOLDOUT_END]);
     yki_identity_add(identity, "data.scale", "%s", yki_scale_name(o->scale));
-    add_names(identity, "data.columns", &trainer->facts.columns);
-    add_names(identity, "data.classes", &trainer->facts.classes);
+    YKI_TRY(add_names(identity, "data.columns", &trainer->facts.columns));
+    YKI_TRY(add_names(identity, "data.classes", &trainer->facts.classes));
     add_flag(identity, "data.shuffle", o->shuffle);
     add_flag(identity, "data.drop_last", o->drop_last);
     yki_identity_add(identity, "train.sequence", "%lld",
@@ -197,8 +198,10 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
     print_file(&files, job->data.path);
     print_file(&files, job->data.inputs);
     print_file(&files, job->data.targets);
-    if (files.data) yki_identity_add(identity, "data.files", "%s", files.data);
+    yoke_status status = files.failed ? yki_fail_memory("the names of the data's files") : YOKE_OK;
+    if (status == YOKE_OK && files.data) yki_identity_add(identity, "data.files", "%s", files.data);
     yki_text_release(&files);
+    YKI_TRY(status);
     yki_identity_add(identity, "data.format", "%s", formats[job->data.format]);
     return YOKE_OK;
 }
@@ -460,7 +463,7 @@ yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identit
             yki_text_append(said, "%s%s was %s, and is %s now", said->length ? "; " : "", r->key,
                             yki_identity_find(&before, r->key), yki_identity_find(now, r->key));
     }
-    yoke_status status = YOKE_OK;
+    yoke_status status = said->failed ? yki_fail_memory("what has changed since") : YOKE_OK;
     if (means)
         status = yki_fail(
             YOKE_INVALID, "%s was saved in a run with %s: %s; --resume-changed %s goes on all the same",
