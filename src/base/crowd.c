@@ -15,9 +15,9 @@
 
 enum {
     LOOK_MS = 40,
-    DEARER = 500,      /* a look takes less than this part of the time: there may be many threads */
-    BEGIN_PERCENT = 8, /* of the time, by one thread */
-    QUIET_PERCENT = 2,
+    DEARER = 500,       /* a look takes less than this part of the time: there may be many threads */
+    BEGIN_PERCENT = 20, /* of the time, by one thread */
+    QUIET_PERCENT = 10,
     QUIET_MS = 500,
     PARKED_MOST = 64 /* cores, beyond which no threads are kept asleep */
 };

@@ -23,7 +23,7 @@ static void a_share_of_the_time_makes_a_crowd(void **state)
         yki_crowd_judge(&crowd, 0, 40 * ms);
         assert_true(crowd.crowded);
     }
-    yki_crowd_judge(&crowd, 1 * ms, 40 * ms); /* it was not */
+    yki_crowd_judge(&crowd, 5 * ms, 40 * ms); /* it was not */
     for (int i = 0; i < 12; i++) yki_crowd_judge(&crowd, 0, 40 * ms);
     assert_true(crowd.crowded);
     yki_crowd_judge(&crowd, 0, 40 * ms);
