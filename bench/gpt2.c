@@ -95,7 +95,7 @@ static double products_seconds(yoke_trainer *trainer, double *flops_out)
             for (int k = 0; k < in->noperands; k++) {
                 const yki_operand *o = &in->operands[k];
                 int64_t base = o->space == YKI_SPACE_TEMP    ? rank->program->temp_offset
-                               : o->space == YKI_SPACE_STASH ? part->group_offset[0]
+                               : o->space == YKI_SPACE_STASH ? part->area_offset[0]
                                                              : 0;
                 launch.views[k].data = o->space == YKI_SPACE_NONE ? NULL : rank->memory + base + o->offset;
             }

@@ -5,7 +5,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
-#include "plan/plan.h"
+#include "plan/passes.h"
 
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size)
 {

@@ -3,7 +3,7 @@
 #ifndef YKI_PLAN_CONTEXT_H
 #define YKI_PLAN_CONTEXT_H
 
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 /* YOKE_INVALID where the model has no sequences, or something besides attention sees several tokens. */
 yoke_status yki_context_check(const yki_plan *plan);

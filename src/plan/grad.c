@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "plan/context.h"
+#include "plan/passes.h"
 #include "plan/recompute.h"
 
 typedef struct part_grad {

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "plan/builder.h"
+#include "plan/passes.h"
 
 static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage *storage)
 {
@@ -14,20 +15,20 @@ static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage
     int *never = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)m);
     if (!never) return false;
     for (int i = 0; i < m; i++) never[i] = count;
-    const int *start[YKI_GROUPS] = {t->forward[part->part], t->forward[part->part], t->input[part->part]};
-    const int *end[YKI_GROUPS] = {t->input[part->part], t->weight[part->part], t->weight[part->part]};
-    for (int g = 0; g < YKI_GROUPS; g++) {
+    const int *start[YKI_AREAS] = {t->forward[part->part], t->forward[part->part], t->input[part->part]};
+    const int *end[YKI_AREAS] = {t->input[part->part], t->weight[part->part], t->weight[part->part]};
+    for (int g = 0; g < YKI_AREAS; g++) {
         int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)m);
         if (!slot) return false;
         int slots =
             yki_slots_assign(&plan->arena, start[g], plan->options.inference ? never : end[g], m, slot);
         part->slot[g] = slot;
-        part->group_slots[g] = slots;
-        part->group_bytes[g] = storage->group_bytes[g];
-        part->group_offset[g] = b->at;
-        b->at += slots * storage->group_bytes[g];
-        b->program->bytes.activations += slots * storage->group_own[g];
-        b->program->bytes.movement += slots * storage->group_moved[g];
+        part->area_slots[g] = slots;
+        part->area_bytes[g] = storage->area_bytes[g];
+        part->area_offset[g] = b->at;
+        b->at += slots * storage->area_bytes[g];
+        b->program->bytes.activations += slots * storage->area_own[g];
+        b->program->bytes.movement += slots * storage->area_moved[g];
     }
     return true;
 }

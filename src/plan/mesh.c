@@ -1,5 +1,5 @@
 /* The mesh: ranks and their places; tp runs fastest, then cp, dp, pp. */
-#include "plan/plan.h"
+#include "plan/mesh.h"
 
 yki_mesh yki_mesh_of(const yoke_layout *layout)
 {

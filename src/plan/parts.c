@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "plan/plan.h"
+#include "plan/passes.h"
 
 /* FLOPs of one sample's forward pass, by layer. */
 static void layer_costs(const yki_plan *plan, double *cost)

@@ -3,7 +3,7 @@
 #ifndef YKI_PLAN_PLACER_H
 #define YKI_PLAN_PLACER_H
 
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 /* A logical value in a part: its state now, and other forms made of it. */
 typedef struct yki_form {

@@ -1,5 +1,5 @@
 /* The compiler's front: options checked, passes run in their order, and what a plan answers. */
-#include "plan/plan.h"
+#include "plan/passes.h"
 
 #include <stdlib.h>
 #include <string.h>

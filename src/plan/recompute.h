@@ -3,7 +3,7 @@
 #ifndef YKI_PLAN_RECOMPUTE_H
 #define YKI_PLAN_RECOMPUTE_H
 
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 typedef struct yki_recompute {
     int nvalues;   /* of the forward pass */

@@ -1,6 +1,6 @@
 /* What a micro-batch's samples give together: sums over data-parallel replicas, and buffers that are tracked.
  */
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 int yki_placed_sum(yki_plan *plan, yki_placed *placed, int value, yki_body body, int layer)
 {

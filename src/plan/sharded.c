@@ -1,7 +1,7 @@
 /* Sharded data parallelism (ZeRO; Rajbhandari et al. 2020) in placed graphs: parameters gathered for a body,
  * a layer ahead of their use (stage 3), and gradients scattered as soon as their layer is done (from stage 2
  * on). What is gathered or scattered lives in a body's temporary memory, and no longer than it is needed. */
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 /* A transposed tensor has its logical rows in its second dim. */
 bool yki_shards_cut(yki_plan *plan, int parameter, const int64_t *dims, yki_cut *cut_out)

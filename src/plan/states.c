@@ -5,6 +5,7 @@
  * made here knows offsets. */
 #include "base/fail.h"
 #include "plan/builder.h"
+#include "plan/passes.h"
 
 static int optimizer_moments(const yki_plan_options *options)
 {

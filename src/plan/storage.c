@@ -259,9 +259,9 @@ static void lay_out_slots(planner *p)
                     : it->space == YKI_SPACE_HOLD    ? 2
                                                      : -1;
         if (group < 0) continue;
-        it->offset[0] = p->out->group_bytes[group];
-        p->out->group_bytes[group] += yki_align(it->bytes);
-        *(it->moved ? &p->out->group_moved[group] : &p->out->group_own[group]) += it->bytes;
+        it->offset[0] = p->out->area_bytes[group];
+        p->out->area_bytes[group] += yki_align(it->bytes);
+        *(it->moved ? &p->out->area_moved[group] : &p->out->area_own[group]) += it->bytes;
     }
 }
 

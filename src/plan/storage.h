@@ -3,7 +3,7 @@
 #ifndef YKI_PLAN_STORAGE_H
 #define YKI_PLAN_STORAGE_H
 
-#include "plan/plan.h"
+#include "plan/placed.h"
 
 typedef struct yki_storage {
     yki_space space;
@@ -22,7 +22,7 @@ typedef struct yki_part_storage {
     /* Nodes of each body in order. */
     int *order[YKI_BODY_COUNT], count[YKI_BODY_COUNT];
     bool split; /* B and W apart somewhere in the schedule */
-    int64_t group_bytes[YKI_GROUPS], group_own[YKI_GROUPS], group_moved[YKI_GROUPS];
+    int64_t area_bytes[YKI_AREAS], area_own[YKI_AREAS], area_moved[YKI_AREAS];
     int64_t temp_bytes, temp_own,
         temp_moved; /* of the hungriest body: region, and what tensors need of it at once */
     int peak_layer; /* where the hungriest body is hungriest */

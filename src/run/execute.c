@@ -15,7 +15,7 @@ double yki_now_ns(void)
 /* What an action's operands are relative to. */
 typedef struct frame {
     yki_rank *rank;
-    char *group[YKI_GROUPS];
+    char *area[YKI_AREAS];
     int microbatch;
     int64_t samples, first;
     const yki_variant *variant;
@@ -34,11 +34,11 @@ static void *address(const frame *f, const yki_operand *operand)
     case YKI_SPACE_GRADIENT:
         return memory + f->rank->states->kept[operand->index].gradient;
     case YKI_SPACE_STASH:
-        return f->group[0] + operand->offset;
+        return f->area[0] + operand->offset;
     case YKI_SPACE_STASH_W:
-        return f->group[1] + operand->offset;
+        return f->area[1] + operand->offset;
     case YKI_SPACE_HOLD:
-        return f->group[2] + operand->offset;
+        return f->area[2] + operand->offset;
     case YKI_SPACE_SEND:
         return memory + program->send_offset[operand->index] +
                program->send_slot[operand->index][f->microbatch] * program->send_bytes[operand->index];
@@ -257,9 +257,9 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action)
     frame f = {.rank = rank,
                .microbatch = action->microbatch,
                .last = part->last_weight >= 0 && action == &rank->program->actions[part->last_weight]};
-    for (int g = 0; g < YKI_GROUPS; g++)
-        f.group[g] =
-            rank->memory + part->group_offset[g] + part->slot[g][action->microbatch] * part->group_bytes[g];
+    for (int g = 0; g < YKI_AREAS; g++)
+        f.area[g] =
+            rank->memory + part->area_offset[g] + part->slot[g][action->microbatch] * part->area_bytes[g];
     f.samples = yki_rank_samples(rank, action->microbatch, &f.first);
     YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
     atomic_store_explicit(&rank->post.action, 1 + (uint32_t)action->kind + 8 * (uint32_t)action->microbatch,
@@ -323,8 +323,8 @@ void yki_rank_output(yki_rank *rank)
     if (program->output_chunk < 0) return;
     frame f = {.rank = rank};
     const yki_part_program *part = &program->parts[program->output_chunk];
-    for (int g = 0; g < YKI_GROUPS; g++)
-        f.group[g] = rank->memory + part->group_offset[g] + part->slot[g][0] * part->group_bytes[g];
+    for (int g = 0; g < YKI_AREAS; g++)
+        f.area[g] = rank->memory + part->area_offset[g] + part->slot[g][0] * part->area_bytes[g];
     f.samples = yki_rank_samples(rank, 0, &f.first);
     const yki_value *value = &model->values[model->output];
     yki_spec spec = program->output_spec;

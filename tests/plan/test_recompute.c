@@ -14,8 +14,8 @@ static int64_t kept(const char *model, const char *overrides, const char *kind)
     yoke_trainer *trainer = start(model, overrides, kind, &job);
     const yki_program *program = yki_plan_program(trainer->plan, 0);
     assert_int_equal(program->nparts, 1);
-    assert_int_equal(program->parts[0].group_slots[0], 1);
-    int64_t bytes = program->parts[0].group_bytes[0];
+    assert_int_equal(program->parts[0].area_slots[0], 1);
+    int64_t bytes = program->parts[0].area_bytes[0];
     finish_job(trainer, job);
     return bytes;
 }

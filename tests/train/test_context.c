@@ -2,6 +2,7 @@
  * moved are what arithmetic by hand says; causal work is dealt evenly; hops are under way while parts are
  * computed, and no rank holds all keys and values. */
 #include "base/fail.h"
+#include "plan/placed.h"
 #include "run/rank.h"
 #include "train/jobs.h"
 

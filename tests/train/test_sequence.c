@@ -121,7 +121,7 @@ static int64_t stash_of_a_layer(const char *overrides)
         snprintf(text, sizeof text, "model.layers=%d; %s", 3 + k, overrides);
         yoke_job *job;
         yoke_trainer *trainer = start_job("gpt2", text, &job);
-        bytes[k] = yki_plan_program(trainer->plan, 0)->parts[0].group_bytes[0];
+        bytes[k] = yki_plan_program(trainer->plan, 0)->parts[0].area_bytes[0];
         finish_job(trainer, job);
     }
     return bytes[1] - bytes[0];

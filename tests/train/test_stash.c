@@ -69,8 +69,8 @@ static int64_t stash_of_a_layer(const char *model, const char *overrides)
         yoke_job *job;
         yoke_trainer *trainer = start_job(model, text, &job);
         const yki_part_program *part = &yki_plan_program(trainer->plan, 0)->parts[0];
-        bytes[more] = part->group_bytes[0];
-        assert_int_equal(part->group_bytes[1] + part->group_bytes[2], 0); /* B and W are one */
+        bytes[more] = part->area_bytes[0];
+        assert_int_equal(part->area_bytes[1] + part->area_bytes[2], 0); /* B and W are one */
         finish_job(trainer, job);
     }
     return bytes[1] - bytes[0];
