@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "job/job.h"
 #include "job/read.h"
+#include "optim/optimizer.h"
 
 static yoke_status fail_key(const yki_reader *reader, const char *key, const char *message)
 {
@@ -114,6 +115,7 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     if (job->train.nesterov && job->train.momentum == 0)
         return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
     YKI_TRY(check_needs(reader));
+    yki_optimizer_settle(&job->train);
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;

@@ -1,12 +1,15 @@
 /* The table of keys. A selector stands before the keys it decides about. */
 #include "job/key.h"
 
+#include "optim/optimizer.h"
+
 #define FIELD(member)    .offset = offsetof(yoke_job, member), .size = sizeof(((yoke_job *)0)->member)
 #define LFIELD(member)   .offset = offsetof(yoke_layer, member), .size = sizeof(((yoke_layer *)0)->member)
 #define RANGE(low, high) .least = (low), .most = (high)
 #define FROM(low)        .least = (low)
 #define SHARE            .least = 0, .most = 1, .below = true /* [0, 1) */
 #define BIT(value)       (1u << (value))
+#define TAKE(what)       YKI_OPTIMIZERS_THAT_TAKE(YKI_TAKES_##what)
 
 enum {
     GPT2 = BIT(YOKE_FAMILY_GPT2),
@@ -17,7 +20,6 @@ enum {
     ARRAYS = BIT(YOKE_DATA_NPY) | BIT(YOKE_DATA_IDX),
     CSV = BIT(YOKE_DATA_CSV),
     RANDOM = BIT(YOKE_DATA_RANDOM),
-    ADAMS = BIT(YOKE_ADAM) | BIT(YOKE_ADAMW),
     MOVING = BIT(YOKE_RATE_LINEAR) | BIT(YOKE_RATE_COSINE),
 };
 
@@ -31,7 +33,6 @@ enum {
 static const char *const families[] = {"layers", "gpt2", "llama", NULL};
 static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
-static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
 static const char *const rates[] = {"constant", "linear", "cosine", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
@@ -82,14 +83,13 @@ const yki_key yki_job_keys[] = {
     {"train.batch", YKI_KEY_INT, FIELD(train.batch), RANGE(1, MANY), .always = true},
     {"train.sequence", YKI_KEY_INT, FIELD(train.sequence), RANGE(1, MANY)},
     {"train.loss", YKI_KEY_NAME, FIELD(train.loss), .names = losses, .always = true},
-    {"train.optimizer.name", YKI_KEY_NAME, FIELD(train.optimizer), .names = optimizers, .always = true},
+    {"train.optimizer.name", YKI_KEY_NAME, FIELD(train.optimizer), .names = yki_optimizer_names, .always = true},
     {"train.optimizer.lr", YKI_KEY_DOUBLE, FIELD(train.lr), FROM(0), .above = true, .always = true},
-    {"train.optimizer.momentum", YKI_KEY_DOUBLE, FIELD(train.momentum), SHARE, .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD)},
-    {"train.optimizer.nesterov", YKI_KEY_BOOL, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD)},
-    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), .by = YKI_BY_OPTIMIZER, .of = ADAMS},
-    {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = ADAMS},
-    {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_ADAMW), .standard = "0.01"},
-    {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0), .by = YKI_BY_OPTIMIZER, .of = BIT(YOKE_SGD) | BIT(YOKE_ADAM)},
+    {"train.optimizer.momentum", YKI_KEY_DOUBLE, FIELD(train.momentum), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(MOMENTUM)},
+    {"train.optimizer.nesterov", YKI_KEY_BOOL, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = TAKE(NESTEROV)},
+    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), .by = YKI_BY_OPTIMIZER, .of = TAKE(BETAS)},
+    {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = TAKE(EPS)},
+    {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0)},
     {"train.optimizer.decay", YKI_KEY_NAME, FIELD(train.decay_matrices), .names = decays},
     {"train.schedule.name", YKI_KEY_NAME, FIELD(train.rate), .names = rates},
     {"train.schedule.warmup", YKI_KEY_INT, FIELD(train.warmup), RANGE(0, MAX_STEPS)},
@@ -207,7 +207,7 @@ static const struct {
     [YKI_BY_NONE] = {"", "", NULL},
     [YKI_BY_FAMILY] = {"model.family", "family", families},
     [YKI_BY_FORMAT] = {"data.format", "data format", formats},
-    [YKI_BY_OPTIMIZER] = {"train.optimizer.name", "optimizer", optimizers},
+    [YKI_BY_OPTIMIZER] = {"train.optimizer.name", "optimizer", yki_optimizer_names},
     [YKI_BY_RATE] = {"train.schedule.name", "schedule", rates},
     [YKI_BY_LAYER] = {"type", "layer type", yki_layer_names},
 };
@@ -249,7 +249,6 @@ void yoke_train_options_default(yoke_train_options *options)
 void yki_job_init(yoke_job *job)
 {
     *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
-    job->train.weight_decay = 0; /* adamw's own is its key's default */
     job->model.tied = -1;
     job->train.steps = -1; /* absent: 0 is a run of no steps */
     job->layout.dp = 0;

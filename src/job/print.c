@@ -5,6 +5,7 @@
 
 #include "job/read.h"
 #include "job/value.h"
+#include "optim/optimizer.h"
 
 static void print_devices(yki_text *text, const yoke_layout *layout)
 {
@@ -205,6 +206,7 @@ static void fill_standard(yoke_job *standard, const yoke_job *job)
     standard->train.rate = job->train.rate;
     const yki_reader reader = {.file = "", .root = &root, .job = standard};
     yki_reader_read(&reader, "", false);
+    yki_optimizer_settle(&standard->train);
     standard->layout.dp = 1;
     standard->train.steps = job->train.epochs > 0 ? 0 : -1; /* steps are always said where epochs are not */
     standard->train.rate = YOKE_RATE_CONSTANT;

@@ -42,7 +42,8 @@ typedef struct yki_plan_options {
     yoke_layout layout;
     yoke_precision precision;
     yoke_optimizer optimizer;
-    bool momentum, decay_matrices;
+    int moments; /* that are kept of each weight */
+    bool decay_matrices;
     uint64_t seed;
     int64_t batch;     /* samples of a full step */
     int64_t ragged;    /* of an epoch's last step, where it has fewer; 0: none has */

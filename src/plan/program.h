@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "graph/ops.h"
+#include "optim/optimizer.h"
 #include "plan/mesh.h"
 #include "yoke/schedule.h"
 #include "yoke/train.h"
@@ -100,15 +101,14 @@ typedef struct yki_local_parameter {
 /* Where a rank keeps it: offsets from the arena's start; -1: nowhere. A buffer's gradient is what the step
  * adds to it. */
 typedef struct yki_kept {
-    int64_t weight, master, gradient, moment1, moment2;
+    int64_t weight, master, gradient, moment[YKI_MAX_MOMENTS];
 } yki_kept;
 
 typedef enum yki_tensor_kind {
     YKI_TENSOR_WEIGHT, /* what computes */
     YKI_TENSOR_MASTER, /* under bf16, in f32 */
     YKI_TENSOR_GRADIENT,
-    YKI_TENSOR_MOMENT1,
-    YKI_TENSOR_MOMENT2
+    YKI_TENSOR_MOMENT /* the first; the next ones follow it */
 } yki_tensor_kind;
 
 /* A rank's states: one for each program and shard. */

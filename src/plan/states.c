@@ -7,11 +7,6 @@
 #include "plan/builder.h"
 #include "plan/passes.h"
 
-static int optimizer_moments(const yki_plan_options *options)
-{
-    return options->optimizer == YOKE_SGD ? options->momentum : 2;
-}
-
 /* What a program's lane holds of each parameter of its stage. */
 static bool place_parameters(yki_plan *plan, yki_program *program)
 {
@@ -61,15 +56,15 @@ static int64_t take(yki_states *states, int64_t *kind, int64_t bytes)
 static bool place_states(yki_plan *plan, const yki_program *program, int shard, yki_states *states)
 {
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
-    int moments = optimizer_moments(&plan->options);
     int all = program->nparameters + program->nbuffers;
     *states = (yki_states){.bytes = program->bytes, .total_bytes = program->states_offset};
     states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(all + 1));
     if (!states->kept) return false;
     yoke_bytes *bytes = &states->bytes;
-    for (int i = 0; i < all; i++)
-        states->kept[i] = (yki_kept){.master = -1, .gradient = -1, .moment1 = -1, .moment2 = -1};
-    for (int kind = 0; kind < 5; kind++)
+    for (int i = 0; i < all; i++) states->kept[i] = (yki_kept){.master = -1, .gradient = -1};
+    for (int i = 0; i < all * YKI_MAX_MOMENTS; i++)
+        states->kept[i / YKI_MAX_MOMENTS].moment[i % YKI_MAX_MOMENTS] = -1;
+    for (int kind = 0; kind < 3 + plan->options.moments; kind++)
         for (int i = 0; i < program->nparameters; i++) {
             const yki_local_parameter *p = &program->parameters[i];
             yki_kept *kept = &states->kept[i];
@@ -82,8 +77,8 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
                 kept->gradient = take(states, &bytes->gradients, 4 * (plan->zero >= 2 ? mine : whole));
             else if (kind == 2 && bf16 && trains)
                 kept->master = take(states, &bytes->optimizer, state);
-            else if (kind >= 3 && trains && moments > kind - 3)
-                *(kind == 3 ? &kept->moment1 : &kept->moment2) = take(states, &bytes->optimizer, state);
+            else if (kind >= 3 && trains)
+                kept->moment[kind - 3] = take(states, &bytes->optimizer, state);
         }
     for (int i = program->nparameters; i < all; i++) {
         int64_t size = 4 * program->parameters[i].elems;
@@ -125,10 +120,6 @@ const yki_states *yki_rank_states(const yki_plan *plan, int rank)
 
 bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind)
 {
-    static const int from[] = {[YKI_TENSOR_WEIGHT] = 3,
-                               [YKI_TENSOR_GRADIENT] = 2,
-                               [YKI_TENSOR_MASTER] = 1,
-                               [YKI_TENSOR_MOMENT1] = 1,
-                               [YKI_TENSOR_MOMENT2] = 1};
-    return plan->zero >= from[kind];
+    int from = kind == YKI_TENSOR_WEIGHT ? 3 : kind == YKI_TENSOR_GRADIENT ? 2 : 1;
+    return plan->zero >= from;
 }

@@ -49,12 +49,11 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 static double update_seconds(const yki_plan *plan, int stage)
 {
     const yki_program *program = &plan->programs[stage * plan->nlanes];
-    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
     double bytes = 0;
     for (int i = 0; i < program->nparameters; i++) {
         const yki_cut *cut = &program->parameters[i].cut;
         double elems = (double)(cut->outer * cut->share[0] * cut->inner);
-        bytes += elems * (16 + 8 * ((kept[i].moment1 >= 0) + (kept[i].moment2 >= 0)));
+        bytes += elems * (16 + 8 * plan->options.moments);
     }
     return bytes / core_bytes;
 }

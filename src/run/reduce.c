@@ -13,10 +13,8 @@ static int64_t offset_of(const yki_rank *rank, yki_tensor_kind kind, int paramet
     const yki_kept *kept = &rank->states->kept[parameter];
     const int64_t offsets[] = {[YKI_TENSOR_WEIGHT] = kept->weight,
                                [YKI_TENSOR_MASTER] = kept->master,
-                               [YKI_TENSOR_GRADIENT] = kept->gradient,
-                               [YKI_TENSOR_MOMENT1] = kept->moment1,
-                               [YKI_TENSOR_MOMENT2] = kept->moment2};
-    return offsets[kind];
+                               [YKI_TENSOR_GRADIENT] = kept->gradient};
+    return kind < YKI_TENSOR_MOMENT ? offsets[kind] : kept->moment[kind - YKI_TENSOR_MOMENT];
 }
 
 /* Buffers are f32 and whole, whatever the precision and zero's stage. */

@@ -37,15 +37,15 @@ static void sum_squares(yki_rank *rank)
 
 static void update_piece(yki_rank *rank, const yki_update *rule, int parameter, int64_t k)
 {
-    bool sgd = rank->plan->options.optimizer == YOKE_SGD,
-         bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
+    const yki_optimizer *optimizer = &yki_optimizers[rank->plan->options.optimizer];
+    bool bf16 = rank->plan->options.precision == YOKE_PRECISION_BF16;
     yki_view weight = yki_rank_piece(rank, YKI_TENSOR_WEIGHT, parameter, k);
-    yki_launch launch = {.kernel = sgd ? YKI_KERNEL_SGD : YKI_KERNEL_ADAM, .update = rule};
+    yki_launch launch = {.kernel = optimizer->kernel, .update = rule};
     yki_view *v = launch.views;
     *v++ = yki_rank_piece(rank, YKI_TENSOR_GRADIENT, parameter, k);
     *v++ = bf16 ? yki_rank_piece(rank, YKI_TENSOR_MASTER, parameter, k) : weight;
-    *v++ = yki_rank_piece(rank, YKI_TENSOR_MOMENT1, parameter, k);
-    if (!sgd) *v++ = yki_rank_piece(rank, YKI_TENSOR_MOMENT2, parameter, k);
+    for (int m = 0; m < YKI_MAX_MOMENTS && optimizer->moments[m]; m++)
+        *v++ = yki_rank_piece(rank, (yki_tensor_kind)(YKI_TENSOR_MOMENT + m), parameter, k);
     *v++ = bf16 ? weight : (yki_view){0};
     launch.nviews = (int)(v - launch.views);
     launch_flat(rank, &launch);

@@ -208,12 +208,10 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
 
 static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
 {
-    static const char *const optimizers[] = {
-        [YOKE_SGD] = "sgd", [YOKE_ADAM] = "adam", [YOKE_ADAMW] = "adamw"};
     static const char *const rates[] = {
         [YOKE_RATE_CONSTANT] = "constant", [YOKE_RATE_LINEAR] = "linear", [YOKE_RATE_COSINE] = "cosine"};
     const yoke_train_options *o = &trainer->options;
-    bool adam = o->optimizer != YOKE_SGD;
+    unsigned takes = yki_optimizers[o->optimizer].takes;
     char beta[2][32];
     yki_identity_add(identity, "train.steps", "%lld", (long long)trainer->steps);
     yki_identity_add(identity, "train.batch", "%lld", (long long)o->batch);
@@ -221,19 +219,17 @@ static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
     yki_identity_add(identity, "train.loss", "%s",
                      trainer->model->loss == YOKE_CROSS_ENTROPY ? "cross_entropy" : "mse");
     yki_identity_add(identity, "train.precision", "%s", o->precision == YOKE_PRECISION_BF16 ? "bf16" : "f32");
-    yki_identity_add(identity, "train.optimizer.name", "%s", optimizers[o->optimizer]);
-    yki_identity_add(identity, "moments", "%s", adam ? "adam" : o->momentum != 0 ? "momentum" : "none");
+    yki_identity_add(identity, "train.optimizer.name", "%s", yki_optimizer_names[o->optimizer]);
+    yki_identity_add(identity, "moments", "%s", yki_optimizer_state(o));
     add_real(identity, "train.optimizer.lr", o->lr);
     add_real(identity, "train.optimizer.weight_decay", o->weight_decay);
     yki_identity_add(identity, "train.optimizer.decay", "%s", o->decay_matrices ? "matrices" : "all");
-    if (adam) {
+    if (takes & YKI_TAKES_MOMENTUM) add_real(identity, "train.optimizer.momentum", o->momentum);
+    if (takes & YKI_TAKES_NESTEROV) add_flag(identity, "train.optimizer.nesterov", o->nesterov);
+    if (takes & YKI_TAKES_BETAS)
         yki_identity_add(identity, "train.optimizer.betas", "[%s, %s]", yki_json_real(beta[0], o->beta1),
                          yki_json_real(beta[1], o->beta2));
-        add_real(identity, "train.optimizer.eps", o->eps);
-    } else {
-        add_real(identity, "train.optimizer.momentum", o->momentum);
-        add_flag(identity, "train.optimizer.nesterov", o->nesterov);
-    }
+    if (takes & YKI_TAKES_EPS) add_real(identity, "train.optimizer.eps", o->eps);
     yki_identity_add(identity, "train.schedule.name", "%s", rates[o->rate]);
     yki_identity_add(identity, "train.schedule.warmup", "%lld", (long long)o->warmup);
     if (o->rate != YOKE_RATE_CONSTANT) add_real(identity, "train.schedule.final_lr", o->final_lr);

@@ -182,9 +182,8 @@ static yoke_status find_hashes(load *l)
     return YOKE_OK;
 }
 
-/* Adds every parameter's tensor of some kinds in a file: all must be there, in shape and of numbers. */
-static yoke_status add(yoke_trainer *trainer, const char *path, const yki_tensor_kind *kinds, int nkinds,
-                       load *l)
+/* Adds every parameter's tensor of `nkinds` kinds in a file: all must be there, in shape and of numbers. */
+static yoke_status add(yoke_trainer *trainer, const char *path, yki_tensor_kind first, int nkinds, load *l)
 {
     const yoke_model *model = trainer->model;
     size_t room = (size_t)(l->ntensors + nkinds * model->nparameters);
@@ -197,15 +196,16 @@ static yoke_status add(yoke_trainer *trainer, const char *path, const yki_tensor
     for (int k = 0; k < nkinds; k++)
         for (int i = 0; i < model->nparameters; i++) {
             const yki_parameter *p = &model->parameters[i];
-            const char *suffix = yki_trainer_suffix(trainer, kinds[k], i);
+            const char *suffix = yki_trainer_suffix(trainer, (yki_tensor_kind)(first + k), i);
             if (!suffix) continue;
             const yki_safetensor *tensor = find(file, p->name, suffix);
             if (!tensor) return fail_missing(file, path, p->name, suffix);
             YKI_TRY(check_shape(tensor, p, path, suffix));
             YKI_TRY(yki_safetensors_read_f32(file, tensor, 0, 0, NULL));
-            l->tensors[l->ntensors++] = (yki_taken_tensor){kinds[k], i, file, tensor, NULL};
+            l->tensors[l->ntensors++] =
+                (yki_taken_tensor){(yki_tensor_kind)(first + k), i, file, tensor, NULL};
         }
-    if (kinds[0] == YKI_TENSOR_WEIGHT) return check_leftovers(trainer, file, path);
+    if (first == YKI_TENSOR_WEIGHT) return check_leftovers(trainer, file, path);
     return YOKE_OK;
 }
 
@@ -235,9 +235,6 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
             trainer->tracked[i] = (int64_t)value;
     }
 }
-
-static const yki_tensor_kind weights[] = {YKI_TENSOR_WEIGHT},
-                             moments[] = {YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
 
 /* Of what is taken, for a comparison of processes: names, types, shapes, and some of the bytes. */
 static uint64_t hash_taken(const load *l)
@@ -280,7 +277,7 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
     load l = {.nfiles = 0};
     yoke_status status = yki_path_is_folder(path) ? yki_hashes_read(path, &l.hashes) : YOKE_OK;
-    if (status == YOKE_OK) status = add(trainer, path, weights, 1, &l);
+    if (status == YOKE_OK) status = add(trainer, path, YKI_TENSOR_WEIGHT, 1, &l);
     return take(trainer, &l, status, path);
 }
 
@@ -292,8 +289,8 @@ static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool has
     load l = {.nfiles = 0};
     yoke_status status = hashed ? yki_hashes_read(folder, &l.hashes) : YOKE_OK;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
-    if (status == YOKE_OK) status = add(trainer, folder, weights, 1, &l);
-    if (status == YOKE_OK && has_moments) status = add(trainer, path, moments, 2, &l);
+    if (status == YOKE_OK) status = add(trainer, folder, YKI_TENSOR_WEIGHT, 1, &l);
+    if (status == YOKE_OK && has_moments) status = add(trainer, path, YKI_TENSOR_MOMENT, YKI_MAX_MOMENTS, &l);
     return take(trainer, &l, status, folder);
 }
 

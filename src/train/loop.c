@@ -27,17 +27,8 @@ static double rate_at(const yoke_train_options *t, int64_t steps, int64_t s)
 static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
-    double done = (double)(s + 1 - trainer->skipped); /* a step that was left out has updated nothing */
-    return (yki_update){.lr = rate_at(t, trainer->steps, s),
-                        .weight_decay = t->weight_decay,
-                        .beta1 = t->beta1,
-                        .beta2 = t->beta2,
-                        .eps = t->eps,
-                        .bias1 = 1 - pow(t->beta1, done),
-                        .bias2 = 1 - pow(t->beta2, done),
-                        .decoupled = t->optimizer == YOKE_ADAMW,
-                        .momentum = t->momentum,
-                        .nesterov = t->nesterov};
+    int64_t done = s - trainer->skipped; /* a step that was left out has updated nothing */
+    return yki_optimizer_update(t, rate_at(t, trainer->steps, s), done);
 }
 
 yoke_status yki_trainer_fetch_together(yoke_trainer *trainer, yoke_data *data, int64_t count)

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/fail.h"
+#include "optim/optimizer.h"
 #include "train/trainer.h"
 
 /* A number and where it may lie: from, or just above, `least` up to, or just below, `end`. As the table of a
@@ -29,7 +30,7 @@ static yoke_status check_enums(const yoke_train_options *t)
         const char *name;
         unsigned value, count;
     } enums[] = {{"loss", (unsigned)t->loss, YOKE_MSE + 1},
-                 {"optimizer", (unsigned)t->optimizer, YOKE_ADAMW + 1},
+                 {"optimizer", (unsigned)t->optimizer, (unsigned)yki_noptimizers},
                  {"schedule", (unsigned)t->rate, YOKE_RATE_COSINE + 1},
                  {"precision", (unsigned)t->precision, YOKE_PRECISION_BF16 + 1},
                  {"holdout_by", (unsigned)t->holdout_by, YOKE_HOLDOUT_DRAW + 1},
@@ -43,14 +44,15 @@ static yoke_status check_enums(const yoke_train_options *t)
 /* What contradicts each other, or means nothing beside what was chosen. */
 static yoke_status check_rules(const yoke_train_options *t)
 {
-    static const char *const optimizers[] = {"sgd", "adam", "adamw"};
     if (t->steps > 0 && t->epochs > 0)
         return yki_fail(YOKE_INVALID,
                         "steps %lld and epochs %g are both given: only one of them says how long to train",
                         (long long)t->steps, t->epochs);
-    if (t->optimizer != YOKE_SGD && (t->momentum != 0 || t->nesterov))
+    unsigned takes = yki_optimizers[t->optimizer].takes;
+    bool stray = t->momentum != 0 && !(takes & YKI_TAKES_MOMENTUM);
+    if (stray || (t->nesterov && !(takes & YKI_TAKES_NESTEROV)))
         return yki_fail(YOKE_INVALID, "%s belongs to optimizer sgd, not to %s",
-                        t->momentum != 0 ? "momentum" : "nesterov", optimizers[t->optimizer]);
+                        stray ? "momentum" : "nesterov", yki_optimizer_names[t->optimizer]);
     if (t->nesterov && t->momentum == 0) return yki_fail(YOKE_INVALID, "nesterov needs a momentum above 0");
     if (t->rate == YOKE_RATE_CONSTANT && t->final_lr != 0)
         return yki_fail(YOKE_INVALID,
@@ -92,9 +94,4 @@ yoke_status yki_options_check(const yoke_train_options *t)
     YKI_TRY(check_enums(t));
     YKI_TRY(check_evaluations(t));
     return check_rules(t);
-}
-
-void yki_options_settle(yoke_train_options *t)
-{
-    if (t->weight_decay == YOKE_USUAL_DECAY) t->weight_decay = t->optimizer == YOKE_ADAMW ? 0.01 : 0;
 }

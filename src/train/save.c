@@ -13,20 +13,28 @@
 
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter)
 {
-    const yoke_train_options *o = &trainer->options;
+    int moment = (int)kind - YKI_TENSOR_MOMENT;
     if (kind == YKI_TENSOR_WEIGHT) return "";
-    if (trainer->model->parameters[parameter].buffer) return NULL;
-    if (o->optimizer == YOKE_SGD)
-        return kind == YKI_TENSOR_MOMENT1 && o->momentum != 0 ? ".momentum_buffer" : NULL;
-    return kind == YKI_TENSOR_MOMENT1 ? ".exp_avg" : ".exp_avg_sq";
+    if (trainer->model->parameters[parameter].buffer || moment >= yki_optimizer_moments(&trainer->options))
+        return NULL;
+    return yki_optimizers[trainer->options.optimizer].moments[moment];
 }
 
 /* The files of tensors, by kind. */
 enum { NFILES = 2 };
 static const char *const file_names[NFILES] = {"model.safetensors", "optimizer.safetensors"};
-static const yki_tensor_kind kinds[] = {YKI_TENSOR_WEIGHT, YKI_TENSOR_MOMENT1, YKI_TENSOR_MOMENT2};
-static const int file_of[] = {[YKI_TENSOR_WEIGHT] = 0, [YKI_TENSOR_MOMENT1] = 1, [YKI_TENSOR_MOMENT2] = 1};
-enum { NKINDS = sizeof kinds / sizeof *kinds };
+enum { NKINDS = 1 + YKI_MAX_MOMENTS };
+
+/* Of weights, and of each moment. */
+static yki_tensor_kind kind_of(int k)
+{
+    return k == 0 ? YKI_TENSOR_WEIGHT : (yki_tensor_kind)(YKI_TENSOR_MOMENT + k - 1);
+}
+
+static int file_of(yki_tensor_kind kind)
+{
+    return kind == YKI_TENSOR_WEIGHT ? 0 : 1;
+}
 
 /* A save under way: headers and room for all tensors, before the first is written; and their hashes, as they
  * become known. */
@@ -66,9 +74,9 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
     *bytes_out = 0;
     for (int k = 0; k < NKINDS; k++)
         for (int i = 0; i < model->nparameters; i++) {
-            if (!yki_trainer_suffix(trainer, kinds[k], i)) continue;
+            if (!yki_trainer_suffix(trainer, kind_of(k), i)) continue;
             size_t bytes = sizeof(float) * (size_t)yki_trainer_elems(trainer, i);
-            tensors[count++] = (yki_stored_tensor){kinds[k], i, file_of[kinds[k]], 0, bytes, NULL};
+            tensors[count++] = (yki_stored_tensor){kind_of(k), i, file_of(kind_of(k)), 0, bytes, NULL};
             *bytes_out += bytes;
         }
     *tensors_out = tensors;
@@ -80,7 +88,7 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
 static yoke_status write_counters(const yki_saving *s, bool declares)
 {
     const yoke_model *model = s->trainer->model;
-    int file = file_of[YKI_TENSOR_WEIGHT];
+    int file = file_of(YKI_TENSOR_WEIGHT);
     for (int i = 0; i < model->ncounters; i++) {
         const char *name = model->counters[i].name;
         const int64_t *value = &s->tracked[i];
@@ -222,8 +230,6 @@ const char *yki_saving_folder(const yki_saving *s)
 /* The trainer as it stands between two steps. */
 static yoke_status note_state(yki_saving *s)
 {
-    static const char *const optimizers[] = {
-        [YOKE_SGD] = "sgd", [YOKE_ADAM] = "adam", [YOKE_ADAMW] = "adamw"};
     const yoke_trainer *trainer = s->trainer;
     size_t counters = sizeof(int64_t) * ((size_t)trainer->model->ncounters + 1);
     yki_saved_state *state = &s->state;
@@ -242,7 +248,8 @@ static yoke_status note_state(yki_saving *s)
     if (standing->least_step > 0) state->least_loss = standing->least_loss;
     if (standing->best_step > 0) state->best_loss = standing->best_loss;
     YKI_TRY(yki_layout_text(&trainer->plan->options.layout, state->layout, sizeof state->layout));
-    snprintf(state->optimizer, sizeof state->optimizer, "%s", optimizers[trainer->options.optimizer]);
+    snprintf(state->optimizer, sizeof state->optimizer, "%s",
+             yki_optimizer_names[trainer->options.optimizer]);
     snprintf(state->precision, sizeof state->precision, "%s",
              trainer->options.precision == YOKE_PRECISION_BF16 ? "bf16" : "f32");
     if (!(s->tracked = malloc(counters))) return yki_fail_memory("a save");

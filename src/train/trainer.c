@@ -12,6 +12,7 @@
 #include "comm/cluster.h"
 #include "job/job.h"
 #include "model/model.h"
+#include "optim/optimizer.h"
 #include "predict/predict.h"
 #include "yoke/checkpoint.h"
 
@@ -40,7 +41,7 @@ static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_lay
                               .layout = *layout,
                               .precision = t->precision,
                               .optimizer = t->optimizer,
-                              .momentum = t->momentum != 0,
+                              .moments = options->inference ? 0 : yki_optimizer_moments(t),
                               .decay_matrices = t->decay_matrices,
                               .seed = t->seed,
                               .batch = t->batch,
@@ -177,7 +178,7 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     trainer->model = model;
     trainer->data = data;
     trainer->options = *options;
-    yki_options_settle(&trainer->options);
+    yki_optimizer_settle(&trainer->options);
     yki_trainer_options none = {0};
     yoke_status status = build(trainer, layout, &none, YOKE_OK);
     if (status == YOKE_OK) status = yki_trainer_identify(trainer, "");

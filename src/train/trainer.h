@@ -114,8 +114,6 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
 
 /* options.c: YOKE_INVALID names the first option that is out of range. */
 yoke_status yki_options_check(const yoke_train_options *options);
-/* What depends on others gets its value. */
-void yki_options_settle(yoke_train_options *options);
 
 /* rows.c: presents a dataset's rows as the model's; YOKE_INVALID: they are not. */
 yoke_status yki_model_view(const yoke_model *model, yoke_data *data);
