@@ -20,72 +20,91 @@
 /* Tables, a row each: wider than the rest of the house. */
 /* clang-format off */
 
-/* kernel, operands: inputs -> outputs */
-#define YKI_KERNEL_LIST(X)                                                                                                \
-    X(LINEAR, "linear")                   /* x[R,K] w[N,K] bias?[N] -> y[R,N]: y = x w^T + b */                           \
-    X(LINEAR_DX, "linear.dx")             /* dy[R,N] w[N,K] -> dx[R,K] */                                                 \
-    X(LINEAR_DW, "linear.dw")             /* x[R,K] dy[R,N] -> dw[N,K] f32 */                                             \
-    X(BIAS_GRAD, "bias.grad")             /* dy[R,N] -> db[N] f32 */                                                      \
-    X(CONV2D, "conv2d")                   /* x[n,C,h,w] w[O,C,k,k] bias?[O] -> y[n,O,h',w'] */                            \
-    X(CONV2D_DX, "conv2d.dx")             /* dy[n,O,h',w'] w -> dx[n,C,h,w] */                                            \
-    X(CONV2D_DW, "conv2d.dw")             /* x dy -> dw[O,C,k,k] f32 */                                                   \
-    X(CONV2D_BIAS_GRAD, "conv2d.bias.grad") /* dy[n,O,h',w'] -> db[O] f32 */                                              \
-    X(MAXPOOL2D, "maxpool2d")             /* x[n,C,h,w] -> y[n,C,h',w'] argmax[n,C,h',w'] i32 (offset in the h x w plane) */ \
-    X(MAXPOOL2D_GRAD, "maxpool2d.grad")   /* dy argmax -> dx[n,C,h,w] */                                                  \
-    X(AVGPOOL2D, "avgpool2d")             /* x -> y */                                                                    \
-    X(AVGPOOL2D_GRAD, "avgpool2d.grad")   /* dy -> dx */                                                                  \
-    X(EMBED, "embed")                     /* ids[R] i32 table[V,D] -> y[R,D]; ids outside offset..offset+V-1 give zeros */ \
-    X(EMBED_GRAD, "embed.grad")           /* ids dy[R,D] -> dtable[V,D] f32 */                                            \
-    X(POSITION, "position")               /* x[n,T,D] p[P,D] -> y[n,T,D]: y = x + p[offset + position of t]; may be in place */ \
-    X(POSITION_GRAD, "position.grad")     /* dy[n,T,D] -> dp[P,D] f32 */                                                  \
-    X(LAYERNORM, "layernorm")             /* x[R,D] w[D] b[D] -> y mean[R] rstd[R] */                                     \
-    X(LAYERNORM_DX, "layernorm.dx")       /* dy x w mean rstd -> dx */                                                    \
-    X(LAYERNORM_DW, "layernorm.dw")       /* dy x mean rstd -> dw[D] db[D] f32 */                                         \
-    X(RMSNORM, "rmsnorm")                 /* x[R,D] w[D] -> y rstd[R] */                                                  \
-    X(RMSNORM_DX, "rmsnorm.dx")           /* dy x w rstd -> dx */                                                         \
-    X(RMSNORM_DW, "rmsnorm.dw")           /* dy x rstd -> dw[D] f32 */                                                    \
-    X(BATCH_SUM, "batch.sum")             /* x[n,C,...] -> sum[C] f32, over samples and places; zeros where nothing trains */\
-    X(BATCH_SQUARES, "batch.squares")     /* x[n,C,...] sum[C] -> squares[C] f32: sum of (x - mean)^2, mean = sum / N; zeros where nothing trains */\
-    X(BATCH_STATS, "batch.stats")         /* sum[C] squares[C] running_mean[C] running_var[C], all f32 -> stats[2,C] f32: mean and rstd, of the running ones where nothing trains */\
-    X(BATCH_TRACK, "batch.track")         /* sum[C] squares[C] -> mean[C] var[C] f32: what this micro-batch adds to the running ones, like gradients of weights; see attr.momentum */\
-    X(BATCHNORM, "batchnorm")             /* x[n,C,...] stats[2,C] f32 w?[C] b?[C] -> y = (x - mean) rstd w + b; may be in place */\
-    X(BATCHNORM_SUMS, "batchnorm.sums")   /* dy x stats -> sums[2,C] f32: of dy, and of dy (x - mean) rstd */             \
-    X(BATCHNORM_DX, "batchnorm.dx")       /* dy x stats sums w?[C] -> dx; may be in place of dy */                        \
-    X(BATCHNORM_DW, "batchnorm.dw")       /* sums[2,C] -> dw[C] db[C] f32 */                                              \
-    X(ACTIVATE, "activate")               /* x -> y: attr.activation; may be in place */                                  \
-    X(ACTIVATE_GRAD, "activate.grad")     /* dy saved -> dx: saved is y for relu, tanh, sigmoid, x for the others; may be in place of dy */ \
-    X(SOFTMAX, "softmax")                 /* x[R,D] -> y; may be in place */                                              \
-    X(SOFTMAX_GRAD, "softmax.grad")       /* dy y -> dx; may be in place of dy */                                         \
-    X(DROPOUT, "dropout")                 /* x -> y: kept with 1-p and scaled by 1/(1-p); the gradient is the same on dy; may be in place */ \
-    X(ADD, "add")                         /* a b -> y; may be in place of a */                                            \
-    X(CAST, "cast")                       /* x -> y of another type */                                                    \
-    X(COPY_SLICE, "copy.slice")           /* x[n*outer, global, inner] -> y[n*outer, local, inner] at attr.offset of dim `global` */ \
-    X(ATTENTION, "attention")             /* qkv[n,T,3,H,d] -> y[n,T,H,d] lse[n,H,T] f32: causal where attr.causal, scale 1/sqrt(d) */ \
-    X(ATTENTION_GRAD, "attention.grad")   /* dy qkv y lse -> dqkv[n,T,3,H,d] */                                           \
-    X(ROPE, "rope")                       /* x[n,T,H,d], d even -> y: each head turned by its position (backend/rope.h), back where attr.inverse; may be in place */ \
-    X(GATE, "gate")                       /* a b -> y = silu(a) b; may be in place of a */                                \
-    X(GATE_GRAD, "gate.grad")             /* dy a b -> da db; da may be in place of dy */                                 \
-    X(GQA, "gqa")                         /* q[n,T,H,d] k[n,T,G,d] v[n,T,G,d] -> y[n,T,H,d] lse[n,H,T] f32: as ATTENTION; query head h reads head (offset + h) / group - first_group of k and v */ \
-    X(GQA_GRAD, "gqa.grad")               /* dy q k v y lse -> dq dk dv; a head of k that no query head here reads gets zeros */ \
-    X(ATTEND, "attend")                   /* y?[n,T,H,d] lse?[n,H,T] f32 q[n,T,H,d] kv[n,S,2,G,d] -> y lse: as GQA over these keys and those that y? and lse? saw; where none is seen y is 0 and lse -inf. y? and y may be f32, and y in place of y? */ \
-    X(ATTEND_GRAD, "attend.grad")         /* dq?[n,T,H,d] dy q kv y lse -> dq dkv[n,S,2,G,d]: y and lse over all keys; dq is added to dq?. These three may be f32, and dq in place of dq? */ \
-    X(JOIN, "join")                       /* a[R,A] b[R,B] -> y[R,A+B] of any floating types */                           \
-    X(SPLIT, "split")                     /* x[R,A+B] -> a[R,A] b[R,B] of any floating types */                           \
-    X(XENT_MAX, "xent.max")               /* logits[R,V] -> max[R] f32 */                                                 \
-    X(XENT_SUM, "xent.sum")               /* logits[R,V] targets[R] i32 max[R] -> stats[R,2] f32: sum of exp(l - max), and l - max at the target (0 if not here) */ \
-    X(XENT_LOSS, "xent.loss")             /* max[R] stats[R,2] -> lse[R] f32; *launch->loss += sum over rows of lse - l[target] */ \
-    X(XENT_GRAD, "xent.grad")             /* logits[R,V] targets lse -> dlogits = (exp(l - lse) - [v is target]) * scale; may be in place */ \
-    X(MSE_LOSS, "mse.loss")               /* y target f32 -> (none); *launch->loss += sum (y - t)^2 */                    \
-    X(MSE_GRAD, "mse.grad")               /* y target f32 -> dy = 2 (y - t) * scale; may be in place */                   \
-    X(ZERO, "zero")                       /* -> y of any type */                                                          \
-    X(SUM_SQUARES, "sum.squares")         /* g f32 -> (none); *launch->loss += sum g^2 (double; not finite if any g is not) */ \
-    X(ADAM, "adam")                       /* g f32 -> w f32, m f32, v f32, w16? bf16 copy of w */                         \
-    X(SGD, "sgd")                         /* g f32 -> w f32, momentum? f32, w16? bf16 copy of w */                        \
-    X(BLEND, "blend")                     /* g f32 -> w f32: w = attr.p w + g */
+/* A kernel's row: name, signature, work, and what it does. OPERATOR: something that a graph may hold, which has
+ * a row there too (graph/ops.h); KERNEL: what gradients and steps launch.
+ *
+ * The signature has a word for each operand, inputs > outputs, from which follow what a launch is held to, the
+ * views that a plan makes, the shapes that a graph infers and the cases that tests draw (signature.h). A word
+ * starts with the operand's type:
+ *   x       what computes, f32 or bf16, the same throughout a launch       X  the other of the two
+ *   f p     f32; above 0                                                   h  bf16
+ *   v       f32 or bf16, whatever others have                              s  f32 or as x: what is still summed
+ *   z       any, the same throughout a launch
+ *   i t a j i32: ids, targets, offsets in a plane to be read, to be written
+ * and goes on with a letter or digit for each dim of the view; a letter is the same number throughout. R is all
+ * leading dims together, samples included, E all elements, n the samples, i at the end whatever dims are left.
+ * Parentheses hold what the kernel sees of one dim of a tensor, "(3Hd)" of its heads; at the start, of all of
+ * it. Letters inside that attr names are d width, o outer, g global, l local, i inner.
+ * A word ends with ? where the operand may be absent, and begins with = where an output may have the memory of
+ * the first input; == where it may though another input is there too.
+ *
+ * Work is FLOPs, a number and letters to be multiplied: c is a half where attr.causal, P the pairs of a query
+ * and a key that it sees. "": as many as the operands have elements. */
+#define YKI_KERNEL_LIST(OPERATOR, KERNEL) \
+    OPERATOR(LINEAR, "linear", "xRK xNK xN? > xRN", "2RNK")                            /* x w bias? -> y = x w^T + b */ \
+    KERNEL(LINEAR_DX, "linear.dx", "xRN xNK > xRK", "2RNK")                            /* dy w -> dx */ \
+    KERNEL(LINEAR_DW, "linear.dw", "xRK xRN > fNK", "2RNK")                            /* x dy -> dw */ \
+    KERNEL(BIAS_GRAD, "bias.grad", "xRN > fN", "")                                     /* dy -> db */ \
+    OPERATOR(CONV2D, "conv2d", "xnChw xOCkk xO? > xnOyz", "2nOyzCkk")                  /* x w bias? -> y */ \
+    KERNEL(CONV2D_DX, "conv2d.dx", "xnOyz xOCkk > xnChw", "2nOyzCkk")                  /* dy w -> dx */ \
+    KERNEL(CONV2D_DW, "conv2d.dw", "xnChw xnOyz > fOCkk", "2nOyzCkk")                  /* x dy -> dw */ \
+    KERNEL(CONV2D_BIAS_GRAD, "conv2d.bias.grad", "xnOyz > fO", "")                     /* dy -> db */ \
+    OPERATOR(MAXPOOL2D, "maxpool2d", "xnChw > xnCyz jnCyz", "")                        /* x -> y argmax (offset in the h x w plane) */ \
+    KERNEL(MAXPOOL2D_GRAD, "maxpool2d.grad", "xnCyz anCyz > xnChw", "")                /* dy argmax -> dx */ \
+    OPERATOR(AVGPOOL2D, "avgpool2d", "xnChw > xnCyz", "")                              /* x -> y */ \
+    KERNEL(AVGPOOL2D_GRAD, "avgpool2d.grad", "xnCyz > xnChw", "")                      /* dy -> dx */ \
+    OPERATOR(EMBED, "embedding", "iR xVD > xRD", "")                                   /* ids table -> y; ids outside offset..offset+V-1 give zeros */ \
+    KERNEL(EMBED_GRAD, "embedding.grad", "iR xRD > fVD", "")                           /* ids dy -> dtable */ \
+    OPERATOR(POSITION, "position", "xnTD xPD > =xnTD", "")                             /* x p -> y = x + p[offset + position of t] */ \
+    KERNEL(POSITION_GRAD, "position.grad", "xnTD > fPD", "")                           /* dy -> dp */ \
+    OPERATOR(LAYERNORM, "layernorm", "xRD xD xD > xRD fR fR", "")                      /* x w b -> y mean rstd */ \
+    KERNEL(LAYERNORM_DX, "layernorm.dx", "xRD xRD xD fR pR > xRD", "")                 /* dy x w mean rstd -> dx */ \
+    KERNEL(LAYERNORM_DW, "layernorm.dw", "xRD xRD fR pR > fD fD", "")                  /* dy x mean rstd -> dw db */ \
+    OPERATOR(RMSNORM, "rmsnorm", "xRD xD > xRD fR", "")                                /* x w -> y rstd */ \
+    KERNEL(RMSNORM_DX, "rmsnorm.dx", "xRD xRD xD pR > xRD", "")                        /* dy x w rstd -> dx */ \
+    KERNEL(RMSNORM_DW, "rmsnorm.dw", "xRD xRD pR > fD", "")                            /* dy x rstd -> dw */ \
+    OPERATOR(BATCH_SUM, "batch.sum", "xnCi > fC", "")                                  /* x -> sum over samples and places; zeros where nothing trains */ \
+    OPERATOR(BATCH_SQUARES, "batch.squares", "xnCi fC > fC", "")                       /* x sum -> squares: sum of (x - mean)^2, mean = sum / N; zeros where nothing trains */ \
+    OPERATOR(BATCH_STATS, "batch.stats", "fC pC fC pC > f2C", "")                      /* sum squares running_mean running_var -> stats: mean and rstd, of the running ones where nothing trains */ \
+    OPERATOR(BATCH_TRACK, "batch.track", "fC pC > fC fC", "")                          /* sum squares -> mean var: what this micro-batch adds to the running ones, like gradients of weights; see attr.momentum */ \
+    OPERATOR(BATCHNORM, "batchnorm", "xnCi f2C xC? xC? > =xnCi", "")                   /* x stats w? b? -> y = (x - mean) rstd w + b */ \
+    KERNEL(BATCHNORM_SUMS, "batchnorm.sums", "xnCi xnCi f2C > f2C", "")                /* dy x stats -> sums: of dy, and of dy (x - mean) rstd */ \
+    OPERATOR(BATCHNORM_DX, "batchnorm.dx", "xnCi xnCi f2C f2C xC? > =xnCi", "")        /* dy x stats sums w? -> dx */ \
+    KERNEL(BATCHNORM_DW, "batchnorm.dw", "f2C > fC fC", "")                            /* sums -> dw db */ \
+    OPERATOR(ACTIVATE, "activation", "xE > =xE", "")                                   /* x -> y: attr.activation */ \
+    KERNEL(ACTIVATE_GRAD, "activation.grad", "xE xE > =xE", "")                        /* dy saved -> dx: saved is y for relu, tanh, sigmoid, x for the others */ \
+    OPERATOR(SOFTMAX, "softmax", "xRD > =xRD", "")                                     /* x -> y */ \
+    KERNEL(SOFTMAX_GRAD, "softmax.grad", "xRD xRD > =xRD", "")                         /* dy y -> dx */ \
+    OPERATOR(DROPOUT, "dropout", "x(noli) > =x(noli)", "")                             /* x -> y: kept with 1-p and scaled by 1/(1-p); the gradient is the same on dy */ \
+    OPERATOR(ADD, "add", "xE xE > ==xE", "")                                           /* a b -> y */ \
+    KERNEL(CAST, "cast", "xE > XE", "")                                                /* x -> y of another type */ \
+    KERNEL(COPY_SLICE, "slice", "z(nogi) > z(noli)", "")                               /* x -> y: `local` elements of dim `global` from attr.offset on */ \
+    OPERATOR(ATTENTION, "attention", "xnT(3Hd) > xnT(Hd) fnHT", "4nTTHdc")             /* qkv -> y lse: causal where attr.causal, scale 1/sqrt(d) */ \
+    KERNEL(ATTENTION_GRAD, "attention.grad", "xnT(Hd) xnT(3Hd) xnT(Hd) fnHT > xnT(3Hd)", "10nTTHdc") /* dy qkv y lse -> dqkv */ \
+    OPERATOR(ROPE, "rope", "xnT(Hd) > =xnT(Hd)", "")                                   /* x -> y, d even: each head turned by its position (backend/rope.h), back where attr.inverse */ \
+    OPERATOR(GATE, "gate", "xE xE > =xE", "")                                          /* a b -> y = silu(a) b */ \
+    KERNEL(GATE_GRAD, "gate.grad", "xE xE xE > =xE xE", "")                            /* dy a b -> da db */ \
+    OPERATOR(GQA, "grouped_attention", "xnT(Hd) xnT(Gd) xnT(Gd) > xnT(Hd) fnHT", "4nTTHdc") /* q k v -> y lse: as ATTENTION; query head h reads head (offset + h) / group - first_group of k and v */ \
+    KERNEL(GQA_GRAD, "grouped_attention.grad", "xnT(Hd) xnT(Hd) xnT(Gd) xnT(Gd) xnT(Hd) fnHT > xnT(Hd) xnT(Gd) xnT(Gd)", "10nTTHdc") /* dy q k v y lse -> dq dk dv; a head of k that no query head here reads gets zeros */ \
+    OPERATOR(ATTEND, "attention_part", "snT(Hd)? fnHT? xnT(Hd) xnS(2Gd) > =snT(Hd) fnHT", "4nPHd") /* y? lse? q kv -> y lse: as GQA over these keys and those that y? and lse? saw; where none is seen y is 0 and lse -inf */ \
+    KERNEL(ATTEND_GRAD, "attention_part.grad", "snT(Hd)? xnT(Hd) xnT(Hd) xnS(2Gd) xnT(Hd) fnHT > =snT(Hd) snS(2Gd)", "10nPHd") /* dq? dy q kv y lse -> dq dkv: y and lse over all keys; dq is added to dq? */ \
+    OPERATOR(JOIN, "join", "vRA vRB > vRC", "")                                        /* a b -> y, C = A + B */ \
+    OPERATOR(SPLIT, "split", "vRC > vRA vRB", "")                                      /* x -> a b, C = A + B */ \
+    OPERATOR(XENT_MAX, "cross_entropy.max", "xRV > fR", "")                            /* logits -> max */ \
+    OPERATOR(XENT_SUM, "cross_entropy.sum", "xRV tR fR > fR2", "")                     /* logits targets max -> stats: sum of exp(l - max), and l - max at the target (0 if not here) */ \
+    OPERATOR(XENT_LOSS, "cross_entropy", "fR pR2 > fR", "")                            /* max stats -> lse; *launch->loss += sum over rows of lse - l[target] */ \
+    KERNEL(XENT_GRAD, "cross_entropy.grad", "xRV tR fR > =xRV", "")                    /* logits targets lse -> dlogits = (exp(l - lse) - [v is target]) * scale */ \
+    OPERATOR(MSE_LOSS, "mse", "xE fE >", "")                                           /* y target -> (none); *launch->loss += sum (y - t)^2 */ \
+    KERNEL(MSE_GRAD, "mse.grad", "xE fE > =xE", "")                                    /* y target -> dy = 2 (y - t) * scale */ \
+    KERNEL(ZERO, "zero", "> zE", "")                                                   /* -> y */ \
+    KERNEL(SUM_SQUARES, "sum.squares", "fE >", "")                                     /* g -> (none); *launch->loss += sum g^2 (double; not finite if any g is not) */ \
+    KERNEL(ADAM, "adam", "fE > fE fE pE hE?", "")                                      /* g -> w m v w16?, a bf16 copy of w */ \
+    KERNEL(SGD, "sgd", "fE > fE fE? hE?", "")                                          /* g -> w momentum? w16?, a bf16 copy of w */ \
+    KERNEL(BLEND, "blend", "fE > fE", "")                                              /* g -> w = attr.p w + g */
 
 typedef enum yki_kernel {
-#define YKI_KERNEL_ENUM(id, name) YKI_KERNEL_##id,
-    YKI_KERNEL_LIST(YKI_KERNEL_ENUM)
+#define YKI_KERNEL_ENUM(id, name, signature, work) YKI_KERNEL_##id,
+    YKI_KERNEL_LIST(YKI_KERNEL_ENUM, YKI_KERNEL_ENUM)
 #undef YKI_KERNEL_ENUM
         YKI_KERNEL_COUNT
 } yki_kernel;

@@ -176,7 +176,7 @@ static yoke_status check_heads(const yki_cut_query *query)
 
 yoke_status yki_cut_attention(yki_cut_query *query)
 {
-    int64_t width = input(query, 0)->dims[1] / 3 / query->node->attr.global;
+    int64_t width = query->node->attr.width;
     YKI_TRY(check_heads(query));
     if (!sharded_last(query, 0) || query->in[0].sections != 3 || query->in[0].unit != width) {
         replicate(query);

@@ -73,7 +73,7 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
 {
     if (model->error.status != YOKE_OK) return -1;
     if (model->finished) {
-        yki_graph_fail(model, "the model is finished: %s cannot be added to it", yki_op(op)->name);
+        yki_graph_fail(model, "the model is finished: %s cannot be added to it", yki_op_name(op));
         return -1;
     }
     yki_node *node = YKI_APPEND(&model->arena, model, nodes);

@@ -35,7 +35,6 @@ typedef enum yki_role {
 typedef struct yki_value {
     yki_role role;
     bool per_sample; /* dims are those of one sample, and there are as many as the micro-batch has */
-    bool per_row;    /* one number for each row of something: kernels that see rows see a vector */
     int ndim;
     int64_t dims[YOKE_MAX_DIMS];
     int producer;  /* node; -1: a parameter */

@@ -2,6 +2,7 @@
 #ifndef YKI_GRAPH_OPS_H
 #define YKI_GRAPH_OPS_H
 
+#include "backend/signature.h"
 #include "graph/graph.h"
 
 /* The state of a value along one mesh axis. A sharded dim of `sections` blocks is cut inside each block, in
@@ -95,38 +96,26 @@ struct yki_grad_context {
     void (*give)(yki_grad_context *context, int i, int value);
 };
 
-typedef enum yki_rank_view {
-    YKI_VIEW_ROWS,  /* kernels see [rows, last dim] */
-    YKI_VIEW_WHOLE, /* kernels see [n, dims...] */
-    YKI_VIEW_FLAT,  /* kernels see [elements] */
-} yki_rank_view;
-
 typedef struct yki_op_info {
-    const char *name;
     void (*infer)(yoke_model *model, yki_node *node); /* makes the outputs; sets the model's error */
     yoke_status (*cut)(yki_cut_query *query);         /* NULL: every input replicated */
     void (*gradient)(yki_grad_context *context);      /* NULL: nothing flows back */
-    double (*flops)(const yki_launch *launch);        /* NULL: as many as its views have elements */
-    yki_rank_view view;
-    int kernel_inputs; /* inputs that the kernel is given; the rest is for the gradient. 0: all */
-    bool in_place;     /* the first output may take the first input's memory */
-    bool root;         /* its gradient needs no gradient of its outputs */
-    bool of_group;     /* its kernel counts the samples of the micro-batch on all ranks */
-    bool keeps_state;  /* writes buffers of the model, in training alone; goes with `once` */
-    bool once;         /* it does more than make its outputs: never run again for a micro-batch */
-    bool attends;      /* it is of attention's core, which recompute: selective makes again */
+    bool root;                                        /* its gradient needs no gradient of its outputs */
+    bool of_group;    /* its kernel counts the samples of the micro-batch on all ranks */
+    bool keeps_state; /* writes buffers of the model, in training alone; goes with `once` */
+    bool once;        /* it does more than make its outputs: never run again for a micro-batch */
+    bool attends;     /* it is of attention's core, which recompute: selective makes again */
 } yki_op_info;
 
-/* FLOPs and bytes of a launch, by its shapes. */
-double yki_launch_flops(const yki_launch *launch);
-double yki_launch_bytes(const yki_launch *launch);
-
-/* The view that a kernel is given of a tensor of these dims, n samples of it (per_sample) or itself. */
-yki_view yki_view_of(yki_rank_view form, yki_dtype dtype, bool per_sample, int64_t n, int ndim,
-                     const int64_t *dims);
-
-/* The descriptor of an operator; every op that a model may hold has one, backward kernels a name and a view.
- */
+/* The descriptor of an operator; every op that a model may hold has one. */
 const yki_op_info *yki_op(int op);
+/* The name of an operator, a kernel or a movement; static. */
+const char *yki_op_name(int op);
+/* How its kernel sees operand i, inputs and then outputs; NULL: it has no kernel. */
+const yki_word *yki_op_word(int op, int i);
+/* How many of its inputs its kernel is given; the rest is for the gradient. nin: of the node. */
+int yki_op_inputs(int op, int nin);
+/* Where its first output may lie. */
+yki_in_place yki_op_in_place(int op);
 
 #endif

@@ -19,8 +19,6 @@ static void give(yoke_model *model, yki_node *node, yki_role role, int ndim, con
 static void give_per_row(yoke_model *model, yki_node *node, const yki_value *x)
 {
     give(model, node, YKI_ROLE_STATISTIC, x->ndim - 1, x->dims);
-    int value = node->out[node->nout - 1];
-    if (value >= 0) model->values[value].per_row = true;
 }
 
 void yki_infer_input(yoke_model *model, yki_node *node)
@@ -89,8 +87,6 @@ void yki_infer_same(yoke_model *model, yki_node *node)
 {
     yki_value x = *input(model, node, 0);
     give(model, node, x.role, x.ndim, x.dims);
-    int value = node->out[node->nout - 1];
-    if (value >= 0) model->values[value].per_row = x.per_row;
 }
 
 void yki_infer_layernorm(yoke_model *model, yki_node *node)
@@ -158,6 +154,4 @@ void yki_infer_xent_loss(yoke_model *model, yki_node *node)
 {
     yki_value x = *input(model, node, 0);
     give(model, node, YKI_ROLE_STATISTIC, x.ndim, x.dims);
-    int value = node->out[node->nout - 1];
-    if (value >= 0) model->values[value].per_row = true;
 }

@@ -170,7 +170,6 @@ yoke_tensor yoke_input_tokens(yoke_model *model, int64_t length)
     if (model->input >= 0) yki_graph_fail(model, "a model has one input");
     model->input = source(model, YKI_OP_INPUT, YKI_ROLE_INDEX, 1, &length);
     model->is_sequence = true;
-    if (model->input >= 0) model->values[model->input].per_row = true;
     return yki_tensor(model, model->input);
 }
 
@@ -451,7 +450,6 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
         yki_graph_node(model, YKI_KERNEL_MSE_LOSS, NULL, 2, (int[]){output.index, model->target});
     } else {
         model->target = source(model, YKI_OP_TARGET, YKI_ROLE_INDEX, y.ndim - 1, y.dims);
-        if (model->target >= 0) model->values[model->target].per_row = true;
         int max = yki_graph_node(model, YKI_KERNEL_XENT_MAX, NULL, 1, &output.index);
         int sum =
             yki_graph_node(model, YKI_KERNEL_XENT_SUM, NULL, 3, (int[]){output.index, model->target, max});

@@ -10,7 +10,10 @@
 
 int yki_model_dropout(yoke_model *model, int x, double p, const char *name)
 {
-    yki_attr attr = {.p = p, .key = yki_rng_key(0, name, 0)};
+    if (x < 0) return -1;
+    int64_t elems = yki_value_elems(&model->values[x]);
+    yki_attr attr = {
+        .p = p, .key = yki_rng_key(0, name, 0), .outer = 1, .global = elems, .local = elems, .inner = 1};
     return yki_graph_node(model, YKI_KERNEL_DROPOUT, &attr, 1, &x);
 }
 
@@ -65,7 +68,11 @@ static int block(builder *b, int x)
     double residual = 0.02 / sqrt(2.0 * (double)o->layers);
     char key[96];
     snprintf(key, sizeof key, "%sattn.dropout", b->prefix);
-    yki_attr attention = {.causal = true, .global = o->heads, .p = o->dropout, .key = yki_rng_key(0, key, 0)};
+    yki_attr attention = {.causal = true,
+                          .width = o->width / o->heads,
+                          .global = o->heads,
+                          .p = o->dropout,
+                          .key = yki_rng_key(0, key, 0)};
     int h = norm(b, x, "ln_1");
     h = product(b, h, "attn.c_attn", o->width, 3 * o->width, 0.02, 3, o->width / o->heads);
     h = yki_graph_node(b->model, YKI_KERNEL_ATTENTION, &attention, 1, &h);

@@ -5,17 +5,14 @@
 
 #include "plan/builder.h"
 
-/* How a kernel is to see a value. */
-yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki_placed_node *node, int index,
-                             yki_body body, const yki_part_storage *storage)
+yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index, const yki_word *word,
+                             const yki_attr *attr, yki_body body, const yki_part_storage *storage)
 {
     const yki_placed_value *value = &placed->values[index];
-    yki_rank_view form = yki_op(node->op)->view;
-    yki_operand operand = {.dtype = yki_placed_dtype(b->plan, value),
-                           .per_sample = value->per_sample,
-                           .ndim = value->ndim,
-                           .form = value->per_row && form == YKI_VIEW_ROWS ? YKI_VIEW_FLAT : form};
-    memcpy(operand.dims, value->dims, sizeof operand.dims);
+    yki_view view = yki_word_view(word, attr, yki_placed_dtype(b->plan, value), value->per_sample,
+                                  value->ndim, value->dims);
+    yki_operand operand = {.dtype = view.dtype, .per_sample = value->per_sample, .ndim = view.ndim};
+    memcpy(operand.dims, view.dims, sizeof operand.dims);
     if (value->parameter >= 0) {
         operand.space = value->is_gradient ? YKI_SPACE_GRADIENT : YKI_SPACE_WEIGHT;
         operand.index = b->program->local_of[value->parameter];
@@ -28,61 +25,9 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki
     return operand;
 }
 
-/* attention sees qkv as [n,T,3,H,d] and y as [n,T,H,d], grouped attention and rope heads as [n,T,H,d],
- * attention over a part of the keys k and v together as [n,S,2,G,d]; a
- * slice is [n*outer, size, inner] */
-static void reshape_operands(const yki_placed *placed, const yki_placed_node *node, yki_instruction *in)
-{
-    if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_ATTENTION_GRAD) {
-        bool gradient = node->op == YKI_KERNEL_ATTENTION_GRAD;
-        const yki_placed_value *lse = &placed->values[gradient ? node->in[3] : node->out[1]];
-        int64_t heads = lse->dims[0];
-        for (int i = 0; i < in->noperands; i++) {
-            yki_operand *o = &in->operands[i];
-            int value = i < node->nin ? node->in[i] : node->out[i - node->nin];
-            const yki_placed_value *v = &placed->values[value];
-            bool qkv = gradient ? i == 1 || i == 4 : i == 0;
-            if (v->role == YKI_ROLE_STATISTIC) continue;
-            int64_t d = v->dims[1] / heads / (qkv ? 3 : 1);
-            o->ndim = qkv ? 4 : 3;
-            int64_t dims[4] = {v->dims[0], qkv ? 3 : heads, qkv ? heads : d, d};
-            memcpy(o->dims, dims, sizeof dims);
-        }
-    }
-    bool heads = node->op == YKI_KERNEL_ROPE || node->op == YKI_KERNEL_GQA || node->op == YKI_KERNEL_GQA_GRAD;
-    for (int i = 0; i < in->noperands && heads; i++) {
-        int value = i < node->nin ? node->in[i] : node->out[i - node->nin];
-        yki_operand *o = &in->operands[i];
-        if (placed->values[value].role == YKI_ROLE_STATISTIC) continue;
-        o->ndim = 3;
-        o->dims[2] = node->attr.width;
-        o->dims[1] = placed->values[value].dims[1] / node->attr.width;
-    }
-    bool part = node->op == YKI_KERNEL_ATTEND || node->op == YKI_KERNEL_ATTEND_GRAD;
-    for (int i = 0; i < in->noperands && part; i++) {
-        yki_operand *o = &in->operands[i];
-        bool kv = i == 3 || (node->op == YKI_KERNEL_ATTEND_GRAD && i == in->noperands - 1);
-        bool lse = i == 5 || (node->op == YKI_KERNEL_ATTEND && i == 1);
-        if (lse || o->space == YKI_SPACE_NONE) continue;
-        int64_t count = o->dims[1] / node->attr.width / (kv ? 2 : 1);
-        o->ndim = kv ? 4 : 3;
-        int64_t dims[4] = {o->dims[0], kv ? 2 : count, kv ? count : node->attr.width, node->attr.width};
-        memcpy(o->dims, dims, sizeof dims);
-    }
-    if (node->op == YKI_KERNEL_COPY_SLICE)
-        for (int i = 0; i < 2; i++) {
-            yki_operand *o = &in->operands[i];
-            o->form = YKI_VIEW_WHOLE;
-            o->ndim = 2;
-            o->dims[0] = i == 0 ? node->attr.global : node->attr.local;
-            o->dims[1] = node->attr.inner;
-        }
-}
-
 static void make_instruction(yki_builder *b, const yki_placed *placed, const yki_placed_node *node,
                              yki_body body, const yki_part_storage *storage, yki_instruction *in)
 {
-    const yki_op_info *info = yki_op(node->op);
     yki_attr *attr = yki_arena_alloc(&b->plan->arena, sizeof *attr);
     if (!attr) return;
     *attr = node->attr;
@@ -102,19 +47,16 @@ static void make_instruction(yki_builder *b, const yki_placed *placed, const yki
                             .exchange = node->exchange,
                             .reduction = node->reduction,
                             .number = -1};
-    int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;
-    for (int i = 0; i < kernel_inputs; i++) {
-        bool absent = node->in[i] < 0 || (node->skip_bias && i == 2);
-        in->operands[in->noperands++] =
-            absent ? (yki_operand){0} : yki_make_operand(b, placed, node, node->in[i], body, storage);
+    in->ninputs = yki_op_inputs(node->op, node->nin);
+    in->noperands = in->ninputs + node->nout;
+    for (int i = 0; i < in->noperands; i++) {
+        int value = i < in->ninputs ? node->in[i] : node->out[i - in->ninputs];
+        if (value < 0 || (node->skip_bias && i == 2)) continue; /* absent */
+        in->operands[i] = yki_make_operand(b, placed, value, yki_op_word(node->op, i), attr, body, storage);
     }
-    in->ninputs = in->noperands;
-    for (int i = 0; i < node->nout; i++) {
-        const yki_placed_value *value = &placed->values[node->out[i]];
-        if (value->is_gradient && i < 2) in->gradient[i] = value->parameter;
-        in->operands[in->noperands++] = yki_make_operand(b, placed, node, node->out[i], body, storage);
-    }
-    reshape_operands(placed, node, in);
+    for (int i = 0; i < node->nout && i < 2; i++)
+        if (placed->values[node->out[i]].is_gradient)
+            in->gradient[i] = placed->values[node->out[i]].parameter;
     if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
 }
 
@@ -220,9 +162,9 @@ static void make_pieces(body_maker *m, const int *nodes, int count, yki_instruct
         const yki_placed_node *node = &m->placed->nodes[nodes[i]];
         bool scatters = yki_scatters_gradient(node);
         int mine = scatters ? node->out[0] : node->in[0], all = scatters ? node->in[0] : node->out[0];
-        in->pieces[i] =
-            (yki_moved_piece){yki_make_operand(m->b, m->placed, node, mine, m->body, m->storage),
-                              yki_make_operand(m->b, m->placed, node, all, m->body, m->storage), node->cut};
+        in->pieces[i] = (yki_moved_piece){
+            yki_make_operand(m->b, m->placed, mine, NULL, NULL, m->body, m->storage),
+            yki_make_operand(m->b, m->placed, all, NULL, NULL, m->body, m->storage), node->cut};
     }
 }
 
@@ -370,8 +312,11 @@ bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_stor
 
 yki_view yki_operand_view(const yki_operand *operand, int64_t n)
 {
+    yki_view view = {.dtype = operand->dtype, .ndim = operand->ndim};
     if (operand->space == YKI_SPACE_NONE) return (yki_view){0};
-    return yki_view_of(operand->form, operand->dtype, operand->per_sample, n, operand->ndim, operand->dims);
+    memcpy(view.dims, operand->dims, sizeof view.dims);
+    if (operand->per_sample) view.dims[0] *= n;
+    return view;
 }
 
 void yki_instruction_shapes(const yki_instruction *in, int64_t n, yki_launch *launch)

@@ -13,9 +13,10 @@ typedef struct yki_builder {
     yki_part_storage *storage; /* [chunk] */
 } yki_builder;
 
-/* An operand: a placed value as the kernel of `node` sees it, in its space. */
-yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, const yki_placed_node *node, int index,
-                             yki_body body, const yki_part_storage *storage);
+/* An operand: a placed value as a kernel sees it by its word and constants (NULL: as elements in a row), in
+ * its space. */
+yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index, const yki_word *word,
+                             const yki_attr *attr, yki_body body, const yki_part_storage *storage);
 /* The parameters of the program's stage. */
 yoke_status yki_plan_parameters(yki_plan *plan, yki_program *program);
 /* The bodies that the part's actions need. False: out of memory. */

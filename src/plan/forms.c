@@ -30,7 +30,6 @@ yki_placed_value yki_placer_value(const yki_placer *p, int logical, yki_spec spe
     const yki_value *value = &p->model->values[logical];
     yki_placed_value local = {.role = value->role,
                               .per_sample = value->per_sample,
-                              .per_row = value->per_row,
                               .ndim = value->ndim,
                               .parameter = value->parameter,
                               .gathered = -1,

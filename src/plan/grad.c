@@ -240,7 +240,7 @@ static bool is_own(const part_grad *g, int value)
     int producer = g->placed->values[value].producer;
     if (producer < 0 || g->placed->values[value].kept) return false;
     int op = g->placed->nodes[producer].op;
-    return op < YKI_KERNEL_COUNT && !yki_op(op)->in_place;
+    return op < YKI_KERNEL_COUNT && !yki_op_in_place(op);
 }
 
 static void forward_copies(part_grad *g, int part)

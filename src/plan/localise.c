@@ -52,7 +52,6 @@ static void rows(const local_node *n)
 static void attention(const local_node *n)
 {
     yki_attr *attr = &n->placed->attr;
-    attr->width = n->x->dims[1] / 3 / attr->global;
     attr->offset = start_of(n, n->query->out[1], attr->global);
 }
 

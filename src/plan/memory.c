@@ -72,10 +72,9 @@ static void find_output(yki_builder *b)
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
         const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[chunk].part];
         if (placed->output < 0) continue;
-        yki_placed_node whole = {.op = YKI_OP_RESHAPE};
         b->program->output_chunk = chunk;
         b->program->output =
-            yki_make_operand(b, placed, &whole, placed->output, YKI_BODY_F, &b->storage[chunk]);
+            yki_make_operand(b, placed, placed->output, NULL, NULL, YKI_BODY_F, &b->storage[chunk]);
         b->program->output_spec = placed->output_spec;
     }
 }

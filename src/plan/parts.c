@@ -13,22 +13,15 @@ static void layer_costs(const yki_plan *plan, double *cost)
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
         if (node->layer < 0 || node->op >= YKI_KERNEL_COUNT) continue;
-        const yki_op_info *info = yki_op(node->op);
         yki_launch launch = {.kernel = (yki_kernel)node->op, .attr = &node->attr};
-        int kernel_inputs = info->kernel_inputs ? info->kernel_inputs : node->nin;
-        for (int k = 0; k < kernel_inputs + node->nout; k++) {
-            int index = k < kernel_inputs ? node->in[k] : node->out[k - kernel_inputs];
+        int inputs = yki_op_inputs(node->op, node->nin);
+        for (int k = 0; k < inputs + node->nout; k++) {
+            int index = k < inputs ? node->in[k] : node->out[k - inputs];
             yki_view *view = &launch.views[launch.nviews++];
             if (index < 0) continue;
             const yki_value *value = &model->values[index];
-            int64_t dims[YOKE_MAX_DIMS];
-            memcpy(dims, value->dims, sizeof dims);
-            int ndim = value->ndim;
-            if (node->op == YKI_KERNEL_ATTENTION && k == 0) {
-                int64_t heads = node->attr.global;
-                dims[3] = value->dims[1] / 3 / heads, dims[2] = heads, dims[1] = 3, ndim = 4;
-            }
-            *view = yki_view_of(info->view, YKI_F32, value->per_sample, 1, ndim, dims);
+            *view = yki_word_view(yki_op_word(node->op, k), &node->attr, YKI_F32, value->per_sample,
+                                  value->ndim, value->dims);
         }
         cost[node->layer] += yki_launch_flops(&launch);
     }

@@ -7,7 +7,7 @@
 
 typedef struct yki_placed_value {
     yki_role role;
-    bool per_sample, per_row;
+    bool per_sample;
     bool moved;  /* received from another device: counts as movement */
     bool kept;   /* not to be overwritten in its body: others read it */
     bool flat;   /* of a parameter's gradient */

@@ -31,9 +31,8 @@ typedef struct yki_operand {
     yki_space space;
     int index; /* weight, gradient: the program's parameter; send: the edge */
     int64_t offset;
-    yki_rank_view form;
     yki_dtype dtype;
-    bool per_sample;
+    bool per_sample; /* dims are those of one sample: dims[0] is to be multiplied */
     int ndim;
     int64_t dims[YOKE_MAX_DIMS];
 } yki_operand;

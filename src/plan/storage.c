@@ -155,14 +155,12 @@ static bool may_share(const planner *p, int node)
     if (yki_is_alias(n->op)) return true;
     const yki_storage *storage = &p->out->storages[p->placed->values[n->in[0]].storage];
     bool reduces = n->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE && n->edge < 0;
-    if (!(yki_op(n->op)->in_place || reduces) || value_bytes(p, n->in[0]) != value_bytes(p, n->out[0]))
-        return false;
+    yki_in_place in_place = yki_op_in_place(n->op);
+    if (!(in_place || reduces) || value_bytes(p, n->in[0]) != value_bytes(p, n->out[0])) return false;
     /* a reduction in place is under way in the memory that it reads: that is no other use */
     if ((reduces ? storage->last_read : storage->last) > p->position[node]) return false;
-    for (int k = 1; k < n->nin;
-         k++) /* x + x: the second operand is read while the first is written, at the same place */
-        if (n->in[k] >= 0 && p->placed->values[n->in[k]].storage == p->placed->values[n->in[0]].storage &&
-            n->op != YKI_KERNEL_ADD)
+    for (int k = 1; k < n->nin && in_place != YKI_IN_PLACE_ANY; k++)
+        if (n->in[k] >= 0 && p->placed->values[n->in[k]].storage == p->placed->values[n->in[0]].storage)
             return false;
     return !storage->kept || (storage->first_body == YKI_BODY_F && n->body != YKI_BODY_F);
 }

@@ -227,7 +227,7 @@ static void put_kernel(writer *w, const yki_traced *row, const char *layer)
     char name[200];
     const char *op = in->op == YKI_OP_INPUT    ? "load inputs"
                      : in->op == YKI_OP_TARGET ? "load targets"
-                                               : yki_op(in->op)->name;
+                                               : yki_op_name(in->op);
     snprintf(name, sizeof name, "%s%s%s", op, *layer ? " " : "", layer);
     begin_complete(w, THREAD_COMPUTE, row->start_ns, row->end_ns);
     put_string(w, name);

@@ -82,7 +82,8 @@ static double moved_bytes(const kernel_case *c)
     double bytes = 0;
     bool updates = c->launch.kernel == YKI_KERNEL_ADAM || c->launch.kernel == YKI_KERNEL_SGD;
     for (int i = 0; i < c->launch.nviews; i++)
-        bytes += (double)c->bytes[i] * (updates && c->roles[i] != 'h' && i >= c->ninputs ? 2 : 1);
+        bytes += (double)c->bytes[i] *
+                 (updates && c->launch.views[i].dtype != YKI_BF16 && i >= c->ninputs ? 2 : 1);
     if (c->launch.kernel == YKI_KERNEL_EMBED) bytes = 2.0 * (double)c->bytes[2]; /* not the whole table */
     return bytes;
 }

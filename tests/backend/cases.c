@@ -1,80 +1,14 @@
 /* Launches for tests: operands, random contents. */
 #include "backend/cases.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/reference/reference.h"
+#include "backend/signature.h"
 #include "base/rng.h"
-
-/* Operands in order, outputs after '>': a role, then a letter per dim (digits are themselves).
- * Roles: x activation type; X the other one; f f32; p f32 above 0; h bf16; i ids of rows, some outside; t
- * targets, some elsewhere; j i32; a argmax of a pool. */
-static const char *const operands[YKI_KERNEL_COUNT] = {
-    [YKI_KERNEL_LINEAR] = "xRK xNK xN > xRN",
-    [YKI_KERNEL_LINEAR_DX] = "xRN xNK > xRK",
-    [YKI_KERNEL_LINEAR_DW] = "xRK xRN > fNK",
-    [YKI_KERNEL_BIAS_GRAD] = "xRN > fN",
-    [YKI_KERNEL_CONV2D] = "xnChw xOCkk xO > xnOyz",
-    [YKI_KERNEL_CONV2D_DX] = "xnOyz xOCkk > xnChw",
-    [YKI_KERNEL_CONV2D_DW] = "xnChw xnOyz > fOCkk",
-    [YKI_KERNEL_CONV2D_BIAS_GRAD] = "xnOyz > fO",
-    [YKI_KERNEL_MAXPOOL2D] = "xnChw > xnCyz jnCyz",
-    [YKI_KERNEL_MAXPOOL2D_GRAD] = "xnCyz anCyz > xnChw",
-    [YKI_KERNEL_AVGPOOL2D] = "xnChw > xnCyz",
-    [YKI_KERNEL_AVGPOOL2D_GRAD] = "xnCyz > xnChw",
-    [YKI_KERNEL_EMBED] = "iR xVD > xRD",
-    [YKI_KERNEL_EMBED_GRAD] = "iR xRD > fVD",
-    [YKI_KERNEL_POSITION] = "xnTD xPD > xnTD",
-    [YKI_KERNEL_POSITION_GRAD] = "xnTD > fPD",
-    [YKI_KERNEL_LAYERNORM] = "xRD xD xD > xRD fR fR",
-    [YKI_KERNEL_LAYERNORM_DX] = "xRD xRD xD fR pR > xRD",
-    [YKI_KERNEL_LAYERNORM_DW] = "xRD xRD fR pR > fD fD",
-    [YKI_KERNEL_RMSNORM] = "xRD xD > xRD fR",
-    [YKI_KERNEL_RMSNORM_DX] = "xRD xRD xD pR > xRD",
-    [YKI_KERNEL_RMSNORM_DW] = "xRD xRD pR > fD",
-    [YKI_KERNEL_BATCH_SUM] = "xnCi > fC",
-    [YKI_KERNEL_BATCH_SQUARES] = "xnCi fC > fC",
-    [YKI_KERNEL_BATCH_STATS] = "fC pC fC pC > f2C",
-    [YKI_KERNEL_BATCH_TRACK] = "fC pC > fC fC",
-    [YKI_KERNEL_BATCHNORM] = "xnCi f2C xC xC > xnCi",
-    [YKI_KERNEL_BATCHNORM_SUMS] = "xnCi xnCi f2C > f2C",
-    [YKI_KERNEL_BATCHNORM_DX] = "xnCi xnCi f2C f2C xC > xnCi",
-    [YKI_KERNEL_BATCHNORM_DW] = "f2C > fC fC",
-    [YKI_KERNEL_ACTIVATE] = "xE > xE",
-    [YKI_KERNEL_ACTIVATE_GRAD] = "xE xE > xE",
-    [YKI_KERNEL_SOFTMAX] = "xRD > xRD",
-    [YKI_KERNEL_SOFTMAX_GRAD] = "xRD xRD > xRD",
-    [YKI_KERNEL_DROPOUT] = "xnoli > xnoli",
-    [YKI_KERNEL_ADD] = "xE xE > xE",
-    [YKI_KERNEL_CAST] = "xE > XE",
-    [YKI_KERNEL_COPY_SLICE] = "xnogi > xnoli",
-    [YKI_KERNEL_ATTENTION] = "xnT3Hd > xnTHd fnHT",
-    [YKI_KERNEL_ATTENTION_GRAD] = "xnTHd xnT3Hd xnTHd fnHT > xnT3Hd",
-    [YKI_KERNEL_ROPE] = "xnTHd > xnTHd",
-    [YKI_KERNEL_GATE] = "xE xE > xE",
-    [YKI_KERNEL_GATE_GRAD] = "xE xE xE > xE xE",
-    [YKI_KERNEL_GQA] = "xnTHd xnTGd xnTGd > xnTHd fnHT",
-    [YKI_KERNEL_GQA_GRAD] = "xnTHd xnTHd xnTGd xnTGd xnTHd fnHT > xnTHd xnTGd xnTGd",
-    [YKI_KERNEL_ATTEND] = "fnTHd fnHT xnTHd xnS2Gd > xnTHd fnHT",
-    [YKI_KERNEL_ATTEND_GRAD] = "fnTHd xnTHd xnTHd xnS2Gd xnTHd fnHT > xnTHd fnS2Gd",
-    [YKI_KERNEL_JOIN] = "xRA fRB > xRC",
-    [YKI_KERNEL_SPLIT] = "fRC > xRA xRB",
-    [YKI_KERNEL_XENT_MAX] = "xRV > fR",
-    [YKI_KERNEL_XENT_SUM] = "xRV tR fR > fR2",
-    [YKI_KERNEL_XENT_LOSS] = "fR pR2 > fR",
-    [YKI_KERNEL_XENT_GRAD] = "xRV tR fR > xRV",
-    [YKI_KERNEL_MSE_LOSS] = "xE fE >",
-    [YKI_KERNEL_MSE_GRAD] = "xE fE > xE",
-    [YKI_KERNEL_ZERO] = "> xE",
-    [YKI_KERNEL_SUM_SQUARES] = "fE >",
-    [YKI_KERNEL_ADAM] = "fE > fE fE pE hE",
-    [YKI_KERNEL_SGD] = "fE > fE fE hE",
-    [YKI_KERNEL_BLEND] = "fE > fE",
-};
 
 double case_random(uint64_t seed, uint64_t counter)
 {
@@ -101,16 +35,21 @@ static shape_letters read_shape(const char *text)
     return shape;
 }
 
-static yki_dtype type_of(char role, yki_dtype type)
+/* The type of an operand where activations have `type`; of those that may be of several, one by `draw`. */
+static yki_dtype type_of(char kind, yki_dtype type, uint64_t draw)
 {
     bool doubles = type == YKI_REFERENCE_F64;
-    switch (role) {
+    switch (kind) {
     case 'x':
+    case 'z':
         return type;
     case 'X':
         return doubles ? type : type == YKI_BF16 ? YKI_F32 : YKI_BF16;
     case 'h':
         return doubles ? type : YKI_BF16;
+    case 's':
+    case 'v':
+        return doubles || draw % 2 == 0 ? type : YKI_F32;
     case 'f':
     case 'p':
         return doubles ? type : YKI_F32;
@@ -133,10 +72,10 @@ static int64_t pool_pixel(const shape_letters *shape, uint64_t seed, int64_t at)
     return (r * shape->of['s'] + pick / k) * shape->of['w'] + c * shape->of['s'] + pick % k;
 }
 
-static double random_value(char role, const shape_letters *shape, uint64_t seed, int64_t i)
+static double random_value(char kind, const shape_letters *shape, uint64_t seed, int64_t i)
 {
     double u = case_random(seed, (uint64_t)i);
-    switch (role) {
+    switch (kind) {
     case 'p':
         return 0.6 + 0.5 * u;
     case 'i':
@@ -158,19 +97,19 @@ static void *aligned_block(size_t bytes)
     return data;
 }
 
-static void add_view(kernel_case *c, const char *word, const shape_letters *shape, yki_dtype type,
+static void add_view(kernel_case *c, const yki_word *word, const shape_letters *shape, yki_dtype type,
                      uint64_t seed)
 {
     int index = c->launch.nviews++;
     yki_view *view = &c->launch.views[index];
-    char role = c->roles[index] = *word++;
-    view->dtype = type_of(role, type);
-    for (; *word != '\0'; word++) view->dims[view->ndim++] = shape->of[(int)*word];
+    view->dtype = type_of(word->type, type, seed + (uint64_t)index);
+    view->ndim = word->nletters;
+    for (int i = 0; i < word->nletters; i++) view->dims[i] = shape->of[(int)word->letters[i]];
     int64_t elems = yki_view_elems(view);
     c->bytes[index] = (size_t)elems * element_bytes(view->dtype);
     view->data = aligned_block(c->bytes[index]);
     seed = yki_rng_bits(seed, (uint64_t)index);
-    for (int64_t i = 0; i < elems; i++) yki_set(view, i, random_value(role, shape, seed, i));
+    for (int64_t i = 0; i < elems; i++) yki_set(view, i, random_value(word->type, shape, seed, i));
 }
 
 void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dtype type, uint64_t seed)
@@ -214,14 +153,9 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
         (yki_launch){.kernel = kernel, .training = true, .scale = 0.125f, .step = 3, .sample_offset = 2};
     c->launch.group_samples = of['n'] + 3; /* other ranks have some */
     c->launch.later = 2;
-    char words[128];
-    snprintf(words, sizeof words, "%s", operands[kernel]);
-    for (char *rest = words, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
-        if (*word == '>')
-            c->ninputs = c->launch.nviews;
-        else
-            add_view(c, word, &shape, type, seed);
-    }
+    const yki_signature *signature = yki_kernel_signature(kernel);
+    c->ninputs = signature->ninputs;
+    for (int i = 0; i < signature->nwords; i++) add_view(c, &signature->words[i], &shape, type, seed);
 }
 
 void case_copy(kernel_case *copy, const kernel_case *c)

@@ -1,4 +1,4 @@
-/* Launches made from a few words: one table says what each kernel's operands are, a shape is a string like
+/* Launches made from a few words: a kernel's signature says what its operands are, a shape is a string like
  * "R5 D37". */
 #ifndef YKI_TESTS_BACKEND_CASES_H
 #define YKI_TESTS_BACKEND_CASES_H
@@ -13,11 +13,10 @@ typedef struct kernel_case {
     yki_update update;
     double loss;
     int ninputs;
-    char roles[YKI_MAX_VIEWS]; /* see cases.c */
     size_t bytes[YKI_MAX_VIEWS];
 } kernel_case;
 
-/* Makes a launch of random operands. shape: letters with numbers; those of dims are in cases.c, those of
+/* Makes a launch of random operands. shape: letters with numbers; those of dims are the signature's, those of
  * attributes are s stride, q padding, k kernel, @ offset, g global, o outer, l local, i inner, u group, e
  * first_group, f scaling.factor, I inverse, a b j rows' first, split and jump, m p r keys', L length. type:
  * of activations; YKI_REFERENCE_F64 makes every floating operand a double. Equal arguments give equal bits.

@@ -157,7 +157,7 @@ static void preparing_tells_attributes_and_absent_operands_apart(void **state)
     assert_int_equal(ops->prepare(device, &launch, &a), YOKE_OK);
     launch.attr = &tanh;
     assert_int_equal(ops->prepare(device, &launch, &b), YOKE_OK);
-    launch.views[1].dtype = YKI_BF16;
+    launch.views[0].dtype = launch.views[1].dtype = YKI_BF16;
     assert_int_equal(ops->prepare(device, &launch, &c), YOKE_OK);
     assert_true(a != b && b != c && a != c);
     float w[2] = {0};

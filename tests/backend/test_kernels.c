@@ -11,6 +11,7 @@
 #include "backend/cases.h"
 #include "backend/cpu/fused/fused.h"
 #include "backend/cpu/reference/reference.h"
+#include "backend/signature.h"
 
 typedef struct family {
     yki_kernel kernels[8]; /* ends with YKI_KERNEL_COUNT, or full */
@@ -77,14 +78,8 @@ static const family families[] = {
 /* What in-place launches are promised: the output may be input 0. */
 static bool may_be_in_place(yki_kernel kernel)
 {
-    static const yki_kernel list[] = {
-        YKI_KERNEL_POSITION,     YKI_KERNEL_ACTIVATE,    YKI_KERNEL_ACTIVATE_GRAD, YKI_KERNEL_SOFTMAX,
-        YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_DROPOUT,     YKI_KERNEL_ROPE,          YKI_KERNEL_GATE,
-        YKI_KERNEL_GATE_GRAD,    YKI_KERNEL_ADD,         YKI_KERNEL_XENT_GRAD,     YKI_KERNEL_MSE_GRAD,
-        YKI_KERNEL_ATTEND,       YKI_KERNEL_ATTEND_GRAD, YKI_KERNEL_BATCHNORM,     YKI_KERNEL_BATCHNORM_DX};
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        if (list[i] == kernel) return true;
-    return false;
+    const yki_signature *signature = yki_kernel_signature(kernel);
+    return signature->words[signature->ninputs].in_place != YKI_IN_PLACE_NO;
 }
 
 /* How many terms an output element sums: the error of an f32 sum grows with the root of it, and where terms
@@ -311,17 +306,9 @@ static void check_variants(yki_kernel k, const char *shape, yki_dtype type)
         c.launch.training = !(variant & 2);
         c.update.decoupled = variant & 1;
         c.update.nesterov = variant & 1;
-        bool loses_bias =
-            (k == YKI_KERNEL_LINEAR || k == YKI_KERNEL_CONV2D || k == YKI_KERNEL_BATCHNORM) && (variant & 1);
-        bool loses_copy = (k == YKI_KERNEL_ADAM || k == YKI_KERNEL_SGD) && (variant & 2);
-        bool loses_weight = k == YKI_KERNEL_BATCHNORM_DX && (variant & 1);
-        int lost = loses_bias     ? (k == YKI_KERNEL_BATCHNORM) + 2
-                   : loses_weight ? 4
-                   : loses_copy   ? c.launch.nviews - 1
-                                  : -1;
-        if (lost >= 0) lose(&c, lost);
-        if ((k == YKI_KERNEL_ATTEND || k == YKI_KERNEL_ATTEND_GRAD) && (variant & 1)) lose(&c, 0);
-        if (k == YKI_KERNEL_ATTEND && (variant & 1)) lose(&c, 1);
+        const yki_signature *signature = yki_kernel_signature(k);
+        for (int i = 0; i < signature->nwords; i++) /* inputs; outputs */
+            if (signature->words[i].optional && (variant & (i < signature->ninputs ? 1 : 2))) lose(&c, i);
         case_settle(&c);
         check_case(&c, shape);
         case_release(&c);

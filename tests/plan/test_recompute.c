@@ -100,7 +100,7 @@ static void test_run_again(void **state)
             for (int i = 0; i < KINDS; i++) {
                 int n = count(program, split ? YKI_BODY_B : YKI_BODY_BW, ops[i]);
                 if (n != wanted[k][i])
-                    fail_msg("%s: %s runs %d times again, by hand %d", kinds[k], yki_op(ops[i])->name, n,
+                    fail_msg("%s: %s runs %d times again, by hand %d", kinds[k], yki_op_name(ops[i]), n,
                              wanted[k][i]);
                 assert_int_equal(count(program, YKI_BODY_W, ops[i]), 0);
             }

@@ -31,8 +31,7 @@ static const struct {
 
 static const char *op_name(int op)
 {
-    if (op >= YKI_OP_MOVE) return yki_movements[op - YKI_OP_MOVE].name;
-    return op == YKI_OP_INPUT ? "load inputs" : op == YKI_OP_TARGET ? "load targets" : yki_op(op)->name;
+    return op == YKI_OP_INPUT ? "load inputs" : op == YKI_OP_TARGET ? "load targets" : yki_op_name(op);
 }
 
 /* Every action of a rank in the order of its program, with its instructions' operators. */

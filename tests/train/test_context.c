@@ -204,8 +204,8 @@ static int64_t pairs_of(const yki_program *program, int *nparts)
         const yki_instruction *in = &code->instructions[i];
         if (in->op != YKI_KERNEL_ATTEND) continue;
         ++*nparts;
-        for (int64_t t = 0; t < in->operands[2].dims[0]; t++)
-            for (int64_t u = 0; u < in->operands[3].dims[0]; u++)
+        for (int64_t t = 0; t < in->operands[2].dims[1]; t++)
+            for (int64_t u = 0; u < in->operands[3].dims[1]; u++)
                 pairs += yki_position(&in->attr->keys, u) <= yki_position(&in->attr->rows, t);
     }
     return pairs;

@@ -12,6 +12,7 @@
 
 #include "backend/blocks.h"
 #include "backend/cpu/machine.h"
+#include "backend/signature.h"
 #include "base/fail.h"
 
 /* One implementation with what it made for one set of shapes. The key is the launch with data pointers
@@ -183,6 +184,7 @@ static bool same_shapes(const yki_prepared *prepared, const yki_launch *shapes)
 static yoke_status cpu_prepare(yki_device *device, const yki_launch *shapes, yki_prepared **prepared_out)
 {
     assert((unsigned)shapes->kernel < YKI_KERNEL_COUNT && shapes->nviews <= YKI_MAX_VIEWS);
+    assert(yki_launch_misfit(shapes) == -1);
     for (yki_prepared *known = device->prepared[shapes->kernel]; known != NULL; known = known->next)
         if (same_shapes(known, shapes)) {
             *prepared_out = known;
