@@ -2,6 +2,7 @@
 #include "job/key.h"
 
 #include "optim/optimizer.h"
+#include "optim/rate.h"
 
 #define FIELD(member)    .offset = offsetof(yoke_job, member), .size = sizeof(((yoke_job *)0)->member)
 #define LFIELD(member)   .offset = offsetof(yoke_layer, member), .size = sizeof(((yoke_layer *)0)->member)
@@ -10,6 +11,7 @@
 #define SHARE            .least = 0, .most = 1, .below = true /* [0, 1) */
 #define BIT(value)       (1u << (value))
 #define TAKE(what)       YKI_OPTIMIZERS_THAT_TAKE(YKI_TAKES_##what)
+#define RATES_TAKE(what) YKI_RATES_THAT_TAKE(YKI_RATE_TAKES_##what)
 
 enum {
     GPT2 = BIT(YOKE_FAMILY_GPT2),
@@ -20,7 +22,6 @@ enum {
     ARRAYS = BIT(YOKE_DATA_NPY) | BIT(YOKE_DATA_IDX),
     CSV = BIT(YOKE_DATA_CSV),
     RANDOM = BIT(YOKE_DATA_RANDOM),
-    MOVING = BIT(YOKE_RATE_LINEAR) | BIT(YOKE_RATE_COSINE),
 };
 
 /* Bounds that keep every product of two of them in an int64_t, and a file from asking for endless work. */
@@ -34,7 +35,6 @@ static const char *const families[] = {"layers", "gpt2", "llama", NULL};
 static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
-static const char *const rates[] = {"constant", "linear", "cosine", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 static const char *const schedules[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v", NULL};
 static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
@@ -91,9 +91,9 @@ const yki_key yki_job_keys[] = {
     {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = TAKE(EPS)},
     {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0)},
     {"train.optimizer.decay", YKI_KEY_NAME, FIELD(train.decay_matrices), .names = decays},
-    {"train.schedule.name", YKI_KEY_NAME, FIELD(train.rate), .names = rates},
+    {"train.schedule.name", YKI_KEY_NAME, FIELD(train.rate), .names = yki_rate_names},
     {"train.schedule.warmup", YKI_KEY_INT, FIELD(train.warmup), RANGE(0, MAX_STEPS)},
-    {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = MOVING},
+    {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = RATES_TAKE(FINAL_LR)},
     {"train.clip", YKI_KEY_DOUBLE, FIELD(train.clip), FROM(0)},
     {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
     {"train.skip_nonfinite", YKI_KEY_INT, FIELD(train.skip_nonfinite), RANGE(0, MAX_STEPS)},
@@ -208,7 +208,7 @@ static const struct {
     [YKI_BY_FAMILY] = {"model.family", "family", families},
     [YKI_BY_FORMAT] = {"data.format", "data format", formats},
     [YKI_BY_OPTIMIZER] = {"train.optimizer.name", "optimizer", yki_optimizer_names},
-    [YKI_BY_RATE] = {"train.schedule.name", "schedule", rates},
+    [YKI_BY_RATE] = {"train.schedule.name", "schedule", yki_rate_names},
     [YKI_BY_LAYER] = {"type", "layer type", yki_layer_names},
 };
 

@@ -18,6 +18,7 @@
 #include "base/json_file.h"
 #include "base/text.h"
 #include "checkpoint/hashes.h"
+#include "optim/rate.h"
 #include "train/trainer.h"
 
 enum {
@@ -208,8 +209,6 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
 
 static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
 {
-    static const char *const rates[] = {
-        [YOKE_RATE_CONSTANT] = "constant", [YOKE_RATE_LINEAR] = "linear", [YOKE_RATE_COSINE] = "cosine"};
     const yoke_train_options *o = &trainer->options;
     unsigned takes = yki_optimizers[o->optimizer].takes;
     char beta[2][32];
@@ -230,9 +229,10 @@ static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
         yki_identity_add(identity, "train.optimizer.betas", "[%s, %s]", yki_json_real(beta[0], o->beta1),
                          yki_json_real(beta[1], o->beta2));
     if (takes & YKI_TAKES_EPS) add_real(identity, "train.optimizer.eps", o->eps);
-    yki_identity_add(identity, "train.schedule.name", "%s", rates[o->rate]);
+    yki_identity_add(identity, "train.schedule.name", "%s", yki_rate_names[o->rate]);
     yki_identity_add(identity, "train.schedule.warmup", "%lld", (long long)o->warmup);
-    if (o->rate != YOKE_RATE_CONSTANT) add_real(identity, "train.schedule.final_lr", o->final_lr);
+    if (yki_rates[o->rate].takes & YKI_RATE_TAKES_FINAL_LR)
+        add_real(identity, "train.schedule.final_lr", o->final_lr);
     add_real(identity, "train.clip", o->clip);
 }
 

@@ -6,29 +6,14 @@
 
 #include "base/fail.h"
 #include "comm/cluster.h"
+#include "optim/rate.h"
 #include "train/trainer.h"
-
-/* The learning rate of step s; the job file's formulas. */
-static double rate_at(const yoke_train_options *t, int64_t steps, int64_t s)
-{
-    if (s < t->warmup) return t->lr * (double)(s + 1) / (double)t->warmup;
-    double x = steps > t->warmup ? (double)(s - t->warmup) / (double)(steps - t->warmup) : 0;
-    switch (t->rate) {
-    case YOKE_RATE_CONSTANT:
-        return t->lr;
-    case YOKE_RATE_LINEAR:
-        return t->lr + (t->final_lr - t->lr) * x;
-    case YOKE_RATE_COSINE:
-        return t->final_lr + (t->lr - t->final_lr) * (1 + cos(3.14159265358979323846 * x)) / 2;
-    }
-    return t->lr;
-}
 
 static yki_update update_at(const yoke_trainer *trainer, int64_t s)
 {
     const yoke_train_options *t = &trainer->options;
     int64_t done = s - trainer->skipped; /* a step that was left out has updated nothing */
-    return yki_optimizer_update(t, rate_at(t, trainer->steps, s), done);
+    return yki_optimizer_update(t, yki_rate_at(t, trainer->steps, s), done);
 }
 
 yoke_status yki_trainer_fetch_together(yoke_trainer *trainer, yoke_data *data, int64_t count)
@@ -158,7 +143,7 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     yoke_step_report report = {.step = s,
                                .steps = trainer->steps,
                                .loss = result.loss,
-                               .lr = rate_at(&trainer->options, trainer->steps, s),
+                               .lr = yki_rate_at(&trainer->options, trainer->steps, s),
                                .gradient_norm = result.gradient_norm,
                                .seconds = result.seconds,
                                .samples_per_s = rate,

@@ -3,6 +3,7 @@
 
 #include "base/fail.h"
 #include "optim/optimizer.h"
+#include "optim/rate.h"
 #include "train/trainer.h"
 
 /* A number and where it may lie: from, or just above, `least` up to, or just below, `end`. As the table of a
@@ -31,7 +32,7 @@ static yoke_status check_enums(const yoke_train_options *t)
         unsigned value, count;
     } enums[] = {{"loss", (unsigned)t->loss, YOKE_MSE + 1},
                  {"optimizer", (unsigned)t->optimizer, (unsigned)yki_noptimizers},
-                 {"schedule", (unsigned)t->rate, YOKE_RATE_COSINE + 1},
+                 {"schedule", (unsigned)t->rate, (unsigned)yki_nrates},
                  {"precision", (unsigned)t->precision, YOKE_PRECISION_BF16 + 1},
                  {"holdout_by", (unsigned)t->holdout_by, YOKE_HOLDOUT_DRAW + 1},
                  {"scale", (unsigned)t->scale, YOKE_SCALE_MINMAX + 1}};
@@ -54,10 +55,10 @@ static yoke_status check_rules(const yoke_train_options *t)
         return yki_fail(YOKE_INVALID, "%s belongs to optimizer sgd, not to %s",
                         stray ? "momentum" : "nesterov", yki_optimizer_names[t->optimizer]);
     if (t->nesterov && t->momentum == 0) return yki_fail(YOKE_INVALID, "nesterov needs a momentum above 0");
-    if (t->rate == YOKE_RATE_CONSTANT && t->final_lr != 0)
+    if (!(yki_rates[t->rate].takes & YKI_RATE_TAKES_FINAL_LR) && t->final_lr != 0)
         return yki_fail(YOKE_INVALID,
-                        "final_lr %g belongs to the schedules linear and cosine, and this one is constant",
-                        t->final_lr);
+                        "final_lr %g belongs to the schedules linear and cosine, and this one is %s",
+                        t->final_lr, yki_rate_names[t->rate]);
     return YOKE_OK;
 }
 
