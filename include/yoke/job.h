@@ -107,9 +107,11 @@ typedef struct yoke_train_options {
     int64_t sequence; /* tokens per sample; 0: samples are not tokens. A job's default: the model's context */
     yoke_loss loss;   /* of a job; a model made in C has the one it was finished with */
     yoke_optimizer optimizer;
-    double lr, momentum, beta1, beta2, eps; /* lr and eps above 0; momentum of sgd alone */
-    double weight_decay;                    /* YOKE_USUAL_DECAY: 0.01 for adamw, 0 for sgd and adam */
-    bool nesterov, decay_matrices;          /* decay_matrices: only tensors of two or more dims decay */
+    double lr; /* above 0 */
+    /* YOKE_USUAL: what the optimizer usually has, as docs/job-file.md says. What it does not take is refused
+     */
+    double momentum, beta1, beta2, eps, weight_decay;
+    bool nesterov, decay_matrices; /* decay_matrices: only tensors of two or more dims decay */
     yoke_rate_schedule rate;
     int64_t warmup;
     double final_lr;
@@ -129,10 +131,10 @@ typedef struct yoke_train_options {
     double timeout;       /* seconds in which no rank goes on before a step is lost; 0: any time */
 } yoke_train_options;
 
-#define YOKE_USUAL_DECAY (-1e300)
+#define YOKE_USUAL (-1e300)
 
-/* The defaults of a job file: sgd, lr 1e-3, betas 0.9, 0.999, eps 1e-8, the usual weight decay, batch 1. What
- * a job's reader refuses of these a trainer refuses too. */
+/* The defaults of a job file: sgd, lr 1e-3, the rest of it as usual, batch 1. What a job's reader refuses of
+ * these a trainer refuses too. */
 YOKE_API void yoke_train_options_default(yoke_train_options *options);
 #ifdef __cplusplus
 static inline yoke_train_options yoke_train_options_made()
@@ -145,8 +147,9 @@ static inline yoke_train_options yoke_train_options_made()
 #else
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
-        .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999,             \
-        .eps = 1e-8, .weight_decay = YOKE_USUAL_DECAY, .seed = 1, .shuffle = true, .timeout = 60             \
+        .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .momentum = YOKE_USUAL,                   \
+        .beta1 = YOKE_USUAL, .beta2 = YOKE_USUAL, .eps = YOKE_USUAL, .weight_decay = YOKE_USUAL, .seed = 1,  \
+        .shuffle = true, .timeout = 60                                                                       \
     }
 #endif
 

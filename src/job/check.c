@@ -106,6 +106,7 @@ static yoke_status check_needs(const yki_reader *reader)
 yoke_status yki_reader_finish(const yki_reader *reader)
 {
     yoke_job *job = reader->job;
+    yki_optimizer_settle(&job->train);
     YKI_TRY(check_length(reader));
     if (job->model.family != YOKE_FAMILY_LAYERS) YKI_TRY(check_transformer(reader));
     YKI_TRY(check_sequence(reader));
@@ -115,7 +116,6 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     if (job->train.nesterov && job->train.momentum == 0)
         return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
     YKI_TRY(check_needs(reader));
-    yki_optimizer_settle(&job->train);
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;

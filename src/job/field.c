@@ -353,12 +353,10 @@ static yoke_status read_shape(const place *at, void *field)
 static yoke_status read_betas(const place *at, void *field)
 {
     yoke_train_options *train = (yoke_train_options *)((char *)field - offsetof(yoke_train_options, beta1));
-    const yki_key beta = {.kind = YKI_KEY_DOUBLE, .path = "", .most = 1, .below = true};
-    const place pair = {at->reader, &beta, at->node, at->path};
     if (at->node->kind != YKI_YAML_SEQUENCE || at->node->count != 2)
         return FAIL(at, "must be a list of two numbers, like [0.9, 0.999]");
-    YKI_TRY(read_number(&pair, at->node->items[0], &train->beta1));
-    return read_number(&pair, at->node->items[1], &train->beta2);
+    YKI_TRY(read_number(at, at->node->items[0], &train->beta1));
+    return read_number(at, at->node->items[1], &train->beta2);
 }
 
 static yoke_status read_columns(const place *at, void *field)

@@ -11,6 +11,8 @@
 yoke_status yki_job_resolve_devices(yoke_job *job);
 /* YOKE_INVALID where a full batch has fewer samples than dp * microbatches. */
 yoke_status yki_job_check_batch(const yoke_job *job);
+/* YOKE_INVALID names the first of a C program's options that a job's reader would refuse. */
+yoke_status yki_options_check(const yoke_train_options *options);
 /* The distinct devices that the layers name, 0 where none is named: then the layout may split the model. */
 int yki_job_parts(const yoke_job *job);
 /* yoke_layout_print that says where memory is out (YOKE_SYSTEM). */

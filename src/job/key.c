@@ -1,6 +1,8 @@
 /* The table of keys. A selector stands before the keys it decides about. */
 #include "job/key.h"
 
+#include <stdio.h>
+
 #include "optim/optimizer.h"
 #include "optim/rate.h"
 
@@ -87,7 +89,7 @@ const yki_key yki_job_keys[] = {
     {"train.optimizer.lr", YKI_KEY_DOUBLE, FIELD(train.lr), FROM(0), .above = true, .always = true},
     {"train.optimizer.momentum", YKI_KEY_DOUBLE, FIELD(train.momentum), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(MOMENTUM)},
     {"train.optimizer.nesterov", YKI_KEY_BOOL, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = TAKE(NESTEROV)},
-    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), .by = YKI_BY_OPTIMIZER, .of = TAKE(BETAS)},
+    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(BETAS)},
     {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = TAKE(EPS)},
     {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0)},
     {"train.optimizer.decay", YKI_KEY_NAME, FIELD(train.decay_matrices), .names = decays},
@@ -238,6 +240,22 @@ int yki_selector_value(const yoke_job *job, yki_selector by)
         return (int)job->train.rate;
     default:
         return 0;
+    }
+}
+
+void yki_names_list(char *out, size_t size, const char *const *names, unsigned bits)
+{
+    size_t n = 0;
+    int left = 0;
+    for (int i = 0; names[i]; i++) left += bits >> i & 1;
+    out[0] = '\0';
+    for (int i = 0; names[i] && n < size; i++) {
+        if (!(bits >> i & 1)) continue;
+        left--;
+        n += (size_t)snprintf(out + n, size - n, "%s%s", names[i],
+                              left > 1    ? ", "
+                              : left == 1 ? " and "
+                                          : "");
     }
 }
 

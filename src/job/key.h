@@ -83,6 +83,12 @@ static inline bool yki_key_needed(const yki_key *key, int variant, bool from)
     return (key->need >> variant & 1) && !(from && key->from_gives);
 }
 
+/* The field of the options that a key is about; NULL: it is about something else. */
+const void *yki_key_option(const yki_key *key, const yoke_train_options *options);
+
+/* "a, b and c": those of the names, NULL at the end, whose bit is set. */
+void yki_names_list(char *out, size_t size, const char *const *names, unsigned bits);
+
 /* A job that says nothing: every field absent or at the default that depends on nothing. Its layout.dp is 0,
  * "not named", which yki_job_resolve_devices ends. */
 void yki_job_init(yoke_job *job);

@@ -144,23 +144,6 @@ yoke_status yki_reader_check_keys(const yki_reader *reader)
     return check_section(reader, reader->root, "");
 }
 
-/* "a, b and c": the values of a selector in a set of bits. */
-static void list_values(char *out, size_t size, const char *const *names, unsigned bits)
-{
-    size_t n = 0;
-    int left = 0;
-    for (int i = 0; names[i]; i++) left += bits >> i & 1;
-    out[0] = '\0';
-    for (int i = 0; names[i] && n < size; i++) {
-        if (!(bits >> i & 1)) continue;
-        left--;
-        n += (size_t)snprintf(out + n, size - n, "%s%s", names[i],
-                              left > 1    ? ", "
-                              : left == 1 ? " and "
-                                          : "");
-    }
-}
-
 static yoke_status fail_misplaced(const yki_reader *reader, const yki_key *keys, int nkeys,
                                   const yki_key *key, const yki_yaml *node, const char *path, int variant)
 {
@@ -169,7 +152,7 @@ static yoke_status fail_misplaced(const yki_reader *reader, const yki_key *keys,
         if (strcmp(keys[i].path, key->path) == 0) of |= keys[i].of;
     char owners[160];
     const char *const *names = yki_selector_names(key->by);
-    list_values(owners, sizeof owners, names, of);
+    yki_names_list(owners, sizeof owners, names, of);
     return yki_reader_fail(reader, node, path, "'%s' is a key of %s %s, not of %s", last_name(key->path),
                            yki_selector_word(key->by), owners, names[variant]);
 }
@@ -185,7 +168,7 @@ static yoke_status fail_missing(const yki_reader *reader, const yki_key *key, co
 {
     if (key->kind == YKI_KEY_NAME && key->by == YKI_BY_NONE) {
         char values[160];
-        list_values(values, sizeof values, key->names, ~0u);
+        yki_names_list(values, sizeof values, key->names, ~0u);
         return yki_reader_fail(reader, NULL, path, "'%s' is missing: one of %s", last_name(key->path),
                                values);
     }
@@ -286,7 +269,7 @@ static yoke_status read_type(const yki_reader *reader, const yki_yaml *item, con
     char key[128], values[200];
     join(key, path, "type");
     const yki_yaml *type = yki_yaml_get(item, "type");
-    list_values(values, sizeof values, yki_layer_names, ~0u);
+    yki_names_list(values, sizeof values, yki_layer_names, ~0u);
     if (!type) return yki_reader_fail(reader, item, key, "'type' is missing: one of %s", values);
     int count = 0;
     for (; yki_layer_names[count]; count++) {

@@ -25,8 +25,12 @@ const char *yki_optimizer_state(const yoke_train_options *options)
 
 void yki_optimizer_settle(yoke_train_options *options)
 {
-    if (options->weight_decay == YOKE_USUAL_DECAY)
-        options->weight_decay = yki_optimizers[options->optimizer].weight_decay;
+    const yki_optimizer *row = &yki_optimizers[options->optimizer];
+    if (options->momentum == YOKE_USUAL) options->momentum = row->momentum;
+    if (options->beta1 == YOKE_USUAL) options->beta1 = row->beta1;
+    if (options->beta2 == YOKE_USUAL) options->beta2 = row->beta2;
+    if (options->eps == YOKE_USUAL) options->eps = row->eps;
+    if (options->weight_decay == YOKE_USUAL) options->weight_decay = row->weight_decay;
 }
 
 yki_update yki_optimizer_update(const yoke_train_options *options, double lr, int64_t done)

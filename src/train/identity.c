@@ -18,7 +18,7 @@
 #include "base/json_file.h"
 #include "base/text.h"
 #include "checkpoint/hashes.h"
-#include "optim/rate.h"
+#include "job/key.h"
 #include "train/trainer.h"
 
 enum {
@@ -34,7 +34,7 @@ typedef enum change {
 } change;
 
 typedef struct rule {
-    const char *key;
+    const char *key; /* "train.optimizer.": each of the section's */
     change change;
     bool follows;      /* from other refused facts: silent where one of them has changed */
     const char *named; /* what names it, and people know it by; NULL: the key */
@@ -67,18 +67,9 @@ static const rule rules[] = {
     {"model", .change = REFUSED, .means = "the same weights would compute something else"},
     {"moments", .change = REFUSED, .named = "train.optimizer.name", .means = no_moments},
     {"moments", .change = REFUSED, .named = "train.optimizer.momentum", .means = no_moments},
-    {"train.optimizer.name", .change = SAID},
+    {"train.optimizer.", .change = SAID},
     {"train.steps", .change = SAID},
-    {"train.schedule.name", .change = SAID},
-    {"train.schedule.warmup", .change = SAID},
-    {"train.schedule.final_lr", .change = SAID},
-    {"train.optimizer.lr", .change = SAID},
-    {"train.optimizer.momentum", .change = SAID},
-    {"train.optimizer.nesterov", .change = SAID},
-    {"train.optimizer.betas", .change = SAID},
-    {"train.optimizer.eps", .change = SAID},
-    {"train.optimizer.weight_decay", .change = SAID},
-    {"train.optimizer.decay", .change = SAID},
+    {"train.schedule.", .change = SAID},
     {"train.clip", .change = SAID},
     {"train.precision", .change = SAID},
     {"model.dropout", .change = SAID},
@@ -207,32 +198,55 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
     return YOKE_OK;
 }
 
+/* What the options have of a key. */
+static void add_key(yki_identity *identity, const yki_key *key, const yoke_train_options *options)
+{
+    const void *field = yki_key_option(key, options);
+    const double *numbers = field;
+    char text[2][32];
+    int value = 0;
+    switch (key->kind) {
+    case YKI_KEY_INT:
+        yki_identity_add(identity, key->path, "%lld", (long long)*(const int64_t *)field);
+        break;
+    case YKI_KEY_BOOL:
+        add_flag(identity, key->path, *(const bool *)field);
+        break;
+    case YKI_KEY_NAME:
+        if (key->size == sizeof(bool))
+            value = *(const bool *)field;
+        else
+            memcpy(&value, field, sizeof value);
+        yki_identity_add(identity, key->path, "%s", key->names[value - key->first]);
+        break;
+    case YKI_KEY_BETAS:
+        yki_identity_add(identity, key->path, "[%s, %s]", yki_json_real(text[0], numbers[0]),
+                         yki_json_real(text[1], numbers[1]));
+        break;
+    default:
+        add_real(identity, key->path, numbers[0]);
+    }
+}
+
 static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
 {
     const yoke_train_options *o = &trainer->options;
-    unsigned takes = yki_optimizers[o->optimizer].takes;
-    char beta[2][32];
     yki_identity_add(identity, "train.steps", "%lld", (long long)trainer->steps);
     yki_identity_add(identity, "train.batch", "%lld", (long long)o->batch);
     yki_identity_add(identity, "train.seed", "%llu", (unsigned long long)o->seed);
     yki_identity_add(identity, "train.loss", "%s",
                      trainer->model->loss == YOKE_CROSS_ENTROPY ? "cross_entropy" : "mse");
     yki_identity_add(identity, "train.precision", "%s", o->precision == YOKE_PRECISION_BF16 ? "bf16" : "f32");
-    yki_identity_add(identity, "train.optimizer.name", "%s", yki_optimizer_names[o->optimizer]);
     yki_identity_add(identity, "moments", "%s", yki_optimizer_state(o));
-    add_real(identity, "train.optimizer.lr", o->lr);
-    add_real(identity, "train.optimizer.weight_decay", o->weight_decay);
-    yki_identity_add(identity, "train.optimizer.decay", "%s", o->decay_matrices ? "matrices" : "all");
-    if (takes & YKI_TAKES_MOMENTUM) add_real(identity, "train.optimizer.momentum", o->momentum);
-    if (takes & YKI_TAKES_NESTEROV) add_flag(identity, "train.optimizer.nesterov", o->nesterov);
-    if (takes & YKI_TAKES_BETAS)
-        yki_identity_add(identity, "train.optimizer.betas", "[%s, %s]", yki_json_real(beta[0], o->beta1),
-                         yki_json_real(beta[1], o->beta2));
-    if (takes & YKI_TAKES_EPS) add_real(identity, "train.optimizer.eps", o->eps);
-    yki_identity_add(identity, "train.schedule.name", "%s", yki_rate_names[o->rate]);
-    yki_identity_add(identity, "train.schedule.warmup", "%lld", (long long)o->warmup);
-    if (yki_rates[o->rate].takes & YKI_RATE_TAKES_FINAL_LR)
-        add_real(identity, "train.schedule.final_lr", o->final_lr);
+    for (int i = 0; i < yki_job_nkeys; i++) {
+        const yki_key *key = &yki_job_keys[i];
+        bool optimizer = strncmp(key->path, "train.optimizer.", 16) == 0;
+        if (!optimizer && strncmp(key->path, "train.schedule.", 15) != 0) continue;
+        int chosen = key->by == YKI_BY_OPTIMIZER ? (int)o->optimizer
+                     : key->by == YKI_BY_RATE    ? (int)o->rate
+                                                 : 0;
+        if (yki_key_fits(key, chosen)) add_key(identity, key, o);
+    }
     add_real(identity, "train.clip", o->clip);
 }
 
@@ -375,13 +389,13 @@ static bool differs(const yki_identity *before, const yki_identity *now, const c
 
 /* A total matters where a rate depends on it; what kind of state an optimizer has is due to its name, or else
  * to its momentum. */
-static bool matters(const rule *r, const yki_identity *before, const yki_identity *now)
+static bool matters(const rule *r, const char *key, const yki_identity *before, const yki_identity *now)
 {
     const yki_identity *both[] = {before, now};
     bool renamed = differs(before, now, "train.optimizer.name");
-    if (strcmp(r->key, "moments") == 0) return renamed == (strcmp(r->named, "train.optimizer.name") == 0);
-    if (strcmp(r->key, "train.optimizer.momentum") == 0) return renamed || !differs(before, now, "moments");
-    if (strcmp(r->key, "train.steps") != 0) return true;
+    if (strcmp(key, "moments") == 0) return renamed == (strcmp(r->named, "train.optimizer.name") == 0);
+    if (strcmp(key, "train.optimizer.momentum") == 0) return renamed || !differs(before, now, "moments");
+    if (strcmp(key, "train.steps") != 0) return true;
     for (int i = 0; i < 2; i++) {
         const char *rate = yki_identity_find(both[i], "train.schedule.name");
         if (rate && strcmp(rate, "constant") != 0) return true;
@@ -432,6 +446,24 @@ static void complete(yki_identity *before, const yki_saved_state *state)
         yki_identity_add(before, "train.optimizer.name", "%s", state->optimizer);
 }
 
+static void say_one(yki_text *said, const rule *r, const char *key, const yki_identity *before,
+                    const yki_identity *now)
+{
+    if (differs(before, now, key) && matters(r, key, before, now))
+        yki_text_append(said, "%s%s was %s, and is %s now", said->length ? "; " : "", key,
+                        yki_identity_find(before, key), yki_identity_find(now, key));
+}
+
+/* What was meant: a key, or each of a section's in the order of the job's. */
+static void say_changed(yki_text *said, const rule *r, const yki_identity *before, const yki_identity *now)
+{
+    size_t length = strlen(r->key);
+    if (r->key[length - 1] != '.') say_one(said, r, r->key, before, now);
+    for (int i = 0; r->key[length - 1] == '.' && i < yki_job_nkeys; i++)
+        if (strncmp(yki_job_keys[i].path, r->key, length) == 0)
+            say_one(said, r, yki_job_keys[i].path, before, now);
+}
+
 yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identity *now, const char *folder,
                                  const char *named, yki_text *said)
 {
@@ -444,20 +476,19 @@ yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identit
     for (int i = 0; i < NRULES; i++) {
         const rule *r = &rules[i];
         const char *name = name_of(r);
-        if (r->change == SHOWN || !differs(&before, now, r->key) || !matters(r, &before, now) ||
+        if (r->change == SAID) say_changed(said, r, &before, now);
+        if (r->change != REFUSED || !differs(&before, now, r->key) || !matters(r, r->key, &before, now) ||
             (r->follows && caused))
             continue;
-        caused |= r->change == REFUSED;
-        if (r->change == REFUSED && !is_named(named, name)) {
+        caused = true;
+        if (!is_named(named, name)) {
             if (!means) print_refused(&refused, r, &before, now);
             if (!means) means = r->means;
             yki_text_append(&flags, "%s%s", flags.length ? "," : "", name);
-        } else if (r->change == REFUSED) {
+        } else {
             yki_text_append(said, said->length ? "; " : "");
             print_refused(said, r, &before, now);
-        } else
-            yki_text_append(said, "%s%s was %s, and is %s now", said->length ? "; " : "", r->key,
-                            yki_identity_find(&before, r->key), yki_identity_find(now, r->key));
+        }
     }
     yoke_status status = said->failed ? yki_fail_memory("what has changed since") : YOKE_OK;
     if (means)

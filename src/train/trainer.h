@@ -112,9 +112,6 @@ typedef struct yki_trainer_options {
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
 
-/* options.c: YOKE_INVALID names the first option that is out of range. */
-yoke_status yki_options_check(const yoke_train_options *options);
-
 /* rows.c: presents a dataset's rows as the model's; YOKE_INVALID: they are not. */
 yoke_status yki_model_view(const yoke_model *model, yoke_data *data);
 /* The same, and every sample's tokens and classes are such as the model knows (a callback's: when they are
