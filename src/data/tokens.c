@@ -137,8 +137,8 @@ static yoke_status check_ids(const tokens_data *data, bool said)
     return bad < 0 ? YOKE_OK : bad_id(data, bad, bad_is);
 }
 
-/* Sets ids, id_bytes and count of a file with the header of kinds[kind]. */
-static yoke_status read_header(tokens_data *data, size_t kind)
+/* Sets ids, id_bytes and count of a file with the header of kinds[kind]. width: said beside it. */
+static yoke_status read_header(tokens_data *data, size_t kind, yoke_token_type width)
 {
     const yki_file *file = &data->file;
     if (kinds[kind].id_bytes == 0)
@@ -160,6 +160,12 @@ static yoke_status read_header(tokens_data *data, size_t kind)
             file, "has %lld bytes; its header counts %lu tokens of %d bytes, which makes %lld: it is %s",
             (long long)file->size, (unsigned long)count, kinds[kind].id_bytes, (long long)expected,
             file->size < expected ? "cut off" : "too long");
+    int said = width == YOKE_TOKENS_UINT16 ? 2 : width == YOKE_TOKENS_UINT32 ? 4 : kinds[kind].id_bytes;
+    if (said != kinds[kind].id_bytes)
+        return yki_file_fail(file,
+                             "has a header by which its ids are uint%d, and data.token_type says uint%d: "
+                             "that is for files without a header; leave it out",
+                             8 * kinds[kind].id_bytes, 8 * said);
     data->ids = HEADER_BYTES;
     data->id_bytes = kinds[kind].id_bytes;
     data->count = count;
@@ -172,7 +178,7 @@ static yoke_status find_layout(tokens_data *data, yoke_token_type width)
     const yki_file *file = &data->file;
     uint32_t magic = file->size >= 4 ? yki_le32(file->head) : 0;
     for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
-        if (kinds[kind].magic == magic) return read_header(data, kind);
+        if (kinds[kind].magic == magic) return read_header(data, kind, width);
     const char *other = yki_file_is(file, true);
     if (other) /* as numbers its bytes might well be ids of the vocabulary */
         return yki_file_fail(file, "has no tokens: it looks like %s", other);

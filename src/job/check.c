@@ -76,6 +76,13 @@ static yoke_status check_sequence(const yki_reader *reader)
     return YOKE_OK;
 }
 
+/* Whether the command line took `key` away from a file whose `other` needs it: that one is void, then. */
+static bool is_void(const yki_reader *reader, const char *other, const char *key)
+{
+    const yki_yaml *node = yki_yaml_find(reader->root, other), *taken = yki_yaml_find(reader->root, key);
+    return taken && taken->origin > 0 && node && node->origin == 0;
+}
+
 /* Keys that mean nothing without another one. */
 static yoke_status check_needs(const yki_reader *reader)
 {
@@ -86,6 +93,8 @@ static yoke_status check_needs(const yki_reader *reader)
                                             "e.g. eval.every: 100";
     const yoke_checkpoint_spec *c = &reader->job->checkpoint;
     const yoke_train_options *t = &reader->job->train;
+    const yoke_data_spec *d = &reader->job->data;
+    bool drawn = d->holdout_by == YOKE_HOLDOUT_DRAW;
     const struct {
         const char *key, *needs;
         bool given, there;
@@ -97,7 +106,8 @@ static yoke_status check_needs(const yki_reader *reader)
                {"checkpoint.best", often, c->best, t->eval_every > 0},
                {"stop.patience", often, t->patience > 0, t->eval_every > 0},
                {"eval.batches", often, t->eval_batches > 0, t->eval_every > 0},
-               {"eval.every", held, t->eval_every > 0, reader->job->data.holdout > 0}};
+               {"eval.every", held, t->eval_every > 0, d->holdout > 0},
+               {"data.holdout_by", held, drawn, d->holdout > 0}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].given && !all[i].there) return fail_key(reader, all[i].key, all[i].needs);
     return YOKE_OK;
@@ -115,6 +125,8 @@ yoke_status yki_reader_finish(const yki_reader *reader)
         return fail_key(reader, "train.loss", "mse compares values; text and tokens need cross_entropy");
     if (job->train.nesterov && job->train.momentum == 0)
         return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
+    if (job->data.holdout == 0 && is_void(reader, "data.holdout_by", "data.holdout"))
+        job->data.holdout_by = YOKE_HOLDOUT_END;
     YKI_TRY(check_needs(reader));
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;

@@ -12,6 +12,8 @@ static yoke_status check_evaluations(const yoke_train_options *t)
     if (t->eval_every > 0 && !(t->holdout > 0))
         return yki_fail(YOKE_INVALID, "eval_every is %lld, and holdout keeps no samples to evaluate on",
                         (long long)t->eval_every);
+    if (t->holdout_by == YOKE_HOLDOUT_DRAW && !(t->holdout > 0))
+        return yki_fail(YOKE_INVALID, "holdout_by is draw, and holdout keeps no samples to draw");
     if (t->eval_every == 0 && (t->patience > 0 || t->eval_batches > 0))
         return yki_fail(YOKE_INVALID, "%s needs eval_every, the steps from one evaluation to the next",
                         t->patience > 0 ? "patience" : "eval_batches");

@@ -262,6 +262,13 @@ class Tokens(Case):
         self.write("t.bin", array.array("H", [60000] * 4000).tobytes())
         self.refused("gpt.yaml", r"read as uint32 where the vocabulary is larger than 65536; data.token_type", *tokens, "model.vocab=128256")
 
+    def test_width_beside_a_header(self):
+        """It may say again what the header says, and nothing else."""
+        header = array.array("i", [20240520, 1, 4000] + [0] * 253).tobytes()
+        tokens = header + array.array("H", [i % 500 for i in range(4000)]).tobytes()
+        self.assertEqual(self.steps(tokens, "model.vocab=512", "data.token_type=uint16"), 63)
+        self.refused("gpt.yaml", r"t.bin: has a header by which its ids are uint16, and data.token_type says uint32", "data.format=tokens", "data.path=t.bin", "model.vocab=512", "data.token_type=uint32")
+
     def test_sequences_of_another_length(self):
         """What is advised is a key of the model at hand."""
         self.npy("ids.npy", "<i8", (20, 4), [i % 90 for i in range(80)])

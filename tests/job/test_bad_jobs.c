@@ -108,6 +108,8 @@ static const bad_job bad_jobs[] = {
     {GPT, "heads: 12", "heads: 5", NULL, "a width of 768 cannot be divided among 5 heads", 5, "model.heads"},
     {GPT, "sequence: 256", "sequence: 1025", NULL, "1025 tokens is longer than the model's context of 1024",
      22, "train.sequence"},
+    {GPT, "holdout: 0.1", "holdout_by: draw", NULL, "needs data.holdout, the share", 18, "data.holdout_by"},
+    {MLP, NULL, NULL, "data.holdout_by=draw", "needs data.holdout", 0, "data.holdout_by"},
     {GPT, "holdout: 0.1", "holdout: 1", NULL, "at least 0 and below 1", 18, "data.holdout"},
     {GPT, "shuffle: true", "shuffle: yes", NULL, "must be true or false, not 'yes'", 16, "data.shuffle"},
     {GPT, "lr: 3e-4", "lr: 0", NULL, "must be above 0, not 0", 24, "train.optimizer.lr"},

@@ -245,6 +245,14 @@ static void overrides_change_what_the_file_says(void **state)
     assert_true(job->train.clip == 0 && job->train.weight_decay == 0.1 && job->train.optimizer == YOKE_SGD);
     assert_string_equal(job->checkpoint.dir, "");
     yoke_job_destroy(job);
+
+    write_changed(GPT, "holdout: 0.1", "holdout: 0.1\n  holdout_by: draw");
+    job = load(written, SET("train.seed=2"));
+    assert_int_equal(job->train.holdout_by, YOKE_HOLDOUT_DRAW);
+    yoke_job_destroy(job);
+    job = load(written, SET("data.holdout=0")); /* how it is held out is void then */
+    assert_int_equal(job->train.holdout_by, YOKE_HOLDOUT_END);
+    yoke_job_destroy(job);
 }
 
 static void devices_fit_the_degrees(void **state)

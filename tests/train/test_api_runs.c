@@ -133,6 +133,7 @@ static void test_wrong_options(void **state)
     WRONG("holdout", o.holdout = 1);
     WRONG("holdout", o.holdout = -0.5);
     WRONG("holdout", o.holdout = NAN);
+    WRONG("holdout_by is draw", o.holdout_by = YOKE_HOLDOUT_DRAW);
     WRONG("epochs", o.steps = 0, o.epochs = NAN);
     WRONG("epochs", o.steps = 0, o.epochs = -1);
     WRONG("epochs", o.steps = 0, o.epochs = 1e300);
