@@ -31,6 +31,7 @@ static int command_run(cli *run)
     if (yoke_generate(run->arguments.positional[0], given.prompt, (int)given.tokens, given.temperature,
                       (int)given.top_k, (uint64_t)given.seed, &text) != YOKE_OK)
         return cli_fail_library(run);
+    if (text->note[0]) cli_notice(run, "%s", text->note);
     if (run->json) {
         put_string(run->json, "text", text->text);
         put_begin_array(run->json, "tokens");

@@ -80,6 +80,7 @@ typedef struct yoke_generation {
     int ntokens;
     int32_t *tokens;         /* those generated, without the prompt */
     char stepped_from[1200]; /* the folder the weights came from */
+    char note[256];          /* which newer step was passed over, and why; "" */
 } yoke_generation;
 
 /* Text from a saved model: `tokens` more after the prompt. Prompt and text go through the tokenizer.json of

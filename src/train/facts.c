@@ -20,8 +20,7 @@ static bool is_empty(const yki_facts *facts)
            facts->scale == YOKE_SCALE_NONE;
 }
 
-/* The folder of a model: of its own model.safetensors too, which means the same. */
-static void find_folder(const char *weights, char folder[YKI_FOLDER_BYTES + 64])
+void yki_weights_folder(const char *weights, char folder[YKI_FOLDER_BYTES + 64])
 {
     const char *slash = strrchr(weights, '/'), *name = slash ? slash + 1 : weights;
     bool own = strcmp(name, "model.safetensors") == 0 && !yki_path_is_folder(weights);
@@ -33,7 +32,7 @@ static void find_folder(const char *weights, char folder[YKI_FOLDER_BYTES + 64])
 yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *weights)
 {
     char folder[YKI_FOLDER_BYTES + 64], state[1300];
-    find_folder(weights, folder);
+    yki_weights_folder(weights, folder);
     if (!folder[0] || !has_config(folder)) return YOKE_OK;
     YKI_TRY(yki_config_facts(folder, &trainer->facts));
     snprintf(state, sizeof state, "%.1200s/state.json", folder);

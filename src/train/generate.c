@@ -207,8 +207,9 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
     if (tokens < 1 || tokens > 1000000 || !(temperature >= 0) || top_k < 0)
         return yki_fail(YOKE_INVALID, "tokens must be 1 to 1000000, temperature and top-k at least 0");
     char folder[YKI_FOLDER_BYTES];
+    char passed_over[256];
     int is_step;
-    YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, NULL));
+    YKI_TRY(yki_checkpoint_find(dir, folder, &is_step, passed_over));
     yoke_job *job;
     YKI_TRY(yki_job_of_folder(folder, &job));
     yoke_tokenizer *tokenizer = NULL;
@@ -226,6 +227,7 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
         return status;
     }
     snprintf(g->stepped_from, sizeof g->stepped_from, "%s", folder);
+    memcpy(g->note, passed_over, sizeof g->note);
     *generation_out = g;
     return YOKE_OK;
 }

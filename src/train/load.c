@@ -369,10 +369,11 @@ static bool has(const char *folder, const char *name)
 }
 
 yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
-                             char folder_out[YKI_FOLDER_BYTES])
+                             char folder_out[YKI_FOLDER_BYTES], char passed_over[256])
 {
     const char *from = job->model.from;
     int is_step;
+    passed_over[0] = '\0';
     snprintf(folder_out, YKI_FOLDER_BYTES, "%s", from);
     if (yki_path_exists(from) && !yki_path_is_folder(from)) {
         char *slash = strrchr(folder_out, '/');
@@ -383,7 +384,7 @@ yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES
     }
     if (yki_path_is_folder(from) && !has(from, "config.json") && !has(from, "model.safetensors") &&
         !has(from, "model.safetensors.index.json"))
-        YKI_TRY(yki_checkpoint_find(from, folder_out, &is_step, NULL));
+        YKI_TRY(yki_checkpoint_find(from, folder_out, &is_step, passed_over));
     snprintf(path_out, YKI_FOLDER_BYTES, "%s", folder_out);
     return YOKE_OK;
 }

@@ -52,10 +52,12 @@ static void look_at_share(yoke_trainer *trainer, const char *folder, const yki_i
         folder, key, value_of(then, key), by_seed ? seed : value_of(now, key));
 }
 
-/* What the run that saved the folder was; *state_out without facts: no run of yoke's saved it. */
-static yoke_status read_state(const char *folder, yki_saved_state *state_out)
+/* What the run that saved weights, a folder or its model.safetensors, was; *state_out without facts: no run
+ * of yoke's saved them. */
+static yoke_status read_state(const char *weights, yki_saved_state *state_out)
 {
-    char path[YKI_FOLDER_BYTES + 64];
+    char folder[YKI_FOLDER_BYTES + 64], path[YKI_FOLDER_BYTES + 128];
+    yki_weights_folder(weights, folder);
     *state_out = (yki_saved_state){.step = 0};
     YKI_TRY(yki_path_join(path, sizeof path, folder, "state.json"));
     return yki_path_exists(path) ? yki_checkpoint_state(folder, state_out) : YOKE_OK;

@@ -215,12 +215,13 @@ static yoke_status check_from(const yoke_job *job)
 static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options *options)
 {
     yoke_job job = *options->job; /* shallow: only counts change, and where `from` is */
-    char folder[YKI_FOLDER_BYTES] = "";
+    char folder[YKI_FOLDER_BYTES] = "", passed_over[256] = "";
     if (!options->weights) YKI_TRY(check_from(&job));
     if (options->weights)
         snprintf(folder, sizeof folder, "%s", options->weights);
     else if (job.model.from[0])
-        YKI_TRY(yki_weights_find(&job, trainer->from, folder));
+        YKI_TRY(yki_weights_find(&job, trainer->from, folder, passed_over));
+    if (passed_over[0]) yki_trainer_note(trainer, "model.from: %s", passed_over);
     if (folder[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(folder, &job.model));
     if (!folder[0] && trainer->from[0]) YKI_TRY(yki_weights_check(&job, trainer->from));
     bool encodes = job.data.format == YOKE_DATA_TEXT || job.data.tokenizer[0];

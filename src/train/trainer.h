@@ -148,6 +148,8 @@ yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yok
 /* facts.c: facts that came with the weights, a folder or its model.safetensors, or that the data give; an
  * order where there is none yet. */
 yoke_status yki_trainer_read_facts(yoke_trainer *trainer, const char *weights);
+/* The folder of a model: of its own model.safetensors too, which means the same. */
+void yki_weights_folder(const char *weights, char folder[YKI_FOLDER_BYTES + 64]);
 yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
 /* A resume from `folder`, before anything is taken from it: its facts become the trainer's, and a job's data
  * are opened again by them where they would be read differently. YOKE_INVALID: they do not belong to the
@@ -254,8 +256,9 @@ yoke_status yki_trainer_identify_data(yoke_trainer *trainer);
 yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identity *now, const char *folder,
                                  const char *named, yki_text *said);
 
-/* scored.c: notes where what an evaluation scores is not what the run that saved `folder` held out: its data
- * are others, or its share. A folder that no run of yoke's saved says nothing. */
+/* scored.c: notes where what an evaluation scores is not what the run that saved `folder` (or a step's
+ * model.safetensors) held out: its data are others, or its share. Weights that no run of yoke's saved say
+ * nothing. */
 yoke_status yki_trainer_look_at_scored(yoke_trainer *trainer, const char *folder, bool *other_data_out);
 
 /* Notes where weights of layers were saved by a run of another model, whose tensors have the same shapes. */
@@ -270,10 +273,10 @@ yoke_status yki_step_find(const char *dir, char folder[YKI_FOLDER_BYTES], char p
 void yki_trainer_follow(yoke_trainer *trainer, const yki_saved_state *state);
 
 /* load.c: what a job's model.from means: a folder of one model, a DIR of steps (its newest), or one file; and
- * the folder whose config.json and tokenizer.json belong to it, "" where there is no config.json.
- * YOKE_INVALID: nothing is there, or two models are. */
+ * the folder whose config.json and tokenizer.json belong to it, "" where there is no config.json;
+ * and which newer step was passed over, and why. YOKE_INVALID: nothing is there, or two models are. */
 yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
-                             char folder_out[YKI_FOLDER_BYTES]);
+                             char folder_out[YKI_FOLDER_BYTES], char passed_over[256]);
 /* Notices of what a run that begins with the weights of `folder` leaves out of it. */
 yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder);
 /* Where there is no config.json: that the job has all that one would say. */

@@ -108,6 +108,8 @@ class Eval(Daily):
                 (self.assertRegex if says else self.assertNotRegex)(r.err, says or "held out other|other data")
         r = self.run_json("eval", "pick.yaml", "--set", "model.from=end", "--set", "data.holdout=0.5")
         self.assertRegex(r.err, r"\(data.holdout 0.2 then, 0.5 now\)")
+        r = self.run_json("eval", "pick.yaml", "--set", "model.from=end/step-00000005/model.safetensors", "--set", "data.holdout=0.5")
+        self.assertRegex(r.err, r"\(data.holdout 0.2 then, 0.5 now\)")
         shutil.copy(self.path("x.npy"), self.path("moved.npy"))
         self.assertNotRegex(self.run_json("eval", "end", "--set", "data.inputs=moved.npy").err, "other data")
         self.pick(60, 2)  # the same names
@@ -123,12 +125,24 @@ class Eval(Daily):
         npy(self.path("six.npy"), "<f4", (1, 6), [1] * 6)
         for command in (["eval", "ck"], ["predict", "ck", "--data", "six.npy"]):
             self.assertRegex(self.run_json(*command).err, "step-00000009 is incomplete .*; took step-00000006")
+        for command in ("eval", "train"):
+            r = self.run_json(command, "job.yaml", "--set", "model.from=ck")
+            self.assertRegex(r.err, "model.from: step-00000009 is incomplete .*; took step-00000006")
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=text")
+        taken = self.run_json("generate", "text", "--tokens", "2").json["from"]
+        self.assertNotRegex(self.run_json("generate", "text", "--tokens", "2").err, "took")
+        os.mkdir(self.path("text/step-00000999"))
+        r = self.run_json("generate", "text", "--tokens", "2")
+        self.assertRegex(r.err, f"step-00000999 is incomplete .*; took {os.path.basename(taken)}")
+        self.assertEqual(r.json["from"], taken)
 
     def test_layers_that_fit_and_compute_something_else(self):
         self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
         other = ["--set", "model.layers=[{type: linear, out: 8}, {type: relu}, {type: linear, out: 3}]"]
-        for command in (["eval", "ck"], ["eval", "job.yaml", "--set", "model.from=ck"], ["train", "job.yaml", "--set", "model.from=ck"]):
-            self.assertRegex(self.run_json(*command, *other).err, r"ck/step-00000006 was saved from other layers than this job's")
+        file = "model.from=ck/step-00000006/model.safetensors"
+        for command in (["eval", "ck"], ["eval", "job.yaml", "--set", "model.from=ck"], ["train", "job.yaml", "--set", "model.from=ck"],
+                        ["eval", "job.yaml", "--set", file], ["train", "job.yaml", "--set", file]):
+            self.assertRegex(self.run_json(*command, *other).err, r"ck/step-00000006(/model.safetensors)? was saved from other layers than this job's")
             self.assertNotRegex(self.run_json(*command).err, "other layers")
 
     def test_perplexity_of_text(self):
