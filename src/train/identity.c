@@ -381,7 +381,7 @@ static yoke_status check_list(const char *list)
     return YOKE_OK;
 }
 
-static bool differs(const yki_identity *before, const yki_identity *now, const char *key)
+bool yki_identity_differs(const yki_identity *before, const yki_identity *now, const char *key)
 {
     const char *then = yki_identity_find(before, key), *here = yki_identity_find(now, key);
     return then && here && strcmp(then, here) != 0;
@@ -392,9 +392,10 @@ static bool differs(const yki_identity *before, const yki_identity *now, const c
 static bool matters(const rule *r, const char *key, const yki_identity *before, const yki_identity *now)
 {
     const yki_identity *both[] = {before, now};
-    bool renamed = differs(before, now, "train.optimizer.name");
+    bool renamed = yki_identity_differs(before, now, "train.optimizer.name");
     if (strcmp(key, "moments") == 0) return renamed == (strcmp(r->named, "train.optimizer.name") == 0);
-    if (strcmp(key, "train.optimizer.momentum") == 0) return renamed || !differs(before, now, "moments");
+    if (strcmp(key, "train.optimizer.momentum") == 0)
+        return renamed || !yki_identity_differs(before, now, "moments");
     if (strcmp(key, "train.steps") != 0) return true;
     for (int i = 0; i < 2; i++) {
         const char *rate = yki_identity_find(both[i], "train.schedule.name");
@@ -449,7 +450,7 @@ static void complete(yki_identity *before, const yki_saved_state *state)
 static void say_one(yki_text *said, const rule *r, const char *key, const yki_identity *before,
                     const yki_identity *now)
 {
-    if (differs(before, now, key) && matters(r, key, before, now))
+    if (yki_identity_differs(before, now, key) && matters(r, key, before, now))
         yki_text_append(said, "%s%s was %s, and is %s now", said->length ? "; " : "", key,
                         yki_identity_find(before, key), yki_identity_find(now, key));
 }
@@ -477,8 +478,8 @@ yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identit
         const rule *r = &rules[i];
         const char *name = name_of(r);
         if (r->change == SAID) say_changed(said, r, &before, now);
-        if (r->change != REFUSED || !differs(&before, now, r->key) || !matters(r, r->key, &before, now) ||
-            (r->follows && caused))
+        if (r->change != REFUSED || !yki_identity_differs(&before, now, r->key) ||
+            !matters(r, r->key, &before, now) || (r->follows && caused))
             continue;
         caused = true;
         if (!is_named(named, name)) {

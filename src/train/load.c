@@ -314,6 +314,20 @@ static void say_resumed(yoke_trainer *trainer, const char *folder, const char *p
     yki_trainer_notice(trainer);
 }
 
+/* That a step of another model has the tensors of this one: else nothing lets the run go on from it. */
+static yoke_status check_fits(yoke_trainer *trainer, const yki_saved_state *state, const char *folder)
+{
+    load l = {.nfiles = 0};
+    if (!yki_identity_differs(&state->identity, &trainer->identity, "model")) return YOKE_OK;
+    yoke_status status = add(trainer, folder, YKI_TENSOR_WEIGHT, 1, &l);
+    release(&l);
+    if (status != YOKE_INVALID) return status;
+    yoke_error error = *yoke_error_get();
+    return yki_fail(YOKE_INVALID,
+                    "%s was saved in a run with another model than this job's, whose weights do not fit: %s",
+                    folder, error.message);
+}
+
 yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
 {
     YKI_NEED(trainer, dir);
@@ -324,6 +338,7 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     yoke_status status = yki_step_find(dir, folder, passed_over, &state);
     if (status == YOKE_OK) status = yki_trainer_resume_facts(trainer, folder);
     if (status == YOKE_OK && trainer->data != before) status = yki_trainer_identify_data(trainer);
+    if (status == YOKE_OK) status = check_fits(trainer, &state, folder);
     if (status == YOKE_OK)
         status = yki_identity_compare(&state, &trainer->identity, folder, trainer->changed, &changed);
     uint64_t hash = yki_hash_text(folder, (uint64_t)state.step);

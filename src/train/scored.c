@@ -9,12 +9,6 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
-static bool differs(const yki_identity *then, const yki_identity *now, const char *key)
-{
-    const char *a = yki_identity_find(then, key), *b = yki_identity_find(now, key);
-    return a && b && strcmp(a, b) != 0;
-}
-
 static const char *value_of(const yki_identity *identity, const char *key)
 {
     const char *value = yki_identity_find(identity, key);
@@ -40,9 +34,9 @@ static void look_at_share(yoke_trainer *trainer, const char *folder, const yki_i
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->options.seed);
     double before = strtod(value_of(then, "data.holdout"), NULL);
     bool other_seed = trainer->order.drawn && strcmp(value_of(then, "train.seed"), seed) != 0;
-    const char *key = before < trainer->options.holdout       ? "data.holdout"
-                      : differs(then, now, "data.holdout_by") ? "data.holdout_by"
-                                                              : "train.seed";
+    const char *key = before < trainer->options.holdout                    ? "data.holdout"
+                      : yki_identity_differs(then, now, "data.holdout_by") ? "data.holdout_by"
+                                                                           : "train.seed";
     bool by_seed = strcmp(key, "train.seed") == 0; /* which is no fact of the data */
     if (by_seed && !other_seed) return;
     yki_trainer_note(
@@ -69,7 +63,7 @@ yoke_status yki_trainer_look_at_model(yoke_trainer *trainer, const char *folder)
     yki_identity now = {.nfacts = 0};
     YKI_TRY(read_state(folder, &state));
     YKI_TRY(yki_identity_add_model(trainer, &now));
-    if (differs(&state.identity, &now, "model"))
+    if (yki_identity_differs(&state.identity, &now, "model"))
         yki_trainer_note(
             trainer,
             "%s was saved from other layers than this job's (an activation, a stride, an eps): its "
@@ -87,7 +81,7 @@ yoke_status yki_trainer_look_at_scored(yoke_trainer *trainer, const char *folder
     if (state.identity.nfacts == 0) return YOKE_OK;
     YKI_TRY(yki_trainer_identify_data(trainer));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        *other_data_out |= differs(&state.identity, &trainer->identity, rows[i]);
+        *other_data_out |= yki_identity_differs(&state.identity, &trainer->identity, rows[i]);
     if (*other_data_out)
         say_other_data(trainer, folder, &state.identity);
     else if (trainer->order.held > 0 && yki_identity_find(&state.identity, "data.holdout"))

@@ -251,6 +251,8 @@ yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);
 yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *identity);
 /* The facts of the data anew, which are opened otherwise than they were. */
 yoke_status yki_trainer_identify_data(yoke_trainer *trainer);
+/* Whether both know a fact, and not the same one. */
+bool yki_identity_differs(const yki_identity *before, const yki_identity *now, const char *key);
 /* What has changed since a step in `folder` was saved: YOKE_INVALID where a change that is not in the list
  * `named` would make what was learnt mean something else; others are appended to `said`. */
 yoke_status yki_identity_compare(const yki_saved_state *state, const yki_identity *now, const char *folder,

@@ -174,6 +174,17 @@ class Resume(Case):
                   says="another model.*--resume-changed model")
         self.yoke("train", "tanh.yaml", "--set", "checkpoint.dir=n", "--resume", "m", "--resume-changed", "model")
 
+    def test_another_model_of_other_shapes(self):
+        """No flag lets it go on, and none is offered."""
+        self.yoke("train", "mlp.yaml", "--set", "checkpoint.dir=m", "--stop-after", 4)
+        for change, says in (("model.layers.0.out=6", r"tensor '0\.weight' has shape \[5, 4\]"),
+                             ("model.layers.2.bias=false", r"has tensor '2\.bias', for which the model has no place"),
+                             ("model.layers=[{type: linear, out: 5}, {type: relu}, {type: linear, out: 3}, {type: linear, out: 3}]", r"has no tensor '3\.weight'")):
+            for flag in ([], ["--resume-changed", "model"]):
+                p = self.yoke("train", "mlp.yaml", "--set", change, "--set", "checkpoint.dir=n", "--resume", "m", *flag, code=2,
+                              says="m/step-00000004 was saved in a run with another model than this job's, whose weights do not fit: .*" + says)
+                self.assertNotIn("goes on", p.said)
+
     def test_a_step_of_an_older_yoke(self):
         path = self.path("ck", "step-00000004", "state.json")
         state = self.state(4)
