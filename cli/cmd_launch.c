@@ -57,6 +57,7 @@ typedef struct launch {
     double start;               /* seconds for them to begin; 0: no limit */
     char program[4096], layout[512], log[1200], signs[1200], step[1300];
     char name[33]; /* of the run, through all attempts */
+    bool again;    /* an attempt came before */
     goodput trained;
 } launch;
 
@@ -144,7 +145,7 @@ static bool answers(const launch *l, char *host)
 static int train_words(launch *l, bool has_log, char **argv)
 {
     static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs",
-                run[] = "--run";
+                run[] = "--run", over[] = "--take-over";
     const arguments *typed = &l->run->arguments;
     int count = 0;
     argv[count++] = l->program;
@@ -160,6 +161,7 @@ static int train_words(launch *l, bool has_log, char **argv)
     if (!has_log) argv[count++] = log, argv[count++] = l->log;
     argv[count++] = to, argv[count++] = l->signs;
     argv[count++] = run, argv[count++] = l->name;
+    if (l->again) argv[count++] = over; /* the one before has ended; its host may not have told so */
     if (l->step[0]) argv[count++] = resume, argv[count++] = l->step;
     argv[count] = NULL;
     return count;
@@ -181,7 +183,7 @@ static const char *value_of(const arguments *typed, const char *flag)
 static int attempt(launch *l, double *seconds)
 {
     char number[16], *kept = NULL;
-    char **argv = malloc(sizeof *argv * (size_t)(MOST_WORDS + 18 + l->run->arguments.nrest));
+    char **argv = malloc(sizeof *argv * (size_t)(MOST_WORDS + 19 + l->run->arguments.nrest));
     if (!argv) return cli_fail(l->run, 1, "", "out of memory");
     if (!signs_clear(l->signs)) {
         free(argv);
@@ -231,6 +233,7 @@ static int name_run(launch *l)
     }
     if (!l->name[0] && yoke_run_name(l->name) != YOKE_OK) return cli_fail_library(l->run);
     if (begun) find_step(l);
+    l->again = begun;
     return 0;
 }
 
@@ -334,6 +337,7 @@ static int attempts(launch *l, double *wall_out, int64_t *restarts_out)
         *wall_out += seconds;
         put_attempt(l, from, code, seconds);
         if (is_final(code)) break;
+        l->again = true;
         code = code >= 128 ? 4 : code;
         from = find_step(l);
         fprintf(stderr, "yoke: the run ended with %d after %.1f s; ", code, seconds);

@@ -20,7 +20,7 @@
 static struct {
     int64_t stop_after;
     const char *resume, *changed, *name;
-    bool overwrite, dry_run;
+    bool overwrite, take_over, dry_run;
 } given;
 
 static const option_group group_run = {
@@ -39,6 +39,9 @@ static const option_group group_run = {
                "remove another run's steps from checkpoint.dir, and later ones of this run, once a new one "
                "is saved",
                .target = &given.overwrite),
+        OPTION("take-over", NULL, OPTION_SWITCH,
+               "checkpoint.dir may be locked yet by an earlier part of this run, on a host that is gone",
+               .target = &given.take_over),
         OPTION("run", "ID", OPTION_TEXT,
                "what a run that begins is called, 32 hexadecimal digits; yoke launch gives it",
                .target = &given.name),
@@ -188,7 +191,8 @@ static int read_start(cli *run, const yoke_job *job, yoke_start *start)
 {
     bool by_itself = given.resume && strcmp(given.resume, "auto") == 0,
          from_dir = by_itself || (given.resume && !given.resume[0]);
-    *start = (yoke_start){given.resume, by_itself, given.changed, given.overwrite, given.name};
+    *start =
+        (yoke_start){given.resume, by_itself, given.changed, given.overwrite, given.name, given.take_over};
     if (from_dir && !job->checkpoint.dir[0])
         return cli_fail(run, 2, "--resume",
                         "--resume%s goes on from checkpoint.dir, and the job has none; give --resume DIR",

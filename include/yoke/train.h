@@ -106,6 +106,8 @@ typedef struct yoke_start {
     bool overwrite;  /* steps of other runs in checkpoint.dir, and later ones of this, may be removed, once
                         the first new one is saved */
     const char *run; /* what a run that begins is called, 32 hexadecimal digits; NULL: drawn at random */
+    bool take_over;  /* an earlier part of this run may have the lock of checkpoint.dir yet, on a host that is
+                        gone: it is taken from it */
 } yoke_start;
 
 /* The same for a run that begins so. With `resume` the model's shape and tokenizer are those of the step, and

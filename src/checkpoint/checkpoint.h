@@ -71,13 +71,23 @@ typedef struct yki_claim {
     bool sweeps;  /* once the next step is saved, those that are not this run's are removed */
 } yki_claim;
 
-/* Takes DIR, made with its parents, for the run, which goes on from `step` (0: it begins). YOKE_INVALID:
- * another run that is under way holds it, by name; or, without `overwrite`, steps are there that this run did
- * not make, or made after `step`; or it cannot be made or written. YOKE_SYSTEM: the disk has no room for
- * `bytes`, those of a save. */
-yoke_status yki_claim_take(const char *dir, const char *run, bool unnamed, int64_t step, bool overwrite,
-                           size_t bytes, yki_claim *claim_out);
+/* For whom, and how, a folder is taken. */
+typedef struct yki_claim_wish {
+    const char *run;
+    bool unnamed;   /* as in yki_claim */
+    int64_t step;   /* that it goes on from; 0: it begins */
+    bool overwrite; /* steps may be removed that this run did not make, or made after `step` */
+    bool take_over; /* what has the lock is an earlier part of this run, on a host that is gone */
+    size_t bytes;   /* of a save: there must be room for them */
+} yki_claim_wish;
+
+/* Takes DIR, made with its parents. YOKE_INVALID: another run that is under way holds it, by name; or,
+ * without `overwrite`, steps are there that this run did not make, or made after `step`; or it cannot be made
+ * or written. YOKE_SYSTEM: the disk has no room for a save. */
+yoke_status yki_claim_take(const char *dir, const yki_claim_wish *wish, yki_claim *claim_out);
 void yki_claim_release(yki_claim *claim);
+/* Before a save. YOKE_INVALID: the folder was taken over. */
+yoke_status yki_claim_check(const yki_claim *claim);
 /* That this process sees the claim that another one has taken. YOKE_INVALID: it looks into another folder. */
 yoke_status yki_claim_seen(const char *dir, const char *run);
 bool yki_claim_owns(const yki_claim *claim, const yki_saved_state *state);

@@ -4,6 +4,10 @@
  * for people. Where a file system has no locks, what the file says has to do: a process of that number, begun
  * at that time, on this host.
  *
+ * A host that died keeps its lock on another machine's files until the server's lease ends. Who begins the
+ * same run again, and says that what held the folder is gone, takes the lock over: under a new file, so that
+ * a holder that lives after all finds at its next save that the folder is no longer its own.
+ *
  * The holder may save when no step is there that it did not make: of another run, or of its own after the
  * step that it goes on from; else those are removed, where the caller wants that, and only once a new step is
  * on the disk. Deliberately absent: waiting for a lock. */
@@ -73,42 +77,69 @@ static yoke_status write_holder(int fd, const char *path, const char *run)
     return yki_disk_flush(fd, path, (size_t)count);
 }
 
+static bool is_elsewhere(const holder *of)
+{
+    char host[HOST_BYTES] = "?";
+    gethostname(host, sizeof host - 1);
+    return strcmp(of->host, host) != 0;
+}
+
 /* Where there are no locks: whether the process that the file names is this host's and lives. */
 static bool lives(int fd)
 {
     holder of;
-    char host[HOST_BYTES] = "?";
-    gethostname(host, sizeof host - 1);
-    return read_holder(fd, &of) && strcmp(of.host, host) == 0 && of.process != (long)getpid() &&
+    return read_holder(fd, &of) && !is_elsewhere(&of) && of.process != (long)getpid() &&
            begun_at(of.process) == of.begun;
 }
 
-static yoke_status refuse_held(int fd, const char *dir)
+static yoke_status refuse_held(int fd, const char *dir, const char *run)
 {
     holder of;
+    char gone[400] = "";
     if (!read_holder(fd, &of))
         return yki_fail_at(YOKE_INVALID, dir, 0, "",
                            "belongs to a run that is under way; give this one another checkpoint.dir");
+    if (is_elsewhere(&of))
+        snprintf(gone, sizeof gone,
+                 ". Where %.100s is gone, its lock ends with the file server's lease (over NFS 4 in some 90 "
+                 "s)%s",
+                 of.host, strcmp(of.run, run) == 0 ? ", and --take-over does not wait for that" : "");
     return yki_fail_at(
         YOKE_INVALID, dir, 0, "",
         "belongs to a run that is under way, process %ld on %.100s (run %.8s): end that one first, "
-        "or give this one another checkpoint.dir",
-        of.process, of.host, of.run);
+        "or give this one another checkpoint.dir%s",
+        of.process, of.host, of.run, gone);
+}
+
+/* Whether a path names the open file. */
+static enum { NO_FILE, THIS_FILE, ANOTHER_FILE } names(const char *path, int fd)
+{
+    struct stat named, open_one;
+    if (fstat(fd, &open_one) != 0 || stat(path, &named) != 0) return NO_FILE;
+    return named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev ? THIS_FILE : ANOTHER_FILE;
+}
+
+/* Whether the lock is of an earlier part of this run, on another host, and may be taken from it. */
+static bool may_take_over(int fd, const yki_claim_wish *wish)
+{
+    holder of;
+    return wish->take_over && read_holder(fd, &of) && strcmp(of.run, wish->run) == 0 && is_elsewhere(&of);
 }
 
 /* Locks the file under its name: one that its holder has taken away meanwhile is no use. */
-static yoke_status lock_file(const char *dir, const char *path, int *fd_out)
+static yoke_status lock_file(const char *dir, const char *path, const yki_claim_wish *wish, int *fd_out)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    for (;;) {
+    for (bool taken = false;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0) return yki_fail_errno("write", path);
         bool locked = fcntl(fd, F_OFD_SETLK, &whole) == 0;
         bool held = !locked && (errno == EAGAIN || errno == EACCES ? true : lives(fd));
-        struct stat named, open_one;
-        yoke_status status = held ? refuse_held(fd, dir) : YOKE_OK;
-        if (status == YOKE_OK && fstat(fd, &open_one) == 0 && stat(path, &named) == 0 &&
-            named.st_ino == open_one.st_ino) {
+        bool over = held && !taken && may_take_over(fd, wish);
+        yoke_status status = held && !over ? refuse_held(fd, dir, wish->run) : YOKE_OK;
+        if (over && names(path, fd) == THIS_FILE) unlink(path);
+        taken |= over;
+        if (!held && names(path, fd) == THIS_FILE) {
             *fd_out = fd;
             return YOKE_OK;
         }
@@ -188,17 +219,16 @@ static yoke_status check_steps(yki_claim *claim, int64_t step, bool overwrite)
     return YOKE_OK;
 }
 
-yoke_status yki_claim_take(const char *dir, const char *run, bool unnamed, int64_t step, bool overwrite,
-                           size_t bytes, yki_claim *claim_out)
+yoke_status yki_claim_take(const char *dir, const yki_claim_wish *wish, yki_claim *claim_out)
 {
     char path[YKI_FOLDER_BYTES];
-    yki_claim claim = {.unnamed = unnamed, .held = true};
+    yki_claim claim = {.unnamed = wish->unnamed, .held = true};
     size_t length = strlen(dir);
     if (length == 0 || length >= sizeof claim.dir)
         return yki_fail_at(YOKE_INVALID, dir, 0, "", "a checkpoint's folder has a path of 1 to %zu bytes",
                            sizeof claim.dir - 1);
     memcpy(claim.dir, dir, length + 1);
-    memcpy(claim.run, run, sizeof claim.run);
+    memcpy(claim.run, wish->run, sizeof claim.run);
     YKI_TRY(yki_path_join(path, sizeof path, dir, "state.json"));
     if (yki_path_exists(path)) /* readers would take that step, and none of the new ones */
         return yki_fail_at(
@@ -207,10 +237,10 @@ yoke_status yki_claim_take(const char *dir, const char *run, bool unnamed, int64
             "another checkpoint.dir");
     YKI_TRY(lock_path(dir, path));
     YKI_TRY(yki_disk_make_folders(dir));
-    YKI_TRY(lock_file(dir, path, &claim.lock));
-    yoke_status status = check_steps(&claim, step, overwrite);
-    if (status == YOKE_OK) status = yki_disk_check_space(claim.lock, dir, bytes);
-    if (status == YOKE_OK) status = write_holder(claim.lock, path, run);
+    YKI_TRY(lock_file(dir, path, wish, &claim.lock));
+    yoke_status status = check_steps(&claim, wish->step, wish->overwrite);
+    if (status == YOKE_OK) status = yki_disk_check_space(claim.lock, dir, wish->bytes);
+    if (status == YOKE_OK) status = write_holder(claim.lock, path, wish->run);
     if (status == YOKE_OK)
         *claim_out = claim;
     else {
@@ -225,9 +255,23 @@ void yki_claim_release(yki_claim *claim)
 {
     char path[YKI_FOLDER_BYTES];
     if (!claim->held) return;
-    if (lock_path(claim->dir, path) == YOKE_OK) unlink(path); /* still locked: it is this one's */
+    if (lock_path(claim->dir, path) == YOKE_OK && names(path, claim->lock) == THIS_FILE)
+        unlink(path); /* still locked: it is this one's */
     close(claim->lock);
     *claim = (yki_claim){.held = false};
+}
+
+yoke_status yki_claim_check(const yki_claim *claim)
+{
+    char path[YKI_FOLDER_BYTES], run[YKI_RUN_BYTES];
+    if (!claim->held) return YOKE_OK;
+    YKI_TRY(lock_path(claim->dir, path));
+    if (names(path, claim->lock) != ANOTHER_FILE) return YOKE_OK;
+    yoke_checkpoint_holder(claim->dir, run);
+    return yki_fail_at(YOKE_INVALID, claim->dir, 0, "",
+                       "was taken over by %s, while this process was held to be gone: nothing more is saved "
+                       "into it from here",
+                       strcmp(run, claim->run) == 0 ? "a later part of this run" : "another run");
 }
 
 yoke_status yki_claim_seen(const char *dir, const char *run)

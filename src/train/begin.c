@@ -50,12 +50,15 @@ static yoke_status save_bytes(const yoke_trainer *trainer, size_t *bytes_out)
 
 static yoke_status take(yoke_trainer *trainer, const char *dir, yki_claim *claim_out)
 {
-    size_t bytes;
+    yki_claim_wish wish = {.run = trainer->identity.run,
+                           .unnamed = trainer->unnamed,
+                           .step = trainer->next_step > trainer->from_step ? trainer->next_step
+                                                                           : trainer->from_step,
+                           .overwrite = trainer->overwrite,
+                           .take_over = trainer->take_over};
     if (!yki_trainer_leads(trainer)) return YOKE_OK;
-    YKI_TRY(save_bytes(trainer, &bytes));
-    return yki_claim_take(dir, trainer->identity.run, trainer->unnamed,
-                          trainer->next_step > trainer->from_step ? trainer->next_step : trainer->from_step,
-                          trainer->overwrite, bytes, claim_out);
+    YKI_TRY(save_bytes(trainer, &wish.bytes));
+    return yki_claim_take(dir, &wish, claim_out);
 }
 
 yoke_status yki_trainer_claim(yoke_trainer *trainer, const char *dir, yki_claim *claim_out)

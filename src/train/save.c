@@ -134,6 +134,7 @@ static yoke_status make_files(yki_saving *s)
 yoke_status yki_saving_make(yki_saving *s, const char *dir)
 {
     if (!yki_trainer_leads(s->trainer)) return YOKE_OK;
+    YKI_TRY(yki_claim_check(s->claim));
     YKI_TRY(yki_save_begin(dir, s->state.step, &s->save));
     s->save.claim = s->claim;
     return make_files(s);

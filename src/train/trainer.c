@@ -259,9 +259,11 @@ static yoke_status read_start(yoke_trainer *trainer, yki_trainer_options *option
     char passed_over[256];
     int64_t step;
     if (!start) return YOKE_OK;
-    uint64_t way = (start->resume ? 1u : 0u) | (start->or_anew ? 2u : 0u) | (start->overwrite ? 4u : 0u);
-    YKI_TRY(yki_trainer_agree(trainer, YOKE_OK, "way to begin (--resume, --overwrite)", way));
+    uint64_t way = (start->resume ? 1u : 0u) | (start->or_anew ? 2u : 0u) | (start->overwrite ? 4u : 0u) |
+                   (start->take_over ? 8u : 0u);
+    YKI_TRY(yki_trainer_agree(trainer, YOKE_OK, "way to begin (--resume, --overwrite, --take-over)", way));
     trainer->overwrite = start->overwrite;
+    trainer->take_over = start->take_over;
     if (start->changed && strlen(start->changed) >= sizeof trainer->changed)
         return yki_fail(YOKE_INVALID, "a list of what has changed has at most %zu bytes",
                         sizeof trainer->changed - 1);

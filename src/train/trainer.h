@@ -43,8 +43,8 @@ struct yoke_trainer {
     yki_facts facts;       /* of the data that the model was trained on, or is */
     bool has_facts;        /* they came with weights, which the data at hand must fit */
     yki_identity identity; /* run "": none was made, of inference */
-    char changed[512];     /* what a resume may find changed, and whether steps of others may be removed: */
-    bool overwrite;        /* yoke_start */
+    char changed[512];     /* what a resume may find changed, and what it may do to others: yoke_start */
+    bool overwrite, take_over;
     char start[YKI_FOLDER_BYTES]; /* what it was made to go on from; "": it begins */
     bool unnamed;                 /* goes on from a step that no run is named in */
     int64_t from_step;            /* what it goes on from; 0: it begins */

@@ -1,4 +1,5 @@
 """Whose a run is: what a resume may find changed, and whose a folder of steps is. test_identity.py YOKE [test ...]."""
+import fcntl
 import json
 import os
 import random
@@ -267,6 +268,59 @@ class Folder(Case):
             p.wait()
         self.yoke("train", "gpt.yaml", "--resume", "ck", "--stop-after", 1, "--steps", 100000000)  # a dead run holds nothing
         self.assertEqual([n for n in os.listdir(self.path("ck")) if not n.startswith("step-")], [])
+
+    def killed_while_it_saves(self):
+        """A run that left its lock's file; the file."""
+        p = subprocess.Popen([YOKE, "train", "gpt.yaml", "--steps", "100000000", "--log", "l"], cwd=self.dir,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not self.steps() if os.path.isdir(self.path("ck")) else True:
+            self.assertIsNone(p.poll())
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        return self.path("ck", ".yoke-run")
+
+    def hold(self, file):
+        fd = os.open(file, os.O_RDWR)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        return fd
+
+    def test_a_lock_of_a_host_that_is_gone(self):
+        """A file server keeps it until a lease ends. The same run may take it over, where somebody says that the host is gone."""
+        file = self.killed_while_it_saves()
+        with open(file, "r+") as f:
+            text = re.sub("host .*", "host far", f.read())
+            f.seek(0)
+            f.truncate()
+            f.write(text)
+        fd = self.hold(file)
+        again = ["train", "gpt.yaml", "--resume", "ck", "--stop-after", 1, "--steps", 100000000]
+        self.yoke(*again, code=2, says=r"process \d+ on far .*Where far is gone, its lock ends .*, and --take-over does not wait for that")
+        for more in ([], ["--take-over"]):  # another run never does
+            p = self.yoke("train", "gpt.yaml", "--overwrite", *more, code=2, says="on far .*Where far is gone, its lock ends")
+            self.assertNotIn("--take-over does", p.said)
+        self.yoke(*again, "--take-over")
+        self.assertFalse(os.path.exists(file))
+        os.close(fd)
+
+    def test_a_lock_of_this_host_is_never_taken_over(self):
+        file = self.killed_while_it_saves()
+        fd = self.hold(file)
+        p = self.yoke("train", "gpt.yaml", "--resume", "ck", "--steps", 100000000, "--take-over", code=2, says="belongs to a run that is under way")
+        self.assertNotIn("is gone", p.said)
+        os.close(fd)
+
+    def test_who_lost_the_folder_saves_nothing_more(self):
+        """A host that was held to be gone, and comes back."""
+        p = subprocess.Popen([YOKE, "train", "gpt.yaml", "--steps", "100000000", "--log", "l"], cwd=self.dir, text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not self.steps() if os.path.isdir(self.path("ck")) else True:
+            self.assertIsNone(p.poll())
+        self.write("taken", self.read("ck/.yoke-run"))
+        os.replace(self.path("taken"), self.path("ck", ".yoke-run"))
+        said = p.communicate(timeout=300)[1]
+        self.assertEqual(p.returncode, 2, said)
+        self.assertIn("ck: was taken over by a later part of this run", said)
+        self.assertTrue(self.read("ck/.yoke-run"))  # which is not the lost one's to remove
 
     def test_folders_that_cannot_be_used(self):
         self.write("f", "x")

@@ -1,10 +1,13 @@
 """yoke launch: test_launch.py YOKE [test ...]. Its launchers are scripts here, so no MPI is needed: one process, that they
 kill, or a host that is gone. Standard library only."""
+import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -89,6 +92,8 @@ class Launch(unittest.TestCase):
         self.assertEqual([a["from_step"] for a in r.json["attempts"]], [0, 10, 25])
         self.assertNotIn("--resume", self.life(0)["words"])
         self.assertEqual(self.life(1)["words"][-2:], ["--resume", os.path.join(os.path.realpath(self.dir), "ck", "step-00000010")])
+        for life in range(3):  # whose host may be gone, and have the folder's lock yet
+            self.assertEqual("--take-over" in self.life(life)["words"], life > 0)
         self.assertRegex(r.stderr, r"ended with 4 .*restart 1 of 3, from step \d+")
         self.assertRegex(r.stdout, r"restarts +2\ntime trained +\d")
         self.assertTrue(0 < r.json["trained_share"] < 1)
@@ -185,6 +190,21 @@ class Launch(unittest.TestCase):
         self.assertEqual([a["from_step"] for a in r.json["attempts"]], [0, 0, 10])
         self.assertEqual(self.weights("ck"), self.weights("clean"))
         self.assertEqual(max(n for n in os.listdir(os.path.join(self.dir, "ck")) if n.startswith("step-")), "step-00000040")
+
+    def test_a_scheduler_begins_the_job_again(self):
+        """It goes on from its own steps, and has the lock that it left, though its host be gone."""
+        self.launch(lives=[5], options=["-n", "1", "--max-restarts", "0"], code=4)
+        file = os.path.join(self.dir, "ck", ".yoke-run")
+        with open(file) as f:
+            text = f.read()
+        with open(file, "w") as f:  # the same file, and another host's
+            f.write(re.sub("host .*", "host far", text))
+        fd = os.open(file, os.O_RDWR)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        r = self.launch(options=["-n", "1"], SLURM_RESTART_COUNT="1")
+        os.close(fd)
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [0])
+        self.assertIn("--resume", self.life(1)["words"])
 
     def test_a_signal_is_handed_on(self):
         for more in ({}, {"LOSES": "0"}, {"LOSES": "1"}):  # launchers that lose the code of the run

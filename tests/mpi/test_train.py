@@ -294,7 +294,7 @@ class Refusals(Case):
         for way in ("--resume ck", "--resume auto", "--overwrite"):
             other = ["sh", "-c", f'[ "${RANK}" = 0 ] || set -- "$@" {way}; exec "$@"', "sh", YOKE, "train", self.job, "--dp", "2",
                      "--set", "checkpoint.dir=ck"]
-            self.refused([*launch.command(MPI, 2), *other], r"rank 1 on \S+ has another way to begin \(--resume, --overwrite\)")
+            self.refused([*launch.command(MPI, 2), *other], r"rank 1 on \S+ has another way to begin \(--resume, --overwrite, --take-over\)")
 
     def test_eval_runs_once(self):
         self.yoke(2, "train", self.job, "--dp", "2", "--set", "checkpoint.dir=ck")
