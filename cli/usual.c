@@ -93,11 +93,38 @@ static void say_option(const option *o, const char *value, char *text, size_t si
                        : o->value);
 }
 
+/* Among the words that the key takes. */
+static bool takes(const char *const *values, const char *value)
+{
+    while (*values && strcmp(*values, value) != 0) values++;
+    return *values;
+}
+
+/* "--set data.shuffle=false"; where what was typed is no value of the key, one that is, and the others. */
+static void say_key(const char *key, const char *value, char *text, size_t size)
+{
+    const char *const *values = yoke_job_key_values(key);
+    bool fits = value && (!values || takes(values, value));
+    int n = snprintf(text, size, "--set %s=%s", key, fits ? value : values ? values[0] : "VALUE");
+    for (int i = 1; !fits && values && values[i] && (size_t)n < size; i++)
+        n += snprintf(text + n, size - (size_t)n, "%s%s%s", i == 1 ? " (or " : ", ", values[i],
+                      values[i + 1] ? "" : ")");
+}
+
+/* The switch of a job that "no-shuffle" turns off. */
+static const char *turned_off(const char *word)
+{
+    const char *key =
+        strncmp(word, "no-", 3) == 0 || strncmp(word, "no_", 3) == 0 ? yoke_job_key_of(word + 3) : NULL;
+    const char *const *values = key ? yoke_job_key_values(key) : NULL;
+    return values && takes(values, "false") ? key : NULL;
+}
+
 bool usual_meaning(const command *which, const char *word, const char *value, char *text, size_t size)
 {
     if (!is_plain(value)) value = NULL;
     bool sets = find(which, "set", NULL);
-    const char *key = yoke_job_key_of(word);
+    const char *key = yoke_job_key_of(word), *off = turned_off(word);
     const usual *said = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const option *o = rows[i].option ? find(which, rows[i].option, NULL) : NULL;
@@ -114,9 +141,11 @@ bool usual_meaning(const command *which, const char *word, const char *value, ch
     else if (key && strncmp(key, "layout.", 7) == 0 && find(which, "layouts", NULL))
         snprintf(text, size, "--layouts %s=%s, which adds a row, or --devices N for all rows", key + 7,
                  value ? value : "VALUE");
+    else if (off && sets)
+        say_key(off, "false", text, size);
     else if (key && sets)
-        snprintf(text, size, "--set %s=%s", key, value ? value : "VALUE");
+        say_key(key, value, text, size);
     else if (said)
         snprintf(text, size, "%s", said->says);
-    return flag || (key && sets) || said;
+    return flag || ((key || off) && sets) || said;
 }

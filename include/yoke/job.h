@@ -199,6 +199,9 @@ YOKE_API void yoke_job_destroy(yoke_job *job);
 /* The key of a job that a word means to most people: a key itself, the last name of only one ("lr"), or what
  * other programs call it ("learning-rate"). NULL: none. Static storage. */
 YOKE_API const char *yoke_job_key_of(const char *word);
+/* The words that are values of a key, NULL at the end: "true", "false" of a switch. NULL: it takes numbers,
+ * texts or lists, or is none. Static storage. */
+YOKE_API const char *const *yoke_job_key_values(const char *key);
 
 /* The job as YAML with absolute paths, overrides applied and most defaults left out; it reads back as the
  * same job. Freed by the caller with free(). NULL when memory is out. */

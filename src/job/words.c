@@ -158,3 +158,15 @@ const char *yoke_job_key_of(const char *word)
 {
     return word ? yki_key_of_word(word) : NULL;
 }
+
+const char *const *yoke_job_key_values(const char *key)
+{
+    static const char *const switches[] = {"true", "false", NULL};
+    for (int i = 0; key && i < yki_job_nkeys; i++) {
+        const yki_key *k = &yki_job_keys[i];
+        if (strcmp(k->path, key) != 0) continue;
+        if (k->kind == YKI_KEY_BOOL || k->kind == YKI_KEY_SWITCH) return switches;
+        return k->kind == YKI_KEY_NAME ? k->names : NULL;
+    }
+    return NULL;
+}

@@ -342,7 +342,11 @@ class UsualFlags(Daily):
                 "--nproc 2": "--dp N.*yoke launch -n N", "--gpus 2": "--devices N.*no GPUs", "--world-size 2": "--dp 2",
                 "--tensor-parallel 2": "--tp 2", "--quiet": "2> /dev/null", "-lr 0.1": "--set train.optimizer.lr=0.1",
                 "--eval-steps 50": "--set eval.every=50", "--early-stopping-patience 3": "--set stop.patience=3",
-                "--momentum 0.9": "--set train.optimizer.momentum=0.9", "--train.batch 3": "--set train.batch=3"}.items():
+                "--momentum 0.9": "--set train.optimizer.momentum=0.9", "--train.batch 3": "--set train.batch=3",
+                "--no-shuffle": "--set data.shuffle=false$", "--no_drop_last": "--set data.drop_last=false$", "--shuffle false": "--set data.shuffle=false$",
+                "--shuffle maybe": r"--set data.shuffle=true \(or false\)$", "--shuffle": r"--set data.shuffle=true \(or false\)$",
+                "--sp yes": r"--set layout.sp=true \(or false\)$", "--sp true": "--set layout.sp=true$",
+                "--loss l2": r"--set train.loss=cross_entropy \(or mse\)$", "--optimizer": r"--set train.optimizer.name=sgd \(or adam, adamw\)$"}.items():
             r = self.wrong("train", "job.yaml", *typed.split(), says=f"is no option of `yoke train`: .*{means}")
             self.assertEqual(r.json["error"]["key"], typed.split("=")[0].split()[0])
         # what a command has is what it says
@@ -351,6 +355,7 @@ class UsualFlags(Daily):
         self.wrong("launch", "--nproc", 2, "--", "train", "job.yaml", says="write -n 2$")
         # a value is repeated only where a shell takes it as it stands
         self.wrong("train", "job.yaml", "--lr", "a b", says="lr=VALUE$")
+        self.wrong("train", "job.yaml", "--no-lr", says="--no-lr is no option of `yoke train`; `yoke train --help` lists them$")
 
     def test_what_is_said_works(self):
         for flags in (["--set", "train.optimizer.lr=0.1"], ["--precision", "bf16"], ["--recompute", "full"]):

@@ -338,6 +338,8 @@ static void test_jobs_and_files(void **state)
     REFUSED("seconds_out", yoke_start_limit(1, NULL));
     assert_null(yoke_job_print(NULL));
     assert_null(yoke_job_key_of(NULL));
+    assert_null(yoke_job_key_values(NULL));
+    assert_null(yoke_job_key_values("train.lr"));
     assert_null(yoke_machine_print(NULL));
     assert_null(yoke_machine_preset(-1));
     assert_null(yoke_machine_precision(-1));
