@@ -12,7 +12,8 @@ static struct {
 static const option_group group_eval = {
     "Evaluation",
     (const option[]){
-        OPTION("data", "FILE", OPTION_TEXT, "evaluate on this file, in the format of the job's data",
+        OPTION("data", "FILE", OPTION_TEXT,
+               "evaluate on this file, in the format of the job's data; of npy and idx INPUTS,TARGETS",
                .target = &given.data),
         OPTION("precision", "NAME", OPTION_KEY, "f32 | bf16", .key = "train.precision"),
         {0},

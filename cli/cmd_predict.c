@@ -20,7 +20,7 @@ static const option_group group_predict = {
                "the samples: csv, by the names of its columns, npy or idx; targets may be absent",
                .target = &given.data),
         OPTION("out", "FILE", OPTION_TEXT,
-               "write the rows here: .csv, .npy or .jsonl; default: csv to standard output",
+               "write the rows here: .csv, .npy or .jsonl; -, or without it: csv to standard output",
                .target = &given.out),
         OPTION("all", NULL, OPTION_SWITCH, "of classes: every probability, not the likeliest alone",
                .target = &given.all),
@@ -139,6 +139,7 @@ static int command_run(cli *run)
     yoke_predictor *p = NULL;
     yoke_data *data = NULL;
     if (!given.data) return cli_fail(run, 2, "--data", "--data FILE is missing: the samples to predict for");
+    if (given.out && strcmp(given.out, "-") == 0) given.out = NULL;
     if (run->json && strcmp(run->json_path, "-") == 0 && !given.out)
         return cli_fail(run, 2, "--out", "--json - takes standard output; --out FILE says where the rows go");
     if (given.out && is_one_file(given.out, given.data))

@@ -39,7 +39,8 @@ static const option_group group_schedule = {
 static const option_group group_output = {
     "Output",
     (const option[]){
-        OPTION("svg", "FILE", OPTION_TEXT, "draw it as a picture", .target = &given.svg),
+        OPTION("svg", "FILE", OPTION_TEXT,
+               "draw it as a picture; -: to standard output, and no timeline there", .target = &given.svg),
         OPTION("out", "FILE", OPTION_TEXT, "write it as a schedule file, which --schedule reads",
                .target = &given.out),
         {0},
@@ -169,8 +170,27 @@ static int override_layout(cli *run)
     return kept ? -1 : cli_fail(run, 1, "", "out of memory");
 }
 
+static bool is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* Standard output takes one thing. */
+static int check_outputs(cli *run)
+{
+    bool taken = run->json && strcmp(run->json_path, "-") == 0, out = is_stdout(given.out),
+         svg = is_stdout(given.svg);
+    if (out + svg + taken < 2) return -1;
+    return cli_fail(run, 2, out ? "--out" : "--svg",
+                    "standard output takes one of --out -, --svg - and --json -");
+}
+
 static int write_file(cli *run, const char *path, const char *text)
 {
+    if (is_stdout(path)) {
+        fputs(text, run->out);
+        return 0;
+    }
     FILE *file = fopen(path, "w");
     if (!file)
         return cli_fail(run, errno == ENOSPC ? 1 : 2, path, "cannot write %s: %s", path, strerror(errno));
@@ -214,7 +234,7 @@ static int show(cli *run, const yoke_schedule *schedule, const yoke_timeline *ti
     if (code == 0 && svg) code = write_file(run, given.svg, svg);
     if (code == 0) {
         if (run->json) write_timeline(run->json, schedule, timeline);
-        fputs(drawing, run->out);
+        if (!is_stdout(given.out) && !is_stdout(given.svg)) fputs(drawing, run->out);
     }
     free(drawing);
     free(text);
@@ -257,6 +277,7 @@ static int command_run(cli *run)
     yoke_times times;
     yoke_schedule *schedule = NULL;
     int code = read_times(run, &times);
+    if (code < 0) code = check_outputs(run);
     if (code >= 0) return code;
     if (run->arguments.npositional > 0) return run_job(run, &times);
     code = make(run, &schedule);

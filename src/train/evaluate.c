@@ -69,18 +69,33 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, const char 
     return status;
 }
 
-/* The job's data are those of one file instead, all of them. */
-static yoke_status take_file(yoke_job *job, const char *data)
+/* Two files, with the first comma between them. */
+static yoke_status take_pair(yoke_data_spec *spec, const char *data)
 {
-    bool pairs = job->data.format == YOKE_DATA_NPY || job->data.format == YOKE_DATA_IDX;
-    if (pairs || job->data.format == YOKE_DATA_RANDOM)
-        return yki_fail(
-            YOKE_INVALID,
-            "--data names one file, and this job's data are %s; use --set data.inputs and data.targets",
-            pairs ? "two" : "made up");
-    if (strlen(data) >= sizeof job->data.path)
+    const char *comma = strchr(data, ',');
+    size_t length = comma ? (size_t)(comma - data) : 0;
+    if (length == 0 || !comma[1])
+        return yki_fail(YOKE_INVALID,
+                        "--data %s names one file, and this job's data are two: --data INPUTS,TARGETS", data);
+    if (length >= sizeof spec->inputs || strlen(comma + 1) >= sizeof spec->targets)
+        return yki_fail(YOKE_INVALID, "--data has a path of more than %zu bytes", sizeof spec->inputs - 1);
+    snprintf(spec->inputs, sizeof spec->inputs, "%.*s", (int)length, data);
+    snprintf(spec->targets, sizeof spec->targets, "%s", comma + 1);
+    return YOKE_OK;
+}
+
+/* The job's data are those of other files instead, all of them. */
+static yoke_status take_files(yoke_job *job, const char *data)
+{
+    if (job->data.format == YOKE_DATA_RANDOM)
+        return yki_fail(YOKE_INVALID, "--data names a file, and this job's data are made up: data.format "
+                                      "says what to read files as");
+    if (job->data.format == YOKE_DATA_NPY || job->data.format == YOKE_DATA_IDX)
+        YKI_TRY(take_pair(&job->data, data));
+    else if (strlen(data) >= sizeof job->data.path)
         return yki_fail(YOKE_INVALID, "--data is a path of more than %zu bytes", sizeof job->data.path - 1);
-    snprintf(job->data.path, sizeof job->data.path, "%s", data);
+    else
+        snprintf(job->data.path, sizeof job->data.path, "%s", data);
     job->data.holdout = job->train.holdout = 0;
     return YOKE_OK;
 }
@@ -93,7 +108,7 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
     if (!dir_or_job || !evaluation_out)
         return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
     YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, passed_over, &job));
-    yoke_status status = data ? take_file(job, data) : YOKE_OK;
+    yoke_status status = data ? take_files(job, data) : YOKE_OK;
     if (status == YOKE_OK)
         status = eval_job(job, folder, passed_over, data != NULL, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;

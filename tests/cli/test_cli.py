@@ -332,6 +332,13 @@ measured: {on: 2026-01-31, by: hand}
         out, svg = self.path("s.txt"), self.path("s.svg")
         first = self.run_json("schedule", "--schedule", "zb-h1", "--stages", 3, "--microbatches", 4, "--out", out, "--svg", svg).json
         self.assertEqual(self.run_json("schedule", "--schedule", out).json, first)
+        for flag, file in (("--out", out), ("--svg", svg)):
+            with open(file, "rb") as f:
+                self.assertEqual(Run("schedule", "--schedule", out, flag, "-").out, f.read())
+        for two in (["--out", "-", "--svg", "-"], ["--svg", "-", "--json", "-"]):
+            r = Run("schedule", "--schedule", out, *two)
+            self.assertEqual(r.code, 2)
+            self.assertIn("standard output takes one of --out -, --svg - and --json -", r.err)
         with open(svg) as f:
             self.assertIn("<svg", f.read())
         self.wrong("schedule", "--stages", 2, "--microbatches", 2, "--out", "/nonexistent/x", says="cannot write /nonexistent/x")

@@ -78,6 +78,21 @@ class Eval(Daily):
         self.assertEqual((r.json["confusion"], r.json["scored"]), (held, "held out"))
         self.assertNotIn("notices", r.json)
 
+    def test_two_files(self):
+        self.pick()
+        whole = self.run_json("eval", "pick.yaml").json
+        self.pick(30, 2)
+        other = self.run_json("eval", "pick.yaml").json
+        for name in ("x", "y"):
+            os.rename(self.path(name + ".npy"), self.path("other-" + name + ".npy"))
+        self.pick()
+        r = self.run_json("eval", "pick.yaml", "--data", "other-x.npy,other-y.npy", "--set", "data.holdout=0.2").json
+        self.assertEqual((r["samples"], r["scored"], r["loss"]), (30, "given", other["loss"]))
+        self.assertNotEqual(r["loss"], whole["loss"])
+        for data in ("other-x.npy", "other-x.npy,", ",other-y.npy"):
+            self.wrong("eval", "pick.yaml", "--data", data, says="names one file, and this job's data are two: --data INPUTS,TARGETS")
+        self.wrong("eval", "pick.yaml", "--data", "other-x.npy,none.npy", says="none.npy: cannot open it")
+
     def test_what_was_scored_is_said(self):
         r = self.run_json("eval", "job.yaml")  # held out, first values
         self.assertRegex(r.err, "weights are first values: nothing was trained")
@@ -195,6 +210,8 @@ checkpoint: {dir: ck}
         with open(self.path("out.csv"), "rb") as f:
             written = f.read()
         self.assertEqual(Run("predict", "ck", "--data", "new.csv", cwd=self.dir).out, written)
+        self.assertEqual(self.run_json("predict", "ck", "--data", "new.csv", "--out", "-").out, written)
+        self.assertFalse(os.path.exists(self.path("-")))
         step = Run("predict", "ck/step-00000150", "--data", "gone.csv", cwd=self.dir)
         self.assertEqual((step.code, step.out), (0, written))
         self.assertEqual(sorted(os.listdir(self.dir)).count("out.csv"), 1)
@@ -268,6 +285,7 @@ checkpoint: {dir: ck}
             self.assertEqual(f.readline(), "b,note,a\n")
         r = Run("predict", "ck", "--data", "new.csv", "--json", "-", cwd=self.dir)
         self.assertEqual((r.code, json.loads(r.out)["error"]["key"]), (2, "--out"))
+        self.assertEqual(Run("predict", "ck", "--data", "new.csv", "--json", "-", "--out", "-", cwd=self.dir).code, 2)
         self.write("less.csv", "b\n1\n")
         self.wrong("predict", "ck", "--data", "less.csv", "--out", "x.csv", says='"a"')
         self.write("bad.csv", "a,b\n1,2\n1,x\n")
