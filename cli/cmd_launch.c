@@ -16,10 +16,12 @@
 #include "yoke/cluster.h"
 #include "yoke/train.h"
 
+enum { RESTARTS = 3 };
+
 static struct {
     int64_t processes, restarts;
     const char *launcher, *hosts;
-} given = {.restarts = 3};
+} given = {.restarts = RESTARTS};
 
 static const option_group group_launch = {
     "Launch",
@@ -140,15 +142,12 @@ static bool answers(const launch *l, char *host)
     return code == 0;
 }
 
-/* `yoke train` as it was typed, without the --resume of a first attempt where there is a step to go on from.
+/* `train ...` as it was typed, without the --resume of a first attempt where there is a step to go on from.
  */
-static int train_words(launch *l, bool has_log, char **argv)
+static int typed_words(const launch *l, char **argv)
 {
-    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs",
-                run[] = "--run", over[] = "--take-over";
     const arguments *typed = &l->run->arguments;
     int count = 0;
-    argv[count++] = l->program;
     for (int i = 0; i < typed->nrest; i++) {
         char *word = typed->rest[i];
         const char *next = i + 1 < typed->nrest ? typed->rest[i + 1] : "-";
@@ -157,6 +156,17 @@ static int train_words(launch *l, bool has_log, char **argv)
         else if (!l->step[0] || strncmp(word, "--resume=", 9) != 0)
             argv[count++] = word;
     }
+    return count;
+}
+
+/* What an attempt runs in each process. */
+static int train_words(launch *l, bool has_log, char **argv)
+{
+    static char resume[] = "--resume", layout[] = "--layout", log[] = "--log", to[] = "--signs",
+                run[] = "--run", over[] = "--take-over";
+    int count = 0;
+    argv[count++] = l->program;
+    count += typed_words(l, argv + count);
     if (l->layout[0]) argv[count++] = layout, argv[count++] = l->layout;
     if (!has_log) argv[count++] = log, argv[count++] = l->log;
     argv[count++] = to, argv[count++] = l->signs;
@@ -209,12 +219,17 @@ static int attempt(launch *l, double *seconds)
     return code;
 }
 
+static int64_t newest_step(const launch *l, char folder[YOKE_PATH_BYTES])
+{
+    int64_t step = 0;
+    if (yoke_checkpoint_newest(l->job->checkpoint.dir, l->name, folder, &step) != YOKE_OK) folder[0] = '\0';
+    return step;
+}
+
 /* The run's own newest complete step; "": there is none, and it begins as it was asked to. */
 static int64_t find_step(launch *l)
 {
-    int64_t step = 0;
-    if (yoke_checkpoint_newest(l->job->checkpoint.dir, l->name, l->step, &step) != YOKE_OK) l->step[0] = '\0';
-    return step;
+    return newest_step(l, l->step);
 }
 
 /* What the run is called: as the one that it goes on from; or, where a scheduler has begun this job again, as
@@ -353,6 +368,28 @@ static int attempts(launch *l, double *wall_out, int64_t *restarts_out)
     return code >= 128 ? 4 : code;
 }
 
+/* The command that goes on from the newest step of a run that ended before it was done. */
+static void say_again(launch *l)
+{
+    char **words = malloc(sizeof *words * (size_t)(l->run->arguments.nrest + 1)), *text = NULL;
+    size_t size = 0;
+    FILE *out = words ? open_memstream(&text, &size) : NULL;
+    int count = words ? typed_words(l, words) : 0;
+    if (out) {
+        text_shell_word(out, l->run->program);
+        fprintf(out, " launch -n %lld", (long long)given.processes);
+        if (given.hosts) fputs(" --hosts ", out), text_shell_word(out, given.hosts);
+        if (given.launcher) fputs(" --launcher ", out), text_shell_word(out, given.launcher);
+        if (given.restarts != RESTARTS) fprintf(out, " --max-restarts %lld", (long long)given.restarts);
+        for (int i = 0; i < count; i++) fputc(' ', out), text_shell_word(out, words[i]);
+        fputs(" --resume ", out);
+        text_shell_word(out, l->step);
+        if (fclose(out) == 0) cli_notice(l->run, "go on with: %s", text);
+    }
+    free(text);
+    free(words);
+}
+
 static void report(launch *l, double wall, int64_t restarts)
 {
     cli *run = l->run;
@@ -448,9 +485,12 @@ static int run_all(launch *l)
     attempt_hand_on_signals();
     if (l->run->json) put_begin_array(l->run->json, "attempts");
     double wall;
-    int64_t restarts;
+    char before[YOKE_PATH_BYTES];
+    int64_t restarts, had = newest_step(l, before), has;
     code = attempts(l, &wall, &restarts);
     if (l->run->json) put_end_array(l->run->json);
+    has = code == 0 ? 0 : find_step(l);
+    if (l->step[0] && (has > had || code == 75)) say_again(l);
     goodput_read(&l->trained);
     report(l, wall, restarts);
     goodput_release(&l->trained);

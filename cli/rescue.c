@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "records.h"
+#include "signs.h"
 #include "text.h"
 #include "yoke/cluster.h"
 
@@ -68,11 +69,14 @@ static yoke_status keep(yoke_trainer *trainer, char folder[YOKE_PATH_BYTES])
 
 static char *say(cli *run, const char *folder)
 {
-    char *again = resume_command(run, folder), *said = NULL, under[80] = "";
+    bool launched = signs_path; /* by `yoke launch`, which says its own command */
+    char *again = launched ? NULL : resume_command(run, folder), *said = NULL, under[80] = "";
     if (yoke_cluster_size() > 1)
         snprintf(under, sizeof under, ", in %d processes again", yoke_cluster_size());
-    if (asprintf(&said, "saved in %s; go on with%s: %s", folder, under, again ? again : "--resume") < 0)
-        said = NULL;
+    int length = launched ? asprintf(&said, "saved in %s", folder)
+                          : asprintf(&said, "saved in %s; go on with%s: %s", folder, under,
+                                     again ? again : "--resume");
+    if (length < 0) said = NULL;
     free(again);
     if (run->json) put_string(run->json, "saved", folder);
     return said;

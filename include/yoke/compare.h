@@ -92,9 +92,9 @@ YOKE_API yoke_status yoke_generate(const char *dir, const char *prompt, int toke
 YOKE_API void yoke_generation_destroy(yoke_generation *generation);
 
 /* Scores a saved model (DIR or a step's folder) or a job (its `from` or first weights) on its held-out share,
- * on all its data where nothing is held out, or on the file `data` (NULL: the job's; of the formats npy and idx
- * two, the inputs' and the targets', with a comma between). Ended by
- * yoke_evaluation_release. notice (may be NULL) is told what should be known of the data. */
+ * on all its data where nothing is held out, or on the file `data` (NULL: the job's; of the formats npy and
+ * idx two, the inputs' and the targets', with a comma between). Ended by yoke_evaluation_release. notice (may
+ * be NULL) is told what should be known of the data. */
 YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides,
                                const char *data, yoke_notice notice, void *context,
                                yoke_evaluation *evaluation_out);

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -152,7 +153,7 @@ class Launch(unittest.TestCase):
     def test_restarts_are_used_up(self):
         r = self.launch(lives=[5, 5, 5], options=["-n", "1", "--max-restarts", "1"], code=4)
         self.assertEqual(len(r.json["attempts"]), 2)
-        self.assertRegex(r.stderr, "1 restarts are used up")
+        self.assertRegex(r.stderr, "1 restarts are used up\n(.*\n)*yoke: go on with: .* launch -n 1 --launcher .* --max-restarts 1 train job.yaml --resume .*/ck/step-0+\\d+\n$")
 
     def test_what_cannot_work_is_not_begun_again(self):
         self.assertEqual(len(self.launch("--resume", "nothere", options=["-n", "1"], code=2).json["attempts"]), 1)
@@ -221,6 +222,17 @@ class Launch(unittest.TestCase):
         p.send_signal(signal.SIGTERM)
         rest = p.communicate(timeout=60)[1]
         self.assertEqual(p.returncode, 75, rest)
+        self.assertRegex(rest, r"yoke: stopped by a signal; saved in \S+/ck/step-\d+\n(?:.*\n)*yoke: go on with: (.*)\n$")
+        self.assertEqual(rest.count("go on with"), 1)
+        words = shlex.split(rest[rest.index("go on with: ") + len("go on with: "):])
+        self.assertEqual(words[:2], [YOKE, "launch"])
+        step = words[words.index("--resume") + 1]
+        os.remove(os.path.join(self.dir, "life-0"))
+        words[words.index("--steps") + 1] = str(int(step[-8:]) + 2)
+        again = subprocess.run([*words, "--json", "inner.json"], cwd=self.dir, capture_output=True, text=True, timeout=60, env={**os.environ, "LIVES": "[]"})
+        self.assertEqual(again.returncode, 0, again.stderr)
+        with open(os.path.join(self.dir, "inner.json")) as f:
+            self.assertEqual([s["step"] for s in json.load(f)["steps"]], [int(step[-8:]), int(step[-8:]) + 1])
         self.assertFalse(os.path.exists(os.path.join(self.dir, "life-1")))
         os.remove(os.path.join(self.dir, "life-0"))
         shutil.rmtree(os.path.join(self.dir, "ck"))
