@@ -90,6 +90,17 @@ const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out)
     return r ? r->ran : run->ran ? run->ran[rank] : NULL;
 }
 
+/* What is wrong, and in another process than the first where. */
+static yoke_status tell(const yoke_error *fault, int process)
+{
+    yki_error_set(fault);
+    if (process == 0) return fault->status;
+    yki_fail_at(fault->status, fault->file, fault->line, fault->key, "rank %d on %s: %s", fault->rank,
+                yki_cluster_host(process), fault->message);
+    yki_error_edit()->rank = fault->rank;
+    return fault->status;
+}
+
 /* The first fault in the order of tensors, then of ranks. */
 yoke_status yki_run_first_fault(yki_run *run)
 {
@@ -111,10 +122,7 @@ yoke_status yki_run_first_fault(yki_run *run)
     if (run->processes) status = yki_cluster_gather(mine, all, sizeof *mine);
     for (int p = 0; p < processes && status == YOKE_OK; p++)
         if (all[p].error.status != YOKE_OK && (found < 0 || all[p].at < all[found].at)) found = p;
-    if (found >= 0) {
-        yki_error_set(&all[found].error);
-        status = all[found].error.status;
-    }
+    if (found >= 0) status = tell(&all[found].error, found);
     free(mine);
     return status;
 }

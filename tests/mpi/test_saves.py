@@ -185,6 +185,16 @@ class Faults(Case):
                 shutil.rmtree(self.ck)
             self.assertGreater(failed, 0)
 
+    def test_who_has_no_room_is_named_between_steps_too(self):
+        for victim in (0, 1):
+            save = self.flags(self.STEPS, self.EVERY, *self.LAYOUT, asynchronous=False)
+            p = self.with_fault(victim, dict(KIND="full", AT=2, CALLS=10**6), save=save)
+            said = [line for line in p.stderr.splitlines() if line.startswith("yoke:")]
+            self.assertEqual(p.returncode, 1, p.stderr[-600:])
+            self.assertRegex(said[0], r"safetensors: rank 1 on \S+: .*No space left" if victim else "No space left")
+            self.assertEqual("rank 1 on" in said[0], victim == 1, said)
+            shutil.rmtree(self.ck)
+
     def test_a_disk_that_is_full_before_the_first_step(self):
         """Where the folder for steps is made a run's own: nothing begins, whatever failed saves mean."""
         for number in (1, 2):
