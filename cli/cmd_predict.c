@@ -60,18 +60,11 @@ static yoke_status predict_all(yoke_predictor *p, yoke_data *data, rows *to, con
                                int64_t *odd_out)
 {
     enum { AT_ONCE = 64 };
-    yoke_row in;
-    yoke_predictor_rows(p, &in, NULL);
-    size_t bytes = 4;
-    for (int i = 0; i < in.ndim; i++) bytes *= (size_t)in.dims[i];
-    char *inputs = malloc(bytes * AT_ONCE);
     float *outputs = malloc(sizeof *outputs * (size_t)shape->numbers * AT_ONCE);
-    yoke_status status = inputs && outputs ? YOKE_OK : YOKE_SYSTEM;
+    yoke_status status = outputs ? YOKE_OK : YOKE_SYSTEM;
     for (int64_t first = 0; first < shape->samples && status == YOKE_OK; first += AT_ONCE) {
         int64_t count = shape->samples - first < AT_ONCE ? shape->samples - first : AT_ONCE;
-        for (int64_t i = 0; i < count && status == YOKE_OK; i++)
-            status = yoke_data_get(data, first + i, inputs + (size_t)i * bytes, NULL);
-        if (status == YOKE_OK) status = yoke_predictor_run(p, count, inputs, outputs);
+        status = yoke_predictor_run_data(p, data, first, count, outputs);
         for (int64_t i = 0; i < count && status == YOKE_OK; i++) {
             float *row = outputs + i * shape->numbers;
             bool finite = true;
@@ -81,7 +74,6 @@ static yoke_status predict_all(yoke_predictor *p, yoke_data *data, rows *to, con
             rows_add(to, row);
         }
     }
-    free(inputs);
     free(outputs);
     return status;
 }

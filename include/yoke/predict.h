@@ -38,10 +38,16 @@ YOKE_API yoke_status yoke_predictor_data(yoke_predictor *predictor, const char *
 YOKE_API void yoke_predictor_on_notice(yoke_predictor *predictor, yoke_notice notice, void *context);
 
 /* n samples' inputs, one after the other, as the data had them (they are scaled here as in training), to n
- * outputs of the model: for classes values that softmax makes probabilities of. n 0 is nothing. YOKE_INVALID:
+ * outputs of the model: for classes values that softmax makes probabilities of. Numbers that f32 holds badly
+ * (times since 1970) go by yoke_predictor_run_data. n 0 is nothing. YOKE_INVALID:
  * an input is no token of the model. */
 YOKE_API yoke_status yoke_predictor_run(yoke_predictor *predictor, int64_t n, const void *inputs,
                                         float *outputs);
+/* The same for samples first .. first + n - 1 of data that yoke_predictor_data opened: scaled from all the
+ * digits that the file has. YOKE_INVALID: there are no such samples, or the data have not the model's inputs.
+ */
+YOKE_API yoke_status yoke_predictor_run_data(yoke_predictor *predictor, yoke_data *data, int64_t first,
+                                             int64_t n, float *outputs);
 /* The same for a model of classes: the likeliest class of each sample and, where not NULL, its probability.
  * Where the outputs have dims before the classes, one for each of them. YOKE_INVALID also: the outputs are no
  * classes. */

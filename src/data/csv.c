@@ -1,9 +1,9 @@
 /* CSV (RFC 4180): a header line of column names, then rows. Input columns hold numbers, and so do target
  * columns; but a single target column may hold words: then each different word is a class, in the order of
- * their bytes. Read once, into memory, as f32. Numbers are decimal with a point whatever the locale: no
- * hexadecimal, no nan, no inf. One target column in which all numbers are whole and >= 0 gives classes (i32,
- * no dims); else targets are f32 [ntargets]. Lines are kept, so that what is wrong with a sample later has a
- * place in the file. */
+ * their bytes. Read once, into memory; inputs with all their digits, which a scale may need. Numbers are
+ * decimal with a point whatever the locale: no hexadecimal, no nan, no inf. One target column in which all
+ * numbers are whole and >= 0 gives classes (i32, no dims); else targets are f32 [ntargets]. Lines are kept,
+ * so that what is wrong with a sample later has a place in the file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@
 typedef struct csv_data {
     yoke_data base;
     yki_file file;
-    float *inputs, *targets;
+    double *inputs;
+    float *targets;
     int32_t *classes; /* beside targets, as long as all are classes */
     int32_t *lines;
 } csv_data;
@@ -23,7 +24,8 @@ typedef struct csv_data {
 /* What the rows grow into. `whole` stays true while every number of a single target column may be a class. */
 typedef struct csv_rows {
     int64_t count, room;
-    float *inputs, *targets;
+    double *inputs;
+    float *targets;
     int32_t *classes, *lines;
     bool whole;
     int odd_line; /* of the first that may not, and what it is */
@@ -34,11 +36,20 @@ static yoke_status csv_get(yoke_data *base, int64_t index, void *input, void *ta
 {
     csv_data *data = (csv_data *)base;
     size_t inputs = (size_t)base->input_elements, targets = (size_t)base->target_elements;
-    if (input) memcpy(input, data->inputs + (size_t)index * inputs, inputs * sizeof(float));
+    const double *numbers = data->inputs + (size_t)index * inputs;
+    float *narrow = input;
+    for (size_t i = 0; narrow && i < inputs; i++) narrow[i] = (float)numbers[i];
     if (target && data->classes)
         memcpy(target, data->classes + index, sizeof(int32_t));
     else if (target)
         memcpy(target, data->targets + (size_t)index * targets, targets * sizeof(float));
+    return YOKE_OK;
+}
+
+static yoke_status csv_get_real(yoke_data *base, int64_t index, double *input)
+{
+    size_t inputs = (size_t)base->input_elements;
+    memcpy(input, ((csv_data *)base)->inputs + (size_t)index * inputs, inputs * sizeof *input);
     return YOKE_OK;
 }
 
@@ -71,7 +82,8 @@ static void csv_release(yoke_data *base)
     yki_file_release(&data->file);
 }
 
-static const yki_data_ops csv_ops = {.read = csv_get, .check = csv_check, .release = csv_release};
+static const yki_data_ops csv_ops = {
+    .read = csv_get, .read_real = csv_get_real, .check = csv_check, .release = csv_release};
 
 /* ---- the rows ---- */
 
@@ -90,7 +102,7 @@ static yoke_status make_room(const yki_csv_reader *reader, csv_rows *rows)
 {
     if (rows->count < rows->room) return YOKE_OK;
     int64_t room = rows->room ? 2 * rows->room : 64;
-    if (!grow(&rows->inputs, room, reader->ninputs, sizeof(float)) ||
+    if (!grow(&rows->inputs, room, reader->ninputs, sizeof(double)) ||
         !grow(&rows->lines, room, 1, sizeof(int32_t)) ||
         (reader->ntargets > 0 && !grow(&rows->targets, room, reader->ntargets, sizeof(float))) ||
         (reader->ntargets == 1 && !grow(&rows->classes, room, 1, sizeof(int32_t))))
@@ -124,7 +136,7 @@ static yoke_status store(yki_csv_reader *reader, csv_rows *rows, int column)
     if (role == YKI_CSV_PASSED_OVER) return YOKE_OK;
     if (role >= YKI_CSV_TARGET) return store_target(reader, rows, column);
     YKI_TRY(yki_csv_number(reader, column, &number));
-    rows->inputs[rows->count * reader->ninputs + role] = (float)number;
+    rows->inputs[rows->count * reader->ninputs + role] = number;
     return YOKE_OK;
 }
 
@@ -220,6 +232,7 @@ yoke_status yki_data_from_csv(yoke_data **data_out, const yki_data_spec *spec)
     int ninputs = 0;
     YKI_TRY(yki_data_create(&data, sizeof *data, &csv_ops));
     yoke_status status = read_file(data, spec, &rows, &ninputs);
+    data->base.real = true;
     data->inputs = rows.inputs;
     data->targets = rows.targets;
     data->classes = rows.classes;

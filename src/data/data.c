@@ -168,6 +168,14 @@ yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input)
     return get(data, index, input, NULL);
 }
 
+yoke_status yki_data_get_real(yoke_data *data, int64_t index, float *input, void *target, double *real)
+{
+    YKI_TRY(get(data, index, input, target));
+    if (data->real) return data->ops->read_real(data, index, real);
+    for (int64_t i = 0; i < data->input_elements; i++) real[i] = (double)input[i];
+    return YOKE_OK;
+}
+
 yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target)
 {
     return get(data, index, NULL, target);

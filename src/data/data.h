@@ -16,6 +16,8 @@ typedef struct yki_data_ops {
     /* Writes sample `index`, which is in range, in the format's own types. Either may be NULL: the other
      * alone. */
     yoke_status (*read)(yoke_data *data, int64_t index, void *input, void *target);
+    /* Writes the inputs of sample `index` with all the digits that they have, where these are `real`. */
+    yoke_status (*read_real)(yoke_data *data, int64_t index, double *input);
     /* YOKE_INVALID, naming the place in the file: some sample, of all, has a token that is not below `inputs`
      * or a class that is not below `targets` (0: those are no tokens, no classes). NULL: every sample is
      * read. */
@@ -36,6 +38,7 @@ struct yoke_data {
     bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
     bool made_up;    /* random: nothing is in them */
     bool tokens;     /* text, tokens: ids that are never numbers */
+    bool real;       /* inputs may have more digits than f32 holds: `read_real` is there */
     /* that samples are read from as they are asked for; NULL: none, or no second. And when they were looked
      * at */
     const struct yki_file *files[2];
@@ -73,6 +76,10 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
 
 /* The sample's inputs alone; a callback's need room for targets too. */
 yoke_status yki_data_get_inputs(yoke_data *data, int64_t index, void *input);
+/* The sample as yoke_data_get gives it, and its inputs, which are numbers, with all the digits that they
+ * have.
+ */
+yoke_status yki_data_get_real(yoke_data *data, int64_t index, float *input, void *target, double *real);
 /* Its targets alone. */
 yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target);
 

@@ -52,19 +52,19 @@ static int64_t columns_of(const yoke_row *input)
 }
 
 static yoke_status add_samples(running *columns, int64_t ncolumns, yoke_data *data, const yki_order *order,
-                               float *input, void *target)
+                               float *input, void *target, double *real)
 {
     int64_t each = data->input_elements / ncolumns;
     for (int64_t p = 0; p < order->samples; p++) {
         int64_t sample = yki_order_place(order, p);
-        YKI_TRY(yoke_data_get(data, sample, input, target));
+        YKI_TRY(yki_data_get_real(data, sample, input, target, real));
         for (int64_t c = 0; c < ncolumns; c++)
             for (int64_t i = 0; i < each; i++) {
-                float x = input[c * each + i];
+                double x = real[c * each + i];
                 if (!isfinite(x))
                     return yki_fail(YOKE_INVALID, "sample %lld has an input that is not finite",
                                     (long long)sample);
-                add(&columns[c], (double)x);
+                add(&columns[c], x);
             }
     }
     return YOKE_OK;
@@ -78,22 +78,23 @@ static yoke_status make_room(yki_facts *facts, int64_t columns)
     return facts->shift && facts->factor ? YOKE_OK : yki_fail_memory("the scales of columns");
 }
 
-/* Says it where a column's numbers are so large beside what they differ by that 32 bits, which data have when
- * they are scaled, leave little or nothing of it: times since 1970, as an example. */
+/* Says it where a column's numbers are so large beside what they differ by that the bits that the data have
+ * when they are scaled leave little or nothing of it: times since 1970 in f32, as an example. */
 static yoke_status look_at_digits(const yki_facts *facts, yoke_data *data, int64_t column, const running *r,
                                   double spread)
 {
-    const double levels = 100,
-                 whole = 0x1p24; /* to a spread; below this each whole number is one of its own */
-    double size = fmax(fabs(r->least), fabs(r->most)), step = size * 0x1p-23;
+    const double levels = 100, /* to a spread; below `whole` each whole number is one of its own */
+        whole = data->real ? 0x1p53 : 0x1p24;
+    double size = fmax(fabs(r->least), fabs(r->most)), step = size * 2 / whole;
     if (spread > 0 ? step * levels <= spread : size < whole) return YOKE_OK;
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)column);
     return yki_data_note(
         data,
-        "column %.60s has numbers about %.4g, of which 32 bits hold steps of %.3g, and they differ "
+        "column %.60s has numbers about %.4g, of which %d bits hold steps of %.3g, and they differ "
         "by %.3g: little of that is left; subtract a constant before they are saved",
-        facts->columns.count > column ? facts->columns.names[column] : number, size, step, spread);
+        facts->columns.count > column ? facts->columns.names[column] : number, size, data->real ? 64 : 32,
+        step, spread);
 }
 
 static yoke_status fit(yki_facts *facts, yoke_data *data, const yki_order *order)
@@ -107,8 +108,9 @@ static yoke_status fit(yki_facts *facts, yoke_data *data, const yki_order *order
     running *columns = calloc((size_t)ncolumns, sizeof *columns);
     float *input = malloc(sizeof *input * (size_t)data->input_elements);
     void *target = malloc(sizeof(float) * (size_t)data->target_elements);
-    yoke_status status = columns && input && target
-                             ? add_samples(columns, ncolumns, data, order, input, target)
+    double *real = malloc(sizeof *real * (size_t)data->input_elements);
+    yoke_status status = columns && input && target && real
+                             ? add_samples(columns, ncolumns, data, order, input, target, real)
                              : yki_fail_memory("the scales of columns");
     for (int64_t c = 0; c < ncolumns && status == YOKE_OK; c++) {
         const running *r = &columns[c];
@@ -121,6 +123,7 @@ static yoke_status fit(yki_facts *facts, yoke_data *data, const yki_order *order
     free(columns);
     free(input);
     free(target);
+    free(real);
     return status;
 }
 
@@ -185,21 +188,21 @@ yoke_status yki_facts_check_data(const yki_facts *facts, const yoke_data *data)
         yki_row_print(has, &now) + 4, yki_row_print(had, &then) + 4);
 }
 
-yoke_status yki_facts_apply(const yki_facts *facts, int64_t sample, float *inputs, int64_t elements)
+yoke_status yki_facts_apply(const yki_facts *facts, int64_t sample, const double *real, float *inputs,
+                            int64_t elements)
 {
     if (facts->scale == YOKE_SCALE_NONE) return YOKE_OK;
     int64_t each = elements / facts->nscaled;
     for (int64_t c = 0; c < facts->nscaled; c++)
         for (int64_t i = c * each; i < (c + 1) * each; i++) {
-            float x = inputs[i];
-            inputs[i] = (float)(((double)x - facts->shift[c]) * facts->factor[c]);
+            double x = real ? real[i] : (double)inputs[i];
+            inputs[i] = (float)((x - facts->shift[c]) * facts->factor[c]);
             if (!isfinite(inputs[i]))
                 return yki_fail(
                     YOKE_INVALID,
                     "sample %lld: column %s%lld%s%s is %g, which scaled is larger than 32 bits hold",
                     (long long)sample, facts->columns.count ? "" : "number ", (long long)c,
-                    facts->columns.count ? ", " : "", facts->columns.count ? facts->columns.names[c] : "",
-                    (double)x);
+                    facts->columns.count ? ", " : "", facts->columns.count ? facts->columns.names[c] : "", x);
         }
     return YOKE_OK;
 }

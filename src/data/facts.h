@@ -46,9 +46,11 @@ yoke_status yki_facts_check(const yki_facts *facts, const yoke_row *input, const
  * others. */
 yoke_status yki_facts_check_data(const yki_facts *facts, const yoke_data *data);
 
-/* Scales a sample's inputs in place. YOKE_INVALID names sample and column where a value becomes larger than
- * 32 bits hold. Does nothing where nothing is scaled. */
-yoke_status yki_facts_apply(const yki_facts *facts, int64_t sample, float *inputs, int64_t elements);
+/* Scales a sample's inputs in place: in double, from `real` (NULL: from what they are), and rounded once.
+ * YOKE_INVALID names sample and column where a value becomes larger than 32 bits hold. Does nothing where
+ * nothing is scaled. */
+yoke_status yki_facts_apply(const yki_facts *facts, int64_t sample, const double *real, float *inputs,
+                            int64_t elements);
 
 /* Appends the keys that are not empty, each after a comma, to the text of a JSON object with others in it. */
 void yki_facts_print(yki_text *text, const yki_facts *facts);

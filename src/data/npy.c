@@ -18,13 +18,23 @@ typedef struct npy_data {
     yki_range tokens, classes; /* of integers */
 } npy_data;
 
+static yki_npy_as as(bool integer)
+{
+    return integer ? YKI_NPY_INTEGER : YKI_NPY_FLOAT;
+}
+
 static yoke_status npy_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     npy_data *data = (npy_data *)base;
-    if (input) YKI_TRY(yki_npy_read(&data->inputs, index, data->integer_inputs, input));
+    if (input) YKI_TRY(yki_npy_read(&data->inputs, index, as(data->integer_inputs), input));
     float *pixels = data->pixels ? input : NULL;
     for (int64_t i = 0; pixels && i < base->input_elements; i++) pixels[i] /= 255.0f;
-    return target ? yki_npy_read(&data->targets, index, data->integer_targets, target) : YOKE_OK;
+    return target ? yki_npy_read(&data->targets, index, as(data->integer_targets), target) : YOKE_OK;
+}
+
+static yoke_status npy_read_real(yoke_data *base, int64_t index, double *input)
+{
+    return yki_npy_read(&((npy_data *)base)->inputs, index, YKI_NPY_REAL, input);
 }
 
 static yoke_status npy_check(yoke_data *base, int64_t inputs, int64_t targets)
@@ -50,7 +60,8 @@ static void npy_release(yoke_data *base)
     yki_npy_release(&data->targets);
 }
 
-static const yki_data_ops npy_ops = {.read = npy_read, .check = npy_check, .release = npy_release};
+static const yki_data_ops npy_ops = {
+    .read = npy_read, .read_real = npy_read_real, .check = npy_check, .release = npy_release};
 
 static yoke_status open_targets(npy_data *data, const char *inputs, const char *targets)
 {
@@ -76,6 +87,8 @@ static yoke_status npy_open(npy_data *data, const char *inputs, const char *targ
     bool byte = data->inputs.type->bytes == 1, bits = byte && data->inputs.type->name[0] == 'b';
     data->integer_inputs = data->inputs.type->integer && !bits && data->inputs.ndim == 2;
     data->pixels = byte && data->inputs.type->name[0] == 'u' && data->inputs.ndim > 2;
+    data->base.real =
+        data->inputs.type->bytes > 4 || (data->inputs.type->bytes == 4 && data->inputs.type->integer);
     YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs || data->pixels, &data->tokens));
     if (data->pixels && data->tokens.most <= 1)
         YKI_TRY(yki_data_note(

@@ -61,19 +61,21 @@ static inline bool is_finite(float value)
 #define INTEGER_TYPES(X) X(b1, 1) X(u1, 1) X(i1, 1) X(u2, 2) X(i2, 2) X(u4, 4) X(i4, 4) X(u8, 8) X(i8, 8)
 #define FLOAT_TYPES(X)   X(f2, 2) X(f4, 4) X(f8, 8)
 
-#define DEFINE_TO_FLOAT(type, bytes)                                                                         \
-    static int64_t type##_to_float(const unsigned char *from, int64_t count, void *to)                       \
+#define DEFINE_TO(name, number, type, bytes)                                                                 \
+    static int64_t type##_to_##name(const unsigned char *from, int64_t count, void *to)                      \
     {                                                                                                        \
-        float *floats = to;                                                                                  \
+        number *numbers = to;                                                                                \
         bool finite = true;                                                                                  \
         for (int64_t i = 0; i < count; i++) {                                                                \
-            floats[i] = (float)LOAD_##type(from + i * bytes);                                                \
-            finite &= is_finite(floats[i]);                                                                  \
+            numbers[i] = (number)LOAD_##type(from + i * bytes);                                              \
+            finite &= is_finite((float)numbers[i]);                                                          \
         }                                                                                                    \
         int64_t good = finite ? count : 0;                                                                   \
-        while (good < count && is_finite(floats[good])) good++;                                              \
+        while (good < count && is_finite((float)numbers[good])) good++;                                      \
         return good;                                                                                         \
     }
+#define DEFINE_TO_FLOAT(type, bytes) DEFINE_TO(float, float, type, bytes)
+#define DEFINE_TO_REAL(type, bytes)  DEFINE_TO(real, double, type, bytes)
 /* A negative number becomes one above INT32_MAX by the cast. */
 #define DEFINE_TO_INTEGER(type, bytes)                                                                       \
     static int64_t type##_to_integer(const unsigned char *from, int64_t count, void *to)                     \
@@ -88,10 +90,12 @@ static inline bool is_finite(float value)
     }
 INTEGER_TYPES(DEFINE_TO_FLOAT)
 FLOAT_TYPES(DEFINE_TO_FLOAT)
+INTEGER_TYPES(DEFINE_TO_REAL)
+FLOAT_TYPES(DEFINE_TO_REAL)
 INTEGER_TYPES(DEFINE_TO_INTEGER)
 
-#define INTEGER_ROW(type, bytes) {#type, bytes, true, type##_to_float, type##_to_integer},
-#define FLOAT_ROW(type, bytes)   {#type, bytes, false, type##_to_float, NULL},
+#define INTEGER_ROW(type, bytes) {#type, bytes, true, type##_to_float, type##_to_real, type##_to_integer},
+#define FLOAT_ROW(type, bytes)   {#type, bytes, false, type##_to_float, type##_to_real, NULL},
 static const yki_npy_type types[] = {INTEGER_TYPES(INTEGER_ROW) FLOAT_TYPES(FLOAT_ROW)};
 
 /* ---- the header ---- */
@@ -337,14 +341,17 @@ static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned c
                          : "");
 }
 
-/* Elements [first, first + count) as numbers, in pieces; all into `to`, or each piece to `look` (which says
- * whether to go on). */
+/* Elements [first, first + count) as numbers, in pieces; all into `to`, or each piece, of f32 or i32, to
+ * `look` (which says whether to go on). */
 typedef bool (*look_at)(void *context, int64_t first, int64_t count, const void *numbers);
 
-static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, bool integer, void *to,
+static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, yki_npy_as as, void *to,
                         look_at look, void *context)
 {
-    yki_npy_convert convert = integer ? npy->type->to_integer : npy->type->to_float;
+    yki_npy_convert convert = as == YKI_NPY_INTEGER ? npy->type->to_integer
+                              : as == YKI_NPY_REAL  ? npy->type->to_real
+                                                    : npy->type->to_float;
+    int64_t out_wide = as == YKI_NPY_REAL ? sizeof(double) : sizeof(float);
     unsigned char bytes[8 * PIECE_ELEMENTS];
     union {
         float floats[PIECE_ELEMENTS];
@@ -353,18 +360,18 @@ static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, bool i
     int wide = npy->type->bytes;
     for (int64_t done = 0; done < count; done += PIECE_ELEMENTS) {
         int64_t piece = count - done < PIECE_ELEMENTS ? count - done : PIECE_ELEMENTS;
-        void *out = to ? (unsigned char *)to + 4 * done : (void *)&numbers;
+        void *out = to ? (unsigned char *)to + out_wide * done : (void *)&numbers;
         YKI_TRY(yki_file_read(&npy->file, npy->elements + (first + done) * wide, bytes, piece * wide));
         int64_t good = convert(bytes, piece, out);
-        if (good < piece) return refuse(npy, first + done + good, bytes + good * wide, integer);
+        if (good < piece) return refuse(npy, first + done + good, bytes + good * wide, as == YKI_NPY_INTEGER);
         if (look && !look(context, first + done, piece, out)) break;
     }
     return YOKE_OK;
 }
 
-yoke_status yki_npy_read(const yki_npy *npy, int64_t index, bool integer, void *to)
+yoke_status yki_npy_read(const yki_npy *npy, int64_t index, yki_npy_as as, void *to)
 {
-    return walk(npy, index * npy->row_elements, npy->row_elements, integer, to, NULL, NULL);
+    return walk(npy, index * npy->row_elements, npy->row_elements, as, to, NULL, NULL);
 }
 
 static bool widen(void *context, int64_t first, int64_t count, const void *numbers)
@@ -384,7 +391,8 @@ static bool widen(void *context, int64_t first, int64_t count, const void *numbe
 yoke_status yki_npy_scan(const yki_npy *npy, bool integer, yki_range *range_out)
 {
     bool ranges = integer && range_out;
-    return walk(npy, 0, npy->row_elements * npy->dims[0], integer, NULL, ranges ? widen : NULL, range_out);
+    return walk(npy, 0, npy->row_elements * npy->dims[0], integer ? YKI_NPY_INTEGER : YKI_NPY_FLOAT, NULL,
+                ranges ? widen : NULL, range_out);
 }
 
 typedef struct wanted {
@@ -407,7 +415,7 @@ static bool find(void *context, int64_t first, int64_t count, const void *number
 yoke_status yki_npy_find(const yki_npy *npy, int64_t limit, int64_t *position_out, int64_t *value_out)
 {
     wanted w = {.limit = limit};
-    YKI_TRY(walk(npy, 0, npy->row_elements * npy->dims[0], true, NULL, find, &w));
+    YKI_TRY(walk(npy, 0, npy->row_elements * npy->dims[0], YKI_NPY_INTEGER, NULL, find, &w));
     *position_out = w.position;
     *value_out = w.value;
     return YOKE_OK;

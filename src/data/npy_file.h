@@ -19,6 +19,7 @@ typedef struct yki_npy_type {
     int bytes;
     bool integer;               /* b1 counts as one */
     yki_npy_convert to_float;   /* bad: not finite in 32 bits */
+    yki_npy_convert to_real;    /* the same as double, with all digits */
     yki_npy_convert to_integer; /* bad: outside 0..INT32_MAX. NULL for floats */
 } yki_npy_type;
 
@@ -42,9 +43,11 @@ typedef struct yki_range {
 yoke_status yki_npy_open(yki_npy *npy, const char *path);
 void yki_npy_release(yki_npy *npy);
 
-/* Sample `index` as row_elements numbers, i32 where `integer`, else f32. YOKE_INVALID naming sample, element
- * and value where one can't be held, or where the file was cut short. */
-yoke_status yki_npy_read(const yki_npy *npy, int64_t index, bool integer, void *to);
+typedef enum yki_npy_as { YKI_NPY_FLOAT, YKI_NPY_INTEGER, YKI_NPY_REAL } yki_npy_as;
+
+/* Sample `index` as row_elements numbers: f32, i32 or double. YOKE_INVALID naming sample, element and value
+ * where one can't be held (as double: in f32), or where the file was cut short. */
+yoke_status yki_npy_read(const yki_npy *npy, int64_t index, yki_npy_as as, void *to);
 
 /* The same check for all samples, keeping nothing but the range of integers (range_out: NULL for floats). */
 yoke_status yki_npy_scan(const yki_npy *npy, bool integer, yki_range *range_out);

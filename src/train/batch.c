@@ -93,8 +93,11 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer)
     trainer->indices = malloc(sizeof(int64_t) * (size_t)batch);
     trainer->inputs = calloc((size_t)batch, trainer->input_bytes);
     trainer->targets = calloc((size_t)batch, trainer->target_bytes);
+    bool scaled = trainer->facts.scale != YOKE_SCALE_NONE;
+    trainer->real = scaled ? malloc(trainer->input_bytes / sizeof(float) * sizeof *trainer->real) : NULL;
     trainer->classes = yki_model_classes(model);
-    if (!trainer->indices || !trainer->inputs || !trainer->targets) return yki_fail_memory("a batch");
+    if (!trainer->indices || !trainer->inputs || !trainer->targets || (scaled && !trainer->real))
+        return yki_fail_memory("a batch");
     return YOKE_OK;
 }
 
@@ -120,6 +123,17 @@ yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *in
     return YOKE_OK;
 }
 
+/* A sample as the model takes it; target NULL: its inputs alone. */
+static yoke_status get_scaled(yoke_trainer *trainer, yoke_data *data, int64_t index, float *input,
+                              void *target)
+{
+    int64_t elements = (int64_t)(trainer->input_bytes / sizeof *input);
+    if (trainer->facts.scale == YOKE_SCALE_NONE)
+        return target ? yoke_data_get(data, index, input, target) : yki_data_get_inputs(data, index, input);
+    YKI_TRY(yki_data_get_real(data, index, input, target, trainer->real));
+    return yki_facts_apply(&trainer->facts, index, trainer->real, input, elements);
+}
+
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count)
 {
     const yoke_model *model = trainer->model;
@@ -129,13 +143,20 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
     for (int64_t i = 0; i < count; i++) {
         char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
         char *target = trainer->targets + (size_t)i * trainer->target_bytes;
-        YKI_TRY(yoke_data_get(data, indices[i], input, target));
+        YKI_TRY(get_scaled(trainer, data, indices[i], (float *)(void *)input, target));
         if (tokens) YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
         if (trainer->classes > 0)
             YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i]));
-        if (!tokens)
-            YKI_TRY(yki_facts_apply(&trainer->facts, indices[i], (float *)(void *)input,
-                                    (int64_t)(trainer->input_bytes / sizeof(float))));
     }
     return YOKE_OK;
+}
+
+yoke_status yki_trainer_fetch_inputs(yoke_trainer *trainer, yoke_data *data, int64_t first, int64_t count)
+{
+    YKI_TRY(yki_data_look(data));
+    for (int64_t i = 0; i < count; i++) {
+        char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
+        YKI_TRY(get_scaled(trainer, data, first + i, (float *)(void *)input, NULL));
+    }
+    return yki_trainer_check_inputs(trainer, trainer->inputs, first, count);
 }

@@ -13,8 +13,16 @@ static yoke_status scale(const yoke_trainer *trainer, int64_t first, int64_t cou
     size_t elements = trainer->input_bytes / sizeof(float);
     memcpy(to, inputs, trainer->input_bytes * (size_t)count);
     for (int64_t i = 0; i < count; i++)
-        YKI_TRY(yki_facts_apply(&trainer->facts, first + i, to + (size_t)i * elements, (int64_t)elements));
+        YKI_TRY(
+            yki_facts_apply(&trainer->facts, first + i, NULL, to + (size_t)i * elements, (int64_t)elements));
     return YOKE_OK;
+}
+
+/* Samples that are run at once, and that the host's buffers hold. */
+static int64_t host_samples(const yoke_trainer *trainer)
+{
+    int64_t most = yki_run_forward_samples(trainer->run), batch = trainer->plan->options.batch;
+    return most < batch ? most : batch;
 }
 
 static yoke_status predict(yoke_trainer *trainer, int64_t n, const void *inputs, float *scaled,
@@ -55,6 +63,23 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
     return status;
 }
 
+yoke_status yki_trainer_predict_data(yoke_trainer *trainer, yoke_data *data, int64_t first, int64_t n,
+                                     float *outputs)
+{
+    const yoke_model *model = trainer->model;
+    int64_t most = host_samples(trainer), out = yki_value_elems(&model->values[model->output]);
+    for (int64_t done = 0; done < n; done += most) {
+        yki_step step = {.mode = YKI_RUN_PREDICT,
+                         .samples = n - done < most ? n - done : most,
+                         .inputs = trainer->inputs,
+                         .outputs = outputs + done * out};
+        yki_step_result result;
+        YKI_TRY(yki_trainer_fetch_inputs(trainer, data, first + done, step.samples));
+        YKI_TRY(yki_run_step(trainer->run, &step, &result));
+    }
+    return YOKE_OK;
+}
+
 /* What an evaluation has counted so far. */
 typedef struct tally {
     double loss; /* summed over samples */
@@ -81,9 +106,7 @@ static yoke_status score(yoke_trainer *trainer, yoke_data *others, int64_t sampl
 {
     yoke_data *data = others ? others : trainer->data;
     const yoke_model *model = trainer->model;
-    int64_t most = yki_run_forward_samples(trainer->run),
-            out = yki_value_elems(&model->values[model->output]);
-    most = most < trainer->plan->options.batch ? most : trainer->plan->options.batch; /* the host's buffers */
+    int64_t most = host_samples(trainer), out = yki_value_elems(&model->values[model->output]);
     float *outputs = t->classes ? malloc(sizeof(float) * (size_t)(most * out)) : NULL;
     yoke_status status = t->classes && !outputs ? yki_fail_memory("an evaluation") : YOKE_OK;
     YKI_TRY(yki_trainer_agreed(trainer, yki_trainer_agree(trainer, status, "", 0)));

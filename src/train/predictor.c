@@ -120,6 +120,19 @@ yoke_status yoke_predictor_run(yoke_predictor *predictor, int64_t n, const void 
     return yoke_trainer_predict(predictor->trainer, n, inputs, outputs);
 }
 
+yoke_status yoke_predictor_run_data(yoke_predictor *predictor, yoke_data *data, int64_t first, int64_t n,
+                                    float *outputs)
+{
+    YKI_NEED(predictor, data);
+    if (n > 0) YKI_NEED(outputs);
+    int64_t samples = yoke_data_samples(data);
+    if (first < 0 || n < 0 || n > samples || first > samples - n)
+        return yki_fail(YOKE_INVALID, "samples %lld and the %lld from there are not all of the data's %lld",
+                        (long long)first, (long long)n, (long long)samples);
+    YKI_TRY(yki_data_view(data, &predictor->input, NULL));
+    return yki_trainer_predict_data(predictor->trainer, data, first, n, outputs);
+}
+
 /* The likeliest of `count` values, and its share in their softmax. */
 static int32_t likeliest(const float *values, int64_t count, float *share_out)
 {

@@ -404,6 +404,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     free(trainer->indices);
     free(trainer->inputs);
     free(trainer->targets);
+    free(trainer->real);
     free(trainer->devices);
     free(trainer->tracked);
     free(trainer->ran);

@@ -73,6 +73,7 @@ struct yoke_trainer {
     /* the batch of the step under way, in host memory */
     int64_t *indices;
     char *inputs, *targets;
+    double *real;                     /* a sample's inputs before they are scaled; NULL: nothing is */
     size_t input_bytes, target_bytes; /* of a row */
     int64_t moved[YKI_AXIS_COUNT];    /* in the last step, over all ranks */
     int64_t classes;                  /* cross-entropy: targets are below it */
@@ -132,6 +133,11 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer);
 yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *inputs, int64_t first,
                                      int64_t count);
 yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int64_t *indices, int64_t count);
+/* The inputs alone of samples `first` and so on, as many as the buffers hold at most. */
+yoke_status yki_trainer_fetch_inputs(yoke_trainer *trainer, yoke_data *data, int64_t first, int64_t count);
+/* Outputs for n samples of the data, whose rows are the model's. */
+yoke_status yki_trainer_predict_data(yoke_trainer *trainer, yoke_data *data, int64_t first, int64_t n,
+                                     float *outputs);
 /* tokenizer: NULL where text is bytes; facts: of the model that reads the data, NULL: it is to be made from
  * them. */
 yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,

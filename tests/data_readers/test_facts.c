@@ -163,15 +163,58 @@ static void scales_come_from_the_samples_trained_on(void **state)
             assert_true(fabs(facts.factor[c] - cases[i].factor[c]) < 1e-12);
         }
         ok(yoke_data_get(data, 2, x, &y));
-        ok(yki_facts_apply(&facts, 2, x, 2));
+        ok(yki_facts_apply(&facts, 2, NULL, x, 2));
         assert_true(x[0] == (float)((100 - cases[i].shift[0]) * cases[i].factor[0]) && x[1] == 4);
+        double real[2] = {100, 1 / 3.0};
+        ok(yki_facts_apply(&facts, 2, real, x, 2)); /* rounded once */
+        assert_true(x[1] == (float)((1 / 3.0 - cases[i].shift[1]) * cases[i].factor[1]));
         x[0] = 3e38f; /* still finite by the factor, or said */
         facts.factor[0] = 10;
-        assert_int_equal(yki_facts_apply(&facts, 9, x, 2), YOKE_INVALID);
+        assert_int_equal(yki_facts_apply(&facts, 9, NULL, x, 2), YOKE_INVALID);
         assert_non_null(strstr(yoke_error_get()->message, "sample 9: column 0, a"));
         yki_facts_release(&facts);
     }
     yoke_data_destroy(data);
+}
+
+/* Of what f32 does not hold: decimals, doubles, and integers of 4 and 8 bytes. */
+static void all_digits_are_there_to_be_scaled(void **state)
+{
+    (void)state;
+    static const double f8[] = {0.1, 1700000000.25, -1e-30, 3};
+    static const int64_t i8[] = {16777217, 2147483647, 0, 5};
+    static const uint32_t u4[] = {16777217, 2147483647, 0, 5};
+    const char *y = fixture_write_npy("y.npy", 1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }",
+                                      i8 + 2, 16);
+    const struct {
+        const char *type;
+        const void *values;
+        size_t bytes;
+    } files[] = {{"<f8", f8, sizeof f8}, {"<i8", i8, sizeof i8}, {"<u4", u4, sizeof u4}};
+    for (int k = 0; k < 4; k++) {
+        yoke_data *data = NULL;
+        const yoke_row numbers = {YOKE_F32, 1, {2}};
+        if (k < 3) {
+            char header[96];
+            snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (2, 2), }",
+                     files[k].type);
+            ok(yoke_data_from_npy(&data,
+                                  fixture_write_npy("x.npy", 1, header, files[k].values, files[k].bytes), y));
+        } else
+            data = open_csv("a,b,klass\n0.1,1700000000.25,1\n-1e-30,3,0\n", NULL, false);
+        ok(yki_data_view(data, &numbers, NULL));
+        for (int i = 0; i < 2; i++) {
+            float x[2];
+            double real[2];
+            int32_t target;
+            ok(yki_data_get_real(data, i, x, &target, real));
+            for (int c = 0; c < 2; c++) {
+                assert_true(real[c] == (k == 0 || k == 3 ? f8[2 * i + c] : (double)i8[2 * i + c]));
+                assert_true(x[c] == (float)real[c]);
+            }
+        }
+        yoke_data_destroy(data);
+    }
 }
 
 static void channels_are_columns_of_pictures(void **state)
@@ -309,6 +352,7 @@ int main(void)
         cmocka_unit_test(what_spreadsheets_write_is_named),
         cmocka_unit_test(columns_are_found_by_the_names_of_training),
         cmocka_unit_test(scales_come_from_the_samples_trained_on),
+        cmocka_unit_test(all_digits_are_there_to_be_scaled),
         cmocka_unit_test(channels_are_columns_of_pictures),
         cmocka_unit_test(facts_are_kept_to_the_bit),
         cmocka_unit_test(facts_of_strangers_are_refused),
