@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "data/csv_reader.h"
 #include "data/facts.h"
+#include "data/gzip.h"
 
 typedef struct csv_data {
     yoke_data base;
@@ -185,9 +186,9 @@ static yoke_status take_classes(yki_csv_reader *reader, const yki_facts *facts)
 }
 
 static yoke_status csv_open(yki_csv_reader *reader, csv_rows *rows, const yki_data_spec *spec, csv_data *data,
-                            const char *text)
+                            const char *text, size_t size)
 {
-    yki_csv_begin(&reader->csv, reader->path, text, (size_t)data->file.size);
+    yki_csv_begin(&reader->csv, reader->path, text, size);
     reader->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!reader->c_locale) return yki_fail_memory("a locale");
     YKI_TRY(yki_csv_read_header(reader, spec, &data->base));
@@ -216,9 +217,11 @@ static yoke_status read_file(csv_data *data, const yki_data_spec *spec, csv_rows
         return yki_fail(YOKE_INVALID, "data of format csv needs the name of at least one target column");
     YKI_TRY(yki_file_open(&data->file, spec->path));
     data->base.input_file = data->base.target_file = data->file.path;
-    YKI_TRY(yki_file_load(&data->file, &text));
-    yki_csv_reader reader = {.path = data->file.path};
-    yoke_status status = csv_open(&reader, rows, spec, data, (const char *)text);
+    yki_csv_reader reader = {.path = data->file.path, .file = &data->file};
+    int64_t size = data->file.size;
+    YKI_TRY(yki_file_is_gzip(&data->file) ? yki_gzip_load(&data->file, &text, &size)
+                                          : yki_file_load(&data->file, &text));
+    yoke_status status = csv_open(&reader, rows, spec, data, (const char *)text, (size_t)size);
     *ninputs = reader.ninputs;
     reader_release(&reader);
     free(text);

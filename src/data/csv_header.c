@@ -7,6 +7,15 @@
 #include "data/csv_reader.h"
 #include "data/facts.h"
 
+/* A name that is no text: of a file that is something else, or of another encoding. */
+static yoke_status no_name(const yki_csv_reader *reader, const char *why)
+{
+    const char *kind = yki_file_is(reader->file, false);
+    return yki_fail_at(YOKE_INVALID, reader->path, reader->csv.field_line, "",
+                       "the name of column %d %s; %s%s", reader->names.count + 1, why,
+                       kind ? "the file looks like " : "save the file as UTF-8", kind ? kind : "");
+}
+
 static yoke_status check_name(const yki_csv_reader *reader)
 {
     const yki_csv *csv = &reader->csv;
@@ -16,12 +25,9 @@ static yoke_status check_name(const yki_csv_reader *reader)
             YOKE_INVALID, reader->path, csv->field_line, "", "column %d has no name%s", column + 1,
             column == 0 ? "; pandas writes its index so, and to_csv(index=False) leaves it out" : "");
     if (strlen(csv->field.data) != csv->field.length)
-        return yki_fail_at(YOKE_INVALID, reader->path, csv->field_line, "",
-                           "the name of column %d holds a zero byte: it is no text%s", column + 1,
-                           memchr("\xff\xfe", csv->field.data[0], 2) ? "; save the file as UTF-8" : "");
+        return no_name(reader, "holds a zero byte: it is no text");
     if (yki_utf8_prefix(csv->field.data, csv->field.length) != csv->field.length)
-        return yki_fail_at(YOKE_INVALID, reader->path, csv->field_line, "",
-                           "the name of column %d is not UTF-8; save the file as UTF-8", column + 1);
+        return no_name(reader, "is not UTF-8");
     return YOKE_OK;
 }
 

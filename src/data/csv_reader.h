@@ -14,8 +14,9 @@ enum { YKI_CSV_PASSED_OVER = -1, YKI_CSV_TARGET = 1 << 30 };
 typedef struct yki_csv_reader {
     yki_csv csv;
     const char *path;
-    yki_names names; /* of the columns */
-    int *role;       /* column -> input, YKI_CSV_TARGET + target, or YKI_CSV_PASSED_OVER */
+    const yki_file *file; /* for sentences */
+    yki_names names;      /* of the columns */
+    int *role;            /* column -> input, YKI_CSV_TARGET + target, or YKI_CSV_PASSED_OVER */
     int ncolumns, ninputs, ntargets;
     yki_words words;
     enum { YKI_CSV_NOT_KNOWN, YKI_CSV_NUMBERS, YKI_CSV_WORDS } kind; /* of a single target column */

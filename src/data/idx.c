@@ -2,14 +2,13 @@
  * elements. Images (0x803: bytes, [n, rows, columns]) become f32 [1, rows, columns] in 0..1, labels (0x801:
  * bytes, [n]) become i32. A plain file is read as samples need it; one compressed by gzip is inflated once,
  * and only after its header has been found to promise no more bytes than the compressed file can hold.
- * Format: Y. LeCun's page of MNIST. Several gzip members in one file are not read. */
+ * Format: Y. LeCun's page of MNIST. */
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/fail.h"
 #include "data/data.h"
-#include "data/file.h"
+#include "data/gzip.h"
 
 enum {
     LABELS_MAGIC = 0x801,
@@ -146,50 +145,11 @@ static yoke_status open_plain(idx_file *file, uint32_t magic, int64_t header_byt
 
 /* ---- gzip ---- */
 
-typedef struct inflater {
-    z_stream stream;
-    int64_t next; /* of the file's bytes: the first that the stream hasn't been given */
-    bool ended;
-    unsigned char piece[PIECE];
-} inflater;
-
-/* Fills to[0..wanted) as far as the data go; sets *got. zlib counts in 32 bits, so in pieces. */
-static yoke_status inflate_some(const idx_file *file, inflater *in, unsigned char *to, int64_t wanted,
-                                int64_t *got)
-{
-    enum { MOST = 1 << 30 };
-    *got = 0;
-    while (*got < wanted && !in->ended) {
-        int64_t left = file->file.size - in->next;
-        if (in->stream.avail_in == 0 && left > 0) {
-            in->stream.next_in = in->piece;
-            in->stream.avail_in = (uInt)(left < PIECE ? left : PIECE);
-            YKI_TRY(yki_file_read(&file->file, in->next, in->piece, in->stream.avail_in));
-            in->next += in->stream.avail_in;
-        }
-        uInt room = (uInt)(wanted - *got < MOST ? wanted - *got : MOST);
-        in->stream.next_out = to + *got;
-        in->stream.avail_out = room;
-        int result = inflate(&in->stream, Z_NO_FLUSH);
-        *got += room - in->stream.avail_out;
-        if (result == Z_STREAM_END)
-            in->ended = true;
-        else if (result == Z_MEM_ERROR)
-            return yki_fail_memory("inflating a file");
-        else if (result == Z_BUF_ERROR && in->stream.avail_in == 0 && in->next == file->file.size)
-            return YOKE_OK; /* the compressed data ended too early: the caller compares sizes */
-        else if (result != Z_OK && result != Z_BUF_ERROR)
-            return yki_file_fail(&file->file, "is damaged: its gzip data can't be inflated (%s)",
-                                 in->stream.msg ? in->stream.msg : "corrupt");
-    }
-    return YOKE_OK;
-}
-
-static yoke_status inflate_all(idx_file *file, inflater *in, uint32_t magic, int64_t header_bytes)
+static yoke_status inflate_all(idx_file *file, yki_gzip *in, uint32_t magic, int64_t header_bytes)
 {
     unsigned char header[IMAGES_HEADER_BYTES], beyond;
     int64_t got, expected;
-    YKI_TRY(inflate_some(file, in, header, header_bytes, &got));
+    YKI_TRY(yki_gzip_read(in, header, header_bytes, &got));
     if (got < header_bytes)
         return yki_file_fail(&file->file, "has %lld bytes once inflated; an IDX header alone takes %lld",
                              (long long)got, (long long)header_bytes);
@@ -201,27 +161,23 @@ static yoke_status inflate_all(idx_file *file, inflater *in, uint32_t magic, int
     int64_t wanted = expected - header_bytes;
     file->inflated = malloc((size_t)wanted);
     if (!file->inflated) return yki_fail_memory("an inflated file");
-    YKI_TRY(inflate_some(file, in, file->inflated, wanted, &got));
+    YKI_TRY(yki_gzip_read(in, file->inflated, wanted, &got));
     if (got < wanted) return wrong_size(file, header_bytes + got, expected);
-    /* Asking for one byte more also reads the checksum at the end. */
-    YKI_TRY(inflate_some(file, in, &beyond, 1, &got));
+    /* Asking for one byte more also reads the checksum at the end, and finds that nothing follows. */
+    YKI_TRY(yki_gzip_read(in, &beyond, 1, &got));
     if (got > 0)
         return yki_file_fail(&file->file,
                              "is too long: it has more than the %lld bytes that its header makes",
                              (long long)expected);
-    if (!in->ended) return yki_file_fail(&file->file, "is cut off: the end of its gzip data is missing");
-    if (in->next < file->file.size || in->stream.avail_in > 0)
-        return yki_file_fail(&file->file, "is too long: something follows its gzip data");
     return YOKE_OK;
 }
 
 static yoke_status open_gzip(idx_file *file, uint32_t magic, int64_t header_bytes)
 {
-    inflater in = {.next = 0};
-    if (inflateInit2(&in.stream, 16 + MAX_WBITS) != Z_OK) /* 16: with gzip's header and checksum */
-        return yki_fail_memory("inflating a file");
+    yki_gzip in;
+    YKI_TRY(yki_gzip_begin(&in, &file->file));
     yoke_status status = inflate_all(file, &in, magic, header_bytes);
-    inflateEnd(&in.stream);
+    yki_gzip_end(&in);
     return status;
 }
 
@@ -229,8 +185,7 @@ static yoke_status open_file(idx_file *file, const char *path, uint32_t magic)
 {
     int64_t header_bytes = magic == IMAGES_MAGIC ? IMAGES_HEADER_BYTES : LABELS_HEADER_BYTES;
     YKI_TRY(yki_file_open(&file->file, path));
-    if (file->file.size >= 2 && file->file.head[0] == 0x1F && file->file.head[1] == 0x8B)
-        return open_gzip(file, magic, header_bytes);
+    if (yki_file_is_gzip(&file->file)) return open_gzip(file, magic, header_bytes);
     return open_plain(file, magic, header_bytes);
 }
 

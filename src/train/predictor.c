@@ -79,8 +79,9 @@ static bool format_of_name(const char *path, yoke_data_format *format_out)
     static const struct {
         const char *end;
         yoke_data_format format;
-    } ends[] = {{".csv", YOKE_DATA_CSV},      {".npy", YOKE_DATA_NPY}, {"-ubyte", YOKE_DATA_IDX},
-                {"-ubyte.gz", YOKE_DATA_IDX}, {".idx", YOKE_DATA_IDX}, {".idx.gz", YOKE_DATA_IDX}};
+    } ends[] = {{".csv", YOKE_DATA_CSV},   {".csv.gz", YOKE_DATA_CSV},   {".npy", YOKE_DATA_NPY},
+                {"-ubyte", YOKE_DATA_IDX}, {"-ubyte.gz", YOKE_DATA_IDX}, {".idx", YOKE_DATA_IDX},
+                {".idx.gz", YOKE_DATA_IDX}};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t end = strlen(ends[i].end);

@@ -41,6 +41,15 @@ const char *fixture_write_gzip(const char *name, const void *bytes, size_t count
     return path;
 }
 
+size_t fixture_read(const char *path, unsigned char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t count = fread(bytes, 1, size, file);
+    fclose(file);
+    return count;
+}
+
 const char *fixture_write_npy(const char *name, int version, const char *header, const void *bytes,
                               size_t count)
 {

@@ -21,6 +21,8 @@ const char *fixture_write_text(const char *name, const char *text);
 const char *fixture_write_gzip(const char *name, const void *bytes, size_t count);
 
 /* An npy file: version 1 unless `version` says otherwise. */
+/* Reads the file back into `size` bytes; how many there are. */
+size_t fixture_read(const char *path, unsigned char *bytes, size_t size);
 const char *fixture_write_npy(const char *name, int version, const char *header, const void *bytes,
                               size_t count);
 

@@ -330,11 +330,8 @@ static void idx_damaged_gzip(void **state)
 {
     (void)state;
     const char *y = fixture_write("labels", labels, sizeof labels);
-    const char *path = fixture_write_gzip("bad.gz", images, sizeof images);
     unsigned char bytes[128];
-    FILE *file = fopen(path, "rb");
-    size_t count = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
+    size_t count = fixture_read(fixture_write_gzip("bad.gz", images, sizeof images), bytes, sizeof bytes);
     yoke_data *data = NULL;
     for (size_t cut = 1; cut < count; cut++)
         fixture_refused(yoke_data_from_idx(&data, fixture_write("cut.gz", bytes, cut), y), "cut.gz", data);
@@ -344,6 +341,32 @@ static void idx_damaged_gzip(void **state)
                     "something follows", data);
     bytes[count - 5] ^= 1; /* the checksum */
     fixture_refused(yoke_data_from_idx(&data, fixture_write("sum.gz", bytes, count), y), "damaged", data);
+}
+
+/* Members one after the other are one file, and each is held to its checksum. */
+static void damaged_members(void **state)
+{
+    (void)state;
+    static const char *const y[] = {"y"};
+    unsigned char bytes[512];
+    size_t first = fixture_read(fixture_write_gzip("a.gz", "x,y\n1,0\n", 8), bytes, sizeof bytes);
+    size_t both =
+        first + fixture_read(fixture_write_gzip("b.gz", "2,1\n", 4), bytes + first, sizeof bytes - first);
+    yoke_data *data = NULL;
+    for (size_t cut = first + 1; cut < both; cut++)
+        fixture_refused(yoke_data_from_csv(&data, fixture_write("cut.csv.gz", bytes, cut), 1, y), "cut off",
+                        data);
+    bytes[both] = 'x';
+    fixture_refused(yoke_data_from_csv(&data, fixture_write("long.csv.gz", bytes, both + 1), 1, y),
+                    "something follows", data);
+    bytes[first - 5] ^= 1;
+    fixture_refused(yoke_data_from_csv(&data, fixture_write("sum.csv.gz", bytes, both), 1, y), "damaged",
+                    data);
+    /* what yoke does not unpack is named */
+    fixture_refused(
+        yoke_data_from_csv(&data, fixture_write("t.csv.zst", "\x28\xb5\x2f\xfd\x04\x00\x41\n", 8), 1, y),
+        "looks like compressed by zstd", data);
+    assert_int_equal(yoke_error_get()->line, 1);
 }
 
 static void csv_files(void **state)
@@ -532,6 +555,7 @@ int main(void)
         cmocka_unit_test(idx_files),
         cmocka_unit_test(idx_counts_are_not_believed),
         cmocka_unit_test(idx_damaged_gzip),
+        cmocka_unit_test(damaged_members),
         cmocka_unit_test(csv_files),
         cmocka_unit_test(rows_and_counts_of_callers),
         cmocka_unit_test(any_bytes_get_an_answer),

@@ -323,6 +323,46 @@ static void idx_plain_and_compressed(void **state)
     }
 }
 
+/* Several members, the first of which ends inside a line; more than one piece and one doubling of what they
+ * are inflated into. */
+static void gzip_of_several_members(void **state)
+{
+    (void)state;
+    enum { ROWS = 40000 };
+    static char text[ROWS * 16];
+    static unsigned char packed[ROWS * 16];
+    int n = sprintf(text, "x,y\n");
+    for (int i = 0; i < ROWS; i++) n += sprintf(text + n, "%d.5,%d\n", i * 7919 % 100003, i % 3);
+    int cuts[] = {0, n / 3, n / 3, n / 2, n};
+    size_t count = 0;
+    for (int m = 0; m < 4; m++)
+        count += fixture_read(fixture_write_gzip("part.gz", text + cuts[m], (size_t)(cuts[m + 1] - cuts[m])),
+                              packed + count, sizeof packed - count);
+    yoke_data *data = NULL;
+    static const char *const y[] = {"y"};
+    ok(yoke_data_from_csv(&data, fixture_write("t.csv.gz", packed, count), 1, y));
+    assert_int_equal(yoke_data_samples(data), ROWS);
+    for (int i = 0; i < ROWS; i++) {
+        float x;
+        int32_t class;
+        ok(yoke_data_get(data, i, &x, &class));
+        assert_true(x == (float)(i * 7919 % 100003) + 0.5f && class == i % 3);
+    }
+    yoke_data_destroy(data);
+
+    count = fixture_read(fixture_write_gzip("part.gz", images, 17), packed, sizeof packed);
+    count += fixture_read(fixture_write_gzip("part.gz", images + 17, sizeof images - 17), packed + count,
+                          sizeof packed - count);
+    const char *x = fixture_write("images.gz", packed, count),
+               *labels_file = fixture_write("labels", labels, sizeof labels);
+    ok(yoke_data_from_idx(&data, x, labels_file));
+    float image[2];
+    int32_t class;
+    ok(yoke_data_get(data, 2, image, &class));
+    assert_floats(image, ((float[]){1 / 255.0f, 254 / 255.0f}), 2);
+    yoke_data_destroy(data);
+}
+
 static void csv_quotes_and_columns(void **state)
 {
     (void)state;
@@ -520,6 +560,7 @@ int main(void)
         cmocka_unit_test(npy_types_convert),
         cmocka_unit_test(npy_halves_and_signs),
         cmocka_unit_test(idx_plain_and_compressed),
+        cmocka_unit_test(gzip_of_several_members),
         cmocka_unit_test(csv_quotes_and_columns),
         cmocka_unit_test(csv_grows_and_counts_rows),
         cmocka_unit_test(csv_reads_points_under_any_locale),
