@@ -79,9 +79,12 @@ static bool is_of(yoke_model *model, yoke_tensor x, const char *kind)
     return false;
 }
 
-/* Whether a layer may take x: it is a tensor of this model, on the current part. kind names the layer in the
- * sentence. */
-static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
+enum { ANY = YOKE_MAX_DIMS };
+
+/* Whether a layer may take x: it is a tensor of this model, on the current part, of `least` to `most` dims.
+ * kind names the layer in the sentence. */
+static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int least, int most,
+                      const char *shape)
 {
     if (!is_of(model, x, kind)) return false;
     const yki_value *value = &model->values[x.index];
@@ -98,7 +101,7 @@ static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int le
                        kind, name, model->device, from, value->device);
         return false;
     }
-    if (value->ndim < least_ndim) {
+    if (value->ndim < least || value->ndim > most) {
         yki_graph_fail(model, "%s '%s%d' wants samples of shape %s, and is given %d dimension%s", kind,
                        model->prefix, model->number, shape, value->ndim, value->ndim == 1 ? "" : "s");
         return false;
@@ -107,9 +110,9 @@ static bool takes_any(yoke_model *model, yoke_tensor x, const char *kind, int le
 }
 
 /* The same, and x is numbers, not token ids. */
-static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least_ndim, const char *shape)
+static bool takes(yoke_model *model, yoke_tensor x, const char *kind, int least, int most, const char *shape)
 {
-    if (!takes_any(model, x, kind, least_ndim, shape)) return false;
+    if (!takes_any(model, x, kind, least, most, shape)) return false;
     if (model->values[x.index].role != YKI_ROLE_INDEX) return true;
     yki_graph_fail(model, "%s '%s%d' is given token ids, not numbers; an embedding makes numbers of them",
                    kind, model->prefix, model->number);
@@ -183,7 +186,8 @@ static int parameter(yoke_model *model, const char *layer, const char *name, int
 
 yoke_tensor yoke_linear(yoke_model *model, yoke_tensor x, int64_t out, bool bias)
 {
-    if (!takes(model, x, "linear layer", 1, "[..., in]") || !counts(model, "linear layer", "out", out, 1))
+    if (!takes(model, x, "linear layer", 1, ANY, "[..., in]") ||
+        !counts(model, "linear layer", "out", out, 1))
         return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     int64_t dims[2] = {out, value->dims[value->ndim - 1]};
@@ -198,7 +202,7 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
                         int64_t padding, bool bias)
 {
     const char *kind = "conv2d layer";
-    if (!takes(model, x, kind, 3, "[channels, height, width]") || !counts(model, kind, "out", out, 1) ||
+    if (!takes(model, x, kind, 3, 3, "[channels, height, width]") || !counts(model, kind, "out", out, 1) ||
         !counts_window(model, kind, "kernel", kernel, 1) ||
         !counts_window(model, kind, "stride", stride, 1) ||
         !counts_window(model, kind, "padding", padding, 0))
@@ -223,7 +227,7 @@ yoke_tensor yoke_conv2d(yoke_model *model, yoke_tensor x, int64_t out, int64_t k
 static yoke_tensor pool(yoke_model *model, yoke_tensor x, int64_t kernel, int64_t stride, int op,
                         const char *kind)
 {
-    if (!takes(model, x, kind, 3, "[channels, height, width]") ||
+    if (!takes(model, x, kind, 3, 3, "[channels, height, width]") ||
         !counts_window(model, kind, "kernel", kernel, 1) || !counts_window(model, kind, "stride", stride, 1))
         return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
@@ -248,15 +252,15 @@ yoke_tensor yoke_avgpool2d(yoke_model *model, yoke_tensor x, int64_t kernel, int
 
 yoke_tensor yoke_flatten(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "flatten layer", 1, "[...]")) return yki_tensor(model, -1);
+    if (!takes(model, x, "flatten layer", 1, ANY, "[...]")) return yki_tensor(model, -1);
     yki_graph_layer(model, true);
     return yki_tensor(model, yki_graph_node(model, YKI_OP_RESHAPE, NULL, 1, &x.index));
 }
 
 yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t rows, int64_t out)
 {
-    if (!takes_any(model, ids, "embedding", 1, "[tokens]") || !counts(model, "embedding", "rows", rows, 1) ||
-        !counts(model, "embedding", "out", out, 1))
+    if (!takes_any(model, ids, "embedding", 1, ANY, "[tokens]") ||
+        !counts(model, "embedding", "rows", rows, 1) || !counts(model, "embedding", "out", out, 1))
         return yki_tensor(model, -1);
     if (model->values[ids.index].role != YKI_ROLE_INDEX) {
         yki_graph_fail(model, "embedding '%s%d' is given numbers, not token ids", model->prefix,
@@ -282,7 +286,7 @@ static bool takes_eps(yoke_model *model, const char *kind, double eps, double us
 yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps)
 {
     yki_attr attr = {0};
-    if (!takes(model, x, "layernorm", 1, "[..., width]") ||
+    if (!takes(model, x, "layernorm", 1, ANY, "[..., width]") ||
         !takes_eps(model, "layernorm", eps, 1e-5, &attr.eps))
         return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
@@ -296,7 +300,8 @@ yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps)
 yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
 {
     yki_attr attr = {0};
-    if (!takes(model, x, "rmsnorm", 1, "[..., width]") || !takes_eps(model, "rmsnorm", eps, 1e-6, &attr.eps))
+    if (!takes(model, x, "rmsnorm", 1, ANY, "[..., width]") ||
+        !takes_eps(model, "rmsnorm", eps, 1e-6, &attr.eps))
         return yki_tensor(model, -1);
     const yki_value *value = &model->values[x.index];
     int64_t width = value->dims[value->ndim - 1];
@@ -334,7 +339,7 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
 {
     const char *kind = "batchnorm", *shape = "[channels], [channels, length] or [channels, height, width]";
     double used;
-    if (!takes(model, x, kind, 1, shape) || !takes_eps(model, kind, eps, 1e-5, &used))
+    if (!takes(model, x, kind, 1, 3, shape) || !takes_eps(model, kind, eps, 1e-5, &used))
         return yki_tensor(model, -1);
     if (statistics != YOKE_STATISTICS_GLOBAL && statistics != YOKE_STATISTICS_LOCAL) {
         yki_graph_fail(model, "batchnorm '%s%d': %d is no kind of statistics", model->prefix, model->number,
@@ -342,12 +347,9 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
         return yki_tensor(model, -1);
     }
     yki_value value = model->values[x.index];
-    if (value.ndim > 3 || !(momentum >= 0 && momentum <= 1)) {
-        if (value.ndim > 3)
-            takes_any(model, x, kind, value.ndim + 1, shape);
-        else
-            yki_graph_fail(model, "batchnorm '%s%d': momentum is %g, and must be 0 to 1", model->prefix,
-                           model->number, momentum);
+    if (!(momentum >= 0 && momentum <= 1)) {
+        yki_graph_fail(model, "batchnorm '%s%d': momentum is %g, and must be 0 to 1", model->prefix,
+                       model->number, momentum);
         return yki_tensor(model, -1);
     }
     yki_attr attr = {.eps = used,
@@ -367,7 +369,7 @@ yoke_tensor yoke_batchnorm(yoke_model *model, yoke_tensor x, double eps, double 
 
 yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind)
 {
-    if (!takes(model, x, "activation", 1, "[...]")) return yki_tensor(model, -1);
+    if (!takes(model, x, "activation", 1, ANY, "[...]")) return yki_tensor(model, -1);
     if ((unsigned)kind > YOKE_SILU) {
         yki_graph_fail(model, "activation '%s%d': %d is no kind of activation", model->prefix, model->number,
                        (int)kind);
@@ -380,14 +382,14 @@ yoke_tensor yoke_activate(yoke_model *model, yoke_tensor x, yoke_activation kind
 
 yoke_tensor yoke_softmax(yoke_model *model, yoke_tensor x)
 {
-    if (!takes(model, x, "softmax", 1, "[...]")) return yki_tensor(model, -1);
+    if (!takes(model, x, "softmax", 1, ANY, "[...]")) return yki_tensor(model, -1);
     yki_graph_layer(model, true);
     return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_SOFTMAX, NULL, 1, &x.index));
 }
 
 yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p)
 {
-    if (!takes(model, x, "dropout", 1, "[...]")) return yki_tensor(model, -1);
+    if (!takes(model, x, "dropout", 1, ANY, "[...]")) return yki_tensor(model, -1);
     if (!(p >= 0 && p < 1)) {
         yki_graph_fail(model, "dropout '%s%d': p is %g, and must be at least 0 and below 1", model->prefix,
                        model->number, p);
@@ -399,7 +401,7 @@ yoke_tensor yoke_dropout(yoke_model *model, yoke_tensor x, double p)
 
 yoke_tensor yoke_add(yoke_model *model, yoke_tensor a, yoke_tensor b)
 {
-    if (!takes(model, a, "sum", 1, "[...]") || !takes(model, b, "sum", 1, "[...]"))
+    if (!takes(model, a, "sum", 1, ANY, "[...]") || !takes(model, b, "sum", 1, ANY, "[...]"))
         return yki_tensor(model, -1);
     const yki_value *x = &model->values[a.index], *y = &model->values[b.index];
     if (x->ndim != y->ndim || memcmp(x->dims, y->dims, (size_t)x->ndim * sizeof *x->dims) != 0) {

@@ -223,6 +223,16 @@ static void test_wrong_order(void **state)
     refused_model(model, yoke_layernorm(model, yoke_flatten(model, yoke_input_tokens(model, 4)), 0), "");
     model = new_model();
     refused_model(model, yoke_conv2d(model, input_of(model, 1, 4, 0, 0), 3, 1, 1, 0, true), "channels");
+    const int64_t four[] = {2, 3, 9, 8}; /* and no film */
+    model = new_model();
+    refused_model(model, yoke_conv2d(model, yoke_input(model, 4, four), 3, 1, 1, 0, true),
+                  "given 4 dimensions");
+    model = new_model();
+    refused_model(model, yoke_maxpool2d(model, yoke_input(model, 4, four), 2, 2), "given 4 dimensions");
+    model = new_model();
+    refused_model(model,
+                  yoke_batchnorm(model, yoke_input(model, 4, four), 0, 0.1, true, YOKE_STATISTICS_GLOBAL),
+                  "given 4 dimensions");
     model = new_model();
     yoke_tensor x = input_of(model, 1, 4, 0, 0);
     refused_model(model, yoke_add(model, yoke_linear(model, x, 3, true), yoke_linear(model, x, 4, true)),
