@@ -88,7 +88,7 @@ int yki_graph_node_cut(yoke_model *model, int op, const yki_attr *attr, int nin,
     node->layer = model->nlayers - 1;
     node->sections = sections;
     node->unit = unit;
-    yki_op(op)->infer(model, node);
+    yki_infer(model, node);
     return model->error.status == YOKE_OK && node->nout > 0 ? node->out[0] : -1;
 }
 

@@ -6,24 +6,8 @@
 #include "graph/ops.h"
 
 /* shapes.c */
-void yki_infer_input(yoke_model *model, yki_node *node);
-void yki_infer_linear(yoke_model *model, yki_node *node);
-void yki_infer_conv2d(yoke_model *model, yki_node *node);
-void yki_infer_maxpool2d(yoke_model *model, yki_node *node);
-void yki_infer_avgpool2d(yoke_model *model, yki_node *node);
-void yki_infer_flatten(yoke_model *model, yki_node *node);
-void yki_infer_embed(yoke_model *model, yki_node *node);
 void yki_infer_same(yoke_model *model, yki_node *node);
-void yki_infer_layernorm(yoke_model *model, yki_node *node);
-void yki_infer_batch_sum(yoke_model *model, yki_node *node);
-void yki_infer_batch_stats(yoke_model *model, yki_node *node);
-void yki_infer_rmsnorm(yoke_model *model, yki_node *node);
-void yki_infer_attention(yoke_model *model, yki_node *node);
-void yki_infer_gqa(yoke_model *model, yki_node *node);
-void yki_infer_row_statistic(yoke_model *model, yki_node *node);
-void yki_infer_xent_sum(yoke_model *model, yki_node *node);
-void yki_infer_xent_loss(yoke_model *model, yki_node *node);
-void yki_infer_nothing(yoke_model *model, yki_node *node);
+void yki_infer_flat(yoke_model *model, yki_node *node);
 
 /* cuts.c */
 yoke_status yki_cut_linear(yki_cut_query *query);

@@ -97,10 +97,11 @@ struct yki_grad_context {
 };
 
 typedef struct yki_op_info {
-    void (*infer)(yoke_model *model, yki_node *node); /* makes the outputs; sets the model's error */
-    yoke_status (*cut)(yki_cut_query *query);         /* NULL: every input replicated */
-    void (*gradient)(yki_grad_context *context);      /* NULL: nothing flows back */
-    bool root;                                        /* its gradient needs no gradient of its outputs */
+    void (*infer)(yoke_model *model,
+                  yki_node *node);               /* makes the outputs; NULL: as its kernel's signature says */
+    yoke_status (*cut)(yki_cut_query *query);    /* NULL: every input replicated */
+    void (*gradient)(yki_grad_context *context); /* NULL: nothing flows back */
+    bool root;                                   /* its gradient needs no gradient of its outputs */
     bool of_group;    /* its kernel counts the samples of the micro-batch on all ranks */
     bool keeps_state; /* writes buffers of the model, in training alone; goes with `once` */
     bool once;        /* it does more than make its outputs: never run again for a micro-batch */
@@ -109,6 +110,8 @@ typedef struct yki_op_info {
 
 /* The descriptor of an operator; every op that a model may hold has one. */
 const yki_op_info *yki_op(int op);
+/* Makes a node's outputs; sets the model's error. */
+void yki_infer(yoke_model *model, yki_node *node);
 /* The name of an operator, a kernel or a movement; static. */
 const char *yki_op_name(int op);
 /* How its kernel sees operand i, inputs and then outputs; NULL: it has no kernel. */

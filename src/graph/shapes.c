@@ -1,157 +1,94 @@
-/* Shapes: what each operator makes of its inputs', and the sentence where they do not go together. */
-#include <stdio.h>
+/* Shapes: what a node makes of its inputs'. The signature of its kernel says; what has none has a rule here.
+ */
+#include <string.h>
 
 #include "graph/op_rules.h"
 
-static const yki_value *input(const yoke_model *model, const yki_node *node, int i)
+/* What a signature's letters stand for in a node. */
+typedef struct meaning {
+    int64_t of[128];
+    int nleading, nrest; /* dims that R, E or a whole tensor are, and those of a last i */
+    int64_t leading[YOKE_MAX_DIMS], rest[YOKE_MAX_DIMS];
+} meaning;
+
+static bool ends_in_rest(const yki_word *word)
 {
-    return &model->values[node->in[i]];
+    return word->letters[word->nletters - 1] == 'i' && !word->whole;
 }
 
-static void give(yoke_model *model, yki_node *node, yki_role role, int ndim, const int64_t *dims)
+static void read_input(const yki_word *word, const yki_attr *attr, const yki_value *value, meaning *m)
 {
-    int64_t copy[YOKE_MAX_DIMS];
-    for (int i = 0; i < ndim; i++) copy[i] = dims[i];
-    node->out[node->nout++] = yki_graph_value(model, role, true, ndim, copy);
+    yki_view view = yki_word_view(word, attr, YKI_F32, value->per_sample, value->ndim, value->dims);
+    for (int i = 0; i < word->nletters; i++) m->of[(int)word->letters[i]] = view.dims[i];
+    if (yki_word_gathers(word)) {
+        m->nleading = value->ndim - (word->nitems - 1);
+        memcpy(m->leading, value->dims, sizeof m->leading);
+    }
+    if (ends_in_rest(word)) { /* behind the samples and what has a letter */
+        m->nrest = value->ndim - (word->nitems - 2);
+        memcpy(m->rest, value->dims + (word->nitems - 2), sizeof *m->rest * (size_t)m->nrest);
+    }
 }
 
-/* one f32 for each row of x, where rows are all dims but the last */
-static void give_per_row(yoke_model *model, yki_node *node, const yki_value *x)
+/* What a window leaves of an image. */
+static void read_window(const yki_attr *attr, meaning *m)
 {
-    give(model, node, YKI_ROLE_STATISTIC, x->ndim - 1, x->dims);
+    if (attr->stride < 1) return;
+    m->of['y'] = (m->of['h'] + 2 * attr->padding - attr->kernel) / attr->stride + 1;
+    m->of['z'] = (m->of['w'] + 2 * attr->padding - attr->kernel) / attr->stride + 1;
 }
 
-void yki_infer_input(yoke_model *model, yki_node *node)
+static yki_role role_of(const yki_word *word)
 {
-    (void)model, (void)node;
-}
-void yki_infer_nothing(yoke_model *model, yki_node *node)
-{
-    (void)model, (void)node;
+    if (strchr("itaj", word->type)) return YKI_ROLE_INDEX;
+    return strchr("fp", word->type) ? YKI_ROLE_STATISTIC : YKI_ROLE_ACTIVATION;
 }
 
-void yki_infer_linear(yoke_model *model, yki_node *node)
+static void make_output(yoke_model *model, yki_node *node, const yki_word *word, const meaning *m)
 {
-    yki_value x = *input(model, node, 0);
-    x.dims[x.ndim - 1] = input(model, node, 1)->dims[0];
-    give(model, node, YKI_ROLE_ACTIVATION, x.ndim, x.dims);
+    int64_t dims[2 * YOKE_MAX_DIMS];
+    bool gathers = yki_word_gathers(word), per_sample = gathers || word->letters[0] == 'n';
+    int ndim = gathers ? m->nleading : 0;
+    memcpy(dims, m->leading, sizeof m->leading);
+    for (int k = per_sample; k < word->nitems; k++) {
+        if (k == word->nitems - 1 && ends_in_rest(word)) {
+            memcpy(dims + ndim, m->rest, sizeof m->rest);
+            ndim += m->nrest;
+            continue;
+        }
+        dims[ndim] = 1;
+        for (int i = k > 0 ? word->end[k - 1] : 0; i < word->end[k]; i++)
+            dims[ndim] *= m->of[(int)word->letters[i]];
+        ndim++;
+    }
+    node->out[node->nout++] = yki_graph_value(model, role_of(word), per_sample, ndim, dims);
 }
 
-void yki_infer_conv2d(yoke_model *model, yki_node *node)
+void yki_infer(yoke_model *model, yki_node *node)
 {
-    yki_value x = *input(model, node, 0);
-    const yki_attr *a = &node->attr;
-    int64_t out = input(model, node, 1)->dims[0];
-    int64_t dims[3] = {out, (x.dims[1] + 2 * a->padding - a->kernel) / a->stride + 1,
-                       (x.dims[2] + 2 * a->padding - a->kernel) / a->stride + 1};
-    give(model, node, YKI_ROLE_ACTIVATION, 3, dims);
-}
-
-static void pooled(const yki_value *x, const yki_attr *a, int64_t dims[3])
-{
-    dims[0] = x->dims[0];
-    for (int i = 1; i < 3; i++) dims[i] = (x->dims[i] - a->kernel) / a->stride + 1;
-}
-
-void yki_infer_maxpool2d(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    int64_t dims[3];
-    pooled(&x, &node->attr, dims);
-    give(model, node, YKI_ROLE_ACTIVATION, 3, dims);
-    give(model, node, YKI_ROLE_INDEX, 3, dims);
-}
-
-void yki_infer_avgpool2d(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    int64_t dims[3];
-    pooled(&x, &node->attr, dims);
-    give(model, node, YKI_ROLE_ACTIVATION, 3, dims);
-}
-
-void yki_infer_flatten(yoke_model *model, yki_node *node)
-{
-    int64_t elems = yki_value_elems(input(model, node, 0));
-    give(model, node, YKI_ROLE_ACTIVATION, 1, &elems);
-}
-
-void yki_infer_embed(yoke_model *model, yki_node *node)
-{
-    yki_value ids = *input(model, node, 0);
-    ids.dims[ids.ndim] = input(model, node, 1)->dims[1];
-    give(model, node, YKI_ROLE_ACTIVATION, ids.ndim + 1, ids.dims);
+    const yki_op_info *info = yki_op(node->op);
+    if (info->infer || node->op >= YKI_KERNEL_COUNT) {
+        if (info->infer) info->infer(model, node);
+        return;
+    }
+    const yki_signature *signature = yki_kernel_signature((yki_kernel)node->op);
+    meaning m = {.nleading = 0};
+    for (int digit = 0; digit <= 9; digit++) m.of['0' + digit] = digit;
+    for (int i = 0; i < signature->ninputs; i++)
+        if (node->in[i] >= 0) read_input(&signature->words[i], &node->attr, &model->values[node->in[i]], &m);
+    read_window(&node->attr, &m);
+    for (int i = signature->ninputs; i < signature->nwords && !info->keeps_state; i++)
+        make_output(model, node, &signature->words[i], &m);
 }
 
 void yki_infer_same(yoke_model *model, yki_node *node)
 {
-    yki_value x = *input(model, node, 0);
-    give(model, node, x.role, x.ndim, x.dims);
+    yki_value x = model->values[node->in[0]];
+    node->out[node->nout++] = yki_graph_value(model, x.role, true, x.ndim, x.dims);
 }
 
-void yki_infer_layernorm(yoke_model *model, yki_node *node)
+void yki_infer_flat(yoke_model *model, yki_node *node)
 {
-    yki_value x = *input(model, node, 0);
-    give(model, node, YKI_ROLE_ACTIVATION, x.ndim, x.dims);
-    give_per_row(model, node, &x);
-    give_per_row(model, node, &x);
-}
-
-void yki_infer_rmsnorm(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    give(model, node, YKI_ROLE_ACTIVATION, x.ndim, x.dims);
-    give_per_row(model, node, &x);
-}
-
-/* one f32 for each channel, over all samples of a micro-batch */
-void yki_infer_batch_sum(yoke_model *model, yki_node *node)
-{
-    int64_t channels = input(model, node, 0)->dims[0];
-    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_STATISTIC, false, 1, &channels);
-}
-
-/* mean and rstd */
-void yki_infer_batch_stats(yoke_model *model, yki_node *node)
-{
-    int64_t dims[2] = {2, input(model, node, 0)->dims[0]};
-    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_STATISTIC, false, 2, dims);
-}
-
-/* qkv [T, 3 H d] -> y [T, H d], lse [H, T] */
-void yki_infer_attention(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    int64_t heads = node->attr.global, T = x.dims[0];
-    int64_t dims[2] = {T, x.dims[1] / 3}, statistic[2] = {heads, T};
-    give(model, node, YKI_ROLE_ACTIVATION, 2, dims);
-    give(model, node, YKI_ROLE_STATISTIC, 2, statistic);
-}
-
-/* q [T, H d], k and v [T, G d] -> y [T, H d], lse [H, T] */
-void yki_infer_gqa(yoke_model *model, yki_node *node)
-{
-    yki_value q = *input(model, node, 0);
-    int64_t statistic[2] = {node->attr.global, q.dims[0]};
-    give(model, node, YKI_ROLE_ACTIVATION, 2, q.dims);
-    give(model, node, YKI_ROLE_STATISTIC, 2, statistic);
-}
-
-void yki_infer_row_statistic(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    give_per_row(model, node, &x);
-}
-
-void yki_infer_xent_sum(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    x.dims[x.ndim - 1] = 2;
-    give(model, node, YKI_ROLE_STATISTIC, x.ndim, x.dims);
-}
-
-void yki_infer_xent_loss(yoke_model *model, yki_node *node)
-{
-    yki_value x = *input(model, node, 0);
-    give(model, node, YKI_ROLE_STATISTIC, x.ndim, x.dims);
+    int64_t elems = yki_value_elems(&model->values[node->in[0]]);
+    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_ACTIVATION, true, 1, &elems);
 }
