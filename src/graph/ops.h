@@ -1,4 +1,5 @@
-/* Operators: one descriptor each. Shapes, how a tensor-parallel cut passes through, gradient, work. */
+/* Operators: a row each, in the files of graph/ops. How a tensor-parallel cut passes through, gradient,
+ * tokens. */
 #ifndef YKI_GRAPH_OPS_H
 #define YKI_GRAPH_OPS_H
 
@@ -92,15 +93,42 @@ struct yki_grad_context {
     void (*emit_parameter)(yki_grad_context *context, int op, int nin, const int *in, int a, int b);
     /* The sum of a value that is not per sample over all ranks that have samples of the micro-batch. */
     int (*over_replicas)(yki_grad_context *context, int value);
+    /* The gradient of attention part by part, whose keys go round the ranks of a sequence. */
+    void (*attend_back)(yki_grad_context *context);
     /* Says that `value` is (part of) the gradient of input i. */
     void (*give)(yki_grad_context *context, int i, int value);
 };
 
+/* What a rank has of an operator's values, from which constants of its node follow. */
+typedef struct yki_locality {
+    const yki_cut_query *query; /* answered */
+    int rank;                   /* along its axis */
+    int64_t tokens;             /* of each sequence that the axis has; -1: all, whatever a sample is */
+    yki_positions positions;    /* theirs */
+    yki_attr *attr;             /* the node's, to be completed */
+    bool skip_bias;             /* what it adds once, another rank adds */
+    bool counts_loss; /* this rank's loss is part of the global one; unless a rule says so, that of the first
+                       */
+} yki_locality;
+
+/* How an operator sees the tokens of a sequence, [T, ...], of which context parallelism gives ranks shares.
+ */
+typedef enum yki_tokens {
+    YKI_TOKENS_MIXED,    /* several at once: refused */
+    YKI_TOKENS_KEPT,     /* it has a weight or statistics for each: refused */
+    YKI_TOKENS_APART,    /* each by itself */
+    YKI_TOKENS_ATTENDED, /* all, as attention (plan/context.c) */
+} yki_tokens;
+
+/* A row: what the graph and the compiler know of an operator beside the signature of its kernel. */
 typedef struct yki_op_info {
+    yki_tokens tokens;
     void (*infer)(yoke_model *model,
                   yki_node *node);               /* makes the outputs; NULL: as its kernel's signature says */
     yoke_status (*cut)(yki_cut_query *query);    /* NULL: every input replicated */
+    void (*localise)(yki_locality *locality);    /* NULL: its constants are the same on every rank */
     void (*gradient)(yki_grad_context *context); /* NULL: nothing flows back */
+    bool of_loss;                                /* it is left out where there are no targets */
     bool root;                                   /* its gradient needs no gradient of its outputs */
     bool of_group;    /* its kernel counts the samples of the micro-batch on all ranks */
     bool keeps_state; /* writes buffers of the model, in training alone; goes with `once` */
@@ -108,7 +136,10 @@ typedef struct yki_op_info {
     bool attends;     /* it is of attention's core, which recompute: selective makes again */
 } yki_op_info;
 
-/* The descriptor of an operator; every op that a model may hold has one. */
+/* Defines the row of an operator: of one that kernel.h calls so, of RESHAPE, or of COPY. */
+#define YKI_OPERATOR(id) const yki_op_info yki_op_##id
+
+/* The row of an operator; an empty one of what is none. */
 const yki_op_info *yki_op(int op);
 /* Makes a node's outputs; sets the model's error. */
 void yki_infer(yoke_model *model, yki_node *node);

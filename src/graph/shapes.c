@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "graph/op_rules.h"
+#include "graph/ops.h"
 
 /* What a signature's letters stand for in a node. */
 typedef struct meaning {
@@ -79,16 +79,4 @@ void yki_infer(yoke_model *model, yki_node *node)
     read_window(&node->attr, &m);
     for (int i = signature->ninputs; i < signature->nwords && !info->keeps_state; i++)
         make_output(model, node, &signature->words[i], &m);
-}
-
-void yki_infer_same(yoke_model *model, yki_node *node)
-{
-    yki_value x = model->values[node->in[0]];
-    node->out[node->nout++] = yki_graph_value(model, x.role, true, x.ndim, x.dims);
-}
-
-void yki_infer_flat(yoke_model *model, yki_node *node)
-{
-    int64_t elems = yki_value_elems(&model->values[node->in[0]]);
-    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_ACTIVATION, true, 1, &elems);
 }

@@ -53,13 +53,15 @@ yoke_status yki_context_check(const yki_plan *plan)
     int64_t T = length_of(plan);
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
-        bool mixes = node->op == YKI_OP_RESHAPE || node->op == YKI_KERNEL_CONV2D;
-        if (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA) continue;
-        if (node->op == YKI_KERNEL_BATCHNORM)
-            return yki_fail(YOKE_INVALID,
-                            "cp %d: batchnorm '%s' has a weight and statistics for each token of a sequence, "
-                            "of which devices would have shares; choose cp 1",
-                            cp, model->layers[node->layer].name);
+        yki_tokens tokens = yki_op(node->op)->tokens;
+        bool mixes = tokens == YKI_TOKENS_MIXED;
+        if (tokens == YKI_TOKENS_ATTENDED) continue;
+        if (tokens == YKI_TOKENS_KEPT)
+            return yki_fail(
+                YOKE_INVALID,
+                "cp %d: layer '%s' has a weight or statistics for each token of a sequence, of which "
+                "devices would have shares; choose cp 1",
+                cp, model->layers[node->layer].name);
         for (int k = 0; k < node->nin + node->nout; k++) {
             int index = k < node->nin ? node->in[k] : node->out[k - node->nin];
             const yki_value *value = index >= 0 ? &model->values[index] : NULL;
@@ -139,7 +141,7 @@ static bool ring_operands(builder *b, int *q, int *kv)
     const int *in = b->node->in;
     const yki_placed_value *values = b->placed->values;
     int64_t rows = values[in[0]].dims[0], width = values[in[0]].dims[1];
-    if (b->node->op == YKI_KERNEL_ATTENTION) {
+    if (b->node->nin == 1) {
         *q = add(b, YKI_KERNEL_SPLIT, 1, in, in[0], YKI_ROLE_ACTIVATION, rows, width / 3);
         *kv = *q < 0 ? -1 : add_output(b, YKI_ROLE_ACTIVATION, rows, width / 3 * 2);
     } else {
@@ -165,7 +167,7 @@ static yoke_status ring(builder *b, int *y_out, int *lse_out)
     yki_attr attr = b->node->attr;
     int q, kv0, y = -1, lse = -1;
     int64_t heads = b->placed->values[b->node->in[0]].dims[1] / attr.width;
-    if (b->node->op == YKI_KERNEL_ATTENTION) heads /= 3, attr.group = 1, attr.first_group = attr.offset;
+    if (b->node->nin == 1) heads /= 3, attr.group = 1, attr.first_group = attr.offset; /* q, k, v in one */
     if (!ring_operands(b, &q, &kv0)) return yki_fail_memory("a plan");
     int64_t rows = tokens(b->plan, b->rank), width = heads * attr.width;
     int64_t kv_width = b->placed->values[kv0].dims[1];
@@ -282,9 +284,9 @@ static int to_all(builder *b, int value)
 static yoke_status ulysses(builder *b, int *y_out, int *lse_out)
 {
     const yki_placed_node *node = b->node;
-    bool packed = node->op == YKI_KERNEL_ATTENTION;
     yki_attr attr = node->attr;
-    int64_t blocks = packed ? 3 : 1, heads = b->placed->values[node->in[0]].dims[1] / attr.width / blocks;
+    int64_t blocks = node->nin == 1 ? 3 : 1,
+            heads = b->placed->values[node->in[0]].dims[1] / attr.width / blocks;
     if (heads % b->cp)
         return yki_fail(
             YOKE_INVALID,

@@ -162,6 +162,11 @@ static int over_replicas(yki_grad_context *c, int value)
     return value < 0 ? -1 : yki_placed_sum(g->plan, g->placed, value, YKI_BODY_B, g->current.layer);
 }
 
+static void attend_back(yki_grad_context *c)
+{
+    yki_context_gradient(self(c)->plan, self(c)->placed, self(c)->lane, c);
+}
+
 /* The adjoint of a movement along an axis, for the state that its output's gradient has. */
 static void adjoint(part_grad *g)
 {
@@ -272,8 +277,6 @@ static void backward(part_grad *g, int part, int nforward)
             continue;
         }
         const yki_op_info *info = yki_op(g->current.op);
-        if (g->current.op == YKI_KERNEL_ATTEND && g->gradient[g->current.out[0]] >= 0)
-            yki_context_gradient(plan, g->placed, g->lane, &g->context);
         if (info->gradient && (info->root || (g->current.nout > 0 && g->gradient[g->current.out[0]] >= 0)))
             info->gradient(&g->context);
     }
@@ -311,6 +314,7 @@ yoke_status yki_plan_grad(yki_plan *plan)
                                            .emit_several = emit_several,
                                            .emit_parameter = emit_parameter,
                                            .over_replicas = over_replicas,
+                                           .attend_back = attend_back,
                                            .give = give};
             int nforward = placed->nnodes;
             YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));

@@ -203,7 +203,7 @@ static yoke_status place_node(yki_placer *p, const yki_node *node)
     yki_cut_query query = {.model = p->model, .node = node, .ranks = p->tp, .sp = p->plan->options.layout.sp};
     int in[YKI_MAX_INPUTS];
     YKI_TRY(place_inputs(p, node, part, &query, in));
-    if (p->tokens >= 0 && (node->op == YKI_KERNEL_ATTENTION || node->op == YKI_KERNEL_GQA))
+    if (p->tokens >= 0 && yki_op(node->op)->tokens == YKI_TOKENS_ATTENDED)
         return place_attention(p, node, part, &query, in);
     yki_placed_node *added = yki_placed_node_add(p->plan, placed, node->op, YKI_BODY_F, node->layer);
     if (!added) return yki_fail_memory("a plan");
@@ -268,9 +268,7 @@ static yoke_status place_for(yki_plan *plan, int lane)
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
         if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET) continue;
-        if (plan->options.no_loss &&
-            (node->op == YKI_KERNEL_XENT_MAX || node->op == YKI_KERNEL_XENT_SUM || yki_op(node->op)->root))
-            continue;
+        if (plan->options.no_loss && yki_op(node->op)->of_loss) continue;
         if (plan->options.inference && yki_op(node->op)->keeps_state) continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)
             p.root[node->out[0]] = p.root[node->in[0]];

@@ -448,7 +448,7 @@ static void what_it_cannot_norm_is_refused(void **state)
     yoke_job_destroy(job);
     job = open_job("batchnorm_tokens", "layout.cp=2");
     assert_null(make_trainer(job));
-    assert_true(nothing_missing("cp 2: batchnorm '1'"));
+    assert_true(nothing_missing("cp 2: layer '1'"));
     yoke_job_destroy(job);
 }
 
