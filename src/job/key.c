@@ -138,30 +138,39 @@ const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
 
 /* ---- layers ---- */
 
+/* id, name in a job, type, activation */
+#define LAYER_TYPES(X) \
+    X(LINEAR, "linear", YOKE_LAYER_LINEAR, 0) \
+    X(CONV2D, "conv2d", YOKE_LAYER_CONV2D, 0) \
+    X(MAXPOOL2D, "maxpool2d", YOKE_LAYER_MAXPOOL2D, 0) \
+    X(AVGPOOL2D, "avgpool2d", YOKE_LAYER_AVGPOOL2D, 0) \
+    X(FLATTEN, "flatten", YOKE_LAYER_FLATTEN, 0) \
+    X(EMBEDDING, "embedding", YOKE_LAYER_EMBEDDING, 0) \
+    X(LAYERNORM, "layernorm", YOKE_LAYER_LAYERNORM, 0) \
+    X(RMSNORM, "rmsnorm", YOKE_LAYER_RMSNORM, 0) \
+    X(RELU, "relu", YOKE_LAYER_ACTIVATION, YOKE_RELU) \
+    X(GELU, "gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU) \
+    X(TANH, "tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH) \
+    X(SIGMOID, "sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID) \
+    X(SILU, "silu", YOKE_LAYER_ACTIVATION, YOKE_SILU) \
+    X(SOFTMAX, "softmax", YOKE_LAYER_SOFTMAX, 0) \
+    X(DROPOUT, "dropout", YOKE_LAYER_DROPOUT, 0) \
+    X(RESIDUAL, "residual", YOKE_LAYER_RESIDUAL, 0) \
+    X(BATCHNORM, "batchnorm", YOKE_LAYER_BATCHNORM, 0)
+
+#define VARIANT(id, ...) VARIANT_##id,
+#define LAYER_BIT(id, ...) id = BIT(VARIANT_##id),
+#define NAME(id, name, ...) name,
+#define TYPE(id, name, type, activation) {type, activation},
+enum { LAYER_TYPES(VARIANT) NTYPES };
+enum { LAYER_TYPES(LAYER_BIT) POOLS = MAXPOOL2D | AVGPOOL2D };
+
+const char *const yki_layer_names[] = {LAYER_TYPES(NAME) NULL};
+
 static const struct {
-    const char *name;
     yoke_layer_type type;
     yoke_activation activation;
-} layer_types[] = {
-    {"linear", YOKE_LAYER_LINEAR, 0}, {"conv2d", YOKE_LAYER_CONV2D, 0}, {"maxpool2d", YOKE_LAYER_MAXPOOL2D, 0},
-    {"avgpool2d", YOKE_LAYER_AVGPOOL2D, 0}, {"flatten", YOKE_LAYER_FLATTEN, 0}, {"embedding", YOKE_LAYER_EMBEDDING, 0},
-    {"layernorm", YOKE_LAYER_LAYERNORM, 0}, {"rmsnorm", YOKE_LAYER_RMSNORM, 0},
-    {"relu", YOKE_LAYER_ACTIVATION, YOKE_RELU}, {"gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU},
-    {"tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH}, {"sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID},
-    {"silu", YOKE_LAYER_ACTIVATION, YOKE_SILU}, {"softmax", YOKE_LAYER_SOFTMAX, 0},
-    {"dropout", YOKE_LAYER_DROPOUT, 0}, {"residual", YOKE_LAYER_RESIDUAL, 0}, {"batchnorm", YOKE_LAYER_BATCHNORM, 0},
-};
-enum { NTYPES = sizeof layer_types / sizeof *layer_types };
-
-const char *const yki_layer_names[] = {
-    "linear", "conv2d", "maxpool2d", "avgpool2d", "flatten", "embedding", "layernorm", "rmsnorm",
-    "relu", "gelu", "tanh", "sigmoid", "silu", "softmax", "dropout", "residual", "batchnorm", NULL};
-_Static_assert(sizeof yki_layer_names / sizeof *yki_layer_names == NTYPES + 1, "one name a type");
-
-enum {
-    LINEAR = BIT(0), CONV2D = BIT(1), MAXPOOL2D = BIT(2), AVGPOOL2D = BIT(3), EMBEDDING = BIT(5), LAYERNORM = BIT(6),
-    RMSNORM = BIT(7), GELU = BIT(9), DROPOUT = BIT(14), RESIDUAL = BIT(15), BATCHNORM = BIT(16), POOLS = MAXPOOL2D | AVGPOOL2D,
-};
+} layer_types[] = {LAYER_TYPES(TYPE)};
 
 const yki_key yki_layer_keys[] = {
     {"rows", YKI_KEY_INT, LFIELD(rows), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = EMBEDDING, .need = EMBEDDING},
