@@ -1,4 +1,4 @@
-/* The seven movements: linear maps between states of a tensor over one mesh axis, each with its adjoint. A
+/* The movements: linear maps between states of a tensor over one mesh axis, each with its adjoint. A
  * file each; this header is their table. Movements know comms and memory, no graph and no plan. */
 #ifndef YKI_MOVE_MOVE_H
 #define YKI_MOVE_MOVE_H
@@ -16,6 +16,7 @@ typedef enum yki_move {
     YKI_MOVE_ALL_GATHER,     /* sharded -> replicated */
     YKI_MOVE_REDUCE_SCATTER, /* partial -> sharded */
     YKI_MOVE_ALL_TO_ALL,     /* sharded(a) -> sharded(b) */
+    YKI_MOVE_FROM_FIRST,     /* each its own -> the first member's, for all */
     YKI_MOVE_COUNT,
     YKI_MOVE_NONE = YKI_MOVE_COUNT, /* the identity */
     YKI_MOVE_IMPOSSIBLE,            /* as an adjoint: the gradient cannot have that state */

@@ -15,6 +15,7 @@ YKI_DECLARE_MOVEMENT(shard)
 YKI_DECLARE_MOVEMENT(all_gather)
 YKI_DECLARE_MOVEMENT(reduce_scatter)
 YKI_DECLARE_MOVEMENT(all_to_all)
+YKI_DECLARE_MOVEMENT(from_first)
 #undef YKI_DECLARE_MOVEMENT
 
 /* Bytes of the whole tensor that a cut over n ranks cuts. */

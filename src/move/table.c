@@ -26,4 +26,7 @@ const yki_movement yki_movements[YKI_MOVE_COUNT] = {
                                  ADJOINTS(IMPOSSIBLE, ALL_GATHER, IMPOSSIBLE)},
     [YKI_MOVE_ALL_TO_ALL] = {ROW(all_to_all), .from = YKI_SHARDED, .to = YKI_SHARDED,
                              ADJOINTS(IMPOSSIBLE, ALL_TO_ALL, IMPOSSIBLE)},
+    /* Of what no gradient flows through. */
+    [YKI_MOVE_FROM_FIRST] = {ROW(from_first), .from = YKI_REPLICATED, .to = YKI_REPLICATED, .in_place = 1,
+                             ADJOINTS(IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE)},
 };

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "plan/builder.h"
+#include "plan/buckets.h"
 
 yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index, const yki_word *word,
                              const yki_attr *attr, yki_body body, const yki_part_storage *storage)
@@ -25,39 +25,54 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index
     return operand;
 }
 
+/* What is particular to the instruction's kind; operands are there. */
+static void make_particulars(yki_builder *b, const yki_placed *placed, const yki_placed_node *node,
+                             const yki_attr *attr, int ninputs, yki_instruction *in)
+{
+    if (node->op < YKI_KERNEL_COUNT) {
+        in->kind = YKI_DO_KERNEL;
+        in->as.kernel = (struct yki_do_kernel){.attr = attr,
+                                               .number = b->program->nkernels++,
+                                               .ninputs = ninputs,
+                                               .counts_loss = node->counts_loss,
+                                               .adds = node->adds};
+        for (int i = 0; i < node->nout; i++)
+            in->as.kernel.writes_gradients |= placed->values[node->out[i]].is_gradient;
+    } else if (node->op < YKI_OP_MOVE) {
+        in->kind = YKI_DO_LOAD;
+    } else if (node->edge >= 0) {
+        in->kind = YKI_DO_COPY;
+        in->as.copy = (struct yki_do_copy){node->edge, node->sends, node->gradient_copy};
+    } else if (!node->shards) {
+        in->kind = YKI_DO_MOVE;
+        in->as.move = (struct yki_do_move){.group = (int)node->axis,
+                                           .back = node->back,
+                                           .cut = node->cut,
+                                           .exchange = node->exchange,
+                                           .reduction = node->reduction};
+    } else {
+        in->kind = YKI_DO_MOVE_STATES;
+        in->as.move_states = (struct yki_do_move_states){.group = YKI_GROUP_SHARDS};
+    }
+}
+
 static void make_instruction(yki_builder *b, const yki_placed *placed, const yki_placed_node *node,
                              yki_body body, const yki_part_storage *storage, yki_instruction *in)
 {
+    int ninputs = yki_op_inputs(node->op, node->nin);
     yki_attr *attr = yki_arena_alloc(&b->plan->arena, sizeof *attr);
-    if (!attr) return;
     *attr = node->attr;
-    *in = (yki_instruction){.op = node->op,
-                            .layer = node->layer,
-                            .attr = attr,
-                            .gradient = {-1, -1},
-                            .edge = node->edge,
-                            .sends = node->sends,
-                            .gradient_copy = node->gradient_copy,
-                            .counts_loss = node->counts_loss,
-                            .adds = node->adds,
-                            .axis = node->axis,
-                            .request = -1,
-                            .back = node->back,
-                            .cut = node->cut,
-                            .exchange = node->exchange,
-                            .reduction = node->reduction,
-                            .number = -1};
-    in->ninputs = yki_op_inputs(node->op, node->nin);
-    in->noperands = in->ninputs + node->nout;
+    *in = (yki_instruction){.op = node->op, .layer = node->layer, .request = -1};
+    if (!node->shards) {
+        in->noperands = ninputs + node->nout;
+        in->operands = yki_arena_alloc(&b->plan->arena, sizeof *in->operands * (size_t)(in->noperands + 1));
+    }
     for (int i = 0; i < in->noperands; i++) {
-        int value = i < in->ninputs ? node->in[i] : node->out[i - in->ninputs];
+        int value = i < ninputs ? node->in[i] : node->out[i - ninputs];
         if (value < 0 || (node->skip_bias && i == 2)) continue; /* absent */
         in->operands[i] = yki_make_operand(b, placed, value, yki_op_word(node->op, i), attr, body, storage);
     }
-    for (int i = 0; i < node->nout && i < 2; i++)
-        if (placed->values[node->out[i]].is_gradient)
-            in->gradient[i] = placed->values[node->out[i]].parameter;
-    if (node->op < YKI_KERNEL_COUNT) in->number = b->program->nkernels++;
+    make_particulars(b, placed, node, attr, ninputs, in);
 }
 
 /* Movements of the body that are under way. */
@@ -151,20 +166,24 @@ static int together(const body_maker *m, int at)
     return end - at;
 }
 
-/* The tensors of an instruction that moves shards. */
-static void make_pieces(body_maker *m, const int *nodes, int count, yki_instruction *in)
+/* The parameters of an instruction that moves shards: between what the rank keeps and temporary memory. */
+static void make_pieces(body_maker *m, const int *nodes, int count, struct yki_do_move_states *move)
 {
-    in->pieces = yki_arena_alloc(&m->b->plan->arena, sizeof *in->pieces * (size_t)count);
-    in->npieces = count;
-    in->first_piece = m->b->program->npieces;
-    m->b->program->npieces += count;
-    for (int i = 0; i < count && in->pieces; i++) {
-        const yki_placed_node *node = &m->placed->nodes[nodes[i]];
+    const yki_placed *placed = m->placed;
+    yki_program *program = m->b->program;
+    move->pieces = yki_arena_alloc(&m->b->plan->arena, sizeof *move->pieces * (size_t)count);
+    move->npieces = count;
+    move->first_piece = program->npieces;
+    program->npieces += count;
+    for (int i = 0; i < count; i++) {
+        const yki_placed_node *node = &placed->nodes[nodes[i]];
         bool scatters = yki_scatters_gradient(node);
         int mine = scatters ? node->out[0] : node->in[0], all = scatters ? node->in[0] : node->out[0];
-        in->pieces[i] = (yki_moved_piece){
-            yki_make_operand(m->b, m->placed, mine, NULL, NULL, m->body, m->storage),
-            yki_make_operand(m->b, m->placed, all, NULL, NULL, m->body, m->storage), node->cut};
+        move->tensor = scatters ? YKI_TENSOR_GRADIENT : YKI_TENSOR_WEIGHT;
+        move->dtype = yki_placed_dtype(m->b->plan, &placed->values[mine]);
+        move->pieces[i] =
+            (yki_state_piece){.parameter = program->local_of[placed->values[mine].parameter],
+                              .all = yki_make_operand(m->b, placed, all, NULL, NULL, m->body, m->storage)};
     }
 }
 
@@ -178,93 +197,10 @@ static void add_instruction(body_maker *m, const int *nodes, int count)
     yki_instruction *in = &m->code->instructions[m->code->count++];
     make_instruction(m->b, m->placed, node, m->body, m->storage, in);
     if (!flies(node)) return;
-    if (node->shards) make_pieces(m, nodes, count, in);
+    if (node->shards) make_pieces(m, nodes, count, &in->as.move_states);
     in->phase = YKI_PHASE_START;
     in->request = m->f.requests;
     m->f.list[m->f.count++] = (struct flight){nodes, count, m->code->count - 1, m->f.requests++};
-}
-
-/* The gradients that a body completes, in buckets: each is reduced along dp while the backward pass goes on.
- */
-typedef struct buckets {
-    int *last; /* by the program's parameter: the last node of the body that writes its gradient, if it is to
-                  be in a bucket; -1 */
-    int *list; /* of the bucket under way */
-    int count;
-    int64_t bytes;
-} buckets;
-
-enum { USUAL_BUCKET_BYTES = 4 << 20 };
-
-/* Whether a part of the stage other than `part` writes to a parameter's gradient too. */
-static bool written_elsewhere(const yki_builder *b, int part, int parameter)
-{
-    for (int c = 0; c < b->program->nparts; c++) {
-        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[c].part];
-        for (int v = 0; v < placed->nvalues && b->program->parts[c].part != part; v++)
-            if (placed->values[v].is_gradient && placed->values[v].parameter == parameter) return true;
-    }
-    return false;
-}
-
-static bool find_buckets(const body_maker *m, int part, buckets *k)
-{
-    yki_plan *plan = m->b->plan;
-    yki_program *program = m->b->program;
-    bool writes = m->body == YKI_BODY_W || m->body == YKI_BODY_BW;
-    k->last = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
-    k->list = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(program->nparameters + 1));
-    if (!k->last || !k->list) return false;
-    for (int i = 0; i < program->nparameters; i++) k->last[i] = -1;
-    if (!writes || plan->mesh.degree[YKI_AXIS_DP] == 1 || plan->zero > 1) return true;
-    for (int i = 0; i < m->storage->count[m->body]; i++) {
-        const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][i]];
-        for (int o = 0; o < node->nout; o++) {
-            const yki_placed_value *value = &m->placed->values[node->out[o]];
-            if (value->is_gradient && !written_elsewhere(m->b, part, value->parameter))
-                k->last[program->local_of[value->parameter]] = i;
-        }
-    }
-    return true;
-}
-
-static void end_bucket(body_maker *m, buckets *k)
-{
-    yki_program *program = m->b->program;
-    int *list = yki_arena_alloc(&m->b->plan->arena, sizeof(int) * (size_t)(k->count + 1));
-    if (k->count == 0 || !list) return;
-    memcpy(list, k->list, sizeof(int) * (size_t)k->count);
-    yki_move kind = m->b->plan->zero == 1 ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE;
-    m->code->instructions[m->code->count++] = (yki_instruction){.op = YKI_OP_MOVE + (int)kind,
-                                                                .layer = -1,
-                                                                .gradient = {-1, -1},
-                                                                .edge = -1,
-                                                                .axis = YKI_AXIS_DP,
-                                                                .request = -1,
-                                                                .number = -1,
-                                                                .nbucket = k->count,
-                                                                .bucket = list,
-                                                                .first_bucketed = program->nbucketed};
-    program->nbucketed += k->count;
-    for (int i = 0; i < k->count; i++) program->parameters[list[i]].bucketed = true;
-    k->count = 0;
-    k->bytes = 0;
-}
-
-/* After node `at` of the body: what it completes goes into the bucket. */
-static void fill_bucket(body_maker *m, int at, buckets *k)
-{
-    const yki_program *program = m->b->program;
-    const yki_placed_node *node = &m->placed->nodes[m->storage->order[m->body][at]];
-    for (int o = 0; o < node->nout; o++) {
-        const yki_placed_value *value = &m->placed->values[node->out[o]];
-        int local = value->is_gradient ? program->local_of[value->parameter] : -1;
-        if (local < 0 || local >= program->nparameters || k->last[local] != at) continue;
-        k->list[k->count++] = local;
-        k->bytes += 4 * program->parameters[local].elems;
-    }
-    int64_t enough = m->b->plan->options.layout.bucket_bytes;
-    if (k->bytes >= (enough > 0 ? enough : USUAL_BUCKET_BYTES)) end_bucket(m, k);
 }
 
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
@@ -274,37 +210,42 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
                     .storage = storage,
                     .body = body,
                     .code = &part->body[body]};
-    buckets k = {0};
-    size_t most = 3 * (size_t)storage->count[body] + 2;
+    yki_buckets k;
+    size_t most = 3 * (size_t)storage->count[body] + 2 * (size_t)b->program->nparameters + 2;
     m.f.list = yki_arena_alloc(&b->plan->arena, sizeof *m.f.list * most);
     m.code->instructions = yki_arena_alloc(&b->plan->arena, sizeof *m.code->instructions * most);
-    if (!m.code->instructions || !m.f.list || !find_buckets(&m, part->part, &k)) return false;
+    if (!m.code->instructions || !m.f.list) return false;
+    yki_buckets_begin(b, part, storage, body, &k);
     for (int i = 0, count; i < storage->count[body]; i += count) {
         count = together(&m, i);
         if (!yki_is_alias(m.placed->nodes[storage->order[body][i]].op))
             add_instruction(&m, &storage->order[body][i], count);
-        fill_bucket(&m, i, &k);
+        yki_buckets_fill(&k, m.storage->order[body][i], m.code);
     }
-    end_bucket(&m, &k);
+    yki_buckets_end(&k, m.code);
     wait_before(&m, NULL);
     if (m.f.requests > b->program->nrequests) b->program->nrequests = m.f.requests;
     return true;
 }
 
+/* What the part's actions run, and when. */
+void yki_find_bodies(yki_builder *b, yki_part_program *part)
+{
+    const yki_program *program = b->program;
+    part->last_weight = -1;
+    for (int body = 0; body < YKI_BODY_COUNT; body++) part->first_action[body] = -1;
+    for (int i = 0; i < program->nactions; i++) {
+        const yoke_action *action = &program->actions[i];
+        yki_body body = yki_action_body(action);
+        if (action->chunk != b->plan->chunk_of[part->part]) continue;
+        if (part->first_action[body] < 0) part->first_action[body] = i;
+        part->present[body] = true;
+        if (body == YKI_BODY_W || body == YKI_BODY_BW) part->last_weight = i;
+    }
+}
+
 bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_storage *storage)
 {
-    static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
-                                      [YOKE_ACTION_B] = YKI_BODY_B,
-                                      [YOKE_ACTION_W] = YKI_BODY_W,
-                                      [YOKE_ACTION_BW] = YKI_BODY_BW};
-    int count;
-    const yoke_action *actions = yoke_schedule_actions(b->plan->schedule, b->program->stage, &count);
-    part->last_weight = -1;
-    for (int i = 0; i < count; i++) {
-        if (actions[i].chunk != b->plan->chunk_of[part->part]) continue;
-        part->present[bodies[actions[i].kind]] = true;
-        if (actions[i].kind == YOKE_ACTION_W || actions[i].kind == YOKE_ACTION_BW) part->last_weight = i;
-    }
     for (int body = 0; body < YKI_BODY_COUNT; body++)
         if (part->present[body] && !make_body(b, part, storage, (yki_body)body)) return false;
     return !b->plan->arena.failed;
@@ -321,6 +262,9 @@ yki_view yki_operand_view(const yki_operand *operand, int64_t n)
 
 void yki_instruction_shapes(const yki_instruction *in, int64_t n, yki_launch *launch)
 {
-    *launch = (yki_launch){.kernel = (yki_kernel)in->op, .attr = in->attr, .nviews = in->noperands};
+    static const yki_attr none;
+    *launch = (yki_launch){.kernel = (yki_kernel)in->op,
+                           .attr = in->kind == YKI_DO_KERNEL ? in->as.kernel.attr : &none,
+                           .nviews = in->noperands};
     for (int i = 0; i < in->noperands; i++) launch->views[i] = yki_operand_view(&in->operands[i], n);
 }

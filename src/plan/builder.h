@@ -19,7 +19,11 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index
                              const yki_attr *attr, yki_body body, const yki_part_storage *storage);
 /* The parameters of the program's stage. */
 yoke_status yki_plan_parameters(yki_plan *plan, yki_program *program);
-/* The bodies that the part's actions need. False: out of memory. */
+/* How many stretches of elements lie apart in what is a rank's own of a parameter (yki_kept). */
+int64_t yki_own_runs(const yki_plan *plan, const yki_local_parameter *p);
+/* Which bodies the part's actions need, and when they run. */
+void yki_find_bodies(yki_builder *b, yki_part_program *part);
+/* Those bodies, parts in the order in which their gradients are complete. False: out of memory. */
 bool yki_make_bodies(yki_builder *b, yki_part_program *part, const yki_part_storage *storage);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "plan/builder.h"
 #include "plan/passes.h"
+#include "plan/tail.h"
 
 static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage *storage)
 {
@@ -125,7 +126,7 @@ static void measure_workspace(yki_builder *b)
         for (int body = 0; body < YKI_BODY_COUNT; body++)
             for (int i = 0; i < program->parts[c].body[body].count; i++) {
                 const yki_instruction *in = &program->parts[c].body[body].instructions[i];
-                for (int k = 0; k < nsizes && in->number >= 0; k++) {
+                for (int k = 0; k < nsizes && in->kind == YKI_DO_KERNEL; k++) {
                     yki_launch launch;
                     yki_instruction_shapes(in, sizes[k], &launch);
                     int64_t bytes =
@@ -133,6 +134,19 @@ static void measure_workspace(yki_builder *b)
                     if (bytes > program->workspace_bytes) program->workspace_bytes = bytes;
                 }
             }
+}
+
+/* The chunk whose gradients are complete after those of `chunk`; of those that complete at the same time
+ * (none of them has any) in the order of chunks. The first: after -1. -1: there is none. */
+static int next_complete(const yki_program *program, int chunk)
+{
+    int next = -1;
+    for (int c = 0; c < program->nparts; c++) {
+        int at = program->parts[c].last_weight, from = chunk < 0 ? -2 : program->parts[chunk].last_weight;
+        if (at < from || (at == from && c <= chunk)) continue;
+        if (next < 0 || at < program->parts[next].last_weight) next = c;
+    }
+    return next;
 }
 
 static yoke_status build(yki_builder *b)
@@ -163,8 +177,11 @@ static yoke_status build(yki_builder *b)
     b->at += temp;
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
-    for (int chunk = 0; chunk < program->nparts; chunk++)
+    for (int chunk = 0; chunk < program->nparts; chunk++) yki_find_bodies(b, &program->parts[chunk]);
+    for (int chunk = -1; (chunk = next_complete(program, chunk)) >= 0;)
         if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
+    yki_make_ends(b);
+    YKI_TRY(yki_find_first_writers(b));
     find_output(b);
     /* what does not fit anyway is refused without its scratch memory: finding that out may take memory itself
      */

@@ -7,6 +7,7 @@
 
 yoke_status yki_plan_parts(yki_plan *plan);    /* parts.c: layers to parts, parts to stages */
 yoke_status yki_plan_place(yki_plan *plan);    /* place.c */
+yoke_status yki_plan_groups(yki_plan *plan);   /* groups.c: who moves data together */
 yoke_status yki_plan_grad(yki_plan *plan);     /* grad.c */
 yoke_status yki_plan_schedule(yki_plan *plan); /* parts.c: makes or reads the schedule, and checks it */
 yoke_status yki_plan_memory(yki_plan *plan);   /* memory.c: programs with offsets */

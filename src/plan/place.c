@@ -299,38 +299,6 @@ static yoke_status place_for(yki_plan *plan, int lane)
     return YOKE_OK;
 }
 
-/* How many ranks sum gradients along tp: each number once. */
-static yoke_status find_sums(yki_plan *plan)
-{
-    int n = plan->options.model->nparameters;
-    plan->sums = yki_arena_alloc(&plan->arena, sizeof *plan->sums * (size_t)(n + 1));
-    if (!plan->sums) return yki_fail_memory("a plan");
-    for (int i = 0; i < n; i++) {
-        int k = 0, parts = plan->param_places[i].gradient_parts;
-        while (k < plan->nsums && plan->sums[k] != parts) k++;
-        if (k == plan->nsums && parts > 1) plan->sums[plan->nsums++] = parts;
-    }
-    return YOKE_OK;
-}
-
-/* The sets of stages that share parameters. */
-static yoke_status find_ties(yki_plan *plan)
-{
-    int n = plan->options.model->nparameters;
-    plan->ties = yki_arena_alloc(&plan->arena, sizeof *plan->ties * (size_t)(n + 1));
-    if (!plan->ties) return yki_fail_memory("a plan");
-    for (int i = 0; i < n; i++) {
-        yki_param_place *place = &plan->param_places[i];
-        place->tie = -1;
-        if (place->nheld < 2) continue;
-        int t = 0;
-        while (t < plan->nties && memcmp(plan->ties[t], place->held, (size_t)plan->parts.nstages) != 0) t++;
-        if (t == plan->nties) plan->ties[plan->nties++] = place->held;
-        place->tie = t;
-    }
-    return YOKE_OK;
-}
-
 yoke_status yki_plan_place(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
@@ -347,6 +315,5 @@ yoke_status yki_plan_place(yki_plan *plan)
         if (!plan->param_places[i].held) return yki_fail_memory("a plan");
     }
     for (int lane = 0; lane < plan->nlanes; lane++) YKI_TRY(place_for(plan, lane));
-    YKI_TRY(find_sums(plan));
-    return find_ties(plan);
+    return YOKE_OK;
 }

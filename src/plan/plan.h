@@ -28,7 +28,8 @@ typedef struct yki_param_place {
                            work: each one's gradient is a part of a sum, which is taken when the step ends */
     bool *held;         /* by stage */
     int nheld, first_stage;
-    int tie; /* which set of several stages shares it; -1: one stage has it alone */
+    /* rows of the plan's groups: of those parts' sum, and of the stages that share it; -1: none */
+    int sum_group, tie_group;
 } yki_param_place;
 /* Micro-batches of one device that are those of `dp` replicas: all replicas' m-th together, or (apart) each
  * replica's in turn. dp 0: its own. */
@@ -69,9 +70,8 @@ typedef struct yki_plan {
     int microbatches;
     int64_t largest; /* samples of the largest micro-batch */
     yki_param_place *param_places;
-    int nsums, *sums; /* the values above 1 that gradient_parts has */
-    int nties;
-    const bool **ties; /* each a different set of stages that share parameters */
+    int ngroups;
+    yki_group *groups; /* mesh.h */
     int nlanes;
     yki_placed **placed; /* [lane][part] */
     int nedges, cedges;

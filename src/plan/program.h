@@ -6,6 +6,7 @@
 #define YKI_PLAN_PROGRAM_H
 
 #include "backend/backend.h"
+#include "comm/comm.h"
 #include "graph/ops.h"
 #include "optim/optimizer.h"
 #include "plan/mesh.h"
@@ -37,40 +38,114 @@ typedef struct yki_operand {
     int64_t dims[YOKE_MAX_DIMS];
 } yki_operand;
 
-/* A parameter's shard, weight or gradient, and the whole tensor that is gathered or scattered. */
-typedef struct yki_moved_piece {
-    yki_operand mine, all;
-    yki_cut cut;
-} yki_moved_piece;
+/* What is kept of a parameter between steps. Of a buffer there are a weight and a gradient: what the step
+ * adds to it. */
+typedef enum yki_tensor_kind {
+    YKI_TENSOR_WEIGHT, /* what computes */
+    YKI_TENSOR_MASTER, /* under bf16, in f32 */
+    YKI_TENSOR_GRADIENT,
+    YKI_TENSOR_MOMENT, /* the first; the next ones follow it */
+    YKI_TENSOR_KINDS = YKI_TENSOR_MOMENT + YKI_MAX_MOMENTS,
+    YKI_TENSOR_NONE = YKI_TENSOR_KINDS /* as a kernel's view: it is given none */
+} yki_tensor_kind;
 
-/* A movement is two instructions: its start, and a wait before what needs it; between them others compute. */
+/* A parameter's tensor in a movement of states: the rank's own elements of it, and the whole that they are
+ * gathered to or scattered from. */
+typedef struct yki_state_piece {
+    int parameter;   /* the program's */
+    bool begins;     /* a gradient: this is the step's first that is written to it; others add */
+    yki_operand all; /* in temporary memory; of no space: the whole that the rank keeps, in place */
+} yki_state_piece;
+
+/* A movement is two instructions: its start, and a wait before what needs it; between them others compute.
+ * WHOLE is both in one; of a send, a start whose wait is the next use of its channel, or the step's end. */
 typedef enum yki_phase { YKI_PHASE_WHOLE, YKI_PHASE_START, YKI_PHASE_WAIT } yki_phase;
 
+typedef enum yki_instruction_kind {
+    YKI_DO_KERNEL,      /* launch a kernel */
+    YKI_DO_LOAD,        /* samples or targets of the batch into a buffer */
+    YKI_DO_COPY,        /* send to another stage, or receive from it */
+    YKI_DO_MOVE,        /* move a micro-batch's tensor along a group: operands are from, to */
+    YKI_DO_MOVE_STATES, /* move what ranks keep of parameters, several at once */
+    YKI_DO_STATES,      /* launch a kernel on the rank's own elements of parameters, one after the other */
+    YKI_DO_DRAIN,       /* wait until all that was sent is taken */
+    YKI_DO_AGREE,       /* sum loss, norm and verdict over all ranks */
+} yki_instruction_kind;
+
 typedef struct yki_instruction {
-    int op, layer;
-    yki_phase phase;
-    int request; /* which of the body's movements under way; -1 */
-    const yki_attr *attr;
+    yki_instruction_kind kind;
+    int op;           /* the operator, kernel or movement, as the graph counts them; -1: DRAIN, AGREE */
+    int layer;        /* -1: of none */
+    const char *what; /* its name for people, where that of `op` does not do; NULL */
     int noperands;
-    yki_operand operands[YKI_MAX_VIEWS];
-    int ninputs;
-    int gradient[2]; /* parameters whose gradient operands [ninputs], [ninputs + 1] are; -1 */
-    int edge;
-    bool sends, gradient_copy, counts_loss, adds;
-    yki_axis axis;
-    bool back;
-    yki_cut cut;
-    yki_exchange exchange;
-    yki_reduction reduction;
-    int nbucket,
-        first_bucketed;       /* parameters whose gradients are reduced along dp, once the part's last
-                                 micro-batch has added to them; where the rank has room for their addresses */
-    const int *bucket;        /* the program's numbers of them */
-    int npieces, first_piece; /* parameters, or their gradients, moved over zero's shards together; where the
-                                 rank has room for their addresses */
-    yki_moved_piece *pieces;
-    int number; /* among the program's kernel instructions: where its prepared kernel stands; -1 */
+    yki_operand *operands; /* of a kernel as its list says; inputs, then outputs */
+    yki_phase phase;       /* movements */
+    int request;           /* START, WAIT: which of the body's movements under way; -1 */
+    union {
+        struct yki_do_kernel {
+            const yki_attr *attr;
+            int number; /* among the program's: where its prepared kernel stands */
+            int ninputs;
+            bool counts_loss;      /* this rank's loss is part of the global one */
+            bool adds;             /* to what its outputs have */
+            bool writes_gradients; /* outputs are gradients of parameters, or what is added to buffers: it
+                                      adds to them, unless */
+            bool begins;           /* it is the step's first that writes them, in the body's first action */
+        } kernel;
+        struct yki_do_copy {
+            int edge;
+            bool sends, gradient;
+        } copy;
+        struct yki_do_move {
+            int group;
+            bool back; /* copy: to the member before */
+            yki_cut cut;
+            yki_exchange exchange;
+            yki_reduction reduction;
+        } move;
+        struct yki_do_move_states {
+            int group;
+            bool once; /* a bucket, in W or BW: only when the part's last micro-batch has added its gradients.
+                          `request` is then one of the step's, and what waits for it may be in another body */
+            yki_tensor_kind tensor;
+            yki_dtype dtype;
+            int npieces;
+            yki_state_piece *pieces;
+            int first_piece, first_segment; /* where the rank has room for their addresses */
+        } move_states;
+        struct yki_do_states {
+            int ntensors;
+            yki_tensor_kind tensors[YKI_MAX_VIEWS]; /* views, in the order of the kernel's list */
+            int nparameters;
+            const int *parameters;   /* the program's */
+            bool first_alone;        /* by the first of REPLICAS alone: what the others have is the same */
+            const yki_attr *tracked; /* BLEND: constants of the node that tracks the buffer */
+        } states;
+    } as;
 } yki_instruction;
+
+/* Whether an instruction of a body is left out but for the part's last weight gradients. */
+static inline bool yki_runs_once(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_MOVE_STATES && in->as.move_states.once;
+}
+
+/* Whether it moves data between ranks, or waits for them; else it computes. */
+static inline bool yki_moves(const yki_instruction *in)
+{
+    return in->kind != YKI_DO_KERNEL && in->kind != YKI_DO_LOAD && in->kind != YKI_DO_STATES;
+}
+
+/* The row of the plan's groups along which an instruction moves data; -1: along none. */
+static inline int yki_group_of(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_MOVE          ? in->as.move.group
+           : in->kind == YKI_DO_MOVE_STATES ? in->as.move_states.group
+                                            : -1;
+}
+
+/* Buckets of gradients that may be under way at once: a comm holds one more. */
+enum { YKI_BUCKETS_UNDER_WAY = YKI_COMM_OUTSTANDING - 1 };
 
 typedef struct yki_code {
     int count;
@@ -83,8 +158,9 @@ typedef struct yki_part_program {
     yki_code body[YKI_BODY_COUNT];
     int64_t area_offset[YKI_AREAS], area_bytes[YKI_AREAS]; /* of one slot */
     int area_slots[YKI_AREAS];
-    const int *slot[YKI_AREAS]; /* of each micro-batch */
-    int last_weight;            /* the action after which its gradients are complete; -1: none is */
+    const int *slot[YKI_AREAS];       /* of each micro-batch */
+    int first_action[YKI_BODY_COUNT]; /* that runs the body; -1: none does */
+    int last_weight;                  /* the action after which its gradients are complete; -1: none is */
 } yki_part_program;
 
 /* What a lane holds of a parameter, or of a buffer: those are whole on every replica. */
@@ -97,18 +173,13 @@ typedef struct yki_local_parameter {
     bool counts; /* in the global norm: each logical element once, dp aside */
 } yki_local_parameter;
 
-/* Where a rank keeps it: offsets from the arena's start; -1: nowhere. A buffer's gradient is what the step
- * adds to it. */
+/* Where a rank keeps it, and which elements are its own: what it updates, and what its gradient is summed
+ * for. They are `runs` stretches of `run_elems`; the k-th begins at element first + k * stride of a tensor
+ * that is kept whole, and at k * run_elems of one that zero deals out. */
 typedef struct yki_kept {
-    int64_t weight, master, gradient, moment[YKI_MAX_MOMENTS];
+    int64_t offset[YKI_TENSOR_KINDS]; /* from the arena's start; -1: nowhere */
+    int64_t runs, run_elems, first, stride;
 } yki_kept;
-
-typedef enum yki_tensor_kind {
-    YKI_TENSOR_WEIGHT, /* what computes */
-    YKI_TENSOR_MASTER, /* under bf16, in f32 */
-    YKI_TENSOR_GRADIENT,
-    YKI_TENSOR_MOMENT /* the first; the next ones follow it */
-} yki_tensor_kind;
 
 /* A rank's states: one for each program and shard. */
 typedef struct yki_states {
@@ -117,6 +188,14 @@ typedef struct yki_states {
     int64_t total_bytes; /* of the arena */
 } yki_states;
 
+/* What follows a step's actions. */
+typedef enum yki_end {
+    YKI_END_FORWARD, /* of a forward pass alone */
+    YKI_END_REDUCE,  /* gradients over all who have parts of their sums; the norm; and what all agree on */
+    YKI_END_UPDATE,  /* where all agreed to update: weights, buffers, and who needs them gathered */
+    YKI_END_COUNT
+} yki_end;
+
 /* One rank's program but for its place along dp: one for each stage and lane. */
 typedef struct yki_program {
     int stage, lane, tp_rank;
@@ -124,13 +203,14 @@ typedef struct yki_program {
     yki_part_program *parts; /* by local chunk */
     int nactions;
     const yoke_action *actions;
+    yki_code ends[YKI_END_COUNT];
     int nparameters, nbuffers;
     yki_local_parameter *parameters; /* then the buffers */
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
     int nkernels;                    /* kernel instructions, for prepared kernels */
     int nrequests;                   /* movements of one body, at most */
-    int npieces;                     /* of all instructions */
-    int nbucketed;                   /* the same, of buckets */
+    int npieces, nsegments;          /* of all movements of states */
+    int nbuckets;                    /* started in a step */
     int64_t temp_offset, workspace_offset, workspace_bytes;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */
@@ -144,13 +224,17 @@ typedef struct yki_program {
 } yki_program;
 
 /* What an action runs. */
-static inline const yki_code *yki_action_code(const yki_program *program, const yoke_action *action)
+static inline yki_body yki_action_body(const yoke_action *action)
 {
     static const yki_body bodies[] = {[YOKE_ACTION_F] = YKI_BODY_F,
                                       [YOKE_ACTION_B] = YKI_BODY_B,
                                       [YOKE_ACTION_W] = YKI_BODY_W,
                                       [YOKE_ACTION_BW] = YKI_BODY_BW};
-    return &program->parts[action->chunk].body[bodies[action->kind]];
+    return bodies[action->kind];
+}
+static inline const yki_code *yki_action_code(const yki_program *program, const yoke_action *action)
+{
+    return &program->parts[action->chunk].body[yki_action_body(action)];
 }
 
 /* The view that a kernel is given of an operand, n samples of it; data NULL. */

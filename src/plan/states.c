@@ -52,6 +52,30 @@ static int64_t take(yki_states *states, int64_t *kind, int64_t bytes)
     return at;
 }
 
+int64_t yki_own_runs(const yki_plan *plan, const yki_local_parameter *p)
+{
+    /* in a tensor that is kept whole, a shard's rows may lie apart */
+    return plan->zero == 1 || plan->zero == 2 ? p->cut.outer : 1;
+}
+
+/* Which elements are the shard's own; no offsets yet. */
+static yki_kept own_elements(const yki_plan *plan, const yki_local_parameter *p, int shard, bool buffer)
+{
+    const yki_cut *cut = &p->cut;
+    int64_t row = cut->share[shard] * cut->inner;
+    yki_kept kept = {.runs = 1, .run_elems = cut->outer * row};
+    for (int kind = 0; kind < YKI_TENSOR_KINDS; kind++) kept.offset[kind] = -1;
+    if (buffer) {
+        kept.run_elems = p->elems;
+    } else if (plan->zero == 1 || plan->zero == 2) {
+        kept.runs = yki_own_runs(plan, p);
+        kept.run_elems = row;
+        kept.first = yki_shares_before(cut->share, shard) * cut->inner;
+        kept.stride = yki_shares_before(cut->share, plan->shards) * cut->inner;
+    }
+    return kept;
+}
+
 /* Offsets for one shard, from the end of what the program needs. */
 static bool place_states(yki_plan *plan, const yki_program *program, int shard, yki_states *states)
 {
@@ -61,29 +85,29 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
     states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(all + 1));
     if (!states->kept) return false;
     yoke_bytes *bytes = &states->bytes;
-    for (int i = 0; i < all; i++) states->kept[i] = (yki_kept){.master = -1, .gradient = -1};
-    for (int i = 0; i < all * YKI_MAX_MOMENTS; i++)
-        states->kept[i / YKI_MAX_MOMENTS].moment[i % YKI_MAX_MOMENTS] = -1;
+    for (int i = 0; i < all; i++)
+        states->kept[i] = own_elements(plan, &program->parameters[i], shard, i >= program->nparameters);
     for (int kind = 0; kind < 3 + plan->options.moments; kind++)
         for (int i = 0; i < program->nparameters; i++) {
             const yki_local_parameter *p = &program->parameters[i];
             yki_kept *kept = &states->kept[i];
-            int64_t mine = p->cut.outer * p->cut.share[shard] * p->cut.inner, whole = p->elems;
+            int64_t mine = kept->runs * kept->run_elems, whole = p->elems;
             int64_t state = 4 * (plan->zero >= 1 ? mine : whole);
             if (kind == 0)
-                kept->weight =
+                kept->offset[YKI_TENSOR_WEIGHT] =
                     take(states, &bytes->weights, (bf16 ? 2 : 4) * (plan->zero >= 3 ? mine : whole));
             else if (kind == 1 && trains)
-                kept->gradient = take(states, &bytes->gradients, 4 * (plan->zero >= 2 ? mine : whole));
+                kept->offset[YKI_TENSOR_GRADIENT] =
+                    take(states, &bytes->gradients, 4 * (plan->zero >= 2 ? mine : whole));
             else if (kind == 2 && bf16 && trains)
-                kept->master = take(states, &bytes->optimizer, state);
+                kept->offset[YKI_TENSOR_MASTER] = take(states, &bytes->optimizer, state);
             else if (kind >= 3 && trains)
-                kept->moment[kind - 3] = take(states, &bytes->optimizer, state);
+                kept->offset[YKI_TENSOR_MOMENT + kind - 3] = take(states, &bytes->optimizer, state);
         }
     for (int i = program->nparameters; i < all; i++) {
         int64_t size = 4 * program->parameters[i].elems;
-        states->kept[i].weight = take(states, &bytes->weights, size);
-        if (trains) states->kept[i].gradient = take(states, &bytes->weights, size);
+        states->kept[i].offset[YKI_TENSOR_WEIGHT] = take(states, &bytes->weights, size);
+        if (trains) states->kept[i].offset[YKI_TENSOR_GRADIENT] = take(states, &bytes->weights, size);
     }
     /* alignment counts as workspace */
     bytes->workspace = 0;

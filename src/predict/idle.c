@@ -21,7 +21,7 @@ static double body_seconds(const yki_part_program *part, yki_body body, int64_t 
 {
     double seconds = 0;
     for (int i = 0; i < part->body[body].count; i++)
-        if (part->body[body].instructions[i].number >= 0)
+        if (part->body[body].instructions[i].kind == YKI_DO_KERNEL)
             seconds += kernel_seconds(&part->body[body].instructions[i], samples);
     return seconds;
 }
@@ -45,16 +45,25 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
             (double)plan->edge_bytes[0][e] * (double)plan->largest / link_bytes;
 }
 
-/* Norm and update of a stage's parameters: gradients read twice, weights and moments read and written. */
-static double update_seconds(const yki_plan *plan, int stage)
+/* What a stage computes at a step's end: of its own elements a kernel reads the first tensor, and reads and
+ * writes the others. */
+static double ends_seconds(const yki_plan *plan, int stage)
 {
     const yki_program *program = &plan->programs[stage * plan->nlanes];
+    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
     double bytes = 0;
-    for (int i = 0; i < program->nparameters; i++) {
-        const yki_cut *cut = &program->parameters[i].cut;
-        double elems = (double)(cut->outer * cut->share[0] * cut->inner);
-        bytes += elems * (16 + 8 * plan->options.moments);
-    }
+    for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++)
+        for (int i = 0; i < program->ends[end].count; i++) {
+            const yki_instruction *in = &program->ends[end].instructions[i];
+            for (int k = 0; in->kind == YKI_DO_STATES && k < in->as.states.nparameters; k++) {
+                const yki_kept *of = &kept[in->as.states.parameters[k]];
+                for (int v = 0; v < in->as.states.ntensors; v++) {
+                    yki_tensor_kind tensor = in->as.states.tensors[v];
+                    if (tensor == YKI_TENSOR_NONE || of->offset[tensor] < 0) continue;
+                    bytes += (double)(of->runs * of->run_elems) * (v == 0 ? 4 : 8);
+                }
+            }
+        }
     return bytes / core_bytes;
 }
 
@@ -68,7 +77,7 @@ double yki_predict_idle(const yki_plan *plan)
     if (yoke_schedule_simulate(plan->schedule, times, plan->nparts, &timeline) == YOKE_OK) {
         double busy = timeline.makespan * plan->parts.nstages * (1 - timeline.idle_share), longest = 0;
         for (int stage = 0; stage < plan->parts.nstages; stage++) {
-            double update = update_seconds(plan, stage);
+            double update = ends_seconds(plan, stage);
             longest = fmax(longest, update);
             busy += update;
         }

@@ -14,7 +14,7 @@ double yki_predict_flops(const yki_plan *plan)
             for (int k = 0; k < code->count; k++) {
                 const yki_instruction *in = &code->instructions[k];
                 yki_launch launch;
-                if (in->number < 0 || !*yki_kernel_signature((yki_kernel)in->op)->work) continue;
+                if (in->kind != YKI_DO_KERNEL || !*yki_kernel_signature((yki_kernel)in->op)->work) continue;
                 yki_instruction_shapes(in, 1, &launch);
                 flops += yki_launch_flops(&launch);
             }

@@ -28,25 +28,6 @@ enum { THREAD_STEPS, THREAD_COMPUTE, THREAD_MOVEMENT, NTHREADS };
 static const char *const thread_names[NTHREADS] = {"steps and actions", "compute", "movement"};
 static const char *const thread_kinds[NTHREADS] = {"action", "compute", "movement"};
 
-static const struct {
-    const char *name;
-    int thread;
-} spans[YKI_SPAN_COUNT] = {
-    [YKI_SPAN_REPLICAS] = {"reduce over dp", THREAD_MOVEMENT},
-    [YKI_SPAN_PARTS] = {"reduce over tp", THREAD_MOVEMENT},
-    [YKI_SPAN_TIES] = {"reduce over pp", THREAD_MOVEMENT},
-    [YKI_SPAN_CONTEXT] = {"reduce over cp", THREAD_MOVEMENT},
-    [YKI_SPAN_NORM] = {"gradient norm", THREAD_COMPUTE},
-    [YKI_SPAN_SENDS] = {"wait for sends", THREAD_MOVEMENT},
-    [YKI_SPAN_SCALARS] = {"sum loss and norm", THREAD_MOVEMENT},
-    [YKI_SPAN_UPDATE] = {"update", THREAD_COMPUTE},
-    [YKI_SPAN_STATISTICS] = {"update buffers", THREAD_COMPUTE},
-    [YKI_SPAN_GATHER] = {"gather weights", THREAD_MOVEMENT},
-};
-
-static const char *const axis_names[YKI_AXIS_COUNT] = {
-    [YKI_AXIS_TP] = "tp", [YKI_AXIS_CP] = "cp", [YKI_AXIS_DP] = "dp", [YKI_AXIS_PP] = "pp"};
-
 /* Where the writing stands: a rank, a step of it, an action of that. */
 typedef struct writer {
     FILE *out;
@@ -58,8 +39,9 @@ typedef struct writer {
     const yki_traced_step *step;
     int64_t number; /* of the step among those recorded: the same on all ranks */
     const yoke_action *action;
+    const char *end; /* or what follows the actions; NULL */
     int64_t samples;
-    int node; /* of the action's body */
+    int node; /* of the action's body, or the end */
     int64_t received;
 } writer;
 
@@ -143,6 +125,7 @@ static void put_place(writer *w)
 {
     char text[32];
     fprintf(w->out, ",\"args\":{\"step\":%lld", (long long)w->step->step);
+    if (w->end) fprintf(w->out, ",\"action\":\"%s\"", w->end);
     if (!w->action) return;
     action_text(w->action, text);
     fprintf(w->out, ",\"action\":\"%s\",\"microbatch\":%d,\"chunk\":%d,\"part\":%d", text,
@@ -160,13 +143,20 @@ static int64_t operand_bytes(const yki_operand *operand, int64_t samples)
 static int64_t moved_bytes(const writer *w, const yki_instruction *in)
 {
     int64_t bytes = 0;
-    for (int i = 0; i < in->nbucket; i++) bytes += 4 * w->program->parameters[in->bucket[i]].elems;
-    for (int i = 0; i < in->npieces; i++) bytes += operand_bytes(&in->pieces[i].all, w->samples);
-    for (int i = 0; i < in->noperands && in->nbucket + in->npieces == 0; i++) {
+    for (int i = 0; in->kind == YKI_DO_MOVE_STATES && i < in->as.move_states.npieces; i++)
+        bytes += w->program->parameters[in->as.move_states.pieces[i].parameter].elems *
+                 (int64_t)yki_dtype_bytes(in->as.move_states.dtype);
+    for (int i = 0; i < in->noperands; i++) {
         int64_t of = operand_bytes(&in->operands[i], w->samples);
         bytes = of > bytes ? of : bytes;
     }
     return bytes;
+}
+
+/* Whether it is an end of a copy: to another stage, or round a group. */
+static bool copies(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_COPY || in->op == YKI_OP_MOVE + YKI_MOVE_COPY;
 }
 
 /* The rank at the other end of a copy: of the next or last stage, or of the neighbour along an axis. */
@@ -174,12 +164,14 @@ static int peer_of(const writer *w, const yki_instruction *in, int direction)
 {
     int place[YKI_AXIS_COUNT];
     memcpy(place, w->place, sizeof place);
-    if (in->edge >= 0) {
-        const yki_edge *edge = &w->plan->edges[in->edge];
-        place[YKI_AXIS_PP] = w->plan->stage_of[in->sends != in->gradient_copy ? edge->to : edge->from];
+    if (in->kind == YKI_DO_COPY) {
+        const struct yki_do_copy *copy = &in->as.copy;
+        const yki_edge *edge = &w->plan->edges[copy->edge];
+        place[YKI_AXIS_PP] = w->plan->stage_of[copy->sends != copy->gradient ? edge->to : edge->from];
     } else {
-        int degree = w->plan->mesh.degree[in->axis];
-        place[in->axis] = (place[in->axis] + direction * (in->back ? -1 : 1) + degree) % degree;
+        yki_axis axis = w->plan->groups[in->as.move.group].axis;
+        int degree = w->plan->mesh.degree[axis];
+        place[axis] = (place[axis] + direction * (in->as.move.back ? -1 : 1) + degree) % degree;
     }
     return yki_mesh_rank(&w->plan->mesh, place);
 }
@@ -191,8 +183,9 @@ static void put_arrow(writer *w, const yki_instruction *in, bool sends, double a
     const yki_plan *plan = w->plan;
     int64_t channels = (int64_t)yki_channel_index(plan, plan->nedges, false, 0), copy,
             sender = sends ? w->rank : peer_of(w, in, -1);
-    if (in->edge >= 0)
-        copy = (int64_t)yki_channel_index(plan, in->edge, in->gradient_copy, w->action->microbatch);
+    if (in->kind == YKI_DO_COPY)
+        copy =
+            (int64_t)yki_channel_index(plan, in->as.copy.edge, in->as.copy.gradient, w->action->microbatch);
     else
         copy = channels + (w->action - w->program->actions) * (int64_t)w->program->nrequests + in->request;
     int64_t most = channels; /* copies of a step: the same number on all ranks */
@@ -217,25 +210,58 @@ static void put_counter(writer *w, double at_ns, int64_t bytes)
 /* A bucket waits for the last micro-batch that adds to it. */
 static bool is_skipped(const writer *w, const yki_instruction *in)
 {
+    if (!w->action || !yki_runs_once(in)) return false;
     int last = w->program->parts[w->action->chunk].last_weight;
-    return in->nbucket > 0 && (last < 0 || w->action != &w->program->actions[last]);
+    return last < 0 || w->action != &w->program->actions[last];
+}
+
+/* "linear h.0", "all_gather start h.1", "send gradient", "gradient norm". */
+static void put_name(writer *w, const yki_instruction *in, const char *layer)
+{
+    static const char *const phases[] = {
+        [YKI_PHASE_WHOLE] = "", [YKI_PHASE_START] = " start", [YKI_PHASE_WAIT] = " wait"};
+    const char *op = in->what                  ? in->what
+                     : in->op == YKI_OP_INPUT  ? "load inputs"
+                     : in->op == YKI_OP_TARGET ? "load targets"
+                     : in->kind == YKI_DO_COPY ? (in->as.copy.sends ? "send" : "receive")
+                     : copies(in)              ? "pass on"
+                                               : yki_op_name(in->op);
+    const char *phase = !yki_runs_once(in)            ? phases[in->phase]
+                        : in->phase == YKI_PHASE_WAIT ? " bucket wait"
+                                                      : " bucket";
+    char name[200];
+    snprintf(name, sizeof name, "%s%s%s%s%s", op, phase,
+             in->kind == YKI_DO_COPY && in->as.copy.gradient ? " gradient" : "", *layer ? " " : "", layer);
+    put_string(w, name);
+}
+
+/* Bytes of the rank's own elements that a kernel is given. */
+static double state_bytes(const writer *w, const struct yki_do_states *states)
+{
+    const yki_kept *kept = yki_rank_states(w->plan, w->rank)->kept;
+    double bytes = 0;
+    for (int i = 0; i < states->nparameters; i++)
+        for (int v = 0; v < states->ntensors; v++) {
+            const yki_kept *of = &kept[states->parameters[i]];
+            bool given = states->tensors[v] != YKI_TENSOR_NONE && of->offset[states->tensors[v]] >= 0;
+            bool half = w->plan->options.precision == YOKE_PRECISION_BF16 && !states->tracked &&
+                        states->tensors[v] == YKI_TENSOR_WEIGHT;
+            if (given) bytes += (double)(of->runs * of->run_elems) * (half ? 2 : 4);
+        }
+    return bytes;
 }
 
 static void put_kernel(writer *w, const yki_traced *row, const char *layer)
 {
     const yki_instruction *in = row->of.instruction;
-    char name[200];
-    const char *op = in->op == YKI_OP_INPUT    ? "load inputs"
-                     : in->op == YKI_OP_TARGET ? "load targets"
-                                               : yki_op_name(in->op);
-    snprintf(name, sizeof name, "%s%s%s", op, *layer ? " " : "", layer);
     begin_complete(w, THREAD_COMPUTE, row->start_ns, row->end_ns);
-    put_string(w, name);
+    put_name(w, in, layer);
     put_place(w);
     yki_launch launch;
     yki_instruction_shapes(in, w->samples, &launch);
-    fprintf(w->out, ",\"node\":%d,\"bytes\":%.0f", w->node, yki_launch_bytes(&launch));
-    if (in->number >= 0) fprintf(w->out, ",\"flops\":%.0f", yki_launch_flops(&launch));
+    fprintf(w->out, ",\"node\":%d,\"bytes\":%.0f", w->node,
+            in->kind == YKI_DO_STATES ? state_bytes(w, &in->as.states) : yki_launch_bytes(&launch));
+    if (in->kind == YKI_DO_KERNEL) fprintf(w->out, ",\"flops\":%.0f", yki_launch_flops(&launch));
     fputs(",\"layer\":", w->out);
     put_string(w, layer);
     fputs("}}", w->out);
@@ -243,32 +269,22 @@ static void put_kernel(writer *w, const yki_traced *row, const char *layer)
 
 static void put_movement(writer *w, const yki_traced *row, const char *layer)
 {
-    static const char *const phases[] = {
-        [YKI_PHASE_WHOLE] = "", [YKI_PHASE_START] = " start", [YKI_PHASE_WAIT] = " wait"};
     const yki_instruction *in = row->of.instruction;
-    yki_move move = (yki_move)(in->op - YKI_OP_MOVE);
-    bool copies = move == YKI_MOVE_COPY, skipped = is_skipped(w, in);
-    char name[200];
-    snprintf(name, sizeof name, "%s%s%s%s%s",
-             !copies        ? yki_movements[move].name
-             : in->edge < 0 ? "pass on"
-             : in->sends    ? "send"
-                            : "receive",
-             in->nbucket > 0 ? " bucket" : phases[in->phase],
-             copies && in->edge >= 0 && in->gradient_copy ? " gradient" : "", *layer ? " " : "", layer);
+    int group = yki_group_of(in);
     begin_complete(w, THREAD_MOVEMENT, row->start_ns, row->end_ns);
-    put_string(w, name);
+    put_name(w, in, layer);
     put_place(w);
-    fprintf(w->out, ",\"node\":%d,\"bytes\":%lld", w->node, (long long)moved_bytes(w, in));
-    fprintf(w->out, ",\"axis\":\"%s\"",
-            in->edge >= 0 ? "pp" : axis_names[in->npieces > 0 ? YKI_AXIS_DP : in->axis]);
-    if (copies) fprintf(w->out, ",\"peer\":%d", peer_of(w, in, in->phase == YKI_PHASE_WAIT ? -1 : 1));
-    if (skipped) fputs(",\"skipped\":true", w->out);
+    fprintf(w->out, ",\"node\":%d", w->node);
+    if (in->op >= 0)
+        fprintf(w->out, ",\"bytes\":%lld,\"axis\":\"%s\"", (long long)moved_bytes(w, in),
+                yki_axis_names[group < 0 ? YKI_AXIS_PP : w->plan->groups[group].axis]);
+    if (copies(in)) fprintf(w->out, ",\"peer\":%d", peer_of(w, in, in->phase == YKI_PHASE_WAIT ? -1 : 1));
+    if (is_skipped(w, in)) fputs(",\"skipped\":true", w->out);
     fputs(",\"layer\":", w->out);
     put_string(w, layer);
     fputs("}}", w->out);
-    if (!w->arrows || !copies) return;
-    bool sends = in->edge >= 0 ? in->sends : in->phase != YKI_PHASE_WAIT;
+    if (!w->arrows || !copies(in)) return;
+    bool sends = in->kind == YKI_DO_COPY ? in->as.copy.sends : in->phase != YKI_PHASE_WAIT;
     bool receives = !sends && in->phase != YKI_PHASE_START;
     /* inside the slices, for viewers that look for what surrounds them */
     double start = row->start_ns, end = row->end_ns;
@@ -292,18 +308,21 @@ static void put_row(writer *w, const yki_traced *row)
         fprintf(w->out, ",\"samples\":%lld}}", (long long)w->samples);
         return;
     }
-    if (row->kind == YKI_TRACED_SPAN) {
+    if (row->kind == YKI_TRACED_END) {
+        static const char *const ends[] = {[YKI_END_REDUCE] = "reduce", [YKI_END_UPDATE] = "update"};
         w->action = NULL;
-        begin_complete(w, spans[row->of.span].thread, row->start_ns, row->end_ns);
-        put_string(w, spans[row->of.span].name);
+        w->end = ends[row->of.number];
+        w->node = 0;
+        begin_complete(w, THREAD_STEPS, row->start_ns, row->end_ns > 0 ? row->end_ns : w->step->end_ns);
+        put_string(w, w->end);
         put_place(w);
         fputs("}}", w->out);
-    } else {
-        const yki_instruction *in = row->of.instruction;
-        const char *layer = in->layer >= 0 ? model->layers[in->layer].name : "";
-        (in->op < YKI_OP_MOVE ? put_kernel : put_movement)(w, row, layer);
-        w->node++;
+        return;
     }
+    const yki_instruction *in = row->of.instruction;
+    const char *layer = in->layer >= 0 ? model->layers[in->layer].name : "";
+    (yki_moves(in) ? put_movement : put_kernel)(w, row, layer);
+    w->node++;
     if (row->amount > w->received) {
         put_counter(w, row->end_ns, row->amount - w->step->received);
         w->received = row->amount;
@@ -321,6 +340,7 @@ static void put_step(writer *w, const yki_traced_step *step)
     if (cut.end_ns < cut.start_ns) cut.end_ns = cut.start_ns;
     w->step = &cut;
     w->action = NULL;
+    w->end = NULL;
     w->received = step->received;
     begin_complete(w, THREAD_STEPS, cut.start_ns, cut.end_ns);
     fprintf(w->out, "\"step %lld\"", (long long)step->step);

@@ -14,13 +14,8 @@ typedef struct yki_figures {
 
 void yki_rank_moved(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT])
 {
-    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++)
-        moved[axis] += yki_comm_received_bytes(rank->axis[axis]);
-    moved[YKI_AXIS_DP] += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
-    for (int k = 0; k < rank->plan->nsums && rank->sums; k++)
-        moved[YKI_AXIS_TP] += yki_comm_received_bytes(rank->sums[k]);
-    for (int t = 0; t < rank->plan->nties && rank->ties; t++)
-        if (rank->ties[t]) moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->ties[t]);
+    for (int g = 0; g < rank->plan->ngroups && rank->groups; g++)
+        if (rank->groups[g]) moved[rank->plan->groups[g].axis] += yki_comm_received_bytes(rank->groups[g]);
     moved[YKI_AXIS_PP] += yki_comm_received_bytes(rank->world); /* its channels are between stages */
 }
 

@@ -6,35 +6,15 @@
 
 #include "base/fail.h"
 
-/* Groups along each axis: ranks that agree in all other places. */
+/* All ranks split the world by one row after the other. */
 static yoke_status open_groups(yki_rank *rank)
 {
-    const yki_mesh *mesh = &rank->plan->mesh;
-    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) {
-        int place[YKI_AXIS_COUNT];
-        memcpy(place, rank->place, sizeof place);
-        place[axis] = 0;
-        YKI_TRY(
-            yki_comm_split(rank->world, yki_mesh_rank(mesh, place), rank->place[axis], &rank->axis[axis]));
-    }
-    int d = rank->place[YKI_AXIS_DP], shards = rank->plan->shards;
-    YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_DP], d / shards, d, &rank->shards));
-    YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_DP], d % shards, d, &rank->replicas));
-    rank->sums = calloc((size_t)rank->plan->nsums + 1, sizeof *rank->sums);
-    if (!rank->sums) return yki_fail_memory("groups");
-    for (int k = 0; k < rank->plan->nsums; k++) {
-        int here = rank->place[YKI_AXIS_TP];
-        YKI_TRY(yki_comm_split(rank->axis[YKI_AXIS_TP], here / rank->plan->sums[k], here, &rank->sums[k]));
-    }
-    rank->ties = calloc((size_t)rank->plan->nties + 1, sizeof *rank->ties);
-    if (!rank->ties) return yki_fail_memory("groups");
-    for (int t = 0; t < rank->plan->nties; t++) {
-        int at[YKI_AXIS_COUNT], here = rank->place[YKI_AXIS_PP];
-        memcpy(at, rank->place, sizeof at);
-        at[YKI_AXIS_PP] = 0;
-        int colour = rank->plan->ties[t][here] ? yki_mesh_rank(mesh, at) : -1;
-        YKI_TRY(yki_comm_split(rank->world, colour, here, &rank->ties[t]));
-    }
+    const yki_plan *plan = rank->plan;
+    rank->groups = calloc((size_t)plan->ngroups + 1, sizeof *rank->groups);
+    if (!rank->groups) return yki_fail_memory("groups");
+    for (int g = 0; g < plan->ngroups; g++)
+        YKI_TRY(yki_comm_split(rank->world, yki_group_first(&plan->mesh, &plan->groups[g], rank->place),
+                               yki_group_member(&plan->groups[g], rank->place), &rank->groups[g]));
     if (rank->run->processes)
         YKI_TRY(yki_comm_split(rank->world, rank->rank == rank->run->first ? 0 : -1, rank->rank,
                                &rank->processes));
@@ -102,12 +82,13 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
         for (int body = 0; body < YKI_BODY_COUNT; body++)
             for (int i = 0; i < rank->program->parts[c].body[body].count; i++) {
                 const yki_instruction *in = &rank->program->parts[c].body[body].instructions[i];
-                if (in->number < 0) continue;
+                if (in->kind != YKI_DO_KERNEL) continue;
                 yki_launch shapes;
                 yki_instruction_shapes(in, samples, &shapes);
                 YKI_TRY(grow_workspace(
                     rank, (int64_t)rank->backend->workspace_bytes(&shapes, rank->plan->options.threads)));
-                YKI_TRY(rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->number]));
+                YKI_TRY(
+                    rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->as.kernel.number]));
             }
     *variant_out = variant;
     return YOKE_OK;
@@ -138,22 +119,12 @@ yoke_status yki_rank_open(yki_rank *rank)
 {
     const yki_plan_options *options = &rank->plan->options;
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
-    int64_t segments = 1;
-    for (int i = 0; i < rank->program->nparameters; i++) segments += yki_rank_pieces(rank, i);
-    rank->segments = calloc((size_t)segments, sizeof *rank->segments);
-    size_t bucketed = (size_t)rank->program->nbucketed + 1;
-    rank->bucket_segments = calloc(bucketed, sizeof *rank->bucket_segments);
-    rank->bucket_pieces = calloc(bucketed, sizeof *rank->bucket_pieces);
-    rank->pieces =
-        calloc((size_t)(rank->program->nparameters + rank->program->npieces) + 1, sizeof *rank->pieces);
-    rank->requests = calloc((size_t)rank->program->nrequests + 1, sizeof *rank->requests);
-    rank->written = calloc((size_t)rank->program->nparameters + (size_t)rank->program->nbuffers + 1,
-                           sizeof *rank->written);
-    rank->ran =
-        calloc((size_t)rank->program->nactions + (size_t)rank->program->nparts + 1, sizeof *rank->ran);
-    if (!rank->bucket_segments || !rank->bucket_pieces || !rank->segments || !rank->pieces ||
-        !rank->written || !rank->ran || !rank->requests)
-        return yki_fail_memory("a rank");
+    const yki_program *program = rank->program;
+    rank->segments = calloc((size_t)program->nsegments + 1, sizeof *rank->segments);
+    rank->pieces = calloc((size_t)program->npieces + 1, sizeof *rank->pieces);
+    rank->requests = calloc((size_t)program->nrequests + 1, sizeof *rank->requests);
+    rank->ran = calloc((size_t)program->nactions + (size_t)program->nparts + 1, sizeof *rank->ran);
+    if (!rank->segments || !rank->pieces || !rank->requests || !rank->ran) return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->started) YKI_TRY(bind(rank));
     void *memory;
@@ -171,13 +142,8 @@ void yki_rank_close(yki_rank *rank)
 {
     size_t count = rank->channels ? yki_channel_index(rank->plan, rank->plan->nedges, false, 0) : 0;
     for (size_t i = 0; i < count; i++) yki_channel_close(rank->channels[i]);
-    for (int k = 0; k < rank->plan->nsums && rank->sums; k++) yki_comm_destroy(rank->sums[k]);
-    free(rank->sums);
-    yki_comm_destroy(rank->shards);
-    yki_comm_destroy(rank->replicas);
-    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) yki_comm_destroy(rank->axis[axis]);
-    for (int t = 0; t < rank->plan->nties && rank->ties; t++) yki_comm_destroy(rank->ties[t]);
-    free(rank->ties);
+    for (int g = 0; g < rank->plan->ngroups && rank->groups; g++) yki_comm_destroy(rank->groups[g]);
+    free(rank->groups);
     yki_comm_destroy(rank->processes);
     yki_comm_destroy(rank->world);
     for (int i = 0; i < rank->nvariants; i++) free(rank->variants[i].prepared);
@@ -193,8 +159,5 @@ void yki_rank_close(yki_rank *rank)
     free(rank->handed);
     free(rank->segments);
     free(rank->pieces);
-    free(rank->bucket_segments);
-    free(rank->bucket_pieces);
-    free(rank->written);
     free(rank->ran);
 }

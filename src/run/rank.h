@@ -53,26 +53,19 @@ struct yki_rank {
     char *workspace; /* kernels' scratch memory: the arena's, or a block of its own where a forward pass of an
                         odd size needs more than steps do */
     int64_t workspace_bytes;
-    yki_comm *world, *axis[YKI_AXIS_COUNT];
-    yki_comm *shards, *replicas; /* along dp: zero's shards of one copy, and those with the same shard */
-    yki_comm **sums;             /* along tp, of as many ranks in a row as the plan's sums say */
-    yki_comm **ties;             /* with the other stages of each tie of the plan; NULL: not this rank's */
-    yki_channel **channels;      /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
-    yki_request *sends;          /* under way, by the same index */
-    yki_request *requests;       /* other movements under way in the body that runs */
-    const void **handed;         /* between two parts of this rank, by the same index */
+    yki_comm *world, **groups; /* by the plan's rows; NULL: none of them has this rank */
+    yki_channel **channels;    /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
+    yki_request *sends;        /* under way, by the same index */
+    yki_request *requests;     /* other movements under way in the body that runs */
+    const void **handed;       /* between two parts of this rank, by the same index */
     yki_variant variants[YKI_MAX_VARIANTS];
     int nvariants;
-    bool *written;         /* by local parameter: its gradient has a value in this step */
-    yki_segment *segments; /* of gradients, and how many are gathered for a reduction */
-    int nsegments;
-    yki_segment *bucket_segments; /* of buckets under way */
-    yki_piece *bucket_pieces;
-    yki_request buckets[YKI_COMM_OUTSTANDING - 1];
-    uint64_t nbuckets; /* started in this step */
-    yki_piece *pieces; /* of bodies' instructions and, at the step's end, of all parameters */
+    yki_segment *segments; /* of movements of states, as their instructions number them */
+    yki_piece *pieces;
+    yki_request buckets[YKI_BUCKETS_UNDER_WAY]; /* under way in the step */
     double loss, ignored_loss, sum_squares;
-    bool is_void; /* the step is: some process had no inputs for it */
+    double norm;  /* of all gradients, where all have agreed on it */
+    bool updates; /* so have they on updating */
     double moving_ns, computing_ns, stepping_ns;
     int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran;
@@ -150,8 +143,23 @@ void yki_rank_close(yki_rank *rank);
 /* Kernels made ready for micro-batches of so many samples. */
 yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out);
 
+/* What an instruction's operands are relative to. */
+typedef struct yki_frame {
+    yki_rank *rank;
+    char *area[YKI_AREAS];
+    int microbatch;
+    int64_t samples, first;
+    const yki_variant *variant;
+    bool begins; /* the action is the step's first of its body */
+    bool last;   /* the part's gradients are complete with it */
+} yki_frame;
+
 /* execute.c */
-yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action);
+void *yki_frame_address(const yki_frame *frame, const yki_operand *operand);
+/* Runs an action; `at` is its place in the program's list, -1 in a forward pass alone. */
+yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at);
+/* Runs what follows the actions. */
+yoke_status yki_rank_end(yki_rank *rank, yki_end end);
 void yki_rank_output(yki_rank *rank);
 /* Micro-batches of the step, from `first` on, that a replica's buffers of a node with these constants track:
  * those with two values at least, of which a variance can be told. */
@@ -160,6 +168,17 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
+/* Waits until all that was sent to other stages is taken. */
+yoke_status yki_rank_drain(yki_rank *rank);
+/* Sums what a step measured over all ranks, and decides whether it updates. */
+yoke_status yki_rank_agree(yki_rank *rank);
+
+/* states.c: instructions on what a rank keeps. */
+yoke_status yki_rank_start_states(yki_rank *rank, const yki_instruction *in, const yki_frame *frame,
+                                  yki_request *request);
+void yki_rank_run_states(yki_rank *rank, const yki_instruction *in);
+/* Adds the bytes that updating is going to bring this rank, by axis. */
+void yki_rank_will_move(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT]);
 
 /* hash.c: the rank's share of hashing what all of them stored, but for what the only owner has hashed:
  * `hashes` has one for every block of all tensors, 0 where they are not this rank's. `finite`: whether those
@@ -168,19 +187,11 @@ yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite);
 /* Whether f32 values are neither infinite nor NaN. */
 bool yki_all_finite(const void *values, size_t bytes);
 
-/* reduce.c: the adjoints of the parameters' broadcasts, over dp (in buckets that bodies start), over tp, over
- * stages that share a tied one; and what the update leaves to be gathered. */
-yoke_status yki_rank_start_bucket(yki_rank *rank, const yki_instruction *in);
-yoke_status yki_rank_reduce(yki_rank *rank);
-yoke_status yki_rank_gather_weights(yki_rank *rank);
-/* Bytes that gathering them is going to bring this rank. */
-int64_t yki_rank_gathered_bytes(const yki_rank *rank);
+/* tensors.c */
 /* All that the rank has of a parameter (by the program's number); data NULL: nothing. */
 yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter);
-/* What is the rank's own of it among its replica's shards, piece by piece, each of elements that lie one
- * after the other in the tensors of all kinds. */
-int64_t yki_rank_pieces(const yki_rank *rank, int parameter);
-yki_view yki_rank_piece(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t piece);
+/* The k-th stretch of its own elements (yki_kept). */
+yki_view yki_rank_run(const yki_rank *rank, yki_tensor_kind kind, int parameter, int64_t k);
 
 /* watch.c: ranks tell what they do, and who does nothing is found. */
 yoke_status yki_guard_start(yki_run *run, double timeout);

@@ -91,6 +91,8 @@ static void number_rows(const yki_program *program, yki_traced *rows, int nrows,
                 row->of.number = action - program->actions;
             else
                 row->of.action = action;
+        } else if (row->kind == YKI_TRACED_END) {
+            code = &program->ends[row->of.number];
         } else if (row->kind == YKI_TRACED_INSTRUCTION && numbers)
             row->of.number = row->of.instruction - code->instructions;
         else if (row->kind == YKI_TRACED_INSTRUCTION)

@@ -16,10 +16,11 @@ static int64_t received(const yki_rank *rank)
     return bytes;
 }
 
-/* Rows of a step at most: actions, their instructions, and the rest of the step. */
+/* Rows of a step at most: actions and ends, and their instructions. */
 static int64_t rows_of(const yki_program *program)
 {
-    int64_t rows = YKI_SPAN_COUNT;
+    int64_t rows = 0;
+    for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++) rows += 1 + program->ends[end].count;
     for (int i = 0; i < program->nactions; i++)
         rows += 1 + yki_action_code(program, &program->actions[i])->count;
     return rows;
@@ -154,18 +155,6 @@ void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double sta
 {
     yki_traced *row = yki_trace_add(rank, YKI_TRACED_INSTRUCTION, start_ns);
     row->of.instruction = in;
-    if (in->op >= YKI_OP_MOVE) row->amount = received(rank);
+    if (yki_moves(in)) row->amount = received(rank);
     row->end_ns = yki_now_ns();
-}
-
-double yki_trace_span(yki_rank *rank, yki_span span, double start_ns)
-{
-    double now = yki_now_ns();
-    if (rank->recording) {
-        yki_traced *row = yki_trace_add(rank, YKI_TRACED_SPAN, start_ns);
-        row->of.span = span;
-        row->amount = received(rank);
-        row->end_ns = now;
-    }
-    return now;
 }

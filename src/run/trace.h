@@ -8,32 +8,16 @@
 
 typedef struct yki_rank yki_rank;
 
-/* What a step does outside its actions. */
-typedef enum yki_span {
-    YKI_SPAN_REPLICAS,   /* gradients along dp that were in no bucket, and the wait for all buckets */
-    YKI_SPAN_PARTS,      /* gradients along tp */
-    YKI_SPAN_TIES,       /* gradients of tied parameters, along pp */
-    YKI_SPAN_CONTEXT,    /* gradients along cp */
-    YKI_SPAN_NORM,       /* the rank's own sum of squares */
-    YKI_SPAN_SENDS,      /* the wait until all that was sent is taken */
-    YKI_SPAN_SCALARS,    /* loss and norm over all ranks */
-    YKI_SPAN_UPDATE,     /* of the weights */
-    YKI_SPAN_STATISTICS, /* of buffers */
-    YKI_SPAN_GATHER,     /* of the weights that zero's shards updated */
-    YKI_SPAN_COUNT
-} yki_span;
+typedef enum yki_traced_kind { YKI_TRACED_ACTION, YKI_TRACED_END, YKI_TRACED_INSTRUCTION } yki_traced_kind;
 
-typedef enum yki_traced_kind { YKI_TRACED_ACTION, YKI_TRACED_INSTRUCTION, YKI_TRACED_SPAN } yki_traced_kind;
-
-/* An action stands before its instructions; its end, 0 until then, is filled in when it has ended. Times are
- * those of yki_now_ns. */
+/* An action, or an end of the step (yki_end), stands before its instructions; an action's end, 0 until then,
+ * is filled in when it has ended. Times are those of yki_now_ns. */
 typedef struct yki_traced {
     double start_ns, end_ns;
     union {
         const yoke_action *action;
         const yki_instruction *instruction;
-        yki_span span;
-        int64_t number; /* of either of the first two, on its way to another process */
+        int64_t number; /* of an end; of either of the others, on its way to another process */
     } of;
     int64_t amount; /* action: samples. Else payload bytes that the rank has received since it was made */
     yki_traced_kind kind;
@@ -69,7 +53,5 @@ void yki_trace_end_step(yki_rank *rank);
 yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns);
 /* An instruction from start_ns until now. */
 void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double start_ns);
-/* What a step did from start_ns until now, which it returns. */
-double yki_trace_span(yki_rank *rank, yki_span span, double start_ns);
 
 #endif

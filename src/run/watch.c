@@ -10,8 +10,6 @@
 /* "rank 0 waits in step 12, action F3, for all_reduce over dp". */
 static void describe(const yki_rank *rank, char *text, size_t size)
 {
-    static const char *const axes[] = {
-        [YKI_AXIS_TP] = "tp", [YKI_AXIS_CP] = "cp", [YKI_AXIS_DP] = "dp", [YKI_AXIS_PP] = "pp"};
     static const char *const kinds[] = {
         [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
     const yki_instruction *in = atomic_load(&rank->post.moving);
@@ -28,11 +26,16 @@ static void describe(const yki_rank *rank, char *text, size_t size)
     if (action > 0)
         said += (size_t)snprintf(text + said, size - said, ", action %s%u", kinds[(action - 1) % 8],
                                  (action - 1) / 8);
-    if (in && in->edge >= 0)
-        snprintf(text + said, size - said, ", for a copy %s another stage", in->sends ? "to" : "from");
+    if (in && in->kind == YKI_DO_COPY)
+        snprintf(text + said, size - said, ", for a copy %s another stage",
+                 in->as.copy.sends ? "to" : "from");
+    else if (in && in->kind == YKI_DO_DRAIN)
+        snprintf(text + said, size - said, ", for its copies to other stages");
+    else if (in && in->kind == YKI_DO_AGREE)
+        snprintf(text + said, size - said, ", for the sum of losses over all ranks");
     else if (in)
-        snprintf(text + said, size - said, ", for %s over %s", yki_movements[in->op - YKI_OP_MOVE].name,
-                 in->npieces > 0 || in->nbucket > 0 ? "dp" : axes[in->axis]);
+        snprintf(text + said, size - said, ", for %s over %s", yki_op_name(in->op),
+                 yki_axis_names[rank->plan->groups[yki_group_of(in)].axis]);
     else if (waiting)
         snprintf(text + said, size - said, ", for %s", waiting);
 }

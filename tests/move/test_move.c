@@ -243,7 +243,34 @@ static void the_table_is_closed(void **state)
             assert_int_not_equal(yki_movements[adjoint].to, YKI_PARTIAL);
             assert_int_equal(yki_movements[adjoint].to == YKI_SHARDED, m->from == YKI_SHARDED);
         }
-        assert_true(possible > 0);
+        assert_int_equal(possible > 0, move != YKI_MOVE_FROM_FIRST);
+    }
+}
+
+/* --- from_first: all have what the first has --- */
+
+static void take_the_first(yki_comm *comm, void *shared)
+{
+    _Atomic int64_t *received = shared;
+    float values[5];
+    int rank = yki_comm_rank(comm);
+    for (int i = 0; i < 5; i++) values[i] = (float)(10 * rank + i);
+    yki_request request;
+    yki_move_launch launch = {.comm = comm, .dtype = YKI_F32, .elems = 5, .out = values};
+    EXPECT(yki_movements[YKI_MOVE_FROM_FIRST].start(&launch, &request) == YOKE_OK);
+    EXPECT(yki_wait(&request) == YOKE_OK);
+    for (int i = 0; i < 5; i++) EXPECT(values[i] == (float)i);
+    atomic_fetch_add(received, yki_comm_received_bytes(comm));
+}
+
+static void from_first_is_the_first_ones(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 5; n++) {
+        _Atomic int64_t received = 0;
+        yki_move_launch launch = {.dtype = YKI_F32, .elems = 5};
+        ranks_run(n, -1, take_the_first, &received);
+        assert_int_equal(received, yki_movements[YKI_MOVE_FROM_FIRST].moved_bytes(&launch, n));
     }
 }
 
@@ -400,9 +427,9 @@ static void pieces_move_no_padding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adjoints_are_adjoint),         cmocka_unit_test(the_table_is_closed),
-        cmocka_unit_test(copy_is_adjoint_to_copy_back), cmocka_unit_test(copies_go_round_a_ring),
-        cmocka_unit_test(pieces_move_no_padding),
+        cmocka_unit_test(adjoints_are_adjoint),   cmocka_unit_test(from_first_is_the_first_ones),
+        cmocka_unit_test(the_table_is_closed),    cmocka_unit_test(copy_is_adjoint_to_copy_back),
+        cmocka_unit_test(copies_go_round_a_ring), cmocka_unit_test(pieces_move_no_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static void same_program(const yki_program *a, const yki_program *b)
             const yki_code *x = &a->parts[p].body[body], *y = &b->parts[p].body[body];
             int i = 0;
             for (int j = 0; j < y->count; j++) {
-                if (y->instructions[j].nbucket > 0) continue; /* replicas reduce their gradients */
+                if (yki_runs_once(&y->instructions[j])) continue; /* replicas reduce their gradients */
                 assert_true(i < x->count);
                 const yki_instruction *one = &x->instructions[i++], *other = &y->instructions[j];
                 assert_int_equal(one->op, other->op);
@@ -73,7 +73,7 @@ static int64_t scratch(const yki_plan *plan, const yki_program *program, int64_t
             for (int i = 0; i < program->parts[p].body[body].count; i++) {
                 const yki_instruction *in = &program->parts[p].body[body].instructions[i];
                 yki_launch shapes;
-                if (in->number < 0) continue;
+                if (in->kind != YKI_DO_KERNEL) continue;
                 yki_instruction_shapes(in, n, &shapes);
                 int64_t bytes =
                     (int64_t)plan->options.backend->workspace_bytes(&shapes, plan->options.threads);

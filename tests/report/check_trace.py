@@ -8,12 +8,10 @@ import sys
 import tempfile
 
 STEPS, COMPUTE, MOVEMENT = 0, 1, 2
-SPANS = {"reduce over dp", "reduce over tp", "reduce over pp", "reduce over cp", "gradient norm",
-         "wait for sends", "sum loss and norm", "update", "update buffers", "gather weights"}
 # With clocks of their own: how wrong they may be about each other, in microseconds.
 AHEAD, LATE = ["unshare", "--time", "--monotonic", "100000", "--fork"], 0
 MOVES = {"send": "copy", "receive": "copy", "pass on": "copy"}
-PHASES = {"": 0, " start": 1, " wait": 2, " bucket": 0}
+PHASES = {"": 0, " start": 1, " bucket wait": 2, " wait": 2, " bucket": 1}
 
 
 def ns(microseconds):
@@ -55,7 +53,7 @@ def check_threads(events):
 
 
 def check_rank(events, expected, steps):
-    """Each step holds the program's actions in order, and each action every instruction of its body, once. Returns what
+    """Each step holds the program's actions and ends in order, and each of them every instruction of its body, once. Returns what
     the last step received."""
     complete = [e for e in events if e["ph"] == "X"]
     check_threads(complete)
@@ -67,11 +65,10 @@ def check_rank(events, expected, steps):
             assert spans[step][0] <= ends(e)[0] and ends(e)[1] <= spans[step][1], f"{e} is outside its step"
         actions = [e for e in mine if e["tid"] == STEPS]
         assert [e["name"] for e in actions] == [a["action"] for a in expected], step
-        others = collections.Counter(e["name"] for e in mine if e["tid"] != STEPS and "action" not in e["args"])
-        assert others == collections.Counter(SPANS), others
+        assert all("action" in e["args"] for e in mine if e["tid"] != STEPS)
         inside = collections.defaultdict(list)
         for e in mine:
-            if e["tid"] != STEPS and "action" in e["args"]:
+            if e["tid"] != STEPS:
                 inside[e["args"]["action"]].append(e)
         assert set(inside) <= {a["action"] for a in expected}
         for action, want in zip(actions, expected):
@@ -80,7 +77,7 @@ def check_rank(events, expected, steps):
             assert [op_of(e) for e in found] == want["ops"], want["action"]
             bounds = ends(action)
             for e in found:
-                assert e["args"]["microbatch"] == want["microbatch"]
+                assert e["args"].get("microbatch") == want["microbatch"]
                 assert bounds[0] <= ends(e)[0] and ends(e)[1] <= bounds[1], f"{e} is outside its action"
         counters = [e for e in events if e["ph"] == "C" and spans[step][0] <= ns(e["ts"]) <= spans[step][1]]
         values = [e["args"]["bytes"] for e in counters]

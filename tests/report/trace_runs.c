@@ -29,30 +29,42 @@ static const struct {
     {"batchnorm", "batchnorm", "layout.dp=2; layout.microbatches=2", 2},
 };
 
-static const char *op_name(int op)
+static const char *op_name(const yki_instruction *in)
 {
-    return op == YKI_OP_INPUT ? "load inputs" : op == YKI_OP_TARGET ? "load targets" : yki_op_name(op);
+    if (in->what) return in->what;
+    return in->op == YKI_OP_INPUT    ? "load inputs"
+           : in->op == YKI_OP_TARGET ? "load targets"
+                                     : yki_op_name(in->op);
 }
 
-/* Every action of a rank in the order of its program, with its instructions' operators. */
+static void put_code(FILE *out, const yki_code *code)
+{
+    for (int k = 0; k < code->count; k++) {
+        const yki_instruction *in = &code->instructions[k];
+        fprintf(out, "%s[\"%s\", %d, %d]", k ? ", " : "", op_name(in), yki_moves(in), (int)in->phase);
+    }
+}
+
+/* Every action of a rank in the order of its program, then the step's ends, with their instructions'
+ * operators. */
 static void put_rank(FILE *out, const yki_plan *plan, int rank)
 {
     static const char *const names[] = {"F", "B", "W", "BW"};
-    const yki_body bodies[] = {YKI_BODY_F, YKI_BODY_B, YKI_BODY_W, YKI_BODY_BW};
+    static const char *const ends[] = {[YKI_END_REDUCE] = "reduce", [YKI_END_UPDATE] = "update"};
     const yki_program *program = yki_plan_program(plan, rank);
     fprintf(out, "[");
     for (int i = 0; i < program->nactions; i++) {
         const yoke_action *a = &program->actions[i];
-        const yki_code *code = &program->parts[a->chunk].body[bodies[a->kind]];
         char chunk[16] = "";
         if (a->chunk > 0) snprintf(chunk, sizeof chunk, ".%d", a->chunk);
         fprintf(out, "%s\n  {\"action\": \"%s%d%s\", \"microbatch\": %d, \"ops\": [", i ? "," : "",
                 names[a->kind], (int)a->microbatch, chunk, (int)a->microbatch);
-        for (int k = 0; k < code->count; k++) {
-            const yki_instruction *in = &code->instructions[k];
-            fprintf(out, "%s[\"%s\", %d, %d]", k ? ", " : "", op_name(in->op), in->op >= YKI_OP_MOVE,
-                    (int)in->phase);
-        }
+        put_code(out, yki_action_code(program, a));
+        fprintf(out, "]}");
+    }
+    for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++) {
+        fprintf(out, ",\n  {\"action\": \"%s\", \"microbatch\": null, \"ops\": [", ends[end]);
+        put_code(out, &program->ends[end]);
         fprintf(out, "]}");
     }
     fprintf(out, "]");

@@ -97,8 +97,8 @@ static bool replicas_agree(const yoke_trainer *trainer)
         const yki_rank *first = &trainer->run->ranks[yki_mesh_rank(&plan->mesh, place)];
         const yki_program *p = rank->program;
         for (int i = p->nparameters; i < p->nparameters + p->nbuffers; i++)
-            if (memcmp(rank->memory + rank->states->kept[i].weight,
-                       first->memory + first->states->kept[i].weight,
+            if (memcmp(rank->memory + rank->states->kept[i].offset[YKI_TENSOR_WEIGHT],
+                       first->memory + first->states->kept[i].offset[YKI_TENSOR_WEIGHT],
                        sizeof(float) * (size_t)p->parameters[i].elems) != 0)
                 return false;
     }

@@ -206,7 +206,8 @@ static int64_t pairs_of(const yki_program *program, int *nparts)
         ++*nparts;
         for (int64_t t = 0; t < in->operands[2].dims[1]; t++)
             for (int64_t u = 0; u < in->operands[3].dims[1]; u++)
-                pairs += yki_position(&in->attr->keys, u) <= yki_position(&in->attr->rows, t);
+                pairs +=
+                    yki_position(&in->as.kernel.attr->keys, u) <= yki_position(&in->as.kernel.attr->rows, t);
     }
     return pairs;
 }

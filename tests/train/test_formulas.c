@@ -154,14 +154,10 @@ static void test_states(void **state)
 /* Bytes that a rank received so far, over one axis. */
 static int64_t received(const yki_rank *rank, yki_axis axis)
 {
-    int64_t bytes = yki_comm_received_bytes(rank->axis[axis]);
-    if (axis == YKI_AXIS_DP)
-        bytes += yki_comm_received_bytes(rank->shards) + yki_comm_received_bytes(rank->replicas);
-    if (axis == YKI_AXIS_PP) {
-        bytes += yki_comm_received_bytes(rank->world);
-        for (int t = 0; t < rank->plan->nties; t++)
-            if (rank->ties[t]) bytes += yki_comm_received_bytes(rank->ties[t]);
-    }
+    int64_t bytes = axis == YKI_AXIS_PP ? yki_comm_received_bytes(rank->world) : 0;
+    for (int g = 0; g < rank->plan->ngroups; g++)
+        if (rank->plan->groups[g].axis == axis && rank->groups[g])
+            bytes += yki_comm_received_bytes(rank->groups[g]);
     return bytes;
 }
 
