@@ -97,7 +97,7 @@ typedef struct yoke_data_spec {
     yoke_scale scale; /* csv, npy */
 } yoke_data_spec;
 
-typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW } yoke_optimizer;
+typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW, YOKE_LION } yoke_optimizer;
 typedef enum yoke_rate_schedule { YOKE_RATE_CONSTANT, YOKE_RATE_LINEAR, YOKE_RATE_COSINE } yoke_rate_schedule;
 
 typedef struct yoke_train_options {

@@ -101,6 +101,7 @@
     KERNEL(SUM_SQUARES, "sum.squares", "fE >", "")                                     /* g -> (none); *launch->loss += sum g^2 (double; not finite if any g is not) */ \
     KERNEL(ADAM, "adam", "fE > fE fE pE hE?", "")                                      /* g -> w m v w16?, a bf16 copy of w */ \
     KERNEL(SGD, "sgd", "fE > fE fE? hE?", "")                                          /* g -> w momentum? w16?, a bf16 copy of w */ \
+    KERNEL(LION, "lion", "fE > fE fE hE?", "")                                         /* g -> w m w16?, a bf16 copy of w */ \
     KERNEL(BLEND, "blend", "fE > fE", "")                                              /* g -> w = attr.p w + g */
 
 typedef enum yki_kernel {
@@ -184,7 +185,8 @@ typedef struct yki_attr {
 /* One optimizer update, the same for all elements of a segment. Gradients are multiplied by grad_scale first. */
 typedef struct yki_update {
     double lr, grad_scale, weight_decay;    /* doubles: in f32 alone 1 - 0.999 is wrong in its fifth digit */
-    double beta1, beta2, eps, bias1, bias2; /* ADAM: bias1 = 1 - beta1^t, bias2 = 1 - beta2^t at update t = 1, 2, ... */
+    double beta1, beta2;                    /* ADAM, LION */
+    double eps, bias1, bias2;               /* ADAM: bias1 = 1 - beta1^t, bias2 = 1 - beta2^t at update t = 1, 2, ... */
     bool decoupled;                         /* ADAM: w -= lr * weight_decay * w first (AdamW); else decay is added to g */
     double momentum;                        /* SGD: momentum = momentum * before + g, and w -= lr * momentum */
     bool nesterov;                          /* SGD: w -= lr * (g + momentum * new momentum) instead */
@@ -205,7 +207,7 @@ typedef struct yki_launch {
     int64_t group_samples;     /* BATCH*: samples that the statistics are of, on all ranks that have some */
     int64_t later;             /* BATCH_TRACK: micro-batches of the step that come later and are tracked too */
     double *loss;              /* XENT_LOSS, MSE_LOSS, SUM_SQUARES */
-    const yki_update *update;  /* ADAM, SGD */
+    const yki_update *update;  /* ADAM, SGD, LION */
     void *workspace;           /* as many bytes as the backend asked for, 64-byte aligned */
     size_t workspace_bytes;
 } yki_launch;

@@ -40,7 +40,9 @@ typedef struct yki_optimizer {
       .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8)                                                                          \
     X(more, ADAMW, "adamw", YKI_TAKES_BETAS | YKI_TAKES_EPS,                                                              \
       .kernel = YKI_KERNEL_ADAM, .moments = {".exp_avg", ".exp_avg_sq"}, .state = "adam", .decoupled = true,              \
-      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01)
+      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01)                                                    \
+    X(more, LION, "lion", YKI_TAKES_BETAS,                                                                                \
+      .kernel = YKI_KERNEL_LION, .moments = {".exp_avg"}, .state = "lion", .decoupled = true, .beta1 = 0.9, .beta2 = 0.99)
 
 #define YKI_OPTIMIZER_BIT(what, id, name, takes, ...) | (((takes) & (what)) ? 1u << YOKE_##id : 0u)
 /* The optimizers that take `what`, a bit each. */

@@ -53,6 +53,7 @@ static const bench_row rows[] = {
     {YKI_KERNEL_SUM_SQUARES, "E40000000"},
     {YKI_KERNEL_ADAM, "E20000000"},
     {YKI_KERNEL_SGD, "E20000000"},
+    {YKI_KERNEL_LION, "E20000000"},
     {YKI_KERNEL_CONV2D_BIAS_GRAD, POOL_SHAPE},
     {YKI_KERNEL_MAXPOOL2D, POOL_SHAPE},
     {YKI_KERNEL_MAXPOOL2D_GRAD, POOL_SHAPE},
@@ -80,7 +81,8 @@ static double now_s(void)
 static double moved_bytes(const kernel_case *c)
 {
     double bytes = 0;
-    bool updates = c->launch.kernel == YKI_KERNEL_ADAM || c->launch.kernel == YKI_KERNEL_SGD;
+    bool updates = c->launch.kernel == YKI_KERNEL_ADAM || c->launch.kernel == YKI_KERNEL_SGD ||
+                   c->launch.kernel == YKI_KERNEL_LION;
     for (int i = 0; i < c->launch.nviews; i++)
         bytes += (double)c->bytes[i] *
                  (updates && c->launch.views[i].dtype != YKI_BF16 && i >= c->ninputs ? 2 : 1);

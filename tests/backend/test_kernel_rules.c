@@ -41,8 +41,8 @@ static void run_on(int table, kernel_case *c, int threads)
     case_run(c, pick(table, c), threads);
 }
 
-/* Three steps on three weights, from the formulas of torch.optim's documentation evaluated in double
- * elsewhere. */
+/* Three steps on three weights, from the formulas of torch.optim's documentation, and of Lion's paper,
+ * evaluated in double elsewhere. */
 static const double first_weights[3] = {0.5, -1.25, 2.0};
 static const double gradients[3][3] = {{0.1, -0.2, 0.3}, {0.05, 0.4, -0.1}, {-0.3, 0.0, 0.2}};
 
@@ -68,6 +68,10 @@ static const optimizer_case optimizer_cases[] = {
      YKI_KERNEL_SGD,
      {SGD_UPDATE, .momentum = 0.9, .nesterov = true},
      {0.5051634119805, -1.27963754924625, 1.870132436512}},
+    {"Lion",
+     YKI_KERNEL_LION,
+     {SGD_UPDATE, .beta1 = 0.9, .beta2 = 0.99},
+     {0.3988013995, -1.34635364875, 1.8941058979999998}},
 };
 
 static void check_optimizer(const optimizer_case *o, int table)
@@ -94,7 +98,7 @@ static void check_optimizer(const optimizer_case *o, int table)
     case_release(&c);
 }
 
-static void optimizers_are_those_of_pytorch(void **state)
+static void optimizers_are_by_their_formulas(void **state)
 {
     (void)state;
     for (int table = 0; table < ntables; table++)
@@ -349,7 +353,7 @@ static void rope_turns_halves_against_each_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(optimizers_are_those_of_pytorch),
+        cmocka_unit_test(optimizers_are_by_their_formulas),
         cmocka_unit_test(dropout_does_not_see_how_a_tensor_is_split),
         cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
         cmocka_unit_test(functions_are_accurate_over_their_range),

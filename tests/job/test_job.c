@@ -190,6 +190,11 @@ static void defaults_follow_other_keys(void **state)
     assert_true(job->train.seed == UINT64_MAX);
     yoke_job_destroy(job);
 
+    job = load(GPT, SET("train.optimizer={name: lion}"));
+    const yoke_train_options *t = &job->train;
+    assert_true(t->optimizer == YOKE_LION && t->beta1 == 0.9 && t->beta2 == 0.99 && t->weight_decay == 0);
+    yoke_job_destroy(job);
+
     job = load_text("model: {family: llama, layers: 2, heads: 4, kv_heads: 2, width: 8, hidden: 16, context: "
                     "8, vocab: 9, "
                     "rope_theta: 1e4, norm_eps: 1e-5, tied: true, dropout: 0.0}\ndata: {format: csv, path: "

@@ -49,10 +49,11 @@ static const factor factors[NFACTORS] = {
     {"batch", 4, {"12", "7", "13", "5"}},
     {"order", 4, {"", "drop_last: true", "holdout: 0.3", "shuffle: false"}},
     {"optimizer",
-     6,
+     7,
      {"", "{name: sgd, lr: 0.05}", "{name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}",
       "{name: adam, lr: 3e-3, weight_decay: 0.01}", "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: all}",
-      "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: matrices}"}},
+      "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: matrices}",
+      "{name: lion, lr: 1e-3, weight_decay: 0.2}"}},
     {"clip", 2, {"", "0.3"}},
     {"threads", 2, {"1", "2"}},
 };

@@ -131,13 +131,14 @@ static void test_states(void **state)
     static const struct {
         const char *text;
         int moments;
-    } optimizers[] = {{"", 2}, {"{name: sgd, lr: 0.1, momentum: 0.9}", 1}, {"{name: sgd, lr: 0.1}", 0}};
+    } optimizers[] = {
+        {"", 2}, {"{name: sgd, lr: 0.1, momentum: 0.9}", 1}, {"{name: sgd, lr: 0.1}", 0}, {"lion", 1}};
     for (int f = 0; f < 2; f++)
         for (int place = 0; place < 9; place++)
             for (int dp = 1; dp <= 4; dp++)
                 for (int zero = 0; zero <= 3; zero++) {
                     /* of optimizers and precisions one: each pair of any two choices is among them */
-                    int o = (place + dp + zero + f) % 3;
+                    int o = (place + dp + zero + f) % 4;
                     mesh m = {dp,
                               1 + place % 3,
                               1 + place / 3,

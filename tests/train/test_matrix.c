@@ -90,7 +90,9 @@ static const char *residents_wrong(const row *r, const trained *t)
 {
     const yoke_train_options *o = &t->trainer->options;
     int64_t size = r->value[PRECISION] ? 2 : 4, all = yoke_model_parameters(t->trainer->model), held = 0;
-    int states = (o->optimizer == YOKE_SGD ? o->momentum != 0 : 2) + r->value[PRECISION];
+    static const int moments[] = {[YOKE_SGD] = 1, [YOKE_ADAM] = 2, [YOKE_ADAMW] = 2, [YOKE_LION] = 1};
+    bool none = o->optimizer == YOKE_SGD && o->momentum == 0;
+    int states = (none ? 0 : moments[o->optimizer]) + r->value[PRECISION];
     bool shards = r->value[ZERO] > 0 && degree_of(r, DP) > 1;
     for (int i = 0; i < t->outcome.ndevices; i++) {
         const yoke_bytes *b = &t->outcome.devices[i].bytes;

@@ -20,6 +20,7 @@ static const struct {
     {"gpt2", "layout.tp=2; layout.pp=2; layout.microbatches=2; layout.schedule=zb-h1"},
     {"gpt2", "layout.pp=2; layout.chunks=2; layout.schedule=interleaved; layout.microbatches=4"},
     {"devices", "layout.dp=2; layout.microbatches=2"},
+    {"conv", "layout.dp=2; layout.zero=2; train.optimizer={name: lion, lr: 1e-3}; train.precision=bf16"},
     {"mlp", "layout.threads=2; layout.dp=2"},
 };
 enum { NCASES = sizeof cases / sizeof *cases };
@@ -96,24 +97,25 @@ static void test_resume(void **state)
 }
 
 /* Saved under one layout, resumed under others: no layout is in a checkpoint. */
-static void test_resume_elsewhere(void **state)
+static void resume_elsewhere(const char *optimizer)
 {
-    (void)state;
     static const char *const layouts[] = {
         "", "layout.dp=2", "layout.tp=3", "layout.pp=3; layout.microbatches=2",
         "layout.tp=2; layout.pp=2; layout.schedule=gpipe; layout.microbatches=3"};
     static outcome whole, rest;
-    assert_int_equal(run_job("gpt2", "", &whole), YOKE_OK);
+    assert_int_equal(run_job("gpt2", optimizer, &whole), YOKE_OK);
     for (int from = 0; from < 5; from++) {
         yoke_job *job;
-        char dir[128];
-        snprintf(dir, sizeof dir, "%s/from-%d", folder, from);
-        yoke_trainer *trainer = start_job("gpt2", layouts[from], &job);
+        char dir[128], text[256];
+        snprintf(dir, sizeof dir, "%s/%zu-from-%d", folder, strlen(optimizer), from);
+        snprintf(text, sizeof text, "%s; %s", optimizer, layouts[from]);
+        yoke_trainer *trainer = start_job("gpt2", text, &job);
         assert_int_equal(yoke_trainer_run(trainer, 9, NULL, NULL), YOKE_OK);
         assert_int_equal(yoke_trainer_save(trainer, dir, NULL), YOKE_OK);
         finish_job(trainer, job);
         for (int to = 0; to < 5; to++) {
-            trainer = start_job("gpt2", layouts[to], &job);
+            snprintf(text, sizeof text, "%s; %s", optimizer, layouts[to]);
+            trainer = start_job("gpt2", text, &job);
             assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_OK);
             assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
             collect(trainer, &rest);
@@ -123,6 +125,13 @@ static void test_resume_elsewhere(void **state)
             finish_job(trainer, job);
         }
     }
+}
+
+static void test_resume_elsewhere(void **state)
+{
+    (void)state;
+    resume_elsewhere("");
+    resume_elsewhere("train.optimizer={name: lion, lr: 3e-4, weight_decay: 0.1}");
 }
 
 /* Resuming a finished run does no steps; resuming what does not fit leaves the trainer as it was. */
@@ -144,8 +153,8 @@ static void test_resume_refused(void **state)
     assert_int_equal(first, 20);
     /* other batch, other optimizer, other model: refused, and what the trainer had is still there */
     static const char *const others[] = {"train.batch=5", "train.optimizer={name: adamw, lr: 0.1}",
-                                         "model.layers.2.out=18"};
-    for (int i = 0; i < 3; i++) {
+                                         "train.optimizer={name: lion, lr: 0.1}", "model.layers.2.out=18"};
+    for (int i = 0; i < 4; i++) {
         int64_t elems;
         yoke_trainer *c = start_job("mlp", others[i], &jobs[2]);
         assert_int_equal(yoke_trainer_run(c, 2, NULL, NULL), YOKE_OK);

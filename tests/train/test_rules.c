@@ -147,7 +147,7 @@ static void test_rates(void **state)
 /* One optimizer on one number, in double. */
 typedef struct rule {
     const char *text;
-    int kind; /* 0 sgd, 1 adam, 2 adamw */
+    int kind; /* 0 sgd, 1 adam, 2 adamw, 3 lion */
     double lr, momentum, decay_rate, beta1, beta2, eps;
     bool nesterov, matrices;
 } rule;
@@ -156,6 +156,12 @@ static void apply(const rule *r, int step, bool matrix, double gradient, double 
 {
     double g = gradient, decay = r->matrices && !matrix ? 0 : r->decay_rate;
     if (r->kind < 2) g += decay * *weight;
+    if (r->kind == 3) {
+        double c = r->beta1 * state[0] + (1 - r->beta1) * g;
+        *weight -= r->lr * ((c > 0) - (c < 0) + decay * *weight);
+        state[0] = r->beta2 * state[0] + (1 - r->beta2) * g;
+        return;
+    }
     if (r->kind == 0) {
         if (r->momentum != 0) {
             state[0] = step == 0 ? g : r->momentum * state[0] + g;
@@ -188,6 +194,9 @@ static void test_optimizers(void **state)
         {"{name: adamw, lr: 3e-3}", 2, 3e-3, 0, 0.01, 0.9, 0.999, 1e-8, false, false},
         {"{name: adamw, lr: 3e-3, weight_decay: 0.3, decay: matrices}", 2, 3e-3, 0, 0.3, 0.9, 0.999, 1e-8,
          false, true},
+        {"{name: lion, lr: 1e-3}", 3, 1e-3, 0, 0, 0.9, 0.99, 0, false, false},
+        {"{name: lion, lr: 1e-3, betas: [0.95, 0.98], weight_decay: 0.3, decay: matrices}", 3, 1e-3, 0, 0.3,
+         0.95, 0.98, 0, false, true},
     };
     static const char *const layouts[] = {"", "layout.dp=2; layout.microbatches=2", "layout.tp=3",
                                           "layout.pp=2; train.clip=0.05"};
@@ -222,7 +231,7 @@ static void test_optimizers(void **state)
             }
             now = read_values(trainer, YKI_TENSOR_WEIGHT);
             /* where Adam's gradient is noise, so is its step: a weight may be off by a share of ten steps */
-            double worst = 0, allowed = rules[i].kind == 0 ? 2e-6 : 2e-5;
+            double worst = 0, allowed = rules[i].kind == 0 || rules[i].kind == 3 ? 2e-6 : 2e-5;
             for (int64_t e = 0; e < n; e++) worst = fmax(worst, fabs(weights[e] - (double)now[e]));
             if (!(worst <= allowed))
                 fail_msg("[%s]: a weight is off by %.2g after ten steps", overrides, worst);

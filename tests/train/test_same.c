@@ -70,6 +70,11 @@ static void set_linear(yoke_train_options *o, yoke_layout *l)
     o->rate = YOKE_RATE_LINEAR, o->lr = 0.01, o->seed = 7;
 }
 
+static void set_lion(yoke_train_options *o, yoke_layout *l)
+{
+    o->optimizer = YOKE_LION, o->weight_decay = 0.1, l->dp = 2, l->zero = 1;
+}
+
 static const same sames[] = {
     {"model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: batchnorm}, {type: "
      "layernorm}, "
@@ -117,10 +122,20 @@ static const same sames[] = {
      17,
      YOKE_CROSS_ENTROPY,
      set_linear},
+    {"model: {family: gpt2, layers: 2, heads: 2, width: 8, context: 12, vocab: 19, dropout: 0.1}\n"
+     "layout: {dp: 2, zero: 1}\n"
+     "train: {optimizer: {name: lion, weight_decay: 0.1}",
+     make_gpt2,
+     {YOKE_I32, 1, {12}},
+     {YOKE_I32, 1, {12}},
+     19,
+     19,
+     YOKE_CROSS_ENTROPY,
+     set_lion},
 };
 
 /* The rest of a job: what its `set` says of data, and the sizes. */
-static const char *const of_data[] = {"", ", holdout: 0.1", ", shuffle: false, drop_last: true", ""};
+static const char *const of_data[] = {"", ", holdout: 0.1", ", shuffle: false, drop_last: true", "", ""};
 
 static void by_calls(const same *s, double *losses)
 {
@@ -188,6 +203,7 @@ static void test_same_refusals(void **state)
         {"train.optimizer={name: adam, eps: 0}", "eps", AT(eps), 'd', 0},
         {"train.optimizer.momentum=1", "momentum", AT(momentum), 'd', 1},
         {"train.optimizer={name: adamw, momentum: 0.9}", "momentum", AT(momentum), 'd', 0.9},
+        {"train.optimizer={name: lion, eps: 1e-8}", "eps", AT(eps), 'd', 1e-8},
         {"train.optimizer.nesterov=true", "nesterov", AT(nesterov), 'b', 1},
         {"train.optimizer.weight_decay=-1", "weight_decay", AT(weight_decay), 'd', -1},
         {"train.schedule.final_lr=0.1", "final_lr", AT(final_lr), 'd', 0.1},
@@ -229,6 +245,7 @@ static void test_same_refusals(void **state)
         if (wrongs[i].kind == 'b') memcpy(field, &(bool){true}, sizeof(bool));
         if (strstr(wrongs[i].set, "adam"))
             options.optimizer = strstr(wrongs[i].set, "adamw") ? YOKE_ADAMW : YOKE_ADAM;
+        if (strstr(wrongs[i].set, "lion")) options.optimizer = YOKE_LION;
         yoke_trainer *trainer = NULL;
         if (yoke_trainer_create(&trainer, model, data, &options, &layout) != YOKE_INVALID)
             fail_msg("%s is taken in C", wrongs[i].set);

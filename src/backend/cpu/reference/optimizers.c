@@ -60,6 +60,25 @@ static void sgd(const yki_launch *launch, void *state, int threads)
     }
 }
 
+/* Chen et al. 2023 (arXiv:2302.06675): the sign of a blend of momentum and gradient, and decoupled decay. */
+static void lion(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *g_in = &launch->views[0], *w_io = &launch->views[1], *m_io = &launch->views[2],
+                   *w16 = &launch->views[3];
+    const yki_update *u = launch->update;
+    int64_t elems = yki_view_elems(g_in);
+    bool copies = launch->nviews > 3 && !yki_is_absent(w16);
+    for (int64_t i = 0; i < elems; i++) {
+        double g = yki_get(g_in, i) * u->grad_scale, w = yki_get(w_io, i), m = yki_get(m_io, i);
+        double c = u->beta1 * m + (1.0 - u->beta1) * g;
+        double sign = (c > 0) - (c < 0); /* 0 of 0 */
+        yki_set(w_io, i, w - u->lr * (sign + u->weight_decay * w));
+        yki_set(m_io, i, u->beta2 * m + (1.0 - u->beta2) * g);
+        if (copies) yki_set(w16, i, yki_get(w_io, i));
+    }
+}
+
 static void blend(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
@@ -73,5 +92,6 @@ void yki_reference_register_optimizers(yki_cpu_table *table)
     yki_reference_add(table, YKI_KERNEL_SUM_SQUARES, sum_squares);
     yki_reference_add(table, YKI_KERNEL_ADAM, adam);
     yki_reference_add(table, YKI_KERNEL_SGD, sgd);
+    yki_reference_add(table, YKI_KERNEL_LION, lion);
     yki_reference_add(table, YKI_KERNEL_BLEND, blend);
 }
