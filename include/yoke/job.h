@@ -98,7 +98,12 @@ typedef struct yoke_data_spec {
 } yoke_data_spec;
 
 typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW, YOKE_LION } yoke_optimizer;
-typedef enum yoke_rate_schedule { YOKE_RATE_CONSTANT, YOKE_RATE_LINEAR, YOKE_RATE_COSINE } yoke_rate_schedule;
+typedef enum yoke_rate_schedule {
+    YOKE_RATE_CONSTANT,
+    YOKE_RATE_LINEAR,
+    YOKE_RATE_COSINE,
+    YOKE_RATE_POLYNOMIAL,
+} yoke_rate_schedule;
 
 typedef struct yoke_train_options {
     int64_t steps;    /* 0: epochs say, and with epochs 0 a run of no steps */
@@ -115,7 +120,8 @@ typedef struct yoke_train_options {
     yoke_rate_schedule rate;
     int64_t warmup;
     double final_lr;
-    double clip; /* 0: none */
+    double power; /* polynomial: above 0 */
+    double clip;  /* 0: none */
     yoke_precision precision;
     uint64_t seed;
     bool shuffle, drop_last; /* order of the samples; a job's data section says, and the next three */
@@ -148,8 +154,8 @@ static inline yoke_train_options yoke_train_options_made()
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
         .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .momentum = YOKE_USUAL,                   \
-        .beta1 = YOKE_USUAL, .beta2 = YOKE_USUAL, .eps = YOKE_USUAL, .weight_decay = YOKE_USUAL, .seed = 1,  \
-        .shuffle = true, .timeout = 60                                                                       \
+        .beta1 = YOKE_USUAL, .beta2 = YOKE_USUAL, .eps = YOKE_USUAL, .weight_decay = YOKE_USUAL, .power = 1, \
+        .seed = 1, .shuffle = true, .timeout = 60                                                            \
     }
 #endif
 

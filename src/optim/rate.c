@@ -25,6 +25,12 @@ static double cosine(const yoke_train_options *o, int64_t since, int64_t span)
     return o->final_lr + (o->lr - o->final_lr) * (1 + cos(3.14159265358979323846 * gone(since, span))) / 2;
 }
 
+/* As torch.optim.lr_scheduler.PolynomialLR, and down to final_lr. */
+static double polynomial(const yoke_train_options *o, int64_t since, int64_t span)
+{
+    return o->final_lr + (o->lr - o->final_lr) * pow(1 - gone(since, span), o->power);
+}
+
 #define ROW(more, id, name, takes, at)  [YOKE_RATE_##id] = {name, takes, at},
 #define NAME(more, id, name, takes, at) [YOKE_RATE_##id] = name,
 

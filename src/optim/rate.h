@@ -6,7 +6,10 @@
 #include "yoke/job.h"
 
 /* What of the options a schedule takes, beside lr and warmup, which are everyone's. */
-enum { YKI_RATE_TAKES_FINAL_LR = 1 << 0 };
+enum {
+    YKI_RATE_TAKES_FINAL_LR = 1 << 0,
+    YKI_RATE_TAKES_POWER = 1 << 1,
+};
 
 typedef struct yki_rate {
     const char *name;
@@ -20,7 +23,8 @@ typedef struct yki_rate {
 #define YKI_RATE_LIST(X, more)                                  \
     X(more, CONSTANT, "constant", 0, constant)                  \
     X(more, LINEAR, "linear", YKI_RATE_TAKES_FINAL_LR, linear)  \
-    X(more, COSINE, "cosine", YKI_RATE_TAKES_FINAL_LR, cosine)
+    X(more, COSINE, "cosine", YKI_RATE_TAKES_FINAL_LR, cosine)  \
+    X(more, POLYNOMIAL, "polynomial", YKI_RATE_TAKES_FINAL_LR | YKI_RATE_TAKES_POWER, polynomial)
 
 #define YKI_RATE_BIT(what, id, name, takes, at) | (((takes) & (what)) ? 1u << YOKE_RATE_##id : 0u)
 /* The schedules that take `what`, a bit each. */

@@ -345,7 +345,8 @@ static void assert_same_job(const yoke_job *a, const yoke_job *b)
     assert_true(t->beta1 == u->beta1 && t->beta2 == u->beta2 && t->eps == u->eps &&
                 t->weight_decay == u->weight_decay);
     assert_true(t->nesterov == u->nesterov && t->decay_matrices == u->decay_matrices && t->rate == u->rate);
-    assert_true(t->warmup == u->warmup && t->final_lr == u->final_lr && t->clip == u->clip);
+    assert_true(t->warmup == u->warmup && t->final_lr == u->final_lr && t->power == u->power &&
+                t->clip == u->clip);
     assert_true(t->precision == u->precision && t->seed == u->seed && t->shuffle == u->shuffle);
     assert_true(t->drop_last == u->drop_last && t->holdout == u->holdout);
     const yoke_layout *l = &a->layout, *k = &b->layout;

@@ -113,30 +113,63 @@ static void note_rate(void *context, const yoke_step_report *report)
     r->lr[r->count++] = report->lr;
 }
 
+static double moved(double lr, double last, double share)
+{
+    return last + (lr - last) * share; /* of the way from `last` */
+}
+
+static double constant_rate(double x)
+{
+    (void)x;
+    return 1;
+}
+static double linear_rate(double x)
+{
+    return 1 - x;
+}
+static double cosine_rate(double x)
+{
+    return (1 + cos(M_PI * x)) / 2;
+}
+static double square_rate(double x)
+{
+    return (1 - x) * (1 - x);
+}
+static double root_rate(double x)
+{
+    return sqrt(1 - x);
+}
+
 static void test_rates(void **state)
 {
     (void)state;
     enum { STEPS = 20 };
-    static const char *const names[] = {"constant", "linear", "cosine"};
+    static const struct {
+        const char *text;
+        double (*share)(double x); /* of lr - final_lr that is left */
+    } schedules[] = {{"name: constant", constant_rate},
+                     {"name: linear, final_lr: 0.001", linear_rate},
+                     {"name: cosine, final_lr: 0.001", cosine_rate},
+                     {"name: polynomial, final_lr: 0.001", linear_rate},
+                     {"name: polynomial, final_lr: 0.001, power: 2", square_rate},
+                     {"name: polynomial, final_lr: 0.001, power: 0.5", root_rate}};
     static const int warmups[] = {0, 1, 5, 19, 20, 30};
     const double lr = 0.01, last = 0.001;
-    for (int k = 0; k < 3; k++)
+    for (size_t k = 0; k < sizeof schedules / sizeof *schedules; k++)
         for (int w = 0; w < 6; w++) {
             char overrides[256];
             rates seen = {0};
             yoke_job *job;
             snprintf(overrides, sizeof overrides,
-                     "train.optimizer={name: sgd, lr: 0.01}; train.schedule={name: %s, warmup: %d%s}",
-                     names[k], warmups[w], k ? ", final_lr: 0.001" : "");
+                     "train.optimizer={name: sgd, lr: 0.01}; train.schedule={%s, warmup: %d}",
+                     schedules[k].text, warmups[w]);
             yoke_trainer *trainer = start_job("mlp", overrides, &job);
             assert_int_equal(yoke_trainer_run(trainer, 0, note_rate, &seen), YOKE_OK);
             assert_int_equal(seen.count, STEPS);
             for (int s = 0; s < STEPS; s++) {
                 double x = (double)(s - warmups[w]) / (STEPS - warmups[w]);
-                double wanted = s < warmups[w] ? lr * (s + 1) / warmups[w]
-                                : k == 0       ? lr
-                                : k == 1       ? lr + (last - lr) * x
-                                               : last + (lr - last) * (1 + cos(M_PI * x)) / 2;
+                double wanted =
+                    s < warmups[w] ? lr * (s + 1) / warmups[w] : moved(lr, last, schedules[k].share(x));
                 if (fabs(seen.lr[s] - wanted) > 1e-12)
                     fail_msg("[%s] step %d: rate %.12g, not %.12g", overrides, s, seen.lr[s], wanted);
             }

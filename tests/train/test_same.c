@@ -207,6 +207,8 @@ static void test_same_refusals(void **state)
         {"train.optimizer.nesterov=true", "nesterov", AT(nesterov), 'b', 1},
         {"train.optimizer.weight_decay=-1", "weight_decay", AT(weight_decay), 'd', -1},
         {"train.schedule.final_lr=0.1", "final_lr", AT(final_lr), 'd', 0.1},
+        {"train.schedule.power=2", "power", AT(power), 'd', 2},
+        {"train.schedule={name: polynomial, power: -1}", "power", AT(power), 'd', -1},
         {"train.schedule.warmup=-1", "warmup", AT(warmup), 'i', -1},
         {"train.batch=0", "batch", AT(batch), 'i', 0},
         {"train.batch=4294967296", "batch", AT(batch), 'i', 4294967296},
