@@ -103,7 +103,14 @@ typedef enum yoke_rate_schedule {
     YOKE_RATE_LINEAR,
     YOKE_RATE_COSINE,
     YOKE_RATE_POLYNOMIAL,
+    YOKE_RATE_WSD, /* warm-up, stable, decay */
 } yoke_rate_schedule;
+/* How the rate of YOKE_RATE_WSD falls: by half a cosine, in a line, or by 1 - sqrt(x). */
+typedef enum yoke_decay_shape {
+    YOKE_DECAY_COSINE,
+    YOKE_DECAY_LINEAR,
+    YOKE_DECAY_1_SQRT,
+} yoke_decay_shape;
 
 typedef struct yoke_train_options {
     int64_t steps;    /* 0: epochs say, and with epochs 0 a run of no steps */
@@ -120,8 +127,10 @@ typedef struct yoke_train_options {
     yoke_rate_schedule rate;
     int64_t warmup;
     double final_lr;
-    double power; /* polynomial: above 0 */
-    double clip;  /* 0: none */
+    double power;        /* polynomial: above 0 */
+    int64_t decay_steps; /* wsd: the last so many steps; at least 1 */
+    yoke_decay_shape decay_shape;
+    double clip; /* 0: none */
     yoke_precision precision;
     uint64_t seed;
     bool shuffle, drop_last; /* order of the samples; a job's data section says, and the next three */

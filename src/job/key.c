@@ -97,6 +97,8 @@ const yki_key yki_job_keys[] = {
     {"train.schedule.warmup", YKI_KEY_INT, FIELD(train.warmup), RANGE(0, MAX_STEPS)},
     {"train.schedule.final_lr", YKI_KEY_DOUBLE, FIELD(train.final_lr), FROM(0), .by = YKI_BY_RATE, .of = RATES_TAKE(FINAL_LR)},
     {"train.schedule.power", YKI_KEY_DOUBLE, FIELD(train.power), FROM(0), .above = true, .by = YKI_BY_RATE, .of = RATES_TAKE(POWER)},
+    {"train.schedule.decay_steps", YKI_KEY_INT, FIELD(train.decay_steps), RANGE(1, MAX_STEPS), .by = YKI_BY_RATE, .of = RATES_TAKE(DECAY), .need = RATES_TAKE(DECAY)},
+    {"train.schedule.decay_shape", YKI_KEY_NAME, FIELD(train.decay_shape), .names = yki_decay_shape_names, .by = YKI_BY_RATE, .of = RATES_TAKE(DECAY)},
     {"train.clip", YKI_KEY_DOUBLE, FIELD(train.clip), FROM(0)},
     {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
     {"train.skip_nonfinite", YKI_KEY_INT, FIELD(train.skip_nonfinite), RANGE(0, MAX_STEPS)},

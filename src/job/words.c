@@ -19,6 +19,8 @@ static const usual keys[] = {
     {"lr_schedule lr_scheduler lr_scheduler_type scheduler", "train.schedule.name"},
     {"warmup_steps num_warmup_steps warmup_iters", "train.schedule.warmup"},
     {"min_lr end_lr lr_end", "train.schedule.final_lr"},
+    {"num_decay_steps cooldown cooldown_steps", "train.schedule.decay_steps"},
+    {"decay_type", "train.schedule.decay_shape"},
     {"max_steps num_steps train_steps total_steps iters max_iters train_iters iterations num_iterations "
      "n_steps",
      "train.steps"},

@@ -9,6 +9,7 @@
 enum {
     YKI_RATE_TAKES_FINAL_LR = 1 << 0,
     YKI_RATE_TAKES_POWER = 1 << 1,
+    YKI_RATE_TAKES_DECAY = 1 << 2, /* decay_steps and decay_shape */
 };
 
 typedef struct yki_rate {
@@ -24,7 +25,8 @@ typedef struct yki_rate {
     X(more, CONSTANT, "constant", 0, constant)                  \
     X(more, LINEAR, "linear", YKI_RATE_TAKES_FINAL_LR, linear)  \
     X(more, COSINE, "cosine", YKI_RATE_TAKES_FINAL_LR, cosine)  \
-    X(more, POLYNOMIAL, "polynomial", YKI_RATE_TAKES_FINAL_LR | YKI_RATE_TAKES_POWER, polynomial)
+    X(more, POLYNOMIAL, "polynomial", YKI_RATE_TAKES_FINAL_LR | YKI_RATE_TAKES_POWER, polynomial) \
+    X(more, WSD, "wsd", YKI_RATE_TAKES_FINAL_LR | YKI_RATE_TAKES_DECAY, wsd)
 
 #define YKI_RATE_BIT(what, id, name, takes, at) | (((takes) & (what)) ? 1u << YOKE_RATE_##id : 0u)
 /* The schedules that take `what`, a bit each. */
@@ -34,6 +36,8 @@ typedef struct yki_rate {
 extern const yki_rate yki_rates[];         /* by yoke_rate_schedule */
 extern const char *const yki_rate_names[]; /* the same; NULL at the end */
 extern const int yki_nrates;
+
+extern const char *const yki_decay_shape_names[]; /* by yoke_decay_shape; NULL at the end */
 
 /* The learning rate of step s, counted from 0, of `steps`. */
 double yki_rate_at(const yoke_train_options *options, int64_t steps, int64_t s);

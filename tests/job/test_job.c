@@ -347,6 +347,7 @@ static void assert_same_job(const yoke_job *a, const yoke_job *b)
     assert_true(t->nesterov == u->nesterov && t->decay_matrices == u->decay_matrices && t->rate == u->rate);
     assert_true(t->warmup == u->warmup && t->final_lr == u->final_lr && t->power == u->power &&
                 t->clip == u->clip);
+    assert_true(t->decay_steps == u->decay_steps && t->decay_shape == u->decay_shape);
     assert_true(t->precision == u->precision && t->seed == u->seed && t->shuffle == u->shuffle);
     assert_true(t->drop_last == u->drop_last && t->holdout == u->holdout);
     const yoke_layout *l = &a->layout, *k = &b->layout;
@@ -389,6 +390,10 @@ static void a_printed_job_reads_back_the_same(void **state)
         MLP, SET("layout={}", "train.steps=0", "train.optimizer.lr=0.1", "train.clip=0.3333333333333333")));
     assert_prints_itself(
         load(MLP, SET("layout.devices=4", "train.optimizer=adam", "train.optimizer.weight_decay=0.5")));
+    assert_prints_itself(load(GPT, SET("train.optimizer={name: lion, betas: [0.95, 0.98]}",
+                                       "train.schedule={name: polynomial, power: 2.5}")));
+    assert_prints_itself(load(GPT, SET("train.optimizer=lion",
+                                       "train.schedule={name: wsd, decay_steps: 40, decay_shape: 1-sqrt}")));
     assert_prints_itself(load(GPT, SET("data.format=csv", "data.path=/a: b/\"#\\é\t.csv",
                                        "data.targets=[a, 'b, c', \"3\", 'true', \"\\u00e9\\n\"]")));
     assert_prints_itself(

@@ -140,6 +140,15 @@ static double root_rate(double x)
     return sqrt(1 - x);
 }
 
+static double wsd_rate(double x, double decay, double (*shape)(double x)) /* the last `decay` of the way */
+{
+    return x < 1 - decay ? 1 : shape((x - (1 - decay)) / decay);
+}
+static double one_less_root(double x)
+{
+    return 1 - sqrt(x);
+}
+
 static void test_rates(void **state)
 {
     (void)state;
@@ -147,12 +156,17 @@ static void test_rates(void **state)
     static const struct {
         const char *text;
         double (*share)(double x); /* of lr - final_lr that is left */
-    } schedules[] = {{"name: constant", constant_rate},
-                     {"name: linear, final_lr: 0.001", linear_rate},
-                     {"name: cosine, final_lr: 0.001", cosine_rate},
-                     {"name: polynomial, final_lr: 0.001", linear_rate},
-                     {"name: polynomial, final_lr: 0.001, power: 2", square_rate},
-                     {"name: polynomial, final_lr: 0.001, power: 0.5", root_rate}};
+        int decay;                 /* steps; 0: all */
+    } schedules[] = {{"name: constant", constant_rate, 0},
+                     {"name: linear, final_lr: 0.001", linear_rate, 0},
+                     {"name: cosine, final_lr: 0.001", cosine_rate, 0},
+                     {"name: polynomial, final_lr: 0.001", linear_rate, 0},
+                     {"name: polynomial, final_lr: 0.001, power: 2", square_rate, 0},
+                     {"name: polynomial, final_lr: 0.001, power: 0.5", root_rate, 0},
+                     {"name: wsd, final_lr: 0.001, decay_steps: 6", cosine_rate, 6},
+                     {"name: wsd, final_lr: 0.001, decay_steps: 6, decay_shape: linear", linear_rate, 6},
+                     {"name: wsd, final_lr: 0.001, decay_steps: 6, decay_shape: 1-sqrt", one_less_root, 6},
+                     {"name: wsd, final_lr: 0.001, decay_steps: 90, decay_shape: linear", linear_rate, 90}};
     static const int warmups[] = {0, 1, 5, 19, 20, 30};
     const double lr = 0.01, last = 0.001;
     for (size_t k = 0; k < sizeof schedules / sizeof *schedules; k++)
@@ -168,8 +182,9 @@ static void test_rates(void **state)
             assert_int_equal(seen.count, STEPS);
             for (int s = 0; s < STEPS; s++) {
                 double x = (double)(s - warmups[w]) / (STEPS - warmups[w]);
-                double wanted =
-                    s < warmups[w] ? lr * (s + 1) / warmups[w] : moved(lr, last, schedules[k].share(x));
+                double decay = fmin(1, schedules[k].decay / (double)(STEPS - warmups[w]));
+                double share = decay > 0 ? wsd_rate(x, decay, schedules[k].share) : schedules[k].share(x);
+                double wanted = s < warmups[w] ? lr * (s + 1) / warmups[w] : moved(lr, last, share);
                 if (fabs(seen.lr[s] - wanted) > 1e-12)
                     fail_msg("[%s] step %d: rate %.12g, not %.12g", overrides, s, seen.lr[s], wanted);
             }

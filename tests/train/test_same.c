@@ -193,7 +193,7 @@ static void test_same_refusals(void **state)
     (void)state;
     static const struct {
         const char *set, *word;
-        size_t offset; /* of a double, an int64_t or a bool in the options */
+        size_t offset; /* of a double, an int64_t, a bool or an enum in the options */
         char kind;
         double value;
     } wrongs[] = {
@@ -209,6 +209,9 @@ static void test_same_refusals(void **state)
         {"train.schedule.final_lr=0.1", "final_lr", AT(final_lr), 'd', 0.1},
         {"train.schedule.power=2", "power", AT(power), 'd', 2},
         {"train.schedule={name: polynomial, power: -1}", "power", AT(power), 'd', -1},
+        {"train.schedule.decay_steps=2", "decay_steps", AT(decay_steps), 'i', 2},
+        {"train.schedule={name: wsd, decay_steps: -1}", "decay_steps", AT(decay_steps), 'i', -1},
+        {"train.schedule={name: wsd}", "decay_steps", AT(rate), 'e', YOKE_RATE_WSD},
         {"train.schedule.warmup=-1", "warmup", AT(warmup), 'i', -1},
         {"train.batch=0", "batch", AT(batch), 'i', 0},
         {"train.batch=4294967296", "batch", AT(batch), 'i', 4294967296},
@@ -244,6 +247,7 @@ static void test_same_refusals(void **state)
         char *field = (char *)&options + wrongs[i].offset;
         if (wrongs[i].kind == 'd') memcpy(field, &wrongs[i].value, sizeof(double));
         if (wrongs[i].kind == 'i') memcpy(field, &(int64_t){(int64_t)wrongs[i].value}, sizeof(int64_t));
+        if (wrongs[i].kind == 'e') memcpy(field, &(int){(int)wrongs[i].value}, sizeof(int));
         if (wrongs[i].kind == 'b') memcpy(field, &(bool){true}, sizeof(bool));
         if (strstr(wrongs[i].set, "adam"))
             options.optimizer = strstr(wrongs[i].set, "adamw") ? YOKE_ADAMW : YOKE_ADAM;
