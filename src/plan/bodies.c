@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plan/buckets.h"
+#include "plan/tail.h"
 
 yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index, const yki_word *word,
                              const yki_attr *attr, yki_body body, const yki_part_storage *storage)
@@ -209,7 +210,8 @@ static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_sto
                     .placed = &b->plan->placed[b->program->lane][part->part],
                     .storage = storage,
                     .body = body,
-                    .code = &part->body[body]};
+                    .code = &part->body[body],
+                    .f.requests = yki_step_requests(b->plan)};
     yki_buckets k;
     size_t most = 3 * (size_t)storage->count[body] + 2 * (size_t)b->program->nparameters + 2;
     m.f.list = yki_arena_alloc(&b->plan->arena, sizeof *m.f.list * most);

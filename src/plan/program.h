@@ -80,7 +80,7 @@ typedef struct yki_instruction {
     int noperands;
     yki_operand *operands; /* of a kernel as its list says; inputs, then outputs */
     yki_phase phase;       /* movements */
-    int request;           /* START, WAIT: which of the body's movements under way; -1 */
+    int request;           /* START, WAIT: which of the movements under way; -1 */
     union {
         struct yki_do_kernel {
             const yki_attr *attr;
@@ -105,8 +105,8 @@ typedef struct yki_instruction {
         } move;
         struct yki_do_move_states {
             int group;
-            bool once; /* a bucket, in W or BW: only when the part's last micro-batch has added its gradients.
-                          `request` is then one of the step's, and what waits for it may be in another body */
+            bool once; /* in W or BW: run only when the part's last micro-batch has added its gradients. Its
+                          request is one of the step's: what waits for it may be in another body */
             yki_tensor_kind tensor;
             yki_dtype dtype;
             int npieces;
@@ -208,7 +208,7 @@ typedef struct yki_program {
     yki_local_parameter *parameters; /* then the buffers */
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */
     int nkernels;                    /* kernel instructions, for prepared kernels */
-    int nrequests;                   /* movements of one body, at most */
+    int nrequests;                   /* under way at once: those of the step, then those of one body */
     int npieces, nsegments;          /* of all movements of states */
     int nbuckets;                    /* started in a step */
     int64_t temp_offset, workspace_offset, workspace_bytes;

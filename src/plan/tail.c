@@ -58,6 +58,11 @@ bool yki_reduces_whole(const yki_plan *plan)
     return plan->mesh.degree[YKI_AXIS_DP] > 1 && plan->zero <= 1 && !plan->options.inference;
 }
 
+int yki_step_requests(const yki_plan *plan)
+{
+    return yki_reduces_whole(plan) ? YKI_BUCKETS_UNDER_WAY : 0;
+}
+
 yki_instruction yki_reduce_whole(yki_builder *b, const int *list, int count)
 {
     bool scatters = b->plan->zero == 1;
@@ -254,7 +259,7 @@ void yki_make_ends(yki_builder *b)
 /* ---- who overwrites a gradient ---- */
 
 /* Marks an instruction if nothing has written its gradients yet. */
-static bool marks(yki_builder *b, yki_instruction *in, bool *written)
+static bool marks(yki_instruction *in, bool *written)
 {
     bool first = true;
     if (in->kind == YKI_DO_MOVE_STATES && !in->as.move_states.once &&
@@ -274,7 +279,6 @@ static bool marks(yki_builder *b, yki_instruction *in, bool *written)
     }
     for (int i = in->as.kernel.ninputs; i < in->noperands; i++)
         if (in->operands[i].space == YKI_SPACE_GRADIENT) written[in->operands[i].index] = true;
-    (void)b;
     return true;
 }
 
@@ -290,7 +294,7 @@ yoke_status yki_find_first_writers(yki_builder *b)
         const yki_code *code = yki_action_code(program, action);
         if (part->first_action[yki_action_body(action)] != i) continue;
         for (int k = 0; k < code->count; k++)
-            if (!marks(b, &code->instructions[k], written))
+            if (!marks(&code->instructions[k], written))
                 return yki_fail(YOKE_CHECK_FAILED,
                                 "a kernel (%s) would add to one gradient and overwrite another",
                                 yki_op_name(code->instructions[k].op));

@@ -7,6 +7,9 @@
 
 /* Whether replicas reduce gradients that each has whole: there are several, and zero leaves each its own. */
 bool yki_reduces_whole(const yki_plan *plan);
+/* How many requests are the step's: the first of a program's, for what one body starts and another waits for.
+ */
+int yki_step_requests(const yki_plan *plan);
 /* That reduction along dp, of some of the program's parameters: of `count` in `list`, which is copied. */
 yki_instruction yki_reduce_whole(yki_builder *b, const int *list, int count);
 /* The wait for such a reduction that a body started under this request of the step. */

@@ -222,9 +222,7 @@ static yoke_status run_phase(const yki_frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
     yki_request whole = {0};
-    yki_request *request = in->request < 0     ? &whole
-                           : yki_runs_once(in) ? &rank->buckets[in->request]
-                                               : &rank->requests[in->request];
+    yki_request *request = in->request < 0 ? &whole : &rank->requests[in->request];
     if (in->phase != YKI_PHASE_WAIT) {
         *request = (yki_request){0};
         YKI_TRY(kinds[in->kind].start(f, in, request));

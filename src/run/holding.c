@@ -39,7 +39,7 @@ static void add(yki_stretch *list, int *count, window w, int64_t first, int64_t 
  * where each has room for all of it. */
 static int owners_of(const yki_plan *plan, yki_tensor_kind kind, int parameter)
 {
-    bool whole = is_buffer(plan, parameter) || (kind == YKI_TENSOR_WEIGHT && plan->zero < 3);
+    bool whole = is_buffer(plan, parameter) || (kind == YKI_TENSOR_WEIGHT && !yki_states_sharded(plan, kind));
     return whole ? 1 : plan->shards;
 }
 
@@ -84,7 +84,7 @@ static window rows_window(const yki_rank *rank, yki_tensor_kind kind, int parame
     int mine = rank->place[YKI_AXIS_DP] % plan->shards;
     int64_t before = yki_shares_before(cut->share, mine), end = before + cut->share[mine];
     bool dealt = !is_buffer(plan, parameter), apart = dealt && yki_states_sharded(plan, kind),
-         shard = apart || (dealt && own && plan->zero >= 1 && kind != YKI_TENSOR_WEIGHT);
+         shard = apart || (dealt && own && plan->shards > 1 && kind != YKI_TENSOR_WEIGHT);
     *kept = apart ? cut->share[mine] : yki_shares_before(cut->share, plan->shards);
     return (window){shard ? before : 0, shard ? end : INT64_MAX, apart ? before : 0};
 }

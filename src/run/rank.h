@@ -62,7 +62,6 @@ struct yki_rank {
     int nvariants;
     yki_segment *segments; /* of movements of states, as their instructions number them */
     yki_piece *pieces;
-    yki_request buckets[YKI_BUCKETS_UNDER_WAY]; /* under way in the step */
     double loss, ignored_loss, sum_squares;
     double norm;  /* of all gradients, where all have agreed on it */
     bool updates; /* so have they on updating */
