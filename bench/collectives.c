@@ -14,6 +14,7 @@
 
 #include "base/fail.h"
 #include "comm/comm.h"
+#include "comm/worlds.h"
 
 enum { ROUNDS = 7, MAX_RANKS = 64 };
 

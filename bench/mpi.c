@@ -14,6 +14,7 @@
 
 #include "comm/cluster.h"
 #include "comm/comm.h"
+#include "comm/worlds.h"
 
 enum { ROUNDS = 9, MAX_RANKS = 16 };
 

@@ -9,6 +9,29 @@
 
 const yki_transport *const yki_transports[] = {&yki_local_transport, &yki_mpi_transport, NULL};
 
+yoke_status yki_world_open(int processes, int nlocal, yki_world **world_out)
+{
+    *world_out = NULL;
+    for (const yki_transport *const *t = yki_transports; *t; t++)
+        if ((*t)->reaches(processes)) return (*t)->world_open(nlocal, world_out);
+    return yki_fail(YOKE_INVALID, "nothing reaches the ranks of %d processes", processes);
+}
+
+yoke_status yki_world_join(yki_world *world, int local, yki_comm **comm_out)
+{
+    return world->transport->world_join(world, local, comm_out);
+}
+
+void yki_world_lose(yki_world *world, const yoke_error *why)
+{
+    world->transport->world_lose(world, why);
+}
+
+void yki_world_close(yki_world *world)
+{
+    if (world) world->transport->world_close(world);
+}
+
 const char *yki_operation_name(int kind)
 {
     static const char *const names[YKI_OP_COUNT] = {

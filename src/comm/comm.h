@@ -150,30 +150,20 @@ void yki_comm_abort(yki_comm *comm, const yoke_error *why);
  * made. */
 int64_t yki_comm_received_bytes(const yki_comm *comm);
 
-/* --- local: ranks are threads of one process, which read each other's memory --- */
+/* --- worlds: all ranks of a run, of which this process has some --- */
 
-typedef struct yki_local_world yki_local_world;
+typedef struct yki_world yki_world;
 
-/* A world of `size` ranks. spin: how long a wait polls before it sleeps, in iterations; < 0: chosen by the
- * cores (0 where there are more ranks than cores). */
-yoke_status yki_local_world_create(int size, int spin, yki_local_world **world_out);
-/* Rank `rank`'s end of the group of all, one at a time; owned by the caller, destroyed before the world. */
-yoke_status yki_local_world_join(yki_local_world *world, int rank, yki_comm **comm_out);
-void yki_local_world_destroy(yki_local_world *world);
-/* As yki_comm_abort, by no rank. */
-void yki_local_world_lose(yki_local_world *world, const yoke_error *why);
-
-/* --- mpi: ranks are threads of the processes that a launcher started (cluster.h), as many in each --- */
-
-typedef struct yki_mpi_world yki_mpi_world;
-
-/* By all processes together, which have joined: `size` ranks in each, numbered process by process. One world
- * at a time. */
-yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out);
-/* The end of this process's rank number `local`, from 0, as yki_local_world_join's. */
-yoke_status yki_mpi_world_join(yki_mpi_world *world, int local, yki_comm **comm_out);
-void yki_mpi_world_destroy(yki_mpi_world *world);
-/* This process is lost to its ranks, as by yki_comm_abort, but the others are not told. */
-void yki_mpi_world_lose(yki_mpi_world *world, const yoke_error *why);
+/* Opens the world of `processes` processes that have `nlocal` ranks each, numbered process by process, by the
+ * first transport that reaches them all; by all processes together, one world at a time in a cluster. Owns:
+ * the caller. YOKE_INVALID: no transport reaches so many. */
+yoke_status yki_world_open(int processes, int nlocal, yki_world **world_out);
+/* The end that this process's rank number `local`, from 0, has of the group of all; each once. Owned by the
+ * caller, destroyed before the world. */
+yoke_status yki_world_join(yki_world *world, int local, yki_comm **comm_out);
+/* The world is lost to the ranks here, as by yki_comm_abort, but by no rank, and others are not told. */
+void yki_world_lose(yki_world *world, const yoke_error *why);
+/* NULL is legal. */
+void yki_world_close(yki_world *world);
 
 #endif

@@ -36,6 +36,11 @@ typedef enum yki_operation {
  */
 typedef struct yki_transport {
     const char *name;
+    bool (*reaches)(int processes); /* whether a world of so many processes is one of its */
+    yoke_status (*world_open)(int nlocal, yki_world **world_out);
+    yoke_status (*world_join)(yki_world *world, int local, yki_comm **comm_out);
+    void (*world_lose)(yki_world *world, const yoke_error *why);
+    void (*world_close)(yki_world *world);
     /* The world's loss, if it is lost: writes the record and returns its status. */
     yoke_status (*check)(yki_comm *comm);
     yoke_status (*split)(yki_comm *comm, int colour, int key, yki_comm **group_out); /* groups of one too */
@@ -50,8 +55,13 @@ typedef struct yki_transport {
 
 extern const yki_transport yki_local_transport, yki_mpi_transport;
 
-/* All transports of this build, ended by NULL. */
+/* All transports of this build, ended by NULL; a world is opened by the first that reaches its processes. */
 extern const yki_transport *const yki_transports[];
+
+/* The first member of every transport's world. */
+struct yki_world {
+    const yki_transport *transport;
+};
 
 /* The first member of every transport's comm; the transport fills it when it makes one. */
 struct yki_comm {

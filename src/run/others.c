@@ -55,7 +55,7 @@ static yoke_status collect_ran(yki_run *run)
 
 yoke_status yki_run_collect(yki_run *run)
 {
-    if (!run->processes) return YOKE_OK;
+    if (!run->clustered) return YOKE_OK;
     yki_figures *mine = calloc((size_t)run->nlocal, sizeof *mine);
     if (!run->figures) run->figures = calloc((size_t)run->nranks, sizeof *run->figures);
     if (!run->ran) run->ran = calloc((size_t)run->nranks, sizeof *run->ran);
@@ -103,7 +103,7 @@ yoke_status yki_run_first_fault(yki_run *run)
         int at;
         yoke_error error;
     } fault;
-    int processes = run->processes ? yki_cluster_size() : 1, found = -1;
+    int processes = run->clustered ? yki_cluster_size() : 1, found = -1;
     fault *mine = calloc((size_t)processes + 1, sizeof *mine), *all = mine + 1;
     if (!mine) return yki_fail_memory("a fault");
     for (int i = 0; i < run->nlocal; i++) {
@@ -114,7 +114,7 @@ yoke_status yki_run_first_fault(yki_run *run)
     }
     yoke_status status = YOKE_OK;
     all[0] = *mine;
-    if (run->processes) status = yki_cluster_gather(mine, all, sizeof *mine);
+    if (run->clustered) status = yki_cluster_gather(mine, all, sizeof *mine);
     for (int p = 0; p < processes && status == YOKE_OK; p++)
         if (all[p].error.status != YOKE_OK && (found < 0 || all[p].at < all[found].at)) found = p;
     if (found >= 0) status = tell(&all[found].error, found);

@@ -40,14 +40,14 @@ yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int6
 {
     yoke_status status = YOKE_OK;
     kind = yki_logical_kind(run->plan, kind, parameter);
-    if (run->processes) memset(values, 0, sizeof *values * (size_t)count);
+    if (run->clustered) memset(values, 0, sizeof *values * (size_t)count);
     for (int r = 0; r < run->nlocal && status == YOKE_OK; r++) {
         yki_holding held;
         status = yki_holding_init(&run->ranks[r], kind, parameter, true, &held);
         if (status == YOKE_OK) move(&held, first, count, values, true);
         yki_holding_release(&held);
     }
-    if (!run->processes) return status;
+    if (!run->clustered) return status;
     run->values = values;
     run->count = count;
     run->given = status;

@@ -15,7 +15,7 @@ static yoke_status open_groups(yki_rank *rank)
     for (int g = 0; g < plan->ngroups; g++)
         YKI_TRY(yki_comm_split(rank->world, yki_group_first(&plan->mesh, &plan->groups[g], rank->place),
                                yki_group_member(&plan->groups[g], rank->place), &rank->groups[g]));
-    if (rank->run->processes)
+    if (rank->run->clustered)
         YKI_TRY(yki_comm_split(rank->world, rank->rank == rank->run->first ? 0 : -1, rank->rank,
                                &rank->processes));
     return YOKE_OK;
@@ -109,7 +109,7 @@ static yoke_status prepare_step(yki_rank *rank, int64_t batch)
 static yoke_status bind(yki_rank *rank)
 {
     int place, processes = yki_cluster_neighbours(&place), nlocal = rank->run->nlocal;
-    bool shared = rank->run->processes && !yki_cluster_bound();
+    bool shared = rank->run->clustered && !yki_cluster_bound();
     return rank->backend->device_bind(rank->device,
                                       rank->rank - rank->run->first + (shared ? place * nlocal : 0),
                                       shared ? processes * nlocal : nlocal);

@@ -100,9 +100,9 @@ struct yki_run {
     int nranks;        /* in all processes */
     int first, nlocal; /* this process's */
     yki_rank *ranks;   /* this process's */
-    yki_local_world *world;
-    yki_mpi_world *processes; /* instead of it, in a cluster */
-    bool waits;               /* threads of it wait for each other */
+    yki_world *world;
+    bool clustered; /* there are ranks in other processes */
+    bool waits;     /* threads of it wait for each other */
     int64_t ragged;
     /* what all ranks measured, collected; NULL in one process */
     struct yki_figures *figures;

@@ -42,7 +42,7 @@ static yoke_status compare_clocks(double *ahead_out)
 yoke_status yki_run_trace_clock(yki_run *run)
 {
     yki_clock *clock = &run->clocks[run->nclocks > 0];
-    if (!run->processes) return YOKE_OK;
+    if (!run->clustered) return YOKE_OK;
     YKI_TRY(compare_clocks(&clock->ahead_ns));
     clock->at_ns = yki_now_ns();
     run->nclocks = run->nclocks > 0 ? 2 : 1;

@@ -119,12 +119,10 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
         atomic_store(&rank->post.step, -1);
         yki_mesh_place(&run->plan->mesh, rank->rank, rank->place);
     }
-    YKI_TRY(processes == 1 ? yki_local_world_create(run->nranks, -1, &run->world)
-                           : yki_mpi_world_create(run->nlocal, &run->processes));
+    run->clustered = processes > 1;
+    YKI_TRY(yki_world_open(processes, run->nlocal, &run->world));
     /* before any of them runs: a rank that fails tells the others through its end of the world */
-    for (int i = 0; i < run->nlocal; i++)
-        YKI_TRY(run->processes ? yki_mpi_world_join(run->processes, i, &run->ranks[i].world)
-                               : yki_local_world_join(run->world, i, &run->ranks[i].world));
+    for (int i = 0; i < run->nlocal; i++) YKI_TRY(yki_world_join(run->world, i, &run->ranks[i].world));
     return YOKE_OK;
 }
 
@@ -172,8 +170,7 @@ void yki_run_destroy(yki_run *run)
     for (int i = 0; i < run->nlocal && run->ranks; i++) yki_rank_close(&run->ranks[i]);
     if (run->waits) yki_crowd_end();
     yki_run_trace_end(run);
-    yki_local_world_destroy(run->world);
-    yki_mpi_world_destroy(run->processes);
+    yki_world_close(run->world);
     for (int r = 0; r < run->nranks && run->ran; r++) free(run->ran[r]);
     free(run->ran);
     free(run->figures);
@@ -198,7 +195,7 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
 {
     double computing = 0, before = 0;
     for (int i = 0; i < run->nlocal; i++) before += run->ranks[i].computing_ns;
-    if (step->mode == YKI_RUN_PREDICT && run->processes) { /* each writes what it has */
+    if (step->mode == YKI_RUN_PREDICT && run->clustered) { /* each writes what it has */
         const yoke_model *model = run->plan->options.model;
         memset(step->outputs, 0,
                sizeof(float) * (size_t)(step->samples * yki_value_elems(&model->values[model->output])));

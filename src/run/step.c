@@ -67,7 +67,7 @@ static yoke_status run_forward(yki_rank *rank)
     if (step->mode == YKI_RUN_PREDICT) {
         yki_rank_output(rank);
         YKI_TRY(yki_rank_drain(rank));
-        if (rank->run->processes) YKI_TRY(share_outputs(rank));
+        if (rank->run->clustered) YKI_TRY(share_outputs(rank));
     }
     YKI_TRY(yki_rank_end(rank, YKI_END_FORWARD));
     rank->nran = nran;

@@ -68,7 +68,7 @@ static void signs(void *run, yki_signs *out)
 
 static void lost(void *of, const yoke_error *why)
 {
-    yki_mpi_world_lose(((yki_run *)of)->processes, why);
+    yki_world_lose(((yki_run *)of)->world, why);
 }
 
 /* Until a tick has passed; false: the run ends. */
@@ -100,7 +100,7 @@ static void *look(void *of)
         last = now;
         if (still < run->guard.timeout) continue;
         yki_fail(YOKE_PEER_FAILED, "no rank has gone on for %.0f s (train.timeout): %s", still, now.where);
-        yki_local_world_lose(run->world, yoke_error_get());
+        yki_world_lose(run->world, yoke_error_get());
         return NULL;
     }
     return NULL;
@@ -112,7 +112,7 @@ yoke_status yki_guard_start(yki_run *run, double timeout)
     pthread_mutex_init(&run->guard.lock, NULL);
     pthread_cond_init(&run->guard.ended, NULL);
     run->guard.ready = true;
-    if (run->processes) {
+    if (run->clustered) {
         yki_watch watch = {run->nlocal, timeout, signs, lost, run};
         run->guard.watches = true;
         yki_cluster_watch(&watch);

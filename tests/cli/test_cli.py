@@ -16,6 +16,10 @@ import tempfile
 import termios
 import unittest
 
+# behind nohup or & they are ignored, and then by all that is started here
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+
 YOKE = os.path.abspath(sys.argv[1])
 COMMANDS = ["train", "launch", "compare", "verify", "schedule", "generate", "predict", "eval", "inspect", "devices"]
 ESCAPE = b"\x1b"

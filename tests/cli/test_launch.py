@@ -14,6 +14,10 @@ import sys
 import tempfile
 import unittest
 
+# behind nohup or & they are ignored, and then by all that is started here
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+
 YOKE = os.path.abspath(sys.argv[1])
 JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
 data: {format: random, samples: 50}

@@ -13,6 +13,10 @@ import sys
 import tempfile
 import unittest
 
+# behind nohup or & they are ignored, and then by all that is started here
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+
 YOKE = os.path.abspath(sys.argv[1])
 JOB = """model: {family: layers, input: [4], layers: [{type: linear, out: 5}, {type: relu}, {type: linear, out: 1}]}
 data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false}

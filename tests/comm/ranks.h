@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "comm/comm.h"
+#include "comm/worlds.h"
 
 typedef void (*ranks_body)(yki_comm *comm, void *shared);
 

@@ -489,6 +489,7 @@ static void transports_are_complete(void **state)
     for (; yki_transports[count]; count++) {
         const yki_transport *t = yki_transports[count];
         assert_non_null(t->name);
+        assert_true(t->reaches && t->world_open && t->world_join && t->world_lose && t->world_close);
         assert_true(t->check && t->split && t->destroy && t->start && t->wait);
         assert_true(t->channel_open && t->channel_close && t->channel_start && t->abort);
     }

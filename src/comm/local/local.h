@@ -16,6 +16,7 @@
 
 #include "comm/local/wake.h"
 #include "comm/transport.h"
+#include "comm/worlds.h"
 
 enum { YKI_LOCAL_LINE = 128 }; /* two cache lines: the neighbour is fetched too */
 
@@ -90,6 +91,7 @@ typedef struct yki_local_rank {
 } yki_local_rank;
 
 struct yki_local_world {
+    yki_world base;
     int size, spin;
     _Atomic int lost; /* 0: no, 1: somebody is writing why, 2: yes */
     yoke_error why;

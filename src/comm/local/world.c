@@ -117,6 +117,7 @@ yoke_status yki_local_world_create(int size, int spin, yki_local_world **world_o
     if (size < 1 || size > 65536) return yki_fail(YOKE_INVALID, "a world of %d ranks in one process", size);
     yki_local_world *world = calloc(1, sizeof *world);
     if (!world) return yki_fail_memory("a world of ranks");
+    world->base.transport = &yki_local_transport;
     world->size = size;
     pthread_mutex_init(&world->lock, NULL);
     world->spin = spin >= 0 ? spin : size <= usable_cores() ? SPIN : 0;
@@ -264,8 +265,41 @@ static void lose(yki_comm *base, const yoke_error *why)
     yki_local_lose(comm->group->world, comm->owner->rank, why);
 }
 
+static bool reaches(int processes)
+{
+    return processes == 1;
+}
+
+static yoke_status world_open(int nlocal, yki_world **world_out)
+{
+    yki_local_world *world;
+    yoke_status status = yki_local_world_create(nlocal, -1, &world);
+    *world_out = world ? &world->base : NULL;
+    return status;
+}
+
+static yoke_status world_join(yki_world *world, int local, yki_comm **comm_out)
+{
+    return yki_local_world_join((yki_local_world *)world, local, comm_out);
+}
+
+static void world_lose(yki_world *world, const yoke_error *why)
+{
+    yki_local_world_lose((yki_local_world *)world, why);
+}
+
+static void world_close(yki_world *world)
+{
+    yki_local_world_destroy((yki_local_world *)world);
+}
+
 const yki_transport yki_local_transport = {
     .name = "local",
+    .reaches = reaches,
+    .world_open = world_open,
+    .world_join = world_join,
+    .world_lose = world_lose,
+    .world_close = world_close,
     .check = check,
     .split = split,
     .destroy = yki_local_comm_destroy,

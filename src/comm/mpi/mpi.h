@@ -120,6 +120,7 @@ typedef struct yki_mpi_channel {
 } yki_mpi_channel;
 
 struct yki_mpi_world {
+    yki_world base;
     yki_cluster *cluster;
     void *mpi;
     uint64_t ids[YKI_MPI_GROUPS / 64]; /* of groups that this process is in */

@@ -195,6 +195,7 @@ yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out)
     int ranks = size * cluster->size, *all = calloc((size_t)ranks, sizeof *all), place;
     yoke_status status = world && all ? YOKE_OK : yki_fail_memory("a world of ranks");
     if (status == YOKE_OK) {
+        world->base.transport = &yki_mpi_transport;
         world->cluster = cluster;
         world->nlocal = size;
         /* half of all tags are channels' */
@@ -262,8 +263,41 @@ void yki_mpi_world_destroy(yki_mpi_world *world)
     free(world);
 }
 
+static bool reaches(int processes)
+{
+    return yki_cluster_get() && processes == yki_cluster_size();
+}
+
+static yoke_status world_open(int nlocal, yki_world **world_out)
+{
+    yki_mpi_world *world;
+    yoke_status status = yki_mpi_world_create(nlocal, &world);
+    *world_out = world ? &world->base : NULL;
+    return status;
+}
+
+static yoke_status world_join(yki_world *world, int local, yki_comm **comm_out)
+{
+    return yki_mpi_world_join((yki_mpi_world *)world, local, comm_out);
+}
+
+static void world_lose(yki_world *world, const yoke_error *why)
+{
+    yki_mpi_world_lose((yki_mpi_world *)world, why);
+}
+
+static void world_close(yki_world *world)
+{
+    yki_mpi_world_destroy((yki_mpi_world *)world);
+}
+
 const yki_transport yki_mpi_transport = {
     .name = "mpi",
+    .reaches = reaches,
+    .world_open = world_open,
+    .world_join = world_join,
+    .world_lose = world_lose,
+    .world_close = world_close,
     .check = yki_mpi_check,
     .split = yki_mpi_split,
     .destroy = yki_mpi_comm_destroy,
