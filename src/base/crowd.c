@@ -13,6 +13,8 @@
 #include <omp.h>
 #endif
 
+#include "base/clock.h"
+
 enum {
     LOOK_MS = 40,
     DEARER = 500,       /* a look takes less than this part of the time: there may be many threads */
@@ -50,13 +52,6 @@ void yki_crowd_judge(yki_crowd *crowd, int64_t waited_ns, int64_t wall_ns)
     if (waited_ns * 100 >= wall_ns * BEGIN_PERCENT) *crowd = (yki_crowd){.crowded = true};
     crowd->quiet_ns = waited_ns * 100 >= wall_ns * QUIET_PERCENT ? 0 : crowd->quiet_ns + wall_ns;
     if (crowd->quiet_ns >= QUIET_MS * INT64_C(1000000)) crowd->crowded = false;
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
 /* How long the threads that there are have stood in line for a core, since each began: a look allocates
@@ -142,11 +137,11 @@ static void *look(void *unused)
 {
     yki_crowd crowd = {0};
     parked asleep = {0};
-    int64_t at = now_ns(), waited = in_line_ns(), dear = 0;
+    int64_t at = (int64_t)yki_now_ns(), waited = in_line_ns(), dear = 0;
     beside = true;
     while (pass(dear > LOOK_MS * INT64_C(1000000) ? dear : LOOK_MS * INT64_C(1000000))) {
-        int64_t begin = now_ns(), sum = in_line_ns();
-        dear = (now_ns() - begin) * DEARER;
+        int64_t begin = (int64_t)yki_now_ns(), sum = in_line_ns();
+        dear = ((int64_t)yki_now_ns() - begin) * DEARER;
         if (sum >= waited) yki_crowd_judge(&crowd, sum - waited, begin - at); /* less: a thread has ended */
         at = begin, waited = sum;
         atomic_store_explicit(&crowded, crowd.crowded, memory_order_relaxed);

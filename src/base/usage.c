@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 static int64_t own_ns(void)
@@ -51,12 +51,10 @@ static bool read_busy(const char *root, int64_t *ticks_out, int *cores_out)
 
 bool yki_usage_get(const char *root, yki_usage *out)
 {
-    struct timespec t;
     int64_t ticks, per_second = sysconf(_SC_CLK_TCK);
     *out = (yki_usage){0};
     if (per_second <= 0 || !read_busy(root, &ticks, &out->cores)) return false;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    out->wall_ns = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+    out->wall_ns = (int64_t)yki_now_ns();
     out->busy_ns = ticks * (INT64_C(1000000000) / per_second);
     out->own_ns = own_ns();
     out->throttled_ns = yki_limit_throttled_ns(root);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/text.h"
 #include "data/file.h"
@@ -184,10 +184,8 @@ yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target)
 yoke_status yki_data_look(yoke_data *data)
 {
     enum { OFTEN_NS = 20000000 };
-    struct timespec now;
     if (!data->files[0]) return YOKE_OK;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t ns = (int64_t)yki_now_ns();
     if (ns - data->looked_ns < OFTEN_NS) return YOKE_OK;
     data->looked_ns = ns;
     for (int i = 0; i < 2 && data->files[i]; i++) YKI_TRY(yki_file_look(data->files[i]));

@@ -1,9 +1,9 @@
 /* The arithmetic of a model's step, and the most that this machine does of it. */
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "predict/predict.h"
-#include "run/run.h"
 
 double yki_predict_flops(const yki_plan *plan)
 {

@@ -1,16 +1,8 @@
 /* The interpreter: one action is one body of instructions, with the slots of its micro-batch. */
 #include <string.h>
-#include <time.h>
 
 #include "base/fail.h"
 #include "run/rank.h"
-
-double yki_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 void *yki_frame_address(const yki_frame *f, const yki_operand *operand)
 {

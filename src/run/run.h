@@ -9,14 +9,13 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "checkpoint/safetensors.h"
 #include "comm/comm.h"
 #include "plan/plan.h"
 #include "run/trace.h"
 
 typedef struct yki_run yki_run;
-
-double yki_now_ns(void);
 
 typedef enum yki_run_mode {
     YKI_RUN_TRAIN,     /* forward, backward, reduce, update */

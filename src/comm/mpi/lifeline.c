@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 
 static yki_lifeline line = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -23,9 +24,7 @@ enum { TICK_MS = 200 };
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return 1e-9 * yki_now_ns();
 }
 
 /* --- frames --- */
