@@ -8,7 +8,8 @@
 #include "backend/cpu/cpu.h"
 #include "base/fail.h"
 #include "job/job.h"
-#include "train/compare.h"
+#include "predict/explain.h"
+#include "train/trainer.h"
 
 static bool has_devices(const yoke_job *job)
 {

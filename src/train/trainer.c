@@ -13,6 +13,7 @@
 #include "job/job.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
+#include "predict/fit.h"
 #include "predict/predict.h"
 #include "yoke/checkpoint.h"
 

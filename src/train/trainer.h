@@ -184,13 +184,6 @@ yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out);
 /* report.c: what is known of a rank's device; without a run, what is predicted. */
 yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank);
 
-/* fit.c: after YOKE_DOES_NOT_FIT, tries other layouts and adds their flags to the record, for a job that
- * names these keys of its layout; or says that none fits. */
-void yki_suggest_fits(const yki_plan_options *options, uint32_t named);
-/* Up to `most` layouts of exactly so many devices that fit, cheapest first. */
-yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
-                             int *count_out);
-
 /* reference.c: what one device that the job's layout is verified against runs; YOKE_INVALID: nothing is like
  * the layout. And the batch at hand in the order of its micro-batches. */
 yoke_status yki_reference_set(const yoke_job *job, yoke_layout *one, yki_trainer_options *options);

@@ -2,7 +2,7 @@
  * rounds. */
 #include "train/jobs.h"
 
-#include "train/compare.h"
+#include "predict/explain.h"
 #include "yoke/compare.h"
 
 enum { SINGLE, DATA, MODEL, WHOLE, ROWS };

@@ -2,6 +2,8 @@
  * asked for before more, fewer micro-batches before more. Recomputing attention's core costs about what four
  * times the micro-batches cost, recomputing all of it (a third more arithmetic) more than any of them. Zero's
  * first two stages move what plain data parallelism moves, the third half as much again. */
+#include "predict/fit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,6 @@
 #include "base/fail.h"
 #include "comm/cluster.h"
 #include "job/job.h"
-#include "train/trainer.h"
 
 enum { WANTED = 5 };
 

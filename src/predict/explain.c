@@ -1,5 +1,6 @@
-/* The sentences of compare: what limits a row, from its idle share, moved bytes and the speed of the others.
- * A figure that cannot be so is called that, and not explained. */
+/* What limits a row: see explain.h. A figure that cannot be so is called that, and not explained. */
+#include "predict/explain.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +8,6 @@
 
 #include "base/text.h"
 #include "job/job.h"
-#include "train/compare.h"
 
 /* Shares of the cores' time; what is below them changes no figure by more than its spread. */
 static const double MANY_TAKEN = 0.10, MUCH_THROTTLED = 0.02;

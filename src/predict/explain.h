@@ -1,9 +1,10 @@
-/* compare's rows: what was measured of them, and the sentences under them. */
-#ifndef YKI_TRAIN_COMPARE_H
-#define YKI_TRAIN_COMPARE_H
+/* The sentences of compare: what limits a row, from its idle share, moved bytes and the speed of the others.
+ */
+#ifndef YKI_PREDICT_EXPLAIN_H
+#define YKI_PREDICT_EXPLAIN_H
 
 #include "base/usage.h"
-#include "train/trainer.h"
+#include "yoke/compare.h"
 
 /* What was measured of a row. */
 typedef struct yki_measured {
@@ -14,7 +15,7 @@ typedef struct yki_measured {
     yki_usage used; /* while it was timed */
 } yki_measured;
 
-/* explain.c: what limits each row, in a sentence, or why its figures cannot be so; and, in the comparison's
+/* What limits each row, in a sentence, or why its figures cannot be so; and, in the comparison's
  * notice, why times are not to be trusted. By rows whose figures stand. */
 void yki_compare_explain(const yoke_job *job, yoke_comparison *c, const yki_measured *measured);
 
