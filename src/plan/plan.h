@@ -59,6 +59,26 @@ typedef struct yki_plan_options {
     int64_t all_memory_bytes;    /* of all devices together, where they share a machine's; 0: no limit */
 } yki_plan_options;
 
+/* What a plan is for, beside model, options and layout. */
+typedef struct yki_plan_purpose {
+    bool inference, no_loss, one_part;
+    yki_like like;
+    bool alone;  /* not over the processes of a cluster */
+    bool copies; /* hosts keep a copy of weights and moments beside the devices */
+} yki_plan_purpose;
+
+/* What a run is planned with on this machine: its own threads and memory where the layout does not say,
+ * shared out among all ranks that are here. Batches are full, and there are no limits for all devices
+ * together. */
+yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_options *train,
+                                     const yoke_layout *layout, const yki_plan_purpose *purpose);
+/* Ranks that a layout has: by its degrees, or where layers are placed by hand, unless one_part, by those too.
+ */
+int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_part);
+/* Bytes for the devices of all machines together, each of which is taken to be like this one: a layout's
+ * device_memory may promise more. alone: this one's. */
+int64_t yki_machines_memory(bool alone);
+
 typedef struct yki_plan {
     yki_arena arena;
     yki_plan_options options;

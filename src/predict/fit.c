@@ -29,11 +29,7 @@ static int by_cost(const void *a, const void *b)
 static int threads_of(const yki_plan_options *options, const yoke_layout *layout)
 {
     if (layout->threads > 0 || yki_cluster_size() > 1) return options->threads;
-    int devices = yki_mesh_of(layout).nranks;
-    for (int i = 0; i < options->model->nlayers && !options->one_part; i++)
-        if (options->model->layers[i].device >= devices)
-            devices = (options->model->layers[i].device + 1) * layout->dp;
-    int threads = yki_backend_get("cpu")->count() / devices;
+    int threads = yki_backend_get("cpu")->count() / yki_plan_ranks(options->model, layout, options->one_part);
     return threads < 1 ? 1 : threads;
 }
 

@@ -15,7 +15,6 @@
 
 #include "base/fail.h"
 #include "comm/cluster.h"
-#include "run/rank.h"
 #include "train/trainer.h"
 
 struct yki_background {
@@ -380,16 +379,4 @@ const atomic_bool *yki_saves_ended(const yoke_trainer *trainer)
 int64_t yki_staging_bytes(const yoke_trainer *trainer)
 {
     return trainer->background ? (int64_t)yki_stage_bytes(trainer->background->stage) : 0;
-}
-
-int64_t yki_staging_expected(const yoke_trainer *trainer, const yoke_layout *layout, int here, int nranks)
-{
-    yki_stored_tensor *tensors;
-    int count, copies = layout->dp * layout->cp, holders = copies > 0 ? nranks / copies : 1;
-    size_t bytes;
-    const yoke_job *job = trainer->job;
-    if (!job || !job->checkpoint.async || !job->checkpoint.dir[0]) return 0;
-    if (yki_saved_tensors(trainer, &tensors, &count, &bytes) != YOKE_OK) return 0;
-    free(tensors);
-    return here < holders ? (int64_t)bytes / holders * here : (int64_t)bytes;
 }

@@ -2,15 +2,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "comm/cluster.h"
 #include "train/trainer.h"
-
-int64_t yki_memory_of_all(const yoke_trainer *trainer)
-{
-    int place, processes = trainer->alone ? 1 : yki_cluster_size();
-    int neighbours = trainer->alone ? 1 : yki_cluster_neighbours(&place);
-    return yki_backend_get("cpu")->memory_bytes(0) / neighbours * processes;
-}
 
 yoke_status yoke_job_dry_run(const yoke_job *job, yoke_dry_run **dry_run_out)
 {
@@ -28,7 +20,7 @@ yoke_status yoke_job_dry_run(const yoke_job *job, yoke_dry_run **dry_run_out)
                               .samples = trainer->order.samples,
                               .parameters = yoke_model_parameters(trainer->model),
                               .total_bytes = yki_plan_total_bytes(trainer->plan),
-                              .all_bytes = yki_memory_of_all(trainer),
+                              .all_bytes = yki_machines_memory(trainer->alone),
                               .ndevices = n,
                               .devices = devices};
     yoke_trainer_destroy(trainer);

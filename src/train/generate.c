@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/rng.h"
+#include "model/source.h"
 #include "train/trainer.h"
 
 yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out)

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "base/text.h"
 #include "checkpoint/hashes.h"
+#include "model/source.h"
 #include "train/trainer.h"
 
 /* The tensor of a parameter; Hugging Face saves some models with a leading "transformer.". */
@@ -374,40 +375,10 @@ yoke_status yoke_trainer_start(yoke_trainer *trainer)
     return trainer->start[0] ? yoke_trainer_resume(trainer, trainer->start) : YOKE_OK;
 }
 
-/* --- what model.from means --- */
-
-/* Which of the files that may hold weights a folder has. */
-static bool has(const char *folder, const char *name)
-{
-    char path[YKI_FOLDER_BYTES + 64];
-    return yki_path_join(path, sizeof path, folder, name) == YOKE_OK && yki_path_exists(path);
-}
-
-yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
-                             char folder_out[YKI_FOLDER_BYTES], char passed_over[256])
-{
-    const char *from = job->model.from;
-    int is_step;
-    passed_over[0] = '\0';
-    snprintf(folder_out, YKI_FOLDER_BYTES, "%s", from);
-    if (yki_path_exists(from) && !yki_path_is_folder(from)) {
-        char *slash = strrchr(folder_out, '/');
-        if (slash) *slash = '\0';
-        if (!has(folder_out, "config.json")) folder_out[0] = '\0';
-        snprintf(path_out, YKI_FOLDER_BYTES, "%s", from);
-        return YOKE_OK;
-    }
-    if (yki_path_is_folder(from) && !has(from, "config.json") && !has(from, "model.safetensors") &&
-        !has(from, "model.safetensors.index.json"))
-        YKI_TRY(yki_checkpoint_find(from, folder_out, &is_step, passed_over));
-    snprintf(path_out, YKI_FOLDER_BYTES, "%s", folder_out);
-    return YOKE_OK;
-}
-
 yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder)
 {
     double dropout = 0;
-    if (has(folder, "pytorch_model.bin") && yki_path_is_folder(trainer->from))
+    if (yki_folder_has(folder, "pytorch_model.bin") && yki_path_is_folder(trainer->from))
         yki_trainer_note(trainer, "%s: its pytorch_model.bin, beside model.safetensors, is not read", folder);
     if (trainer->job->model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_dropout(folder, &dropout));
     if (dropout > 0 && trainer->job->model.dropout == 0)
@@ -415,23 +386,5 @@ yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder)
             trainer,
             "%s: its config.json has a dropout of %g, which is for the job to say: model.dropout is 0 here",
             folder, dropout);
-    return YOKE_OK;
-}
-
-yoke_status yki_weights_check(const yoke_job *job, const char *path)
-{
-    const yoke_model_spec *m = &job->model;
-    const struct {
-        const char *key;
-        int64_t value;
-    } keys[] = {{"model.layers", m->depth},
-                {"model.heads", m->heads},
-                {"model.width", m->width},
-                {"model.context", m->context},
-                {"model.hidden", m->family == YOKE_FAMILY_LLAMA ? m->hidden : 1}};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && m->family != YOKE_FAMILY_LAYERS; i++)
-        if (keys[i].value == 0)
-            return yki_fail_at(YOKE_INVALID, job->path, 0, keys[i].key,
-                               "is missing, and no config.json lies beside %.500s to say it", path);
     return YOKE_OK;
 }

@@ -7,58 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/disk.h"
 #include "base/fail.h"
 #include "comm/cluster.h"
 #include "job/job.h"
 #include "model/model.h"
+#include "model/source.h"
 #include "optim/optimizer.h"
 #include "predict/fit.h"
 #include "predict/predict.h"
 #include "yoke/checkpoint.h"
-
-static int cores(void)
-{
-    return yki_backend_get("cpu")->count();
-}
-
-static yki_plan_options plan_options(const yoke_trainer *trainer, const yoke_layout *layout,
-                                     const yki_trainer_options *options)
-{
-    const yoke_train_options *t = &trainer->options;
-    int nranks = yki_mesh_of(layout).nranks;
-    for (int i = 0; i < trainer->model->nlayers && !options->ignore_devices && !options->inference; i++)
-        if (trainer->model->layers[i].device >= nranks)
-            nranks = (trainer->model->layers[i].device + 1) * layout->dp;
-    int place, here = trainer->alone ? nranks : nranks / yki_cluster_size(); /* that share what there is */
-    int neighbours = trainer->alone ? 1 : yki_cluster_neighbours(&place);
-    here = here < 1 ? 1 : here;
-    int64_t threads = cores() / (yki_cluster_bound() ? here : here * neighbours);
-    const yki_backend_ops *backend = yki_backend_get("cpu");
-    int64_t memory =
-        backend->memory_bytes(0) -
-        (options->inference ? 0 : yki_staging_expected(trainer, layout, here * neighbours, nranks));
-    return (yki_plan_options){.model = trainer->model,
-                              .layout = *layout,
-                              .precision = t->precision,
-                              .optimizer = t->optimizer,
-                              .moments = options->inference ? 0 : yki_optimizer_moments(t),
-                              .decay_matrices = t->decay_matrices,
-                              .seed = t->seed,
-                              .batch = t->batch,
-                              .inference = options->inference,
-                              .no_loss = options->no_loss,
-                              .one_part = options->ignore_devices,
-                              .like = options->like,
-                              .threads = layout->threads > 0 ? layout->threads
-                                         : threads < 1       ? 1
-                                                             : (int)threads,
-                              .backend = backend,
-                              .device_memory_bytes =
-                                  layout->device_memory_bytes > 0
-                                      ? layout->device_memory_bytes
-                                      : (memory > nranks ? memory : nranks) / here / neighbours};
-}
 
 /* Where nothing is trained, batches are of no matter. */
 static yoke_status make_order(yoke_trainer *trainer, bool inference)
@@ -103,6 +60,12 @@ static uint64_t hash_plan(const yoke_trainer *trainer)
     return yki_hash_text(text, 0xcbf29ce484222325u);
 }
 
+/* Whether steps go on while saves are written, from a copy. */
+static bool saves_beside(const yoke_job *job)
+{
+    return job && job->checkpoint.async && job->checkpoint.dir[0];
+}
+
 /* Everything behind model and data: plan, run, buffers, first weights. `status`: of what was made before. */
 static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const yki_trainer_options *options,
                          yoke_status status)
@@ -110,8 +73,14 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     yki_run_options ro = {.alone = trainer->alone, .timeout = trainer->options.timeout};
     if (status == YOKE_OK) status = make_plan(trainer, layout, options, &ro.ragged);
     YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
-    yki_plan_options po = plan_options(trainer, layout, options);
-    int64_t threads = po.threads, all = yki_memory_of_all(trainer);
+    yki_plan_purpose purpose = {.inference = options->inference,
+                                .no_loss = options->no_loss,
+                                .one_part = options->ignore_devices,
+                                .like = options->like,
+                                .alone = trainer->alone,
+                                .copies = saves_beside(trainer->job)};
+    yki_plan_options po = yki_plan_options_of(trainer->model, &trainer->options, layout, &purpose);
+    int64_t threads = po.threads, all = yki_machines_memory(trainer->alone);
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &po.device_memory_bytes));
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &all));
     po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;
@@ -187,66 +156,41 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     return finish_create(trainer, status, trainer_out);
 }
 
-/* Tokens of a sample where neither the job nor its model.context says: what model.from was made for, as far
- * as one sample is not very long. */
-static int64_t natural_sequence(yoke_trainer *trainer, const yoke_job *job,
-                                const yki_trainer_options *options)
+/* What the source of a job's model leaves out, or is taken for. */
+static yoke_status say_source(yoke_trainer *trainer, const yki_trainer_options *options,
+                              const yki_source *source)
 {
-    enum { LONG = 1024 };
-    bool in_rows = job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS ||
-                   job->data.format == YOKE_DATA_RANDOM;
-    int64_t context = job->model.context, sequence = in_rows && context > LONG ? LONG : context;
-    if (in_rows && context > 0 && !options->no_data)
+    bool trains = !options->inference && !options->no_data && !options->dry;
+    int64_t tokens = source->job.train.sequence;
+    if (source->passed_over[0]) yki_trainer_note(trainer, "model.from: %s", source->passed_over);
+    if (trains && source->from[0] && source->folder[0]) YKI_TRY(yki_weights_say(trainer, source->folder));
+    if (trains) YKI_TRY(yki_tokenizer_keep(trainer, options->weights, source->folder));
+    if (source->natural && !options->no_data)
         yki_trainer_note(trainer,
                          "train.sequence is not given: a sample has %lld tokens, the context of model.from%s",
-                         (long long)sequence, sequence < context ? " as far as 1024" : "");
-    return sequence;
-}
-
-static yoke_status check_from(const yoke_job *job)
-{
-    const char *from = job->model.from;
-    if (!from[0] || yki_path_exists(from)) return YOKE_OK;
-    return yki_fail_at(YOKE_INVALID, job->path, 0, "model.from",
-                       "there is no %s: weights are read from a local folder or file, and nothing is fetched",
-                       from);
+                         (long long)tokens, tokens < source->job.model.context ? " as far as 1024" : "");
+    return YOKE_OK;
 }
 
 /* The job's model, with what config.json says where there is one. */
 static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options *options)
 {
-    yoke_job job = *options->job; /* shallow: only counts change, and where `from` is */
-    char folder[YKI_FOLDER_BYTES] = "", passed_over[256] = "";
-    if (!options->weights) YKI_TRY(check_from(&job));
-    if (options->weights)
-        snprintf(folder, sizeof folder, "%s", options->weights);
-    else if (job.model.from[0])
-        YKI_TRY(yki_weights_find(&job, trainer->from, folder, passed_over));
-    if (passed_over[0]) yki_trainer_note(trainer, "model.from: %s", passed_over);
-    if (folder[0] && job.model.family != YOKE_FAMILY_LAYERS) YKI_TRY(yki_config_read(folder, &job.model));
-    if (!folder[0] && trainer->from[0]) YKI_TRY(yki_weights_check(&job, trainer->from));
-    bool encodes = job.data.format == YOKE_DATA_TEXT || job.data.tokenizer[0];
-    if (options->weights && !options->no_data) YKI_TRY(yki_tokenizer_check(&job, options->weights));
-    if (encodes && !options->no_data)
-        YKI_TRY(yki_tokenizer_open(&job, options->weights, folder, &trainer->tokenizer));
-    bool trains = !options->inference && !options->no_data && !options->dry;
-    if (trains && trainer->from[0] && folder[0]) YKI_TRY(yki_weights_say(trainer, folder));
-    if (trains) YKI_TRY(yki_tokenizer_keep(trainer, options->weights, folder));
-    if (!job.model.vocab && trainer->tokenizer && job.model.family != YOKE_FAMILY_LAYERS)
-        job.model.vocab = yoke_tokenizer_size(trainer->tokenizer);
-    if (options->sequence > 0)
-        job.train.sequence = options->sequence;
-    else if (job.train.sequence == 0)
-        job.train.sequence = natural_sequence(trainer, &job, options);
-    trainer->spec = job.model;
-    trainer->options = job.train;
+    yki_source source;
+    yoke_status status =
+        yki_source_read(options->job, options->weights, options->no_data, options->sequence, &source);
+    trainer->tokenizer = source.tokenizer;
+    YKI_TRY(status);
+    memcpy(trainer->from, source.from, sizeof trainer->from);
+    YKI_TRY(say_source(trainer, options, &source));
+    trainer->spec = source.job.model;
+    trainer->options = source.job.train;
     if (options->steps > 0) {
         trainer->options.steps = options->steps;
         trainer->options.epochs = 0;
         trainer->options.eval_every = 0; /* all of them are timed */
     }
     if (options->batch > 0) trainer->options.batch = options->batch;
-    YKI_TRY(yki_model_from_job(&job, &trainer->own_model));
+    YKI_TRY(yki_model_from_job(&source.job, &trainer->own_model));
     trainer->model = trainer->own_model;
     return YOKE_OK;
 }
@@ -325,69 +269,6 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
     YKI_NEED(trainer_out, job);
     yki_trainer_options options = {.job = job};
     return yki_trainer_create(trainer_out, &options);
-}
-
-/* What a plan of the job needs, without its data: `use` gets it and the layout to plan for. */
-static yoke_status with_plan_options(const yoke_job *job,
-                                     yoke_status (*use)(const yki_plan_options *options, void *context),
-                                     void *context)
-{
-    /* a tokenizer is read only where it says the vocabulary */
-    yki_trainer_options options = {.job = job, .no_data = job->model.vocab > 0 || job->model.from[0]};
-    yoke_trainer trainer = {.job = job, .alone = true};
-    yoke_status status = model_of_job(&trainer, &options);
-    if (status == YOKE_OK) {
-        yki_plan_options po = plan_options(&trainer, &job->layout, &options);
-        po.backend = yki_backend_get("null");
-        status = use(&po, context);
-    }
-    yoke_error error = *yoke_error_get();
-    free(trainer.kept_tokenizer);
-    yoke_model_destroy(trainer.own_model);
-    yoke_tokenizer_destroy(trainer.tokenizer);
-    yki_names_release(&trainer.notes);
-    if (status != YOKE_OK) yki_error_set(&error);
-    return status;
-}
-
-static yoke_status take_schedule(const yki_plan_options *options, void *schedule_out)
-{
-    yki_plan_options anywhere = *options;
-    yki_plan *plan;
-    anywhere.device_memory_bytes = 0;
-    YKI_TRY(yki_plan_create(&anywhere, &plan));
-    *(yoke_schedule **)schedule_out = plan->schedule;
-    plan->schedule = NULL;
-    yki_plan_destroy(plan);
-    return YOKE_OK;
-}
-
-yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
-{
-    YKI_NEED(job, schedule_out);
-    return with_plan_options(job, take_schedule, schedule_out);
-}
-
-typedef struct wanted_layouts {
-    int devices, most, *count_out;
-    yoke_layout *layouts;
-} wanted_layouts;
-
-static yoke_status find_layouts(const yki_plan_options *options, void *context)
-{
-    const wanted_layouts *wanted = context;
-    return yki_layouts_over(options, wanted->devices, wanted->layouts, wanted->most, wanted->count_out);
-}
-
-yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most, int *count_out)
-{
-    YKI_NEED(job, layouts, count_out);
-    if (most < 0) return yki_fail(YOKE_INVALID, "at most %d layouts: it must be at least 0", most);
-    wanted_layouts wanted = {devices, most, count_out, layouts};
-    *count_out = 0;
-    if (devices < 1 || devices > YOKE_MAX_DEVICES)
-        return yki_fail(YOKE_INVALID, "%d devices: layouts are over 1 to %d", devices, YOKE_MAX_DEVICES);
-    return with_plan_options(job, find_layouts, &wanted);
 }
 
 void yoke_trainer_destroy(yoke_trainer *trainer)

@@ -162,20 +162,11 @@ yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
  * data, or to the job's data.scale; then all is as it was. */
 yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder);
 
-/* tokenizer.c: of the folder `weights` (NULL: none), else the job's data.tokenizer, else of `from`, the
- * folder of the job's model.from; *tokenizer_out is NULL where none of them has one. Owns: the caller. */
-yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, const char *from,
-                               yoke_tokenizer **tokenizer_out);
-/* YOKE_INVALID: the tokenizer beside `weights` and the one that the job names are both there, and differ. */
-yoke_status yki_tokenizer_check(const yoke_job *job, const char *weights);
-/* Reads the tokenizer.json that a run has no use for itself, of any kind, for its steps: as it is now. */
+/* tokenizer.c: reads the tokenizer.json that a run has no use for itself, of any kind, for its steps: as it
+ * is now. */
 yoke_status yki_tokenizer_keep(yoke_trainer *trainer, const char *weights, const char *from);
 /* Puts the run's tokenizer.json into a step's folder, where it has one. */
 yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save);
-
-/* dry.c: bytes for the devices of all machines together, each of which is taken to be like this one: a
- * layout's device_memory may promise more. */
-int64_t yki_memory_of_all(const yoke_trainer *trainer);
 
 /* generate.c: the job that a folder was saved by, without its layout; for a Hugging Face folder, one that
  * says what config.json says. */
@@ -240,9 +231,6 @@ const atomic_bool *yki_saves_ended(const yoke_trainer *trainer);
 void yki_background_destroy(yki_background *background);
 /* Bytes of the copy that such saves are made from, in this process; 0: there is none. */
 int64_t yki_staging_bytes(const yoke_trainer *trainer);
-/* About as many of them as `here` of a job's `nranks` ranks will take, dp * cp of which have the same. */
-int64_t yki_staging_expected(const yoke_trainer *trainer, const yoke_layout *layout, int here, int nranks);
-
 /* identity.c: makes the trainer's, of the run `run` ("": a new one), by all processes, which must have the
  * same data, model and rule. */
 yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);
@@ -273,15 +261,8 @@ yoke_status yki_step_find(const char *dir, char folder[YKI_FOLDER_BYTES], char p
 /* That the trainer's run is the one that saved this state. */
 void yki_trainer_follow(yoke_trainer *trainer, const yki_saved_state *state);
 
-/* load.c: what a job's model.from means: a folder of one model, a DIR of steps (its newest), or one file; and
- * the folder whose config.json and tokenizer.json belong to it, "" where there is no config.json;
- * and which newer step was passed over, and why. YOKE_INVALID: nothing is there, or two models are. */
-yoke_status yki_weights_find(const yoke_job *job, char path_out[YKI_FOLDER_BYTES + 64],
-                             char folder_out[YKI_FOLDER_BYTES], char passed_over[256]);
-/* Notices of what a run that begins with the weights of `folder` leaves out of it. */
+/* load.c: notices of what a run that begins with the weights of `folder` leaves out of it. */
 yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder);
-/* Where there is no config.json: that the job has all that one would say. */
-yoke_status yki_weights_check(const yoke_job *job, const char *path);
 /* Weights of a folder or file by name: every tensor that the model needs, and none that it has no place for.
  */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);

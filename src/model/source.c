@@ -1,0 +1,148 @@
+/* What lies beside a job's weights, and what of the job's model it says. */
+#include "model/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/disk.h"
+#include "base/fail.h"
+#include "base/json_file.h"
+
+/* ---- what model.from means ---- */
+
+bool yki_folder_has(const char *folder, const char *name)
+{
+    char path[YKI_FOLDER_BYTES + 64];
+    return yki_path_join(path, sizeof path, folder, name) == YOKE_OK && yki_path_exists(path);
+}
+
+/* A folder of one model, a DIR of steps (its newest), or one file. */
+static yoke_status find_weights(yki_source *s)
+{
+    const char *from = s->job.model.from;
+    int is_step;
+    if (!from[0]) return YOKE_OK;
+    if (!yki_path_exists(from))
+        return yki_fail_at(
+            YOKE_INVALID, s->job.path, 0, "model.from",
+            "there is no %s: weights are read from a local folder or file, and nothing is fetched", from);
+    snprintf(s->folder, sizeof s->folder, "%s", from);
+    if (!yki_path_is_folder(from)) {
+        char *slash = strrchr(s->folder, '/');
+        if (slash) *slash = '\0';
+        if (!yki_folder_has(s->folder, "config.json")) s->folder[0] = '\0';
+        snprintf(s->from, sizeof s->from, "%s", from);
+        return YOKE_OK;
+    }
+    if (!yki_folder_has(from, "config.json") && !yki_folder_has(from, "model.safetensors") &&
+        !yki_folder_has(from, "model.safetensors.index.json"))
+        YKI_TRY(yki_checkpoint_find(from, s->folder, &is_step, s->passed_over));
+    snprintf(s->from, sizeof s->from, "%s", s->folder);
+    return YOKE_OK;
+}
+
+/* Where there is no config.json: that the job has all that one would say. */
+static yoke_status check_complete(const yki_source *s)
+{
+    const yoke_model_spec *m = &s->job.model;
+    const struct {
+        const char *key;
+        int64_t value;
+    } keys[] = {{"model.layers", m->depth},
+                {"model.heads", m->heads},
+                {"model.width", m->width},
+                {"model.context", m->context},
+                {"model.hidden", m->family == YOKE_FAMILY_LLAMA ? m->hidden : 1}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && m->family != YOKE_FAMILY_LAYERS; i++)
+        if (keys[i].value == 0)
+            return yki_fail_at(YOKE_INVALID, s->job.path, 0, keys[i].key,
+                               "is missing, and no config.json lies beside %.500s to say it", s->from);
+    return YOKE_OK;
+}
+
+/* ---- tokenizers ---- */
+
+/* The tokenizer.json beside a model's weights: "" where there is none. */
+static void beside(char path[1300], const char *folder)
+{
+    snprintf(path, 1300, "%.1200s/tokenizer.json", folder);
+    if (!folder[0] || !yki_path_exists(path)) path[0] = '\0';
+}
+
+void yki_tokenizer_find(const yoke_job *job, const char *weights, const char *from, char path[1300])
+{
+    beside(path, weights ? weights : "");
+    if (!path[0]) snprintf(path, 1300, "%s", job->data.tokenizer);
+    if (!path[0]) beside(path, from);
+}
+
+yoke_status yki_tokenizer_open(const yoke_job *job, const char *weights, const char *from,
+                               yoke_tokenizer **tokenizer_out)
+{
+    char path[1300];
+    yki_tokenizer_find(job, weights, from, path);
+    *tokenizer_out = NULL;
+    return path[0] ? yoke_tokenizer_create(tokenizer_out, path) : YOKE_OK;
+}
+
+/* YOKE_INVALID: the tokenizer beside `weights` and the one that the job names are both there, and differ. */
+static yoke_status check_tokenizer(const yoke_job *job, const char *weights)
+{
+    char *texts[2] = {NULL, NULL}, saved[1300];
+    const char *named = job->data.tokenizer;
+    size_t counts[2];
+    beside(saved, weights);
+    if (!saved[0] || !named[0] || strcmp(saved, named) == 0 || !yki_path_exists(named)) return YOKE_OK;
+    yoke_status status = yki_disk_read(saved, YKI_JSON_LIMIT_BYTES, &texts[0], &counts[0]);
+    if (status == YOKE_OK) status = yki_disk_read(named, YKI_JSON_LIMIT_BYTES, &texts[1], &counts[1]);
+    if (status == YOKE_OK && (counts[0] != counts[1] || memcmp(texts[0], texts[1], counts[0]) != 0))
+        status = yki_fail_at(
+            YOKE_INVALID, named, 0, "data.tokenizer",
+            "is another tokenizer than the one that was saved with the weights, %s; leave the key "
+            "away (--set data.tokenizer=null) to use that one",
+            saved);
+    free(texts[0]);
+    free(texts[1]);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static bool has_rows(const yoke_job *job)
+{
+    return job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS ||
+           job->data.format == YOKE_DATA_RANDOM;
+}
+
+/* Tokens of a sample where neither the job nor its model.context says: what model.from was made for, as far
+ * as one sample is not very long. */
+static void take_sequence(yki_source *s, int64_t sequence)
+{
+    enum { LONG = 1024 };
+    int64_t context = s->job.model.context;
+    if (sequence > 0) s->job.train.sequence = sequence;
+    if (s->job.train.sequence != 0) return;
+    s->natural = has_rows(&s->job) && context > 0;
+    s->job.train.sequence = has_rows(&s->job) && context > LONG ? LONG : context;
+}
+
+yoke_status yki_source_read(const yoke_job *job, const char *weights, bool no_data, int64_t sequence,
+                            yki_source *source_out)
+{
+    yki_source *s = source_out;
+    *s = (yki_source){.job = *job};
+    bool family = job->model.family != YOKE_FAMILY_LAYERS;
+    if (weights)
+        snprintf(s->folder, sizeof s->folder, "%s", weights);
+    else
+        YKI_TRY(find_weights(s));
+    if (s->folder[0] && family) YKI_TRY(yki_config_read(s->folder, &s->job.model));
+    if (!s->folder[0] && s->from[0]) YKI_TRY(check_complete(s));
+    if (weights && !no_data) YKI_TRY(check_tokenizer(job, weights));
+    if ((job->data.format == YOKE_DATA_TEXT || job->data.tokenizer[0]) && !no_data)
+        YKI_TRY(yki_tokenizer_open(job, weights, s->folder, &s->tokenizer));
+    if (!s->job.model.vocab && s->tokenizer && family) s->job.model.vocab = yoke_tokenizer_size(s->tokenizer);
+    take_sequence(s, sequence);
+    return YOKE_OK;
+}

@@ -1,0 +1,80 @@
+/* What a run is planned with on this machine: its options, and its share of the machine's cores and memory.
+ */
+#include "comm/cluster.h"
+#include "plan/plan.h"
+
+int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_part)
+{
+    int nranks = yki_mesh_of(layout).nranks;
+    for (int i = 0; i < model->nlayers && !one_part; i++)
+        if (model->layers[i].device >= nranks) nranks = (model->layers[i].device + 1) * layout->dp;
+    return nranks;
+}
+
+/* Ranks that share this machine: of this process, and of all that are on it. */
+typedef struct share {
+    int here, machine;
+} share;
+
+static share share_of(int nranks, bool alone)
+{
+    int place, here = alone ? nranks : nranks / yki_cluster_size();
+    int neighbours = alone ? 1 : yki_cluster_neighbours(&place);
+    here = here < 1 ? 1 : here;
+    return (share){here, here * neighbours};
+}
+
+/* Bytes of a copy of weights and moments, of which dp * cp of the ranks have the same, that a machine's have.
+ */
+static int64_t copied_bytes(const yoke_model *model, int moments, const yoke_layout *layout, int nranks,
+                            int machine)
+{
+    int copies = layout->dp * layout->cp, holders = copies > 0 ? nranks / copies : 1;
+    int64_t bytes = 0;
+    for (int i = 0; i < model->nparameters; i++) {
+        const yki_parameter *p = &model->parameters[i];
+        int64_t elems = 1;
+        for (int d = 0; d < p->ndim; d++) elems *= p->dims[d];
+        bytes += 4 * elems * (p->buffer ? 1 : 1 + moments);
+    }
+    return machine < holders ? bytes / holders * machine : bytes;
+}
+
+int64_t yki_machines_memory(bool alone)
+{
+    int place, processes = alone ? 1 : yki_cluster_size();
+    int neighbours = alone ? 1 : yki_cluster_neighbours(&place);
+    return yki_backend_get("cpu")->memory_bytes(0) / neighbours * processes;
+}
+
+yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_options *train,
+                                     const yoke_layout *layout, const yki_plan_purpose *purpose)
+{
+    const yki_backend_ops *backend = yki_backend_get("cpu");
+    int nranks = yki_plan_ranks(model, layout, purpose->one_part || purpose->inference);
+    share on = share_of(nranks, purpose->alone);
+    int threads = backend->count() / (yki_cluster_bound() ? on.here : on.machine);
+    int moments = purpose->inference ? 0 : yki_optimizer_moments(train);
+    int64_t memory = backend->memory_bytes(0);
+    if (purpose->copies && !purpose->inference)
+        memory -= copied_bytes(model, moments, layout, nranks, on.machine);
+    return (yki_plan_options){.model = model,
+                              .layout = *layout,
+                              .precision = train->precision,
+                              .optimizer = train->optimizer,
+                              .moments = moments,
+                              .decay_matrices = train->decay_matrices,
+                              .seed = train->seed,
+                              .batch = train->batch,
+                              .inference = purpose->inference,
+                              .no_loss = purpose->no_loss,
+                              .one_part = purpose->one_part,
+                              .like = purpose->like,
+                              .threads = layout->threads > 0 ? layout->threads
+                                         : threads < 1       ? 1
+                                                             : threads,
+                              .backend = backend,
+                              .device_memory_bytes = layout->device_memory_bytes > 0
+                                                         ? layout->device_memory_bytes
+                                                         : (memory > nranks ? memory : nranks) / on.machine};
+}
