@@ -16,6 +16,7 @@
 struct yki_arena_block {
     struct yki_arena_block *next;
     size_t used, capacity;
+    bool large; /* for one piece, zero when made */
     max_align_t data[];
 };
 
@@ -25,17 +26,23 @@ void *yki_arena_alloc(yki_arena *arena, size_t bytes)
     struct yki_arena_block *block = arena->block;
     if (!block || block->capacity - block->used < rounded) {
         size_t capacity = rounded > YKI_ARENA_BLOCK ? rounded : YKI_ARENA_BLOCK;
-        if (rounded < bytes || !(block = calloc(1, sizeof *block + capacity))) {
+        bool large = rounded >= YKI_ARENA_BLOCK; /* the system's zeros: pages that nobody has touched */
+        if (rounded >= bytes)
+            block = large ? calloc(1, sizeof *block + capacity) : malloc(sizeof *block + capacity);
+        if (rounded < bytes || !block) {
             arena->failed = true;
             if (arena->escape) longjmp(*arena->escape, 1);
             return NULL;
         }
+        block->used = 0;
+        block->large = large;
         block->capacity = capacity;
         block->next = arena->block;
         arena->block = block;
     }
     void *data = (char *)block->data + block->used;
     block->used += rounded;
+    if (!block->large) memset(data, 0, rounded);
     return data;
 }
 
@@ -64,6 +71,20 @@ void yki_arena_release(yki_arena *arena)
         free(block);
     }
     *arena = (yki_arena){0};
+}
+
+yki_arena_mark yki_arena_mark_of(const yki_arena *arena)
+{
+    return (yki_arena_mark){arena->block, arena->block ? arena->block->used : 0};
+}
+
+void yki_arena_rewind(yki_arena *arena, yki_arena_mark mark)
+{
+    for (struct yki_arena_block *next; arena->block != mark.block; arena->block = next) {
+        next = arena->block->next;
+        free(arena->block);
+    }
+    if (mark.block) mark.block->used = mark.used;
 }
 
 bool yki_arena_grow(yki_arena *arena, void *array, int *capacity, int count, size_t bytes)

@@ -20,6 +20,14 @@ char *yki_arena_copy(yki_arena *arena, const char *text);
 char *yki_arena_print(yki_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void yki_arena_release(yki_arena *arena);
 
+/* Gives back what was taken since the mark was set; nothing else may have been taken for longer. */
+typedef struct yki_arena_mark {
+    struct yki_arena_block *block;
+    size_t used;
+} yki_arena_mark;
+yki_arena_mark yki_arena_mark_of(const yki_arena *arena);
+void yki_arena_rewind(yki_arena *arena, yki_arena_mark mark);
+
 /* Grows an array in an arena: the pointer at `array`, to *capacity entries of `bytes`, becomes one to at
  * least `count`. Where there is no memory the array stays as it is, and the answer is false. */
 bool yki_arena_grow(yki_arena *arena, void *array, int *capacity, int count, size_t bytes);

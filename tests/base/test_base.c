@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "base/text.h"
@@ -141,6 +142,30 @@ static void json_of_too_many_values_is_refused(void **state)
     }
 }
 
+/* What is taken is zero, and stays as it is while what came after it is given back and taken again. */
+static void an_arena_rewinds(void **state)
+{
+    (void)state;
+    static const unsigned char zeros[1 << 17];
+    yki_arena arena = {0};
+    char *kept = yki_arena_copy(&arena, "kept");
+    for (int round = 0; round < 3; round++) {
+        yki_arena_mark mark = yki_arena_mark_of(&arena);
+        for (size_t bytes = 1; bytes <= sizeof zeros; bytes *= 2) {
+            unsigned char *taken = yki_arena_alloc(&arena, bytes);
+            assert_memory_equal(taken, zeros, bytes);
+            memset(taken, 0xa5, bytes);
+        }
+        yki_arena_rewind(&arena, mark);
+        assert_string_equal(kept, "kept");
+    }
+    yki_arena_release(&arena);
+    yki_arena_mark empty = yki_arena_mark_of(&arena);
+    assert_non_null(yki_arena_alloc(&arena, 100));
+    yki_arena_rewind(&arena, empty);
+    assert_null(arena.block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +173,7 @@ int main(void)
         cmocka_unit_test(a_sentence_says_where),
         cmocka_unit_test(the_version_is_one),
         cmocka_unit_test(exit_codes_are_those_of_the_contract),
+        cmocka_unit_test(an_arena_rewinds),
         cmocka_unit_test(text_grows),
         cmocka_unit_test(the_nearest_word_is_near),
         cmocka_unit_test(records_are_plain_text),
