@@ -12,7 +12,8 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index
     const yki_placed_value *value = &placed->values[index];
     yki_view view = yki_word_view(word, attr, yki_placed_dtype(b->plan, value), value->per_sample,
                                   value->ndim, value->dims);
-    yki_operand operand = {.dtype = view.dtype, .per_sample = value->per_sample, .ndim = view.ndim};
+    yki_operand operand = {
+        .value = index, .dtype = view.dtype, .per_sample = value->per_sample, .ndim = view.ndim};
     memcpy(operand.dims, view.dims, sizeof operand.dims);
     if (value->parameter >= 0) {
         operand.space = value->is_gradient ? YKI_SPACE_GRADIENT : YKI_SPACE_WEIGHT;

@@ -13,5 +13,6 @@ yoke_status yki_plan_schedule(yki_plan *plan); /* parts.c: makes or reads the sc
 yoke_status yki_plan_memory(yki_plan *plan);   /* memory.c: programs with offsets */
 yoke_status yki_plan_states(yki_plan *plan);   /* states.c: what each rank keeps between steps */
 yoke_status yki_plan_check(yki_plan *plan);    /* check.c: what devices hold */
+yoke_status yki_plan_prove(yki_plan *plan);    /* prove/: that the programs hold */
 
 #endif

@@ -106,9 +106,9 @@ static yoke_status check_options(const yki_plan_options *options)
 
 static yoke_status run_passes(yki_plan *plan)
 {
-    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,   yki_plan_place,
-                                                        yki_plan_groups, yki_plan_grad,   yki_plan_schedule,
-                                                        yki_plan_memory, yki_plan_states, yki_plan_check};
+    static yoke_status (*const passes[])(yki_plan *) = {
+        yki_plan_parts,    check_devices,   yki_plan_place,  yki_plan_groups, yki_plan_grad,
+        yki_plan_schedule, yki_plan_memory, yki_plan_states, yki_plan_check,  yki_plan_prove};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
     return status;

@@ -31,6 +31,7 @@ enum { YKI_AREAS = 3 }; /* of slots: stash, stash_w, hold */
 typedef struct yki_operand {
     yki_space space;
     int index; /* weight, gradient: the program's parameter; send: the edge */
+    int value; /* which tensor it is: the part's placed value */
     int64_t offset;
     yki_dtype dtype;
     bool per_sample; /* dims are those of one sample: dims[0] is to be multiplied */

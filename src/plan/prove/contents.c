@@ -1,0 +1,717 @@
+/* What memory holds while one micro-batch passes a part: F, then B and W, or BW. Every write says which
+ * tensor lies there from then on, and every read must find the tensor that it is of, whole and at rest. So
+ * what is read was written before, and nobody has overwritten what is still to be read. Movements hold what
+ * they read and write from their start to their wait; a copy to another stage holds what it sends until the
+ * gradient that comes back proves that it has arrived. */
+#include <string.h>
+
+#include "base/fail.h"
+#include "plan/prove/prove.h"
+#include "plan/prove/uses.h"
+
+/* A tensor of the part, and where it lies. Instructions are counted over all bodies, from 1. */
+typedef struct tensor {
+    int64_t elems; /* of one sample, where it is per sample */
+    int64_t bytes; /* at the largest n */
+    yki_dtype dtype;
+    bool per_sample;
+    uint8_t space;
+    int root; /* of several names for one tensor, the first, which alone has the rest */
+    int64_t start;
+    int written;        /* when; 0: never, or something lies there now */
+    int reader, number; /* the last instruction that read it, and as which of its inputs */
+    int request;        /* the movement that is still writing it; -1 */
+    int held;           /* how many movements read it */
+} tensor;
+
+/* Memory of one space that a tensor was written to: by start, and none overlaps another. */
+typedef struct place {
+    int64_t start, end;
+    int root;
+} place;
+
+typedef struct places {
+    place *list;
+    int nlist, clist;
+} places;
+
+/* A copy between stages, as one end of it has it. */
+typedef struct message {
+    bool known, per_sample;
+    yki_dtype dtype;
+    int64_t elems; /* -1: it has no bytes */
+} message;
+
+/* A movement under way, by its request. The step's requests are nobody else's: what has one may be under way
+ * in any body. */
+typedef enum owner { NOBODYS, A_BODYS, THE_STEPS } owner;
+
+typedef struct flight {
+    owner of;
+    int start, number; /* the instruction that began it, -1: none; which one it is among its group's */
+} flight;
+
+enum { SPACES = YKI_SPACE_TEMP + 1 };
+
+typedef struct walk {
+    yki_prover *p;
+    int time; /* the instruction, counted over all bodies */
+    tensor *tensors;
+    int ntensors, ctensors;
+    int from[SPACES];       /* since when what was written to a space is there */
+    int64_t limits[SPACES]; /* bytes of each space, where it has one size */
+    places in[SPACES];
+    bool dealt[2]; /* whether devices keep shards alone of weights, and of gradients */
+    flight *flights;
+    int cflights;
+    int under_way, receiving; /* how many */
+    bool works;               /* the body has done something else than to receive */
+    int *begun;               /* movements of each group */
+    unsigned *outstanding;    /* by group, bits: numbers modulo YKI_COMM_OUTSTANDING */
+    int *met, body, copies;   /* by edge: the body that has copied over it; this one, and how often */
+    int *degree;              /* by part: its edges */
+    message *messages;        /* by edge and direction, of the lane */
+    int *sent;                /* by edge: the tensor that is held for it; -1 */
+} walk;
+
+/* --- what there is to know of a part --- */
+
+static void find_tensors(walk *w)
+{
+    const yki_placed *placed = yki_prover_placed(w->p);
+    int64_t n = w->p->plan->largest;
+    w->ntensors = placed->nvalues;
+    yki_arena_grow(w->p->arena, &w->tensors, &w->ctensors, placed->nvalues, sizeof *w->tensors);
+    for (int i = 0; i < placed->nvalues; i++) {
+        const yki_placed_value *value = &placed->values[i];
+        yki_dtype dtype = yki_placed_dtype(w->p->plan, value);
+        int64_t elems = 1;
+        for (int k = 0; k < value->ndim; k++) elems *= value->dims[k];
+        w->tensors[i] =
+            (tensor){.root = i,
+                     .per_sample = value->per_sample,
+                     .dtype = dtype,
+                     .elems = elems,
+                     .bytes = elems * (value->per_sample ? n : 1) * (int64_t)yki_dtype_bytes(dtype)};
+    }
+}
+
+/* What nobody writes may be another name of what somebody has written. */
+static tensor *resolve(walk *w, int value)
+{
+    const yki_placed *placed = yki_prover_placed(w->p);
+    int root = value, at = placed->values[value].producer;
+    for (; at >= 0 && yki_is_alias(placed->nodes[at].op); at = placed->values[root].producer)
+        root = placed->nodes[at].in[0];
+    w->tensors[value].root = root;
+    return &w->tensors[root];
+}
+
+static inline tensor *root_of(walk *w, int value)
+{
+    tensor *t = &w->tensors[value];
+    return t->root != value ? &w->tensors[t->root] : t->written ? t : resolve(w, value);
+}
+
+static const yki_instruction *now(const walk *w)
+{
+    return &yki_prover_code(w->p)->instructions[w->p->at];
+}
+
+/* Bytes of the spaces that have one size in the part. */
+static void find_limits(walk *w)
+{
+    const yki_program *program = w->p->program;
+    w->limits[YKI_SPACE_TEMP] = program->workspace_offset - program->temp_offset;
+    for (int g = 0; g < YKI_AREAS; g++) w->limits[YKI_SPACE_STASH + g] = yki_prover_part(w->p)->area_bytes[g];
+}
+
+/* --- operands --- */
+
+/* Weights, and gradients of weights. */
+static inline bool is_kept(const yki_operand *operand)
+{
+    return operand->space == YKI_SPACE_WEIGHT || operand->space == YKI_SPACE_GRADIENT;
+}
+
+/* Where it lies in its space; areas of edges lie far apart. */
+static inline int64_t start_of(const yki_operand *operand)
+{
+    return operand->space == YKI_SPACE_SEND ? (int64_t)operand->index << 44 : operand->offset;
+}
+
+static inline int64_t limit_of(const walk *w, const yki_operand *operand)
+{
+    if (operand->space != YKI_SPACE_SEND) return w->limits[operand->space];
+    const yki_program *program = w->p->program;
+    int edge = operand->index;
+    bool has = edge >= 0 && edge < w->p->plan->nedges && program->send_offset[edge] >= 0;
+    return has && operand->offset == 0 ? program->send_bytes[edge] : -1;
+}
+
+/* Whether a device keeps all of it. */
+static inline bool is_whole(const walk *w, const yki_operand *operand)
+{
+    const yki_program *program = w->p->program;
+    int index = operand->index;
+    return index >= 0 && index < yki_kept_count(program) &&
+           program->parameters[index].elems == w->tensors[operand->value].elems &&
+           (index >= program->nparameters || !w->dealt[operand->space == YKI_SPACE_GRADIENT]);
+}
+
+/* Whether it is the tensor that it names, and within its space. */
+static inline bool fits(const walk *w, const yki_operand *operand)
+{
+    if ((unsigned)operand->value >= (unsigned)w->ntensors) return false;
+    const tensor *t = &w->tensors[operand->value];
+    if (operand->dtype != t->dtype || operand->per_sample != t->per_sample ||
+        yki_operand_elems(operand) != t->elems)
+        return false;
+    if (is_kept(operand)) return is_whole(w, operand);
+    return operand->offset >= 0 && t->bytes <= limit_of(w, operand) - operand->offset;
+}
+
+static yoke_status refuse_kept(walk *w, const yki_operand *operand)
+{
+    int index = operand->index, all = yki_kept_count(w->p->program);
+    if (index < 0 || index >= all) return yki_fault(w->p, NULL, "it names parameter %d of %d", index, all);
+    return yki_fault(w->p, operand, "it has %lld elements, of which the device keeps another share than %lld",
+                     (long long)w->tensors[operand->value].elems,
+                     (long long)w->p->program->parameters[index].elems);
+}
+
+/* Why an operand does not fit. */
+static yoke_status refuse_operand(walk *w, const yki_operand *operand)
+{
+    static const char *const types[] = {"f32", "bf16", "i32"};
+    if (operand->value < 0 || operand->value >= w->ntensors)
+        return yki_fault(w->p, NULL, "it names tensor %d, which its part has not", operand->value);
+    const tensor *t = &w->tensors[operand->value];
+    if (operand->dtype != t->dtype || operand->per_sample != t->per_sample ||
+        yki_operand_elems(operand) != t->elems)
+        return yki_fault(w->p, operand, "it is taken for %lld elements of %s%s, and is %lld of %s%s",
+                         (long long)yki_operand_elems(operand), types[operand->dtype],
+                         operand->per_sample ? " a sample" : "", (long long)t->elems, types[t->dtype],
+                         t->per_sample ? " a sample" : "");
+    if (is_kept(operand)) return refuse_kept(w, operand);
+    return yki_fault(w->p, operand, "it lies at %lld .. %lld of a space of %lld bytes",
+                     (long long)operand->offset, (long long)(operand->offset + t->bytes),
+                     (long long)limit_of(w, operand));
+}
+
+/* --- reads and writes --- */
+
+/* The first place that ends after `start`. */
+static int find(const places *c, int64_t start)
+{
+    int low = 0, high = c->nlist;
+    if (high == 0 || c->list[high - 1].end <= start) return high; /* the usual way to fill a slot */
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (c->list[middle].end > start)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* Whether a tensor lies where an operand looks for it. */
+static inline bool lies(const walk *w, const tensor *t, const yki_operand *operand)
+{
+    return t->space == operand->space && t->written > w->from[operand->space] &&
+           t->start == start_of(operand);
+}
+
+/* Why a read does not find its tensor. */
+static yoke_status refuse_read(walk *w, const yki_operand *operand)
+{
+    const places *c = &w->in[operand->space];
+    const tensor *t = root_of(w, operand->value);
+    int64_t start = start_of(operand);
+    int at = find(c, start);
+    if (operand->space == YKI_SPACE_GRADIENT)
+        return yki_fault(w->p, operand, "it is read before its sum is complete");
+    if (lies(w, t, operand)) return yki_fault(w->p, operand, "it is read while a movement still brings it");
+    if (at == c->nlist || c->list[at].start >= start + t->bytes)
+        return yki_fault(w->p, operand, "it is read before anything is written there");
+    if (&w->tensors[c->list[at].root] != t)
+        return yki_fault(w->p, operand, "it is read where tensor %d lies", c->list[at].root);
+    return yki_fault(w->p, operand, "it is read where a part of it lies");
+}
+
+static inline yoke_status read_operand(walk *w, const yki_operand *operand, int k)
+{
+    if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
+    if (!fits(w, operand)) return refuse_operand(w, operand);
+    if (operand->space == YKI_SPACE_WEIGHT) return YOKE_OK;
+    tensor *t = root_of(w, operand->value);
+    if (!lies(w, t, operand) || t->request >= 0) return refuse_read(w, operand);
+    t->reader = w->time;
+    t->number = k;
+    return YOKE_OK;
+}
+
+/* The gradient of a parameter is written, by a movement or at once; begins: what was there is overwritten. */
+static yoke_status write_gradient(walk *w, int parameter, bool begins, bool moves)
+{
+    yki_prover *p = w->p;
+    yki_gradient_use *g = &p->gradients[parameter];
+    int action = yki_prover_part(p)->first_action[p->body];
+    if (g->body == w->body) {
+        if (!g->at_rest) return yki_gradient_fault(p, parameter, "it is written while a movement reduces it");
+        if (begins) return yki_gradient_fault(p, parameter, "it overwrites what the body has written");
+    } else {
+        if (begins && g->begins >= 0 && g->begins != action)
+            return yki_gradient_fault(p, parameter, "it overwrites what another body has written");
+        g->chunk = g->chunk == -1 || g->chunk == p->chunk ? p->chunk : -2;
+        if (g->first < 0 || action < g->first) g->first = action;
+        if (begins) g->begins = action;
+        g->body = w->body;
+    }
+    g->at_rest = !moves;
+    return YOKE_OK;
+}
+
+/* Whether an instruction may write its k-th output over a tensor that is there. */
+static yoke_status check_over(walk *w, const yki_operand *operand, int k, const place *at)
+{
+    const tensor *t = &w->tensors[at->root], *mine = &w->tensors[operand->value];
+    if (t->space != operand->space || t->written <= w->from[t->space] || t->start != at->start)
+        return YOKE_OK;
+    if (t->request >= 0 || t->held > 0)
+        return yki_fault(w->p, operand, "it is written over tensor %d, which is still being moved", at->root);
+    if (t->written == w->time)
+        return yki_fault(w->p, operand, "it is written over tensor %d of the same instruction", at->root);
+    if (t->reader != w->time || at->root == operand->value) return YOKE_OK;
+    bool same = k == 0 && t->start == start_of(operand) && t->bytes == mine->bytes;
+    const yki_operand *input = &now(w)->operands[0]; /* in place is where the first input is */
+    if (same && input->space == t->space && root_of(w, input->value) == t &&
+        yki_works_in_place(now(w), t->number))
+        return YOKE_OK;
+    return yki_fault(w->p, operand, "it is written over tensor %d, which the same instruction reads",
+                     at->root);
+}
+
+/* Takes memory for what an operand's k-th output is. */
+static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
+{
+    places *c = &w->in[operand->space];
+    int64_t start = start_of(operand), end = start + w->tensors[operand->value].bytes;
+    if (start == end) return YOKE_OK;
+    int first = find(c, start), last = first, rest;
+    for (; last < c->nlist && c->list[last].start < end; last++) {
+        YKI_TRY(check_over(w, operand, k, &c->list[last]));
+        w->tensors[c->list[last].root].written = 0;
+    }
+    rest = c->nlist - last;
+    if (c->nlist == c->clist) yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
+    if (last != first + 1) memmove(&c->list[first + 1], &c->list[last], sizeof *c->list * (size_t)rest);
+    c->nlist = first + 1 + rest;
+    c->list[first] = (place){start, end, operand->value};
+    return YOKE_OK;
+}
+
+static inline yoke_status write_operand(walk *w, const yki_operand *operand, int k, int request)
+{
+    if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
+    if (!fits(w, operand)) return refuse_operand(w, operand);
+    if (operand->space == YKI_SPACE_WEIGHT)
+        return yki_fault(w->p, operand, "it is written while micro-batches need it");
+    if (operand->space == YKI_SPACE_GRADIENT) {
+        bool begins = now(w)->kind == YKI_DO_KERNEL && now(w)->as.kernel.begins;
+        return write_gradient(w, operand->index, begins, request >= 0);
+    }
+    YKI_TRY(take_place(w, operand, k));
+    tensor *t = &w->tensors[operand->value];
+    t->root = operand->value;
+    t->space = (uint8_t)operand->space;
+    t->start = start_of(operand);
+    t->written = w->time;
+    t->reader = t->held = 0;
+    t->request = request;
+    return YOKE_OK;
+}
+
+/* --- movements --- */
+
+/* What a movement reads is held until it ends; what it reduces in place it writes. */
+static void hold_reads(walk *w, const yki_instruction *in, int by)
+{
+    for (int k = 0; k < yki_reads(in); k++) {
+        const yki_operand *operand = yki_read(in, k);
+        tensor *t = root_of(w, operand->value);
+        if (lies(w, t, operand)) t->held += by;
+    }
+}
+
+/* What a parameter's movement needs besides its memory. */
+static yoke_status check_pieces(walk *w, const yki_instruction *in)
+{
+    const yki_program *program = w->p->program;
+    const struct yki_do_move_states *move = &in->as.move_states;
+    bool gathers = yki_gathers(in);
+    if (move->group != YKI_GROUP_SHARDS ||
+        move->tensor != (gathers ? YKI_TENSOR_WEIGHT : YKI_TENSOR_GRADIENT) || !w->dealt[!gathers])
+        return yki_fault(w->p, NULL, "it moves what devices do not keep shards of");
+    for (int i = 0; i < move->npieces; i++) {
+        const yki_operand *all = &move->pieces[i].all;
+        int index = move->pieces[i].parameter;
+        if (index < 0 || index >= program->nparameters)
+            return yki_fault(w->p, NULL, "it names parameter %d of %d", index, program->nparameters);
+        if (!fits(w, all)) return refuse_operand(w, all);
+        if (all->space != YKI_SPACE_TEMP || all->dtype != move->dtype ||
+            w->tensors[all->value].elems != program->parameters[index].elems)
+            return yki_fault(
+                w->p, all, "it is another whole than of '%s', or of another type",
+                w->p->plan->options.model->parameters[program->parameters[index].parameter].name);
+        if (!gathers) YKI_TRY(write_gradient(w, index, move->pieces[i].begins, true));
+    }
+    return YOKE_OK;
+}
+
+/* A movement of a micro-batch's tensor. */
+static yoke_status check_move(walk *w, const yki_instruction *in)
+{
+    const yki_plan *plan = w->p->plan;
+    const yki_program *program = w->p->program;
+    const yki_group *group = &plan->groups[in->as.move.group];
+    int tp = plan->mesh.degree[YKI_AXIS_TP];
+    int at[YKI_AXIS_COUNT] = {[YKI_AXIS_TP] = program->lane % tp,
+                              [YKI_AXIS_CP] = program->lane / tp,
+                              [YKI_AXIS_PP] = program->stage};
+    if (in->noperands != 2) return yki_fault(w->p, NULL, "it moves %d operands", in->noperands);
+    if (group->axis == YKI_AXIS_PP)
+        return yki_fault(w->p, NULL, "stages run other actions, and are to move together");
+    if (group->axis == YKI_AXIS_DP && in->operands[1].per_sample)
+        return yki_fault(w->p, &in->operands[1],
+                         "it is moved over dp, and every replica has its own number of samples");
+    if (!yki_fits_cut(in, yki_group_member(group, at), group->size))
+        return yki_fault(w->p, &in->operands[1], "it is of another size than the movement's cut says");
+    return YOKE_OK;
+}
+
+/* A request that a body's own movement, or one of the step, has. */
+static yoke_status take_request(walk *w, int request, owner of)
+{
+    if (request < 0 || request >= w->p->program->nrequests)
+        return yki_fault(w->p, NULL, "its request is %d of %d", request, w->p->program->nrequests);
+    if (w->flights[request].of != NOBODYS && w->flights[request].of != of)
+        return yki_fault(w->p, NULL, "its request %d is one of the step's, and a body's", request);
+    w->flights[request].of = of;
+    return YOKE_OK;
+}
+
+static yoke_status begin(walk *w, const yki_instruction *in)
+{
+    int group = yki_group_of(in);
+    YKI_TRY(take_request(w, in->request, A_BODYS));
+    flight *f = &w->flights[in->request];
+    if (f->start >= 0)
+        return yki_fault(w->p, NULL, "it begins a movement that instruction %d has begun", f->start);
+    f->start = w->p->at;
+    w->under_way++;
+    if (in->kind == YKI_DO_COPY) return YOKE_OK;
+    if (group < 0 || group >= w->p->plan->ngroups) return yki_fault(w->p, NULL, "it names group %d", group);
+    YKI_TRY(in->kind == YKI_DO_MOVE ? check_move(w, in) : check_pieces(w, in));
+    f->number = w->begun[group]++;
+    unsigned bit = 1u << f->number % YKI_COMM_OUTSTANDING;
+    if (w->outstanding[group] & bit)
+        return yki_fault(w->p, NULL, "its group has %d movements under way", YKI_COMM_OUTSTANDING);
+    w->outstanding[group] |= bit;
+    return YOKE_OK;
+}
+
+static yoke_status end(walk *w, const yki_instruction *in)
+{
+    int request = in->request, group = yki_group_of(in);
+    flight *f = request >= 0 && request < w->p->program->nrequests ? &w->flights[request] : NULL;
+    if (!f || f->start < 0) return yki_fault(w->p, NULL, "it waits for a movement that is not under way");
+    const yki_instruction *start = &yki_prover_code(w->p)->instructions[f->start];
+    if (!yki_is_end_of(in, start))
+        return yki_fault(w->p, NULL, "it waits for another movement than instruction %d has begun", f->start);
+    f->start = -1;
+    w->under_way--;
+    if (group >= 0) w->outstanding[group] &= ~(1u << f->number % YKI_COMM_OUTSTANDING);
+    hold_reads(w, in, -1);
+    for (int k = 0; k < yki_writes(in); k++) root_of(w, yki_written(in, k)->value)->request = -1;
+    if (in->kind == YKI_DO_MOVE_STATES)
+        for (int i = 0; i < yki_reads(in); i++)
+            w->p->gradients[in->as.move_states.pieces[i].parameter].at_rest = true;
+    if (!yki_receives(in)) return YOKE_OK;
+    w->receiving--;
+    int edge = in->as.copy.edge;
+    if (!in->as.copy.gradient || w->sent[edge] < 0) return YOKE_OK;
+    w->tensors[w->sent[edge]].held--; /* it has arrived */
+    w->sent[edge] = -1;
+    return YOKE_OK;
+}
+
+/* --- copies between stages --- */
+
+/* The tensor that an end of an edge has; -1: the message has no bytes. */
+static int value_of(const yki_edge *edge, bool gradient, bool sends)
+{
+    if (gradient) return sends ? edge->gradient_sent : edge->gradient_received;
+    return sends ? edge->value : edge->imported;
+}
+
+/* Both ends of an edge must have the same in mind. */
+static yoke_status check_message(walk *w, const struct yki_do_copy *copy, const yki_operand *operand)
+{
+    message *other = &w->messages[2 * copy->edge + copy->gradient], mine = {.known = true, .elems = -1};
+    if (operand) mine = (message){true, operand->per_sample, operand->dtype, yki_operand_elems(operand)};
+    if (!other->known) *other = mine;
+    if (other->elems != mine.elems || other->dtype != mine.dtype || other->per_sample != mine.per_sample)
+        return yki_fault(w->p, operand,
+                         "it copies %lld elements over edge %d, and the other end %lld, or of another type",
+                         (long long)mine.elems, copy->edge, (long long)other->elems);
+    return YOKE_OK;
+}
+
+static yoke_status check_copy(walk *w, const yki_instruction *in)
+{
+    const struct yki_do_copy *copy = &in->as.copy;
+    bool known = copy->edge >= 0 && copy->edge < w->p->plan->nedges, backward = w->p->body != YKI_BODY_F;
+    const yki_edge *edge = known ? &w->p->plan->edges[copy->edge] : NULL;
+    if (!edge || (copy->sends == copy->gradient ? edge->to : edge->from) != yki_prover_part(w->p)->part ||
+        copy->gradient != backward || w->p->body == YKI_BODY_W)
+        return yki_fault(w->p, NULL, "its part does not copy over edge %d there", copy->edge);
+    if (w->met[copy->edge] == w->body)
+        return yki_fault(w->p, NULL, "it copies over edge %d a second time", copy->edge);
+    w->met[copy->edge] = w->body;
+    w->copies++;
+    int value = value_of(edge, copy->gradient, copy->sends);
+    const yki_operand *operand = in->noperands > 0 ? in->operands : NULL;
+    if (in->noperands != (value >= 0) || (operand && operand->value != value))
+        return yki_fault(w->p, operand, "edge %d carries another tensor", copy->edge);
+    return check_message(w, copy, operand);
+}
+
+/* What is sent stays as it is until it has arrived: a value until the body that gets the gradient back, a
+ * gradient for as long as its slot is taken (turns.c). */
+static yoke_status hold_sent(walk *w, const yki_instruction *in)
+{
+    const struct yki_do_copy *copy = &in->as.copy;
+    if (in->noperands == 0) return YOKE_OK;
+    const yki_operand *operand = in->operands;
+    bool stays = copy->gradient ? operand->space == YKI_SPACE_SEND && operand->index == copy->edge
+                                : operand->space == YKI_SPACE_STASH || operand->space == YKI_SPACE_STASH_W;
+    if (!stays)
+        return yki_fault(w->p, operand, "it is sent from memory that does not wait until it has arrived");
+    hold_reads(w, in, 1);
+    if (!copy->gradient) w->sent[copy->edge] = (int)(root_of(w, operand->value) - w->tensors);
+    return YOKE_OK;
+}
+
+/* --- instructions --- */
+
+/* What is moved once in a step, where it is begun; what comes of it, sums.c knows. */
+static yoke_status run_once(walk *w, const yki_instruction *in)
+{
+    yki_prover *p = w->p;
+    const yki_part_program *part = yki_prover_part(p);
+    const struct yki_do_move_states *move = &in->as.move_states;
+    if (part->last_weight < 0 || yki_action_body(&p->program->actions[part->last_weight]) != p->body)
+        return yki_fault(p, NULL, "it is to run once, and the part's last action has another body");
+    YKI_TRY(take_request(w, in->request, THE_STEPS));
+    *YKI_APPEND(p->arena, p, once) = (yki_once){p->chunk, p->at, p->body};
+    for (int i = 0; i < move->npieces && in->phase != YKI_PHASE_WAIT; i++) {
+        int index = move->pieces[i].parameter;
+        if (index < 0 || index >= p->program->nparameters)
+            return yki_fault(p, NULL, "it names parameter %d of %d", index, p->program->nparameters);
+        yki_gradient_use *g = &p->gradients[index];
+        if (g->body != w->body || !g->at_rest)
+            return yki_gradient_fault(p, index, "it is reduced before all of it is written, or twice");
+        g->at_rest = false;
+    }
+    return YOKE_OK;
+}
+
+/* A body is gone through twice where both B and BW follow it: its numbers are taken the first time. */
+static inline yoke_status check_numbers(walk *w, const yki_instruction *in)
+{
+    const yki_program *program = w->p->program;
+    if (in->kind == YKI_DO_KERNEL && !yki_claim(w->p->claimed[0], in->as.kernel.number, 1, program->nkernels))
+        return yki_fault(w->p, NULL, "its kernel's number %d is none, or another's", in->as.kernel.number);
+    if (in->kind == YKI_DO_MOVE_STATES && in->phase != YKI_PHASE_WAIT &&
+        !yki_claim(w->p->claimed[1], in->as.move_states.first_piece, in->as.move_states.npieces,
+                   program->npieces))
+        return yki_fault(w->p, NULL, "its %d pieces from %d on are others' too", in->as.move_states.npieces,
+                         in->as.move_states.first_piece);
+    return YOKE_OK;
+}
+
+static yoke_status run_operands(walk *w, const yki_instruction *in, int request)
+{
+    int inputs = yki_inputs(in), reads = yki_reads(in);
+    for (int k = 0; k < reads; k++) YKI_TRY(read_operand(w, &in->operands[k], k));
+    for (int k = inputs; k < in->noperands; k++)
+        YKI_TRY(write_operand(w, &in->operands[k], k - inputs, request));
+    return YOKE_OK;
+}
+
+static yoke_status run_pieces(walk *w, const yki_instruction *in)
+{
+    for (int k = 0; k < yki_reads(in); k++) YKI_TRY(read_operand(w, yki_read(in, k), k));
+    for (int k = 0; k < yki_writes(in); k++) YKI_TRY(write_operand(w, yki_written(in, k), k, in->request));
+    return YOKE_OK;
+}
+
+static yoke_status run_movement(walk *w, const yki_instruction *in)
+{
+    if (yki_runs_once(in)) return run_once(w, in);
+    if (in->phase == YKI_PHASE_WAIT) return end(w, in);
+    if (in->kind == YKI_DO_COPY) YKI_TRY(check_copy(w, in));
+    bool sends = yki_sends(in);
+    if ((in->phase != YKI_PHASE_START) != sends)
+        return yki_fault(w->p, NULL, "it is a movement that nobody can wait for");
+    if (!sends) YKI_TRY(begin(w, in));
+    w->receiving += yki_receives(in);
+    YKI_TRY(in->kind == YKI_DO_MOVE_STATES ? run_pieces(w, in)
+                                           : run_operands(w, in, sends ? -1 : in->request));
+    if (sends) return hold_sent(w, in);
+    hold_reads(w, in, 1);
+    return YOKE_OK;
+}
+
+static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bool again)
+{
+    bool receives = yki_receives(in), computes = in->kind == YKI_DO_KERNEL || in->kind == YKI_DO_LOAD;
+    w->time++;
+    if (!again) YKI_TRY(check_numbers(w, in));
+    if (!receives && w->receiving > 0)
+        return yki_fault(w->p, NULL, "it goes ahead of what is still being received");
+    if (receives && w->works && in->phase != YKI_PHASE_WAIT)
+        return yki_fault(w->p, NULL, "it receives after others have begun");
+    w->works |= !receives;
+    if (computes) return run_operands(w, in, -1);
+    if (in->kind != YKI_DO_COPY && in->kind != YKI_DO_MOVE && in->kind != YKI_DO_MOVE_STATES)
+        return yki_fault(w->p, NULL, "it is no instruction of a micro-batch");
+    return run_movement(w, in);
+}
+
+/* --- bodies --- */
+
+/* What must be true when a body has ended. */
+static yoke_status check_end(walk *w)
+{
+    yki_prover *p = w->p;
+    int copies = p->body == YKI_BODY_W ? 0 : w->degree[yki_prover_part(p)->part];
+    for (int r = 0; r < p->program->nrequests && w->under_way > 0; r++) {
+        if (w->flights[r].start < 0) continue;
+        p->at = w->flights[r].start;
+        return yki_fault(p, NULL, "it begins a movement that nobody waits for");
+    }
+    p->at = -1;
+    if (w->copies != copies) return yki_fault(p, NULL, "it copies over %d edges of %d", w->copies, copies);
+    return YOKE_OK;
+}
+
+/* What was in a space may be overwritten by others from now on. */
+static void forget(walk *w, yki_space space)
+{
+    w->in[space].nlist = 0;
+    w->from[space] = w->time;
+}
+
+static yoke_status run_body(walk *w, yki_body body, bool again)
+{
+    yki_prover *p = w->p;
+    const yki_code *code = &yki_prover_part(p)->body[body];
+    p->body = body;
+    forget(w, YKI_SPACE_TEMP);
+    w->works = false;
+    w->copies = 0;
+    w->body++;
+    for (p->at = 0; p->at < code->count; p->at++)
+        YKI_TRY(run_instruction(w, &code->instructions[p->at], again));
+    return check_end(w);
+}
+
+/* Where the model's output is looked for after F. */
+static yoke_status check_output(walk *w)
+{
+    yki_prover *p = w->p;
+    const yki_operand *output = &p->program->output;
+    if (p->program->output_chunk != p->chunk) return YOKE_OK;
+    if (output->space != YKI_SPACE_STASH && output->space != YKI_SPACE_STASH_W)
+        return yki_fault(p, output, "the model's output lies in memory that others use");
+    return read_operand(w, output, 0);
+}
+
+/* A micro-batch whose backward pass is B and W, or BW; again: after another one of the part. */
+static yoke_status run_micro_batch(walk *w, bool split, bool again)
+{
+    for (int space = YKI_SPACE_STASH; space < YKI_SPACE_TEMP; space++) forget(w, (yki_space)space);
+    YKI_TRY(run_body(w, YKI_BODY_F, again));
+    YKI_TRY(check_output(w));
+    if (w->p->plan->options.inference) return YOKE_OK;
+    YKI_TRY(run_body(w, split ? YKI_BODY_B : YKI_BODY_BW, false));
+    if (!split) return YOKE_OK;
+    forget(w, YKI_SPACE_STASH);
+    forget(w, YKI_SPACE_SEND);
+    return run_body(w, YKI_BODY_W, false);
+}
+
+static yoke_status run_part(walk *w)
+{
+    yki_prover *p = w->p;
+    const bool *present = yki_prover_part(p)->present;
+    if (!present[YKI_BODY_F] || present[YKI_BODY_B] != present[YKI_BODY_W] ||
+        !(present[YKI_BODY_B] || present[YKI_BODY_BW]))
+        return yki_fault(p, NULL, "it has not the bodies that a micro-batch needs");
+    find_tensors(w);
+    find_limits(w);
+    if (present[YKI_BODY_B]) YKI_TRY(run_micro_batch(w, true, false));
+    return present[YKI_BODY_BW] ? run_micro_batch(w, false, present[YKI_BODY_B]) : YOKE_OK;
+}
+
+static yoke_status run_program(walk *w)
+{
+    yki_prover *p = w->p;
+    const yki_program *program = p->program;
+    const int claims[] = {program->nkernels, program->npieces, program->nsegments};
+    for (int k = 0; k < 3; k++) yki_prover_renew(p, &p->claimed[k], &p->cclaimed[k], claims[k], 1);
+    yki_prover_renew(p, &p->gradients, &p->cgradients, yki_kept_count(program), sizeof *p->gradients);
+    for (int i = 0; i < yki_kept_count(program); i++)
+        p->gradients[i] = (yki_gradient_use){.chunk = -1, .first = -1, .begins = -1};
+    yki_prover_renew(p, &w->flights, &w->cflights, program->nrequests, sizeof *w->flights);
+    for (int i = 0; i < program->nrequests; i++) w->flights[i].start = -1;
+    p->nonce = 0;
+    for (int chunk = 0; chunk < program->nparts; chunk++) {
+        yki_prover_leave(p);
+        p->program = program;
+        p->chunk = chunk;
+        YKI_TRY(run_part(w));
+    }
+    return yki_prove_sums(p);
+}
+
+yoke_status yki_prove_contents(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    size_t edges = (size_t)plan->nedges + 1, groups = (size_t)plan->ngroups;
+    walk w = {
+        .p = p,
+        .dealt = {yki_states_sharded(plan, YKI_TENSOR_WEIGHT), yki_states_sharded(plan, YKI_TENSOR_GRADIENT)},
+        .begun = yki_arena_alloc(p->arena, sizeof *w.begun * groups),
+        .outstanding = yki_arena_alloc(p->arena, sizeof *w.outstanding * groups),
+        .met = yki_arena_alloc(p->arena, sizeof *w.met * edges),
+        .degree = yki_arena_alloc(p->arena, sizeof *w.degree * ((size_t)plan->nparts + 1)),
+        .messages = yki_arena_alloc(p->arena, sizeof *w.messages * 2 * edges),
+        .sent = yki_arena_alloc(p->arena, sizeof *w.sent * edges)};
+    for (int e = 0; e < plan->nedges; e++) {
+        w.degree[plan->edges[e].from]++, w.degree[plan->edges[e].to]++;
+        w.sent[e] = -1;
+    }
+    for (int lane = 0; lane < plan->nlanes; lane++) {
+        memset(w.messages, 0, sizeof *w.messages * 2 * edges);
+        for (int stage = 0; stage < plan->parts.nstages; stage++) {
+            p->program = &plan->programs[stage * plan->nlanes + lane];
+            YKI_TRY(run_program(&w));
+        }
+    }
+    yki_prover_leave(p);
+    return YOKE_OK;
+}

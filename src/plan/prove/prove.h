@@ -1,0 +1,91 @@
+/* The proof of a plan's programs. It looks at what they do and at which tensors that is done to, and at
+ * nothing that earlier passes knew when they chose offsets, slots and waits.
+ * prove.c: the pass, its sentence, the arena; uses.h, uses.c: what an instruction does; contents.c: what
+ * memory holds while a micro-batch passes; sums.c: what becomes of gradients in a step; order.c: that ranks
+ * move the same in one order; turns.c: that slots are free. */
+#ifndef YKI_PLAN_PROVE_PROVE_H
+#define YKI_PLAN_PROVE_PROVE_H
+
+#include "plan/placed.h"
+
+/* What the bodies of a program do to the gradient of a parameter, or to what is added to a buffer. */
+typedef struct yki_gradient_use {
+    int chunk;         /* that writes it; -1: none, -2: several */
+    int first, begins; /* the first action that writes it; the one that overwrites it; -1: none */
+    int body;          /* the last that has written it, as contents.c counts them */
+    bool at_rest;      /* no movement of the body that is gone through reduces it */
+} yki_gradient_use;
+
+/* A movement of a body that runs once in a step: where it is. */
+typedef struct yki_once {
+    int chunk, at;
+    yki_body body;
+} yki_once;
+
+typedef struct yki_prover {
+    const yki_plan *plan;
+    yki_arena *arena; /* the plan's; what the proof takes it gives back */
+    /* where the proof is */
+    const yki_program *program;
+    int chunk;           /* -1: nowhere in particular, as the next ones */
+    yki_body body;       /* YKI_BODY_COUNT */
+    const yki_code *end; /* of a step; NULL */
+    int at;              /* an instruction */
+    /* of the program: by its parameters and buffers; by chunk */
+    yki_gradient_use *gradients;
+    int cgradients;
+    int *done, cdone;
+    bool *moving;
+    int cmoving;
+    yki_once *once;
+    int nonce, conce;
+    /* numbers that instructions have for themselves: kernels', pieces', segments' */
+    char *claimed[3];
+    int cclaimed[3];
+} yki_prover;
+
+/* Says that a program does not hold, where, and in which of its tensors (NULL: none). YOKE_CHECK_FAILED. */
+yoke_status yki_fault(const yki_prover *p, const yki_operand *operand, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
+/* The same of a parameter's gradient. */
+yoke_status yki_gradient_fault(const yki_prover *p, int parameter, const char *what) __attribute__((cold));
+
+void yki_prover_leave(yki_prover *p);
+/* Zeroed memory of a table that is used again. */
+void yki_prover_renew(yki_prover *p, void *array, int *capacity, int count, size_t bytes);
+
+static inline const yki_part_program *yki_prover_part(const yki_prover *p)
+{
+    return &p->program->parts[p->chunk];
+}
+/* The tensors that a part's instructions are about. */
+static inline const yki_placed *yki_prover_placed(const yki_prover *p)
+{
+    return &p->plan->placed[p->program->lane][yki_prover_part(p)->part];
+}
+static inline const yki_code *yki_prover_code(const yki_prover *p)
+{
+    return p->end ? p->end : &yki_prover_part(p)->body[p->body];
+}
+
+/* Parameters and buffers of a program. */
+static inline int yki_kept_count(const yki_program *program)
+{
+    return program->nparameters + program->nbuffers;
+}
+
+/* The bodies of every part of all programs: operands within their spaces, movements begun and waited for
+ * once, nothing read but what was written there; what a stage sends its peer receives. */
+yoke_status yki_prove_contents(yki_prover *p);
+/* Of a program whose bodies are proved: each gradient is written before it is read, and summed once over each
+ * group that has parts of it; what bodies begin once in a step ends; each weight is updated once. */
+yoke_status yki_prove_sums(yki_prover *p);
+/* Members of a group begin the same movements in the same order. */
+yoke_status yki_prove_order(yki_prover *p);
+/* Whoever takes a slot finds it free. */
+yoke_status yki_prove_turns(yki_prover *p);
+
+/* contents.c and sums.c: an instruction has numbers for itself, [first, first + count) of `limit`. */
+bool yki_claim(char *claimed, int first, int count, int limit);
+
+#endif

@@ -1,0 +1,255 @@
+/* Whose turn it is: every slot is free when an action takes it. Slots of a part are a micro-batch's from the
+ * action that first writes them to the one that last reads them, by the stage's own list. A gradient on its
+ * way is its receiver's until the receiver has taken it, and the sender knows that only by messages: when the
+ * action runs that takes the slot again, one must have reached its stage that left the receiver's after that
+ * (vector clocks, Mattern 1988). An action receives before it does anything else (contents.c), so a message
+ * that it sends says that it has taken what it was sent. */
+#include <string.h>
+
+#include "base/fail.h"
+#include "plan/prove/prove.h"
+#include "schedule/walk.h"
+
+typedef struct turns {
+    yki_prover *p;
+    int *first;              /* by stage: the number of its first action among those of all stages */
+    int *order, *needs;      /* actions in an order in which they can run; the one of another stage that each
+                                needs; -1 */
+    int *stage_of;           /* by action */
+    int *forward, *backward; /* by part and micro-batch: F, and B or BW */
+    int *seen, *now;         /* by action, by stage: how far the stage that is watched had got */
+    int *owner, cowner;      /* by slot: who has it, from 1; 0: nobody */
+    int **owners;            /* by part and area: of its slots */
+    int *last;               /* by part: the last action that adds to its weights' gradients */
+} turns;
+
+static const char *print_action(char text[YKI_ACTION_TEXT], const yoke_action *action)
+{
+    return yki_action_print(text, *action);
+}
+
+/* --- slots of a part --- */
+
+/* Which of a part's areas an action takes, and which it gives back. */
+static const struct {
+    bool takes[YKI_AREAS], gives[YKI_AREAS];
+} rules[] = {
+    [YOKE_ACTION_F] = {{true, true, false}, {false, false, false}},
+    [YOKE_ACTION_B] = {{false, false, true}, {true, false, false}},
+    [YOKE_ACTION_W] = {{false, false, false}, {false, true, true}},
+    [YOKE_ACTION_BW] = {{false, false, true}, {true, true, true}},
+};
+
+static yoke_status run_action(turns *t, const yoke_action *action)
+{
+    yki_prover *p = t->p;
+    const yki_part_program *part = yki_prover_part(p);
+    char text[YKI_ACTION_TEXT];
+    for (int g = 0; g < YKI_AREAS; g++) {
+        int slot = part->slot[g][action->microbatch], mine = action->microbatch + 1;
+        if (part->area_bytes[g] == 0) continue;
+        if (slot < 0 || slot >= part->area_slots[g])
+            return yki_fault(p, NULL, "action %s has slot %d of %d", print_action(text, action), slot,
+                             part->area_slots[g]);
+        int *owner = &t->owners[YKI_AREAS * p->chunk + g][slot];
+        if (rules[action->kind].takes[g] ? *owner != 0 : *owner != mine && rules[action->kind].gives[g])
+            return yki_fault(p, NULL, "action %s takes slot %d, which micro-batch %d has",
+                             print_action(text, action), slot, *owner - 1);
+        if (rules[action->kind].takes[g]) *owner = mine;
+        if (rules[action->kind].gives[g]) *owner = 0;
+    }
+    return YOKE_OK;
+}
+
+static void free_slots(turns *t, int count)
+{
+    yki_arena_grow(t->p->arena, &t->owner, &t->cowner, count, sizeof *t->owner);
+    if (count > 0) memset(t->owner, 0, sizeof *t->owner * (size_t)count);
+}
+
+static yoke_status check_list(turns *t)
+{
+    yki_prover *p = t->p;
+    int count;
+    const yoke_action *actions = yoke_schedule_actions(p->plan->schedule, p->program->stage, &count);
+    if (p->program->actions != actions || p->program->nactions != count)
+        return yki_fault(p, NULL, "it does not run its stage's list of actions");
+    return YOKE_OK;
+}
+
+/* The last action of a part that adds to its weights' gradients starts what reduces them. */
+static yoke_status check_last(yki_prover *p, const int *last)
+{
+    for (p->chunk = 0; p->chunk < p->program->nparts; p->chunk++)
+        if (yki_prover_part(p)->last_weight != last[p->chunk])
+            return yki_fault(
+                p, NULL, "its gradients are called complete after action %d of its stage, and are after %d",
+                yki_prover_part(p)->last_weight, last[p->chunk]);
+    return YOKE_OK;
+}
+
+static yoke_status prove_slots(turns *t)
+{
+    yki_prover *p = t->p;
+    const yki_program *program = p->program;
+    int slots = 0;
+    YKI_TRY(check_list(t));
+    for (int c = 0; c < program->nparts; c++) {
+        t->last[c] = -1;
+        for (int g = 0; g < YKI_AREAS; g++) slots += program->parts[c].area_slots[g];
+    }
+    free_slots(t, slots);
+    for (int k = 0, at = 0; k < YKI_AREAS * program->nparts; k++) {
+        t->owners[k] = t->owner + at;
+        at += program->parts[k / YKI_AREAS].area_slots[k % YKI_AREAS];
+    }
+    for (int i = 0; i < program->nactions; i++) {
+        const yoke_action *action = &program->actions[i];
+        p->chunk = action->chunk;
+        p->body = yki_action_body(action);
+        if (!yki_prover_part(p)->present[p->body])
+            return yki_fault(p, NULL, "it runs a body that is not there");
+        if (action->kind == YOKE_ACTION_F || !p->plan->options.inference) YKI_TRY(run_action(t, action));
+        if (action->kind == YOKE_ACTION_W || action->kind == YOKE_ACTION_BW) t->last[action->chunk] = i;
+    }
+    p->body = YKI_BODY_COUNT;
+    return check_last(p, t->last);
+}
+
+/* --- gradients on their way --- */
+
+/* An order of all actions, and where each stands. */
+static yoke_status follow(turns *t)
+{
+    const yki_plan *plan = t->p->plan;
+    yki_walk walk;
+    int stage, index, count = 0;
+    YKI_TRY(yki_walk_init(&walk, plan->schedule));
+    while (yki_walk_next(&walk, &stage, &index)) {
+        const yoke_action *action = &plan->programs[stage * plan->nlanes].actions[index];
+        int part = yki_schedule_part(plan->schedule, stage, *action), at = t->first[stage] + index;
+        size_t of = yki_schedule_slot(plan->schedule, part, action->microbatch);
+        t->order[count++] = at;
+        t->stage_of[at] = stage;
+        t->needs[at] = -1;
+        if (action->kind == YOKE_ACTION_F) {
+            t->forward[of] = at;
+            if (part > 0) t->needs[at] = t->forward[of - (size_t)plan->microbatches];
+        } else if (action->kind != YOKE_ACTION_W) {
+            t->backward[of] = at;
+            if (part + 1 < plan->nparts) t->needs[at] = t->backward[of + (size_t)plan->microbatches];
+        }
+    }
+    int left = walk.left;
+    yki_walk_release(&walk);
+    return left == 0 ? YOKE_OK : yki_fault(t->p, NULL, "%d actions wait for each other", left);
+}
+
+/* Parts follow each other by messages: there is an edge between any two. */
+static yoke_status check_links(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    char *linked = yki_arena_alloc(p->arena, (size_t)plan->nparts + 1);
+    for (int e = 0; e < plan->nedges; e++) {
+        if (plan->edges[e].from >= plan->edges[e].to) return yki_fault(p, NULL, "edge %d leads back", e);
+        if (plan->edges[e].to == plan->edges[e].from + 1) linked[plan->edges[e].to] = 1;
+    }
+    for (int part = 1; part < plan->nparts; part++)
+        if (!linked[part])
+            return yki_fault(p, NULL, "no message goes from part %d to part %d", part - 1, part);
+    return YOKE_OK;
+}
+
+/* How far `watched` had got, at least, when each action starts. */
+static void watch(turns *t, int watched)
+{
+    const yki_plan *plan = t->p->plan;
+    for (int s = 0; s < plan->parts.nstages; s++) t->now[s] = -1;
+    for (int i = 0; i < t->first[plan->parts.nstages]; i++) {
+        int at = t->order[i], needs = t->needs[at], *now = &t->now[t->stage_of[at]];
+        if (needs >= 0) {
+            int known = t->stage_of[needs] == watched ? needs - t->first[watched] : t->seen[needs];
+            if (known > *now) *now = known;
+        }
+        t->seen[at] = *now;
+    }
+}
+
+/* The backward actions of an edge's sender, in their order, each with a slot that is free. */
+static yoke_status prove_edge(turns *t, int e)
+{
+    yki_prover *p = t->p;
+    const yki_plan *plan = p->plan;
+    const yki_edge *edge = &plan->edges[e];
+    const int *slot = p->program->send_slot[e];
+    int sender = p->program->stage, receiver = plan->stage_of[edge->from];
+    int chunk = plan->chunk_of[edge->to];
+    char text[YKI_ACTION_TEXT];
+    free_slots(t, plan->microbatches);
+    for (int i = 0; i < p->program->nactions; i++) {
+        const yoke_action *action = &p->program->actions[i];
+        if (action->chunk != chunk || action->kind == YOKE_ACTION_F || action->kind == YOKE_ACTION_W)
+            continue;
+        int mine = slot[action->microbatch], at = t->first[sender] + i;
+        if (mine < 0 || mine >= plan->microbatches)
+            return yki_fault(p, NULL, "action %s has slot %d for its gradient over edge %d",
+                             print_action(text, action), mine, e);
+        int before = t->owner[mine] - 1;
+        t->owner[mine] = action->microbatch + 1;
+        if (before < 0) continue;
+        int taken = t->backward[yki_schedule_slot(plan->schedule, edge->from, before)] - t->first[receiver];
+        if (sender == receiver ? taken >= i : t->seen[at] < taken)
+            return yki_fault(
+                p, NULL,
+                "action %s writes a gradient to slot %d of edge %d, and nothing says that stage %d has "
+                "taken that of micro-batch %d from there",
+                print_action(text, action), mine, e, receiver, before);
+    }
+    return YOKE_OK;
+}
+
+/* All gradients that a stage receives. */
+static yoke_status prove_receiver(turns *t, int receiver)
+{
+    yki_prover *p = t->p;
+    const yki_plan *plan = p->plan;
+    bool watched = false;
+    for (int e = 0; e < plan->nedges; e++) {
+        const yki_edge *edge = &plan->edges[e];
+        if (plan->stage_of[edge->from] != receiver || edge->gradient_sent < 0) continue;
+        if (!watched) watch(t, receiver);
+        watched = true;
+        for (int lane = 0; lane < plan->nlanes; lane++) {
+            p->program = &plan->programs[plan->stage_of[edge->to] * plan->nlanes + lane];
+            YKI_TRY(prove_edge(t, e));
+        }
+    }
+    yki_prover_leave(p);
+    return YOKE_OK;
+}
+
+yoke_status yki_prove_turns(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    int stages = plan->parts.nstages;
+    size_t passes = yki_schedule_slot(plan->schedule, plan->nparts, 0);
+    turns t = {.p = p, .first = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(stages + 1))};
+    for (int s = 0; s < stages; s++) t.first[s + 1] = t.first[s] + plan->programs[s * plan->nlanes].nactions;
+    int **tables[] = {&t.order, &t.needs, &t.stage_of, &t.seen};
+    for (size_t i = 0; i < 4; i++)
+        *tables[i] = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(t.first[stages] + 1));
+    t.forward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
+    t.backward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
+    t.now = yki_arena_alloc(p->arena, sizeof(int) * (size_t)stages);
+    t.owners = yki_arena_alloc(p->arena, sizeof *t.owners * (size_t)(YKI_AREAS * plan->nparts + 1));
+    t.last = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(plan->nparts + 1));
+    for (int i = 0; i < stages * plan->nlanes; i++) {
+        p->program = &plan->programs[i];
+        YKI_TRY(prove_slots(&t));
+    }
+    yki_prover_leave(p);
+    YKI_TRY(check_links(p));
+    YKI_TRY(follow(&t));
+    for (int s = 0; s < stages; s++) YKI_TRY(prove_receiver(&t, s));
+    return YOKE_OK;
+}
