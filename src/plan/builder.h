@@ -9,6 +9,7 @@ typedef struct yki_builder {
     yki_plan *plan;
     yki_program *program;
     const yki_action_times *times;
+    const yki_send_slots *sends;
     int64_t at;                /* the arena's end so far */
     yki_part_storage *storage; /* [chunk] */
 } yki_builder;

@@ -40,30 +40,20 @@ static yoke_status place_sends(yki_builder *b)
     yki_plan *plan = b->plan;
     yki_program *program = b->program;
     size_t n = (size_t)plan->nedges + 1;
-    const int **slots = yki_arena_alloc(&plan->arena, sizeof *slots * n);
     program->send_offset = yki_arena_alloc(&plan->arena, sizeof *program->send_offset * n);
     program->send_bytes = yki_arena_alloc(&plan->arena, sizeof *program->send_bytes * n);
-    int *free_at = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)plan->microbatches);
     if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int e = 0; e < plan->nedges; e++) {
         const yki_edge *edge = &plan->edges[e];
         program->send_offset[e] = -1;
         if (plan->stage_of[edge->to] != program->stage || edge->gradient_sent < 0) continue;
-        int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)plan->microbatches);
-        if (!slot) return yki_fail_memory("a plan");
-        YKI_TRY(yki_gradient_release(plan, b->times, edge, free_at));
-        for (int m = 0; m < plan->microbatches; m++) free_at[m]--;
-        int count =
-            yki_slots_assign(&plan->arena, b->times->input[edge->to], free_at, plan->microbatches, slot);
-        if (count < 0) return yki_fail_memory("a plan");
         int64_t bytes = plan->edge_bytes[program->lane][e] * plan->largest;
-        slots[e] = slot;
         program->send_bytes[e] = yki_align(bytes);
         program->send_offset[e] = b->at;
-        b->at += count * program->send_bytes[e];
-        program->bytes.movement += count * bytes;
+        b->at += b->sends->count[e] * program->send_bytes[e];
+        program->bytes.movement += b->sends->count[e] * bytes;
     }
-    program->send_slot = slots;
+    program->send_slot = b->sends->slot;
     return YOKE_OK;
 }
 
@@ -195,14 +185,16 @@ static yoke_status build(yki_builder *b)
 yoke_status yki_plan_memory(yki_plan *plan)
 {
     yki_action_times times;
+    yki_send_slots sends;
     YKI_TRY(yki_action_times_find(plan, &times));
+    YKI_TRY(yki_gradient_slots(plan, &times, &sends));
     int lanes = plan->nlanes, count = plan->parts.nstages * lanes;
     plan->programs = yki_arena_alloc(&plan->arena, sizeof *plan->programs * (size_t)count);
     if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
         plan->programs[i] = (yki_program){
             .stage = i / lanes, .lane = i % lanes, .tp_rank = i % lanes % plan->mesh.degree[YKI_AXIS_TP]};
-        yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times};
+        yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times, .sends = &sends};
         YKI_TRY(build(&b));
     }
     return plan->arena.failed ? yki_fail_memory("a plan") : YOKE_OK;

@@ -68,6 +68,8 @@ int yki_slots_assign(yki_arena *arena, const int *start, const int *end, int cou
 /* How far stage `watched` had got, at least, when each action of each stage starts; by repeated passes over
  * the lists in the order in which they can run. */
 typedef struct clocks {
+    const int *part_at; /* [stage * chunks + chunk] */
+    int chunks;
     int **seen; /* [stage][action] */
     int *next;  /* [stage] */
     int *now;   /* [stage] what the stage knows so far */
@@ -89,27 +91,32 @@ static int needs(const yki_plan *plan, const yki_action_times *times, int part, 
     return count;
 }
 
-static int part_at(const yki_plan *plan, int stage, int chunk)
+static void make_clocks(yki_plan *plan, clocks *c)
 {
+    int nstages = plan->parts.nstages, *part_at;
+    *c = (clocks){.chunks = 1};
     for (int part = 0; part < plan->nparts; part++)
-        if (plan->stage_of[part] == stage && plan->chunk_of[part] == chunk) return part;
-    return -1;
-}
-
-static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watched, clocks *c)
-{
-    int nstages = plan->parts.nstages;
+        if (plan->chunk_of[part] >= c->chunks) c->chunks = plan->chunk_of[part] + 1;
+    c->part_at = part_at = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)nstages * (size_t)c->chunks);
+    for (int part = 0; part < plan->nparts; part++)
+        part_at[plan->stage_of[part] * c->chunks + plan->chunk_of[part]] = part;
     c->seen = yki_arena_alloc(&plan->arena, sizeof(int *) * (size_t)nstages);
     c->next = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)nstages);
     c->now = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)nstages);
-    if (plan->arena.failed) return false;
     for (int s = 0; s < nstages; s++) {
         int count;
         yoke_schedule_actions(plan->schedule, s, &count);
         c->seen[s] = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(count + 1));
+    }
+}
+
+static void run_clocks(const yki_plan *plan, const yki_action_times *times, int watched, clocks *c)
+{
+    int nstages = plan->parts.nstages;
+    for (int s = 0; s < nstages; s++) {
+        c->next[s] = 0;
         c->now[s] = -1;
     }
-    if (plan->arena.failed) return false;
     for (bool moved = true; moved;) {
         moved = false;
         for (int s = 0; s < nstages; s++) {
@@ -117,8 +124,8 @@ static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watche
             const yoke_action *actions = yoke_schedule_actions(plan->schedule, s, &count);
             for (; c->next[s] < count; c->next[s]++) {
                 const yoke_action *action = &actions[c->next[s]];
-                int stages[2], at[2],
-                    n = needs(plan, times, part_at(plan, s, action->chunk), action, stages, at);
+                int stages[2], at[2], part = c->part_at[s * c->chunks + action->chunk],
+                                      n = needs(plan, times, part, action, stages, at);
                 bool ready = true;
                 for (int i = 0; i < n; i++) ready &= stages[i] == s || c->next[stages[i]] > at[i];
                 if (!ready) break;
@@ -131,25 +138,44 @@ static bool run_clocks(yki_plan *plan, const yki_action_times *times, int watche
             }
         }
     }
-    return true;
 }
 
-yoke_status yki_gradient_release(yki_plan *plan, const yki_action_times *times, const yki_edge *edge,
-                                 int *free_at)
+/* The last position in the list of edge->to's stage at which the gradient that its part sent for each
+ * micro-batch is not known to have been taken. */
+static void find_releases(const yki_plan *plan, const yki_action_times *times, const yki_edge *edge,
+                          const clocks *c, int *last)
 {
     int sender = plan->stage_of[edge->to], receiver = plan->stage_of[edge->from], count;
     yoke_schedule_actions(plan->schedule, sender, &count);
-    clocks c = {0};
-    if (sender != receiver && !run_clocks(plan, times, receiver, &c)) return yki_fail_memory("a plan");
     for (int m = 0; m < plan->microbatches; m++) {
-        int sent = times->input[edge->to][m], taken = times->input[edge->from][m];
-        if (sender == receiver) {
-            free_at[m] = taken + 1;
-            continue;
-        }
-        int at = sent + 1;
-        while (at < count && c.seen[sender][at] < taken) at++;
-        free_at[m] = at;
+        int sent = times->input[edge->to][m], taken = times->input[edge->from][m], at = sent + 1;
+        while (sender != receiver && at < count && c->seen[sender][at] < taken) at++;
+        last[m] = sender == receiver ? taken : at - 1;
     }
-    return YOKE_OK;
+}
+
+yoke_status yki_gradient_slots(yki_plan *plan, const yki_action_times *times, yki_send_slots *out)
+{
+    size_t n = (size_t)plan->nedges + 1, m = (size_t)plan->microbatches;
+    clocks c;
+    int *last = yki_arena_alloc(&plan->arena, sizeof(int) * m);
+    *out = (yki_send_slots){yki_arena_alloc(&plan->arena, sizeof *out->slot * n),
+                            yki_arena_alloc(&plan->arena, sizeof *out->count * n)};
+    make_clocks(plan, &c);
+    for (int stage = 0; stage < plan->parts.nstages; stage++) {
+        bool watched = false;
+        for (int e = 0; e < plan->nedges; e++) {
+            const yki_edge *edge = &plan->edges[e];
+            if (edge->gradient_sent < 0 || plan->stage_of[edge->from] != stage) continue;
+            if (!watched && plan->stage_of[edge->to] != stage) {
+                run_clocks(plan, times, stage, &c);
+                watched = true;
+            }
+            int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * m);
+            find_releases(plan, times, edge, &c, last);
+            out->count[e] = yki_slots_assign(&plan->arena, times->input[edge->to], last, (int)m, slot);
+            out->slot[e] = slot;
+        }
+    }
+    return plan->arena.failed ? yki_fail_memory("a plan") : YOKE_OK;
 }

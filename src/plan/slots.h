@@ -16,10 +16,14 @@ yoke_status yki_action_times_find(yki_plan *plan, yki_action_times *times_out);
  * micro-batch. */
 int yki_slots_assign(yki_arena *arena, const int *start, const int *end, int count, int *slot);
 
-/* free_at[m]: position in the list of edge->to's stage from which the gradient that its part sent for
- * micro-batch m is known to have been taken, by the order of messages alone; the list's length where nothing
- * says so before the step's end. */
-yoke_status yki_gradient_release(yki_plan *plan, const yki_action_times *times, const yki_edge *edge,
-                                 int *free_at);
+/* Of each edge whose gradient is sent, by micro-batch, its slot in the sender's area of gradients on their
+ * way, of `count`. A slot is taken again only by an action that, by the order of messages alone, comes after
+ * what it held was taken. The same for all lanes. */
+typedef struct yki_send_slots {
+    const int **slot;
+    int *count;
+} yki_send_slots;
+
+yoke_status yki_gradient_slots(yki_plan *plan, const yki_action_times *times, yki_send_slots *out);
 
 #endif
