@@ -57,7 +57,7 @@ typedef struct launch {
     int nwords, nhosts, per_host;
     int processes, per_process; /* now; devices of each */
     double start;               /* seconds for them to begin; 0: no limit */
-    char program[4096], layout[512], log[1200], signs[1200], step[1300];
+    char program[4096], layout[8192], log[1200], signs[1200], step[1300];
     char name[33]; /* of the run, through all attempts */
     bool again;    /* an attempt came before */
     goodput trained;
@@ -252,57 +252,22 @@ static int name_run(launch *l)
     return 0;
 }
 
-static int devices_of(const yoke_layout *layout)
-{
-    return layout->dp * layout->tp * layout->pp * layout->cp;
-}
-
-/* Every key of the layout that could have been given otherwise. */
-static void take_layout(launch *l, const yoke_layout *layout)
-{
-    static const char *const recomputes[] = {"none", "selective", "full"};
-    snprintf(l->layout, sizeof l->layout,
-             "dp=%d,tp=%d,pp=%d,cp=%d,cp_kind=%s,sp=%s,microbatches=%d,schedule=%s,chunks=%d,zero=%d,"
-             "dp_shard=%d,dp_replicate=%d,recompute=%s",
-             layout->dp, layout->tp, layout->pp, layout->cp,
-             layout->cp_kind == YOKE_CP_ULYSSES ? "ulysses" : "ring", layout->sp ? "true" : "false",
-             layout->microbatches, layout->schedule, layout->chunks, layout->zero, layout->dp_shard,
-             layout->dp_replicate, recomputes[layout->recompute]);
-}
-
-/* The first of the job's fallbacks that `processes` can run; over *used of them. */
-static bool job_fallback(const launch *l, int processes, yoke_layout *layout, int *used)
-{
-    char *text, *piece[64];
-    int count = cut(l->job->launch.fallbacks, ";", &text, piece, 64);
-    bool found = false;
-    for (int i = 0; i < count && !found; i++) {
-        *layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
-        if (yoke_layout_parse(layout, piece[i] + strspn(piece[i], " ")) != YOKE_OK) continue;
-        for (*used = processes; *used > 1 && devices_of(layout) % *used; --*used) continue;
-        found = devices_of(layout) <= processes * l->per_process && devices_of(layout) % *used == 0;
-    }
-    free(text);
-    return found;
-}
-
 /* Another layout for what is left of the hosts. */
 static int shrink(launch *l, int processes)
 {
     yoke_layout layout;
-    int used = processes, count = 0;
-    bool found = job_fallback(l, processes, &layout, &used);
-    for (int k = processes; k > 0 && !found; k--) {
-        used = k;
-        found = yoke_job_layouts(l->job, k * l->per_process, &layout, 1, &count) == YOKE_OK && count > 0;
-    }
-    if (!found)
+    int used;
+    yoke_status status = yoke_job_fallback(l->job, processes, l->per_process, &layout, &used);
+    if (status == YOKE_DOES_NOT_FIT)
         return cli_fail(l->run, 3, "--hosts", "nothing fits on the %d devices that are left; see --hosts",
                         processes * l->per_process);
+    if (status != YOKE_OK) return cli_fail_library(l->run);
     l->processes = used;
-    take_layout(l, &layout);
+    yoke_layout_print_whole(&layout, l->layout, sizeof l->layout);
+    char shown[512];
+    yoke_layout_print(&layout, shown, sizeof shown);
     fprintf(stderr, "yoke: %d processes are left: going on with %d, --layout %s\n", processes, used,
-            l->layout);
+            shown[0] ? shown : "dp=1");
     return 0;
 }
 
@@ -431,7 +396,7 @@ static int read_inner(launch *l)
         return cli_fail(l->run, 2, "checkpoint.dir",
                         "a restart begins at a saved step, and the job saves none: give checkpoint.dir, and "
                         "checkpoint.every");
-    int devices = devices_of(&l->job->layout);
+    int devices = yoke_job_devices(l->job, NULL);
     l->processes = (int)given.processes;
     if (devices % l->processes)
         return cli_fail(l->run, 2, "-n", "the job's %d devices cannot be dealt evenly to %d processes",

@@ -211,6 +211,10 @@ YOKE_API yoke_status yoke_job_load(const char *path, int noverrides, const char 
                                    yoke_job **job_out);
 YOKE_API void yoke_job_destroy(yoke_job *job);
 
+/* Devices that a job needs under a layout (NULL: its own): dp x cp x tp x pp, or dp times the devices that
+ * its layers name. */
+YOKE_API int yoke_job_devices(const yoke_job *job, const yoke_layout *layout);
+
 /* The key of a job that a word means to most people: a key itself, the last name of only one ("lr"), or what
  * other programs call it ("learning-rate"). NULL: none. Static storage. */
 YOKE_API const char *yoke_job_key_of(const char *word);

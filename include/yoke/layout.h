@@ -72,6 +72,9 @@ YOKE_API yoke_status yoke_layout_parse(yoke_layout *layout, const char *text);
 /* The shortest text that yoke_layout_parse reads back to the same layout from the default; "" is one device.
  * Writes at most `size` bytes with the end. */
 YOKE_API void yoke_layout_print(const yoke_layout *layout, char *text, int size);
+/* Every key, at its default too: read over any layout it gives this one, but for devices where it names none.
+ * Much longer: some 300 bytes, and 20 more for each stage and device that it names. */
+YOKE_API void yoke_layout_print_whole(const yoke_layout *layout, char *text, int size);
 /* The shortest flags of `yoke train` that mean it, for a job whose file says nothing of a layout; "" is one
  * device. Devices are named only where they are not cpu:0, cpu:1, ... in order. */
 YOKE_API void yoke_layout_flags(const yoke_layout *layout, char *text, int size);

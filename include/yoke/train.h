@@ -156,6 +156,14 @@ YOKE_API yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **sche
 YOKE_API yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layouts, int most,
                                       int *count_out);
 
+/* The layout to go on with where only so many processes are left, each with `per_process` devices: the first
+ * of the job's launch.fallbacks that they can hold, else the cheapest that fits on the most of them. Of
+ * threads, device_memory and bucket a fallback has what the job has where it names none. *processes_out: how
+ * many of them take part, each with as many devices. YOKE_DOES_NOT_FIT: nothing fits. YOKE_INVALID: the model
+ * cannot be made. */
+YOKE_API yoke_status yoke_job_fallback(const yoke_job *job, int processes, int per_process,
+                                       yoke_layout *layout_out, int *processes_out);
+
 /* Runs until the options' steps are done, `at_most` steps of this call are done (0: no bound), or somebody
  * stops it (YOKE_STOPPED). Saves where the job says so, with checkpoint.async by a thread that the trainer
  * owns from then on; none is under way when this returns. A save that fails ends the run with its status

@@ -175,6 +175,14 @@ int yki_job_parts(const yoke_job *job)
     return count;
 }
 
+int yoke_job_devices(const yoke_job *job, const yoke_layout *layout)
+{
+    if (!job) return 0;
+    const yoke_layout *l = layout ? layout : &job->layout;
+    int count = yki_job_parts(job);
+    return l->dp * (count ? count : l->tp * l->pp * l->cp);
+}
+
 static yoke_status check_parts(const yoke_job *job, int count)
 {
     const yoke_layout *layout = &job->layout;

@@ -83,7 +83,7 @@ static void hand_out(yki_text *text, char *out, int size)
     yki_text_release(text);
 }
 
-yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
+static yoke_status print(const yoke_layout *layout, bool whole, char *text, int size)
 {
     yki_text out = {0};
     yoke_job *jobs = malloc(2 * sizeof *jobs);
@@ -100,8 +100,10 @@ yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
         yki_key_print(&value, key, &jobs[0]);
         yki_key_print(&usual, key, &jobs[1]);
         out.failed |= value.failed || usual.failed;
-        if (value.data && usual.data && strcmp(value.data, usual.data) != 0)
-            yki_text_append(&out, "%s%s=%s", out.length ? "," : "", key->path + sizeof section, value.data);
+        bool none = key->kind == YKI_KEY_DEVICES && layout->ndevices == 0; /* null takes out what was there */
+        if (value.data && usual.data && (whole || strcmp(value.data, usual.data) != 0))
+            yki_text_append(&out, "%s%s=%s", out.length ? "," : "", key->path + sizeof section,
+                            none ? "null" : value.data);
         yki_text_release(&value);
         yki_text_release(&usual);
     }
@@ -111,12 +113,23 @@ yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
     return failed ? yki_fail_memory("a layout") : YOKE_OK;
 }
 
+yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size)
+{
+    return print(layout, false, text, size);
+}
+
 void yoke_layout_print(const yoke_layout *layout, char *text, int size)
 {
     if (!text || size < 1) return;
     text[0] = '\0';
-    if (!layout) return;
-    yki_layout_text(layout, text, size);
+    if (layout) print(layout, false, text, size);
+}
+
+void yoke_layout_print_whole(const yoke_layout *layout, char *text, int size)
+{
+    if (!text || size < 1) return;
+    text[0] = '\0';
+    if (layout) print(layout, true, text, size);
 }
 
 /* By yki_layout_key. */

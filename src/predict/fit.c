@@ -152,10 +152,11 @@ void yki_suggest_fits(const yki_plan_options *options, uint32_t named)
 yoke_status yki_layouts_over(const yki_plan_options *options, int devices, yoke_layout *layouts, int most,
                              int *count_out)
 {
+    const yoke_layout one = YOKE_LAYOUT_DEFAULT;
     candidates found = {0};
-    int cp = options->layout.cp;
+    int each = yki_plan_ranks(options->model, &one, options->one_part) * options->layout.cp;
     *count_out = 0;
-    if (devices % cp == 0 && !list_over(options, devices / cp, devices / cp, &found)) {
+    if (devices % each == 0 && !list_over(options, devices / each, devices / each, &found)) {
         free(found.list);
         return yki_fail_memory("layouts");
     }

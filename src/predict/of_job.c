@@ -1,5 +1,8 @@
-/* Of a job, without a trainer and without its data: the schedule that it would run, and layouts that it would
- * fit under. */
+/* Of a job, without a trainer and without its data: the schedule that it would run, layouts that it would fit
+ * under, and the one to go on with where devices are lost. */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/fail.h"
 #include "model/model.h"
 #include "model/source.h"
@@ -67,4 +70,44 @@ yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layo
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "%d devices: layouts are over 1 to %d", devices, YOKE_MAX_DEVICES);
     return with_plan_options(job, find_layouts, &wanted);
+}
+
+/* The first of the job's fallbacks that the processes can hold, over *used of them, as many devices on each.
+ */
+static bool take_listed(const yoke_job *job, int processes, int per_process, yoke_layout *layout, int *used)
+{
+    const char *text = job->launch.fallbacks;
+    char piece[sizeof job->launch.fallbacks];
+    for (; *text; text += strspn(text, "; ")) {
+        size_t length = strcspn(text, ";");
+        snprintf(piece, sizeof piece, "%.*s", (int)length, text);
+        text += length;
+        *layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
+        layout->threads = job->layout.threads;
+        layout->device_memory_bytes = job->layout.device_memory_bytes;
+        layout->bucket_bytes = job->layout.bucket_bytes;
+        if (yoke_layout_parse(layout, piece) != YOKE_OK) continue;
+        int devices = yoke_job_devices(job, layout);
+        for (*used = processes; *used > 1 && devices % *used; --*used) continue;
+        if (devices / *used <= per_process) return true;
+    }
+    return false;
+}
+
+yoke_status yoke_job_fallback(const yoke_job *job, int processes, int per_process, yoke_layout *layout_out,
+                              int *processes_out)
+{
+    YKI_NEED(job, layout_out, processes_out);
+    if (processes < 1 || per_process < 1)
+        return yki_fail(YOKE_INVALID, "%d processes of %d devices: each must be at least 1", processes,
+                        per_process);
+    if (take_listed(job, processes, per_process, layout_out, processes_out)) return YOKE_OK;
+    for (int k = processes; k > 0; k--) {
+        int count = 0;
+        if (k > YOKE_MAX_DEVICES / per_process) continue;
+        YKI_TRY(yoke_job_layouts(job, k * per_process, layout_out, 1, &count));
+        *processes_out = k;
+        if (count > 0) return YOKE_OK;
+    }
+    return yki_fail(YOKE_DOES_NOT_FIT, "nothing fits on %d processes of %d devices", processes, per_process);
 }

@@ -179,6 +179,22 @@ class Launch(unittest.TestCase):
         self.assertIn("dp=1,tp=2,pp=1,cp=1", r.json["attempts"][1]["layout"])
         self.assertEqual(r.json["attempts"][1]["code"], 0)
 
+    def test_a_fallback_is_a_layout_by_itself(self):
+        """All of it holds, lists too, whatever the file and the flags say; of what is no split, the job's."""
+        self.write("job.yaml", JOB + "layout: {devices: 4, dp: 2, tp: 2, zero: 1, threads: 1, bucket: 64KiB, device_memory: 1GiB}\n"
+                   "launch: {fallbacks: ['pp=2,recompute=full,none,threads=2']}\n")
+        r = self.launch("--zero", "2", "--devices", "4", lives=[10], options=["-n", "2", "--hosts", "a,b"])
+        self.assertRegex(r.stderr, "going on with 1, --layout pp=2,bucket=64KiB,recompute=\\[full,none\\],threads=2,device_memory=1GiB\n")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
+        with open(os.path.join(self.dir, "ck", "step-00000040", "state.json")) as f:
+            self.assertEqual(json.load(f)["layout"], "pp=2,bucket=64KiB,recompute=[full,none],threads=2,device_memory=1GiB")
+
+    def test_layers_on_devices_of_choice(self):
+        self.write("job.yaml", JOB.replace("out: 8}", "out: 8, device: 0}").replace("out: 3}", "out: 3, device: 1}"))
+        r = self.launch("--dp", "2", lives=[10], options=["-n", "4", "--hosts", "a,b"])  # 2 x 2 devices
+        self.assertRegex(r.stderr, "2 processes are left: going on with 2, --layout dp=1\n")
+        self.assertEqual([a["code"] for a in r.json["attempts"]], [137, 0])
+
     def test_an_older_runs_folder(self):
         """Refused; or, where its steps may go, the run goes on from its own alone, whatever their numbers."""
         subprocess.run([YOKE, "train", "job.yaml", "--steps", "200", "--set", "train.optimizer.lr=0.01",

@@ -50,6 +50,35 @@ static void text_reads_back(void **state)
     assert_string_equal(cut, "dp=");
 }
 
+/* Read over any other layout, every key of it is gone. */
+static void whole_text_replaces_a_layout(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "dp=2,zero=1,bucket=3MiB,dp_shard=1,dp_replicate=2",
+        "pp=3,recompute=[full,none,selective],microbatches=4,schedule=zb-h1",
+        "tp=4,sp=true,recompute=full,threads=3,device_memory=512MiB",
+        "cp=2,cp_kind=ulysses,schedule=interleaved,chunks=2",
+        "devices=[cpu:3,cpu:1],dp=1,tp=2",
+        "devices=2",
+        "pp=2,schedule=" MLP,
+    };
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    for (int i = 0; i < TEXTS; i++)
+        for (int over = 0; over < TEXTS; over++) {
+            char text[1024];
+            yoke_layout layout = parse(texts[i]), before = parse(texts[over]);
+            yoke_layout_print_whole(&layout, text, sizeof text);
+            if (yoke_layout_parse(&before, text) != YOKE_OK)
+                fail_msg("%s: %s", text, yoke_error_get()->message);
+            char again[1024];
+            yoke_layout_print_whole(&before, again, sizeof again);
+            assert_string_equal(text, again);
+            assert_int_equal(before.ndevices, layout.ndevices);
+        }
+}
+
 static void text_changes_what_it_names(void **state)
 {
     (void)state;
@@ -197,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(whole_text_replaces_a_layout),
         cmocka_unit_test(text_changes_what_it_names),
         cmocka_unit_test(recompute_is_of_all_stages_or_of_each),
         cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
