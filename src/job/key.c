@@ -141,34 +141,36 @@ const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
 
 /* ---- layers ---- */
 
-/* id, name in a job, type, activation */
+/* id, name in a job, type, activation, what others call it */
 #define LAYER_TYPES(X) \
-    X(LINEAR, "linear", YOKE_LAYER_LINEAR, 0) \
-    X(CONV2D, "conv2d", YOKE_LAYER_CONV2D, 0) \
-    X(MAXPOOL2D, "maxpool2d", YOKE_LAYER_MAXPOOL2D, 0) \
-    X(AVGPOOL2D, "avgpool2d", YOKE_LAYER_AVGPOOL2D, 0) \
-    X(FLATTEN, "flatten", YOKE_LAYER_FLATTEN, 0) \
-    X(EMBEDDING, "embedding", YOKE_LAYER_EMBEDDING, 0) \
-    X(LAYERNORM, "layernorm", YOKE_LAYER_LAYERNORM, 0) \
-    X(RMSNORM, "rmsnorm", YOKE_LAYER_RMSNORM, 0) \
-    X(RELU, "relu", YOKE_LAYER_ACTIVATION, YOKE_RELU) \
-    X(GELU, "gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU) \
-    X(TANH, "tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH) \
-    X(SIGMOID, "sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID) \
-    X(SILU, "silu", YOKE_LAYER_ACTIVATION, YOKE_SILU) \
-    X(SOFTMAX, "softmax", YOKE_LAYER_SOFTMAX, 0) \
-    X(DROPOUT, "dropout", YOKE_LAYER_DROPOUT, 0) \
-    X(RESIDUAL, "residual", YOKE_LAYER_RESIDUAL, 0) \
-    X(BATCHNORM, "batchnorm", YOKE_LAYER_BATCHNORM, 0)
+    X(LINEAR, "linear", YOKE_LAYER_LINEAR, 0, "dense fc fully_connected gemm") \
+    X(CONV2D, "conv2d", YOKE_LAYER_CONV2D, 0, "conv convolution conv2") \
+    X(MAXPOOL2D, "maxpool2d", YOKE_LAYER_MAXPOOL2D, 0, "maxpool max_pool max_pool2d maxpooling2d") \
+    X(AVGPOOL2D, "avgpool2d", YOKE_LAYER_AVGPOOL2D, 0, "avgpool avg_pool avg_pool2d averagepooling2d") \
+    X(FLATTEN, "flatten", YOKE_LAYER_FLATTEN, 0, "") \
+    X(EMBEDDING, "embedding", YOKE_LAYER_EMBEDDING, 0, "embed") \
+    X(LAYERNORM, "layernorm", YOKE_LAYER_LAYERNORM, 0, "layer_norm ln") \
+    X(RMSNORM, "rmsnorm", YOKE_LAYER_RMSNORM, 0, "rms_norm") \
+    X(RELU, "relu", YOKE_LAYER_ACTIVATION, YOKE_RELU, "") \
+    X(GELU, "gelu", YOKE_LAYER_ACTIVATION, YOKE_GELU, "") \
+    X(TANH, "tanh", YOKE_LAYER_ACTIVATION, YOKE_TANH, "") \
+    X(SIGMOID, "sigmoid", YOKE_LAYER_ACTIVATION, YOKE_SIGMOID, "") \
+    X(SILU, "silu", YOKE_LAYER_ACTIVATION, YOKE_SILU, "swish") \
+    X(SOFTMAX, "softmax", YOKE_LAYER_SOFTMAX, 0, "") \
+    X(DROPOUT, "dropout", YOKE_LAYER_DROPOUT, 0, "") \
+    X(RESIDUAL, "residual", YOKE_LAYER_RESIDUAL, 0, "skip shortcut") \
+    X(BATCHNORM, "batchnorm", YOKE_LAYER_BATCHNORM, 0, "batchnorm1d batchnorm2d batch_norm bn")
 
 #define VARIANT(id, ...) VARIANT_##id,
 #define LAYER_BIT(id, ...) id = BIT(VARIANT_##id),
 #define NAME(id, name, ...) name,
-#define TYPE(id, name, type, activation) {type, activation},
+#define TYPE(id, name, type, activation, words) {type, activation},
+#define WORDS(id, name, type, activation, words) words,
 enum { LAYER_TYPES(VARIANT) NTYPES };
 enum { LAYER_TYPES(LAYER_BIT) POOLS = MAXPOOL2D | AVGPOOL2D };
 
 const char *const yki_layer_names[] = {LAYER_TYPES(NAME) NULL};
+const char *const yki_layer_words[] = {LAYER_TYPES(WORDS) NULL};
 
 static const struct {
     yoke_layer_type type;
@@ -176,16 +178,16 @@ static const struct {
 } layer_types[] = {LAYER_TYPES(TYPE)};
 
 const yki_key yki_layer_keys[] = {
-    {"rows", YKI_KEY_INT, LFIELD(rows), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = EMBEDDING, .need = EMBEDDING},
-    {"out", YKI_KEY_INT, LFIELD(out), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D | EMBEDDING, .need = LINEAR | CONV2D | EMBEDDING},
-    {"kernel", YKI_KEY_INT, LFIELD(kernel), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = CONV2D | POOLS, .need = CONV2D | POOLS},
+    {"rows", YKI_KEY_INT, LFIELD(rows), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = EMBEDDING, .need = EMBEDDING, .words = "num_embeddings vocab vocab_size num_words"},
+    {"out", YKI_KEY_INT, LFIELD(out), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D | EMBEDDING, .need = LINEAR | CONV2D | EMBEDDING, .words = "out_features out_channels units filters embedding_dim width size"},
+    {"kernel", YKI_KEY_INT, LFIELD(kernel), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = CONV2D | POOLS, .need = CONV2D | POOLS, .words = "kernel_size"},
     {"stride", YKI_KEY_INT, LFIELD(stride), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = CONV2D, .standard = "1"},
     {"stride", YKI_KEY_INT, LFIELD(stride), RANGE(1, 65536), .by = YKI_BY_LAYER, .of = POOLS},
     {"padding", YKI_KEY_INT, LFIELD(padding), RANGE(0, 65536), .by = YKI_BY_LAYER, .of = CONV2D},
-    {"bias", YKI_KEY_BOOL, LFIELD(bias), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D, .standard = "true"},
+    {"bias", YKI_KEY_BOOL, LFIELD(bias), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D, .standard = "true", .words = "use_bias"},
     {"approximate", YKI_KEY_NAME, LFIELD(activation), .names = approximations, .first = YOKE_GELU, .by = YKI_BY_LAYER, .of = GELU},
-    {"p", YKI_KEY_DOUBLE, LFIELD(p), SHARE, .by = YKI_BY_LAYER, .of = DROPOUT, .need = DROPOUT},
-    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM | BATCHNORM, .standard = "1e-5"},
+    {"p", YKI_KEY_DOUBLE, LFIELD(p), SHARE, .by = YKI_BY_LAYER, .of = DROPOUT, .need = DROPOUT, .words = "prob rate dropout"},
+    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM | BATCHNORM, .standard = "1e-5", .words = "epsilon"},
     {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = RMSNORM, .standard = "1e-6"},
     {"momentum", YKI_KEY_DOUBLE, LFIELD(momentum), RANGE(0, 1), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "0.1"},
     {"affine", YKI_KEY_BOOL, LFIELD(affine), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "true"},

@@ -51,6 +51,7 @@ typedef struct yki_key {
     bool always;       /* printed even where it is the default */
     const char *standard; /* the default as text; NULL: what an empty job holds */
     const char *flag;     /* of yoke train, without the dashes */
+    const char *words;    /* what other programs call a layer's key, spaces between */
 } yki_key;
 
 extern const yki_key yki_job_keys[];
@@ -60,6 +61,8 @@ extern const int yki_layer_nkeys;
 
 /* The types of layers by name, NULL at the end; a bit of `of` in yki_layer_keys is an index into it. */
 extern const char *const yki_layer_names[];
+/* What other programs call them, spaces between. */
+extern const char *const yki_layer_words[];
 /* Fills type, activation and the defaults that depend on them. variant: an index into yki_layer_names. */
 void yki_layer_init(yoke_layer *layer, int variant);
 /* The index of a layer's type in yki_layer_names. */

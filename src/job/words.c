@@ -1,5 +1,5 @@
-/* Two tables: words for keys, words for layers. A word stands here if many programs have it and the nearest
- * spelling would mislead. */
+/* Words for keys; those for layers stand in their rows (key.c). A word is there if many programs have it and
+ * the nearest spelling would mislead. */
 #include "job/words.h"
 
 #include <ctype.h>
@@ -74,28 +74,9 @@ static const usual keys[] = {
     {"save_total_limit max_checkpoints", "checkpoint.keep"},
 };
 
-static const usual layer_keys[] = {
-    {"out_features out_channels units filters embedding_dim width size", "out"},
-    {"kernel_size", "kernel"},
-    {"num_embeddings vocab vocab_size num_words", "rows"},
-    {"epsilon", "eps"},
-    {"use_bias", "bias"},
-    {"prob rate dropout", "p"},
-    {"in in_features in_channels num_features normalized_shape input_dim input_shape input", ""},
-};
-
-static const usual layer_types[] = {
-    {"dense fc fully_connected gemm", "linear"},
-    {"conv convolution conv2", "conv2d"},
-    {"maxpool max_pool max_pool2d maxpooling2d", "maxpool2d"},
-    {"avgpool avg_pool avg_pool2d averagepooling2d", "avgpool2d"},
-    {"embed", "embedding"},
-    {"layer_norm ln", "layernorm"},
-    {"rms_norm", "rmsnorm"},
-    {"swish", "silu"},
-    {"skip shortcut", "residual"},
-    {"batchnorm1d batchnorm2d batch_norm bn", "batchnorm"},
-};
+/* What a layer takes from its input. */
+static const char of_input[] =
+    "in in_features in_channels num_features num_channels normalized_shape input_dim input_shape input";
 
 #define COUNT(table) (int)(sizeof(table) / sizeof *(table))
 
@@ -144,7 +125,10 @@ const char *yki_key_of_word(const char *word)
 const char *yki_layer_key_of_word(const char *word)
 {
     char plain[48];
-    return normalise(plain, word) ? find(layer_keys, COUNT(layer_keys), plain) : NULL;
+    if (!normalise(plain, word)) return NULL;
+    for (int i = 0; i < yki_layer_nkeys; i++)
+        if (yki_layer_keys[i].words && holds(yki_layer_keys[i].words, plain)) return yki_layer_keys[i].path;
+    return holds(of_input, plain) ? "" : NULL;
 }
 
 const char *yki_layer_type_of_word(const char *word)
@@ -153,7 +137,9 @@ const char *yki_layer_type_of_word(const char *word)
     if (!normalise(plain, word)) return NULL;
     for (int i = 0; yki_layer_names[i]; i++)
         if (strcasecmp(yki_layer_names[i], word) == 0) return yki_layer_names[i];
-    return find(layer_types, COUNT(layer_types), plain);
+    for (int i = 0; yki_layer_names[i]; i++)
+        if (holds(yki_layer_words[i], plain)) return yki_layer_names[i];
+    return NULL;
 }
 
 const char *yoke_job_key_of(const char *word)
