@@ -34,8 +34,8 @@
  * and goes on with a letter or digit for each dim of the view; a letter is the same number throughout. R is all
  * leading dims together, samples included, E all elements, n the samples, i at the end whatever dims are left.
  * Parentheses hold what the kernel sees of one dim of a tensor, "(3Hd)" of its heads; at the start, of all of
- * it. Letters inside that attr names are d width, o outer, g global, l local, i inner; y and z are what its
- * window (kernel, stride, padding) leaves of h and w.
+ * it. Letters that attr names there, and in outputs where no input has them, are d width, o outer, g global, l local,
+ * i inner; y and z are what its window (kernel, stride, padding) leaves of h and w.
  * A word ends with ? where the operand may be absent, and begins with = where an output may have the memory of
  * the first input; == where it may though another input is there too.
  *

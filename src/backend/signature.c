@@ -65,8 +65,7 @@ const yki_signature *yki_kernel_signature(yki_kernel kernel)
 
 /* ---- views ---- */
 
-/* What a letter inside parentheses is; -1: what the others leave. */
-static int64_t named(char letter, const yki_attr *attr)
+int64_t yki_letter_named(char letter, const yki_attr *attr)
 {
     switch (letter) {
     case 'n':
@@ -91,7 +90,7 @@ static void add_item(const yki_word *word, int k, int64_t size, const yki_attr *
 {
     int first = k > 0 ? word->end[k - 1] : 0, unnamed = -1;
     for (int i = first; i < word->end[k] && word->end[k] > first + 1; i++) {
-        view->dims[i] = named(word->letters[i], attr);
+        view->dims[i] = yki_letter_named(word->letters[i], attr);
         if (view->dims[i] < 0)
             unnamed = i;
         else if (view->dims[i] > 0)

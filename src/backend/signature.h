@@ -33,6 +33,9 @@ typedef struct yki_signature {
 /* Static; read once. */
 const yki_signature *yki_kernel_signature(yki_kernel kernel);
 
+/* What a letter is by itself, of one sample: a digit, or what attr has of it; -1: nothing. */
+int64_t yki_letter_named(char letter, const yki_attr *attr);
+
 /* Whether a word's first item is all dims that the others leave. */
 static inline bool yki_word_gathers(const yki_word *word)
 {

@@ -73,7 +73,7 @@ void yki_infer(yoke_model *model, yki_node *node)
     }
     const yki_signature *signature = yki_kernel_signature((yki_kernel)node->op);
     meaning m = {.nleading = 0};
-    for (int digit = 0; digit <= 9; digit++) m.of['0' + digit] = digit;
+    for (int letter = 0; letter < 128; letter++) m.of[letter] = yki_letter_named((char)letter, &node->attr);
     for (int i = 0; i < signature->ninputs; i++)
         if (node->in[i] >= 0) read_input(&signature->words[i], &node->attr, &model->values[node->in[i]], &m);
     read_window(&node->attr, &m);
