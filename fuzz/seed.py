@@ -351,6 +351,7 @@ train: {steps: 2, batch: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 0.1,
   layers:
     - {type: conv2d, out: 4, kernel: 3, stride: 1, padding: 1, device: 0}
     - {type: batchnorm, eps: 1e-3, momentum: 0.2, affine: true, statistics: local}
+    - {type: groupnorm, groups: 2, affine: false}
     - {type: residual, layers: [{type: conv2d, out: 4, kernel: 3, padding: 1}, {type: gelu, approximate: tanh}]}
     - {type: maxpool2d, kernel: 2}
     - {type: avgpool2d, kernel: 2, stride: 2}

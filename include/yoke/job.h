@@ -29,6 +29,7 @@ typedef enum yoke_layer_type {
     YOKE_LAYER_DROPOUT,
     YOKE_LAYER_RESIDUAL,
     YOKE_LAYER_BATCHNORM,
+    YOKE_LAYER_GROUPNORM,
 } yoke_layer_type;
 
 /* A layer of family `layers`. Fields that its type does not use are 0. */
@@ -41,8 +42,9 @@ typedef struct yoke_layer {
     bool bias;
     yoke_activation activation;
     double p, eps;
+    int64_t groups;  /* groupnorm */
     double momentum; /* batchnorm */
-    bool affine;
+    bool affine;     /* batchnorm, groupnorm */
     yoke_statistics statistics;
     int nlayers; /* residual: its layers, owned by the job */
     struct yoke_layer *layers;

@@ -100,6 +100,11 @@ YOKE_API yoke_tensor yoke_embedding(yoke_model *model, yoke_tensor ids, int64_t 
 YOKE_API yoke_tensor yoke_layernorm(yoke_model *model, yoke_tensor x, double eps);
 /* Over the last dim, with weight. eps 0: 1e-6. */
 YOKE_API yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps);
+/* Group norm, as PyTorch's GroupNorm: x [C], [C,L] or [C,H,W], each sample's channels in `groups` of as many,
+ * which C must divide by; each group over its channels and places, with biased variance. affine: with weight
+ * and bias of each channel. eps 0: 1e-5. */
+YOKE_API yoke_tensor yoke_groupnorm(yoke_model *model, yoke_tensor x, int64_t groups, double eps,
+                                    bool affine);
 /* Batch norm of each channel over samples and places: x [C], [C,L] or [C,H,W], as PyTorch's BatchNorm1d and
  * 2d. In training by mean and biased variance of the micro-batch, which are tracked in the buffers
  * running_mean and running_var (unbiased): running = (1 - momentum) running + momentum now, once a

@@ -64,6 +64,9 @@
     OPERATOR(RMSNORM, "rmsnorm", "xRD xD > xRD fR", "")                                /* x w -> y rstd */ \
     KERNEL(RMSNORM_DX, "rmsnorm.dx", "xRD xRD xD pR > xRD", "")                        /* dy x w rstd -> dx */ \
     KERNEL(RMSNORM_DW, "rmsnorm.dw", "xRD xRD pR > fD", "")                            /* dy x rstd -> dw */ \
+    OPERATOR(GROUPNORM, "groupnorm", "xnCi xC? xC? > xnCi fng fng", "")                /* x w? b? -> y mean rstd: of g groups of channels, each over its channels and places */ \
+    KERNEL(GROUPNORM_DX, "groupnorm.dx", "xnCi xnCi xC? fng png > xnCi", "")           /* dy x w? mean rstd -> dx */ \
+    KERNEL(GROUPNORM_DW, "groupnorm.dw", "xnCi xnCi fng png > fC fC", "")              /* dy x mean rstd -> dw db */ \
     OPERATOR(BATCH_SUM, "batch.sum", "xnCi > fC", "")                                  /* x -> sum over samples and places; zeros where nothing trains */ \
     OPERATOR(BATCH_SQUARES, "batch.squares", "xnCi fC > fC", "")                       /* x sum -> squares: sum of (x - mean)^2, mean = sum / N; zeros where nothing trains */ \
     OPERATOR(BATCH_STATS, "batch.stats", "fC pC fC pC > f2C", "")                      /* sum squares running_mean running_var -> stats: mean and rstd, of the running ones where nothing trains */ \
@@ -171,7 +174,7 @@ typedef struct yki_attr {
     int64_t width;                    /* ROPE, GQA*, ATTEND*: of a head */
     int64_t group, first_group;       /* GQA*, ATTEND*: query heads to a head of k and v; the first global head of k and v here */
     int64_t offset;                   /* first global row (EMBED*, POSITION*, ROPE), class (XENT_*), head (ATTENTION*, GQA*, ATTEND*) or element of `global` here */
-    int64_t global;                   /* heads (ATTENTION*, GQA*, ATTEND*) over all shards; DROPOUT, COPY_SLICE: see below */
+    int64_t global;                   /* heads (ATTENTION*, GQA*, ATTEND*) and groups (GROUPNORM) over all shards; DROPOUT, COPY_SLICE: see below */
     yki_positions rows;                    /* of x (POSITION*, ROPE), queries (ATTEND*), the outer dim (DROPOUT) */
     yki_positions keys;                    /* ATTEND* */
     int64_t length;                   /* tokens of a whole sequence (ATTEND*), of the whole outer dim (DROPOUT; 0: outer) */

@@ -159,7 +159,8 @@ const int yki_job_nkeys = sizeof yki_job_keys / sizeof *yki_job_keys;
     X(SOFTMAX, "softmax", YOKE_LAYER_SOFTMAX, 0, "") \
     X(DROPOUT, "dropout", YOKE_LAYER_DROPOUT, 0, "") \
     X(RESIDUAL, "residual", YOKE_LAYER_RESIDUAL, 0, "skip shortcut") \
-    X(BATCHNORM, "batchnorm", YOKE_LAYER_BATCHNORM, 0, "batchnorm1d batchnorm2d batch_norm bn")
+    X(BATCHNORM, "batchnorm", YOKE_LAYER_BATCHNORM, 0, "batchnorm1d batchnorm2d batch_norm bn") \
+    X(GROUPNORM, "groupnorm", YOKE_LAYER_GROUPNORM, 0, "group_norm gn")
 
 #define VARIANT(id, ...) VARIANT_##id,
 #define LAYER_BIT(id, ...) id = BIT(VARIANT_##id),
@@ -187,10 +188,11 @@ const yki_key yki_layer_keys[] = {
     {"bias", YKI_KEY_BOOL, LFIELD(bias), .by = YKI_BY_LAYER, .of = LINEAR | CONV2D, .standard = "true", .words = "use_bias"},
     {"approximate", YKI_KEY_NAME, LFIELD(activation), .names = approximations, .first = YOKE_GELU, .by = YKI_BY_LAYER, .of = GELU},
     {"p", YKI_KEY_DOUBLE, LFIELD(p), SHARE, .by = YKI_BY_LAYER, .of = DROPOUT, .need = DROPOUT, .words = "prob rate dropout"},
-    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM | BATCHNORM, .standard = "1e-5", .words = "epsilon"},
+    {"groups", YKI_KEY_INT, LFIELD(groups), RANGE(1, MANY), .by = YKI_BY_LAYER, .of = GROUPNORM, .need = GROUPNORM, .words = "num_groups"},
+    {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = LAYERNORM | BATCHNORM | GROUPNORM, .standard = "1e-5", .words = "epsilon"},
     {"eps", YKI_KEY_DOUBLE, LFIELD(eps), FROM(0), .above = true, .by = YKI_BY_LAYER, .of = RMSNORM, .standard = "1e-6"},
     {"momentum", YKI_KEY_DOUBLE, LFIELD(momentum), RANGE(0, 1), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "0.1"},
-    {"affine", YKI_KEY_BOOL, LFIELD(affine), .by = YKI_BY_LAYER, .of = BATCHNORM, .standard = "true"},
+    {"affine", YKI_KEY_BOOL, LFIELD(affine), .by = YKI_BY_LAYER, .of = BATCHNORM | GROUPNORM, .standard = "true"},
     {"statistics", YKI_KEY_NAME, LFIELD(statistics), .names = statistics, .by = YKI_BY_LAYER, .of = BATCHNORM},
     {"layers", YKI_KEY_LAYERS, LFIELD(layers), .by = YKI_BY_LAYER, .of = RESIDUAL, .need = RESIDUAL},
     {"device", YKI_KEY_INT, LFIELD(device), RANGE(0, YOKE_MAX_DEVICES - 1), .by = YKI_BY_LAYER},

@@ -310,16 +310,41 @@ yoke_tensor yoke_rmsnorm(yoke_model *model, yoke_tensor x, double eps)
     return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_RMSNORM, &attr, 2, in));
 }
 
+/* A weight and a bias of each channel, or neither. */
+static void norm_weights(yoke_model *model, const char *name, int64_t channels, bool affine, int weights[2])
+{
+    weights[0] = affine ? parameter(model, name, "weight", 1, &channels, YKI_INIT_ONE, 0) : -1;
+    weights[1] = affine ? parameter(model, name, "bias", 1, &channels, YKI_INIT_ZERO, 0) : -1;
+}
+
+yoke_tensor yoke_groupnorm(yoke_model *model, yoke_tensor x, int64_t groups, double eps, bool affine)
+{
+    const char *kind = "groupnorm", *shape = "[channels], [channels, length] or [channels, height, width]";
+    double used;
+    if (!takes(model, x, kind, 1, 3, shape) || !takes_eps(model, kind, eps, 1e-5, &used) ||
+        !counts(model, kind, "groups", groups, 1))
+        return yki_tensor(model, -1);
+    int64_t channels = model->values[x.index].dims[0];
+    if (channels % groups != 0) {
+        yki_graph_fail(
+            model,
+            "groupnorm '%s%d': its input has %lld channels, which %lld groups cannot share evenly; choose "
+            "a divisor of %lld",
+            model->prefix, model->number, (long long)channels, (long long)groups, (long long)channels);
+        return yki_tensor(model, -1);
+    }
+    yki_attr attr = {.eps = used, .global = groups};
+    int in[3] = {x.index};
+    norm_weights(model, yki_graph_layer(model, true), channels, affine, in + 1);
+    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_GROUPNORM, &attr, 3, in));
+}
+
 /* Its parameters and buffers, with the names that PyTorch gives them. */
 static void batchnorm_tensors(yoke_model *model, const char *name, int64_t channels, const yki_attr *attr,
                               bool affine, int weights[2], int running[2])
 {
     char full[160];
-    weights[0] = weights[1] = -1;
-    if (affine) {
-        weights[0] = parameter(model, name, "weight", 1, &channels, YKI_INIT_ONE, 0);
-        weights[1] = parameter(model, name, "bias", 1, &channels, YKI_INIT_ZERO, 0);
-    }
+    norm_weights(model, name, channels, affine, weights);
     snprintf(full, sizeof full, "%.120s.running_mean", name);
     running[0] = yki_graph_buffer(model, full, channels, YKI_INIT_ZERO, attr);
     snprintf(full, sizeof full, "%.120s.running_var", name);

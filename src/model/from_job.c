@@ -63,6 +63,8 @@ static yoke_tensor layer(yoke_model *model, const yoke_layer *spec, yoke_tensor 
         return yoke_rmsnorm(model, x, spec->eps);
     case YOKE_LAYER_BATCHNORM:
         return yoke_batchnorm(model, x, spec->eps, spec->momentum, spec->affine, spec->statistics);
+    case YOKE_LAYER_GROUPNORM:
+        return yoke_groupnorm(model, x, spec->groups, spec->eps, spec->affine);
     case YOKE_LAYER_ACTIVATION:
         return yoke_activate(model, x, spec->activation);
     case YOKE_LAYER_SOFTMAX:

@@ -236,6 +236,48 @@ class Residual(nn.Module):
         return x + self.layers(x)
 
 
+def groupnorm():
+    """Group norm of images and of rows, with and without weights; 36 samples in batches of 10."""
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.GroupNorm(3, 6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 2, bias=False),
+                          nn.GroupNorm(4, 8, eps=1e-3, affine=False), nn.SiLU(), nn.Flatten(), nn.Linear(96, 10), nn.GroupNorm(2, 10), nn.Tanh(), nn.Linear(10, 5))
+    with torch.no_grad():
+        for layer in model:
+            if isinstance(layer, nn.GroupNorm) and layer.affine:
+                layer.weight.copy_(1 + 0.2 * torch.randn(layer.num_channels))
+                layer.bias.copy_(0.2 * torch.randn(layer.num_channels))
+    path = start("groupnorm", model)
+    x, y = torch.randn(36, 1, 8, 10).float().double(), torch.randint(0, 5, (36,))
+    write_npy(path("x.npy"), x, "<f4")
+    write_npy(path("y.npy"), y, "<i8")
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [1, 8, 10]
+  from: model.safetensors
+  layers:
+    - {type: conv2d, out: 6, kernel: 3, padding: 1}
+    - {type: groupnorm, groups: 3}
+    - {type: relu}
+    - {type: maxpool2d, kernel: 2}
+    - {type: conv2d, out: 8, kernel: 2, bias: false}
+    - {type: groupnorm, groups: 4, eps: 1e-3, affine: false}
+    - {type: silu}
+    - {type: flatten}
+    - {type: linear, out: 10}
+    - {type: groupnorm, groups: 2}
+    - {type: tanh}
+    - {type: linear, out: 5}
+data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false}
+train:
+  steps: 10
+  batch: 10
+  loss: cross_entropy
+  optimizer: {name: adamw, lr: 5e-3, weight_decay: 0.1}
+""")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.1)
+    train(path, model, lambda rows: F.cross_entropy(model(x[rows]), y[rows]), 36, 10, optimizer)
+
+
 def tokens():
     """Ids through an embedding, a residual, norms and a softmax to squared errors; SGD with momentum."""
     torch.manual_seed(3)
@@ -334,5 +376,5 @@ train:
 
 
 if __name__ == "__main__":
-    for case in (mlp, conv, batchnorm, tokens, gpt2):
+    for case in (mlp, conv, batchnorm, groupnorm, tokens, gpt2):
         case()

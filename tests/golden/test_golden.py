@@ -94,6 +94,9 @@ class Golden(unittest.TestCase):
     def test_conv(self):
         self.check("conv")
 
+    def test_groupnorm(self):
+        self.check("groupnorm")
+
     def test_tokens(self):
         self.check("tokens")
 

@@ -131,9 +131,10 @@ static void every_layer_type_has_its_defaults(void **state)
         "    - {type: silu}\n    - {type: softmax}\n    - {type: dropout, p: 0.25}\n"
         "    - type: residual\n      layers: [{type: linear, out: 4, bias: false}, {type: residual, layers: "
         "[{type: relu}]}]\n"
+        "    - {type: groupnorm, groups: 3}\n"
         "data: {format: random}\ntrain: {epochs: 2.5, optimizer: adamw}\n");
     const yoke_layer *l = job->model.layers;
-    assert_int_equal(job->model.nlayers, 16);
+    assert_int_equal(job->model.nlayers, 17);
     assert_int_equal(job->model.input_ndim, 3);
     assert_true(l[0].kernel == 3 && l[0].stride == 1 && l[0].padding == 0 && l[0].bias && l[0].out == 8);
     assert_true(l[1].stride == 2 && l[1].padding == 1 && !l[1].bias);
@@ -156,6 +157,7 @@ static void every_layer_type_has_its_defaults(void **state)
     assert_true(l[15].layers[0].out == 4 && !l[15].layers[0].bias);
     assert_int_equal(l[15].layers[1].nlayers, 1);
     assert_int_equal(l[15].layers[1].layers[0].activation, YOKE_RELU);
+    assert_true(l[16].type == YOKE_LAYER_GROUPNORM && l[16].groups == 3 && l[16].eps == 1e-5 && l[16].affine);
     assert_int_equal(job->data.samples, 1024);
     assert_true(job->train.epochs == 2.5 && job->train.steps == 0 && job->train.batch == 1);
     assert_true(job->train.weight_decay == 0.01 && job->train.beta2 == 0.999 && job->train.eps == 1e-8);
@@ -401,17 +403,18 @@ static void a_printed_job_reads_back_the_same(void **state)
                       "layout=dp=2,pp=2,microbatches=4,schedule=zb-h1,zero=3,recompute=selective,threads=2,"
                       "device_memory=512MiB,chunks=2",
                       "train.precision=bf16", "train.seed=18446744073709551615", "layout.schedule=" MLP)));
-    assert_prints_itself(
-        load_text("model:\n  family: layers\n  from: w\n  input: [3, 8, 8]\n  layers:\n"
-                  "  - {type: conv2d, out: 8, kernel: 3, stride: 2, padding: 1, bias: false, device: 1}\n"
-                  "  - {type: maxpool2d, kernel: 3}\n  - {type: avgpool2d, kernel: 3, stride: 1, device: 0}\n"
-                  "  - {type: residual, layers: [{type: layernorm, eps: 1e-3}, {type: residual, layers: "
-                  "[{type: gelu, approximate: tanh}, {type: rmsnorm}]}]}\n"
-                  "  - {type: dropout, p: 0.1}\n  - {type: embedding, rows: 3, out: 4}\n  - {type: softmax}\n"
-                  "  - {type: dropout, p: 0}\n  - {type: batchnorm}\n"
-                  "  - {type: batchnorm, momentum: 0, affine: false, statistics: local, eps: 0.5}\n"
-                  "data: {format: random, samples: 77, shuffle: false, holdout: 0.25, drop_last: true}\n"
-                  "train: {epochs: 1, batch: 3, loss: mse}\n"));
+    assert_prints_itself(load_text(
+        "model:\n  family: layers\n  from: w\n  input: [3, 8, 8]\n  layers:\n"
+        "  - {type: conv2d, out: 8, kernel: 3, stride: 2, padding: 1, bias: false, device: 1}\n"
+        "  - {type: maxpool2d, kernel: 3}\n  - {type: avgpool2d, kernel: 3, stride: 1, device: 0}\n"
+        "  - {type: residual, layers: [{type: layernorm, eps: 1e-3}, {type: residual, layers: "
+        "[{type: gelu, approximate: tanh}, {type: rmsnorm}]}]}\n"
+        "  - {type: dropout, p: 0.1}\n  - {type: embedding, rows: 3, out: 4}\n  - {type: softmax}\n"
+        "  - {type: dropout, p: 0}\n  - {type: batchnorm}\n"
+        "  - {type: batchnorm, momentum: 0, affine: false, statistics: local, eps: 0.5}\n"
+        "  - {type: groupnorm, groups: 4}\n  - {type: groupnorm, groups: 2, affine: false, eps: 1e-3}\n"
+        "data: {format: random, samples: 77, shuffle: false, holdout: 0.25, drop_last: true}\n"
+        "train: {epochs: 1, batch: 3, loss: mse}\n"));
     assert_prints_itself(
         load_text("model: {family: llama, from: ., tied: false}\ndata: {format: tokens, path: t}\n"
                   "train: {steps: 2, sequence: 3}\ncheckpoint: {dir: ., keep: 2}\n"));

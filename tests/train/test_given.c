@@ -48,6 +48,7 @@ static void test_models(void **state)
                               yoke_layernorm(none, xs[i], 0),
                               yoke_rmsnorm(none, xs[i], 0),
                               yoke_batchnorm(none, xs[i], 0, 0, true, YOKE_STATISTICS_LOCAL),
+                              yoke_groupnorm(none, xs[i], 1, 0, true),
                               yoke_activate(none, xs[i], YOKE_RELU),
                               yoke_softmax(none, xs[i]),
                               yoke_dropout(none, xs[i], 0),
@@ -78,7 +79,8 @@ static void test_models(void **state)
                    {"out", 2, -1},       {"eps", 3, -1},        {"eps", 3, NAN},      {"eps", 3, INFINITY},
                    {"eps", 4, -1e-9},    {"eps", 5, NAN},       {"momentum", 6, NAN}, {"statistics", 7, 5},
                    {"name", 8, 0},       {"name", 9, 0},        {"options", 10, 0},   {"options", 11, 0},
-                   {"norm_eps", 12, -1}, {"norm_eps", 13, NAN}, {"dims", 14, 0},      {"device", 15, -1}};
+                   {"norm_eps", 12, -1}, {"norm_eps", 13, NAN}, {"dims", 14, 0},      {"device", 15, -1},
+                   {"groups", 16, 0},    {"groups", 16, -4},    {"eps", 17, NAN}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         double v = numbers[i].value;
         char longest[200];
@@ -120,6 +122,12 @@ static void test_models(void **state)
             break;
         case 7:
             yoke_batchnorm(model, x, 0, 0, true, (yoke_statistics)v);
+            break;
+        case 16:
+            yoke_groupnorm(model, x, (int64_t)v, 0, true);
+            break;
+        case 17:
+            yoke_groupnorm(model, x, 2, v, true);
             break;
         case 8:
             yoke_model_name(model, NULL);

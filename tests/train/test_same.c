@@ -21,7 +21,7 @@ static yoke_tensor make_rows(yoke_model *m)
 {
     yoke_tensor x = yoke_linear(m, yoke_input(m, 1, (int64_t[]){6}), 8, true);
     x = yoke_batchnorm(m, x, 0, 0.1, true, YOKE_STATISTICS_GLOBAL);
-    x = yoke_activate(m, yoke_layernorm(m, x, 0), YOKE_GELU);
+    x = yoke_activate(m, yoke_groupnorm(m, yoke_layernorm(m, x, 0), 2, 0, true), YOKE_GELU);
     x = yoke_dropout(m, yoke_rmsnorm(m, x, 0), 0.25);
     return yoke_linear(m, x, 3, false);
 }
@@ -78,7 +78,8 @@ static void set_lion(yoke_train_options *o, yoke_layout *l)
 static const same sames[] = {
     {"model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: batchnorm}, {type: "
      "layernorm}, "
-     "{type: gelu}, {type: rmsnorm}, {type: dropout, p: 0.25}, {type: linear, out: 3, bias: false}]}\n"
+     "{type: groupnorm, groups: 2}, {type: gelu}, {type: rmsnorm}, {type: dropout, p: 0.25}, {type: linear, "
+     "out: 3, bias: false}]}\n"
      "layout: {dp: 2}\n"
      "train: {optimizer: adamw",
      make_rows,
