@@ -145,6 +145,10 @@ static inline bool reads_weight(const yki_instruction *in)
 {
     return is_kernel(in) && in->as.kernel.ninputs > 1 && in->operands[1].space == YKI_SPACE_WEIGHT;
 }
+static inline bool is_product(const yki_instruction *in)
+{
+    return in->op == YKI_KERNEL_LINEAR;
+}
 static inline bool writes_gradient(const yki_instruction *in)
 {
     return is_kernel(in) && in->noperands > in->as.kernel.ninputs &&

@@ -286,6 +286,17 @@ static void another_size(yki_plan *plan)
 {
     find_first(plan, 0, YKI_BODY_F, reads_weight).in->operands[0].dims[0]++;
 }
+static void turn_a_weight(yki_plan *plan)
+{
+    yki_operand *weight = &find_first(plan, 0, YKI_BODY_F, is_product).in->operands[1];
+    int64_t rows = weight->dims[0];
+    assert_int_not_equal(rows, weight->dims[1]);
+    weight->dims[0] = weight->dims[1], weight->dims[1] = rows;
+}
+static void forget_a_weight(yki_plan *plan)
+{
+    find_first(plan, 0, YKI_BODY_F, is_product).in->operands[1] = (yki_operand){0};
+}
 static void tensor_of_nobody(yki_plan *plan)
 {
     find_first(plan, 0, YKI_BODY_F, reads_weight).in->operands[0].value = plan->placed[0][0].nvalues;
@@ -386,6 +397,12 @@ static const struct damage damages[] = {
      read_what_is_gone,
      {"body W, instruction", "is read before anything"}},
     {"another size", "gpt2", "", another_size, {"is taken for"}},
+    {"a weight the other way round",
+     "gpt2",
+     "",
+     turn_a_weight,
+     {"weight of '", "operand 1 is none that linear takes"}},
+    {"a forgotten weight", "gpt2", "", forget_a_weight, {"operand 1 is none that linear takes"}},
     {"a tensor that is none", "gpt2", "", tensor_of_nobody, {"which its part has not"}},
     {"a weight written", "gpt2", "", write_a_weight, {"weight of '", "while micro-batches need it"}},
     {"another weight", "gpt2", "", another_weight, {"weight of '", "of which the device keeps"}},

@@ -575,6 +575,18 @@ static yoke_status run_movement(walk *w, const yki_instruction *in)
     return YOKE_OK;
 }
 
+/* A kernel's operands are those of its signature, of any number of samples. */
+static yoke_status check_signature(walk *w, const yki_instruction *in)
+{
+    yki_launch shapes;
+    yki_instruction_shapes(in, 1, &shapes);
+    int misfit = yki_launch_misfit(&shapes);
+    if (misfit < 0) return YOKE_OK;
+    bool there = misfit < in->noperands && in->operands[misfit].space != YKI_SPACE_NONE;
+    return yki_fault(w->p, there ? &in->operands[misfit] : NULL, "operand %d is none that %s takes there",
+                     misfit, yki_kernel_name((yki_kernel)in->op));
+}
+
 static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bool again)
 {
     bool receives = yki_receives(in), computes = in->kind == YKI_DO_KERNEL || in->kind == YKI_DO_LOAD;
@@ -585,7 +597,8 @@ static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bo
     if (receives && w->works && in->phase != YKI_PHASE_WAIT)
         return yki_fault(w->p, NULL, "it receives after others have begun");
     w->works |= !receives;
-    if (computes) return run_operands(w, in, -1);
+    if (computes) YKI_TRY(run_operands(w, in, -1));
+    if (computes) return in->kind == YKI_DO_KERNEL && !again ? check_signature(w, in) : YOKE_OK;
     if (in->kind != YKI_DO_COPY && in->kind != YKI_DO_MOVE && in->kind != YKI_DO_MOVE_STATES)
         return yki_fault(w->p, NULL, "it is no instruction of a micro-batch");
     return run_movement(w, in);
