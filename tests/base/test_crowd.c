@@ -2,8 +2,8 @@
 #include "base/crowd.h"
 
 #include "cmocka_all.h"
+#include "threads.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,16 +28,6 @@ static void a_share_of_the_time_makes_a_crowd(void **state)
     assert_true(crowd.crowded);
     yki_crowd_judge(&crowd, 0, 40 * ms);
     assert_false(crowd.crowded);
-}
-
-static int threads_here(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    int count = 0;
-    assert_non_null(tasks);
-    for (struct dirent *entry; (entry = readdir(tasks));) count += entry->d_name[0] != '.';
-    closedir(tasks);
-    return count;
 }
 
 static atomic_bool enough;

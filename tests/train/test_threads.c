@@ -1,26 +1,15 @@
 /* A thread is a thread: a device computes on as many as its layout says, whatever the program around it has
  * told OpenMP, and the caller's thread is given back as it came: its teams, and the cores that it may run on.
  */
-#include <dirent.h>
 #include <sched.h>
 #ifdef YOKE_HAVE_OPENMP
 #include <omp.h>
 #endif
 
+#include "threads.h"
 #include "train/jobs.h"
 
 enum { SIDE = 384, ROWS = 96, SAMPLES = 192 }; /* products that oneDNN takes, and memory worth a team */
-
-/* Threads of this process that have used a processor, or that there are. */
-static int threads_here(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    int count = 0;
-    assert_non_null(tasks);
-    for (struct dirent *entry; (entry = readdir(tasks));) count += entry->d_name[0] != '.';
-    closedir(tasks);
-    return count;
-}
 
 typedef struct state_of_caller {
     int threads, dynamic;
