@@ -40,13 +40,8 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, const char 
                             yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
 {
     bool other_data = false;
-    yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    one.threads = job->layout.threads;
-    yki_trainer_options options = {.job = job,
-                                   .layout = &one,
-                                   .ignore_devices = true,
-                                   .inference = true,
-                                   .weights = folder[0] ? folder : NULL};
+    yoke_layout one;
+    yki_trainer_options options = yki_inference_options(job, folder[0] ? folder : NULL, &one);
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
     if (passed_over[0]) yki_trainer_note(trainer, "%s", passed_over);

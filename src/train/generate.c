@@ -177,17 +177,11 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
         return yki_fail_memory("a generation");
     }
     tokens = grown;
-    yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    one.threads = job->layout.threads;
-    yki_trainer_options options = {.job = job,
-                                   .layout = &one,
-                                   .ignore_devices = true,
-                                   .inference = true,
-                                   .no_loss = true,
-                                   .no_data = true,
-                                   .batch = 1,
-                                   .sequence = used + count < spec.context ? used + count : spec.context,
-                                   .weights = folder};
+    yoke_layout one;
+    yki_trainer_options options = yki_inference_options(job, folder, &one);
+    options.no_loss = options.no_data = true;
+    options.batch = 1;
+    options.sequence = used + count < spec.context ? used + count : spec.context;
     yoke_trainer *trainer = NULL;
     yoke_status status = yki_trainer_create(&trainer, &options);
     if (status == YOKE_OK) status = sample(trainer, tokens, used, count, limit, temperature, top_k, seed);

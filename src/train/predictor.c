@@ -31,15 +31,9 @@ static yoke_status open_in(yoke_predictor *p, const char *dir)
     char passed_over[256];
     YKI_TRY(yki_checkpoint_find(dir, p->folder, &is_step, passed_over));
     YKI_TRY(yki_job_of_folder(p->folder, &p->job));
-    yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    yki_trainer_options options = {.job = p->job,
-                                   .layout = &one,
-                                   .ignore_devices = true,
-                                   .inference = true,
-                                   .no_loss = true,
-                                   .no_data = true,
-                                   .alone = true,
-                                   .weights = p->folder};
+    yoke_layout one;
+    yki_trainer_options options = yki_inference_options(p->job, p->folder, &one);
+    options.no_loss = options.no_data = options.alone = true;
     YKI_TRY(yki_trainer_create(&p->trainer, &options));
     if (passed_over[0]) yki_trainer_note(p->trainer, "%s", passed_over);
     const yoke_model *model = p->trainer->model;

@@ -264,6 +264,14 @@ yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_opt
     return finish_create(trainer, build_from_job(trainer, options), trainer_out);
 }
 
+yki_trainer_options yki_inference_options(const yoke_job *job, const char *weights, yoke_layout *one)
+{
+    *one = (yoke_layout)YOKE_LAYOUT_DEFAULT;
+    one->threads = job->layout.threads;
+    return (yki_trainer_options){
+        .job = job, .layout = one, .ignore_devices = true, .inference = true, .weights = weights};
+}
+
 yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job)
 {
     YKI_NEED(trainer_out, job);

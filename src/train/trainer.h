@@ -112,6 +112,9 @@ typedef struct yki_trainer_options {
     const yoke_start *start; /* NULL: a run begins */
 } yki_trainer_options;
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options);
+/* Of a job's model on one device with the job's threads, whose layout `one` becomes; weights: as in
+ * yki_trainer_options. Both are borrowed by what is made. */
+yki_trainer_options yki_inference_options(const yoke_job *job, const char *weights, yoke_layout *one);
 
 /* rows.c: presents a dataset's rows as the model's; YOKE_INVALID: they are not. */
 yoke_status yki_model_view(const yoke_model *model, yoke_data *data);

@@ -12,13 +12,10 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import unittest
 
-# behind nohup or & they are ignored, and then by all that is started here
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_DFL)
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 COMMANDS = ["train", "launch", "compare", "verify", "schedule", "generate", "predict", "eval", "inspect", "devices"]
@@ -40,21 +37,12 @@ class Run:
         self.code, self.out, self.err = p.returncode, p.stdout, p.stderr.decode("utf-8")  # errors are UTF-8, always
 
 
-class Case(unittest.TestCase):
+class Case(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = folder.name
+        super().setUp()
         self.write("job.yaml", JOB)
         self.write("gpt.yaml", TEXT)
         self.write("text.txt", "To be, or not to be, that is the question.\n" * 60)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as f:
-            f.write(text)
 
     def run_json(self, *arguments, code=0):
         """Runs with --json FILE; the exit code must be `code`."""

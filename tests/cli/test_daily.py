@@ -1,5 +1,4 @@
 """What is done with a model day by day, from outside: test_daily.py YOKE [test ...]. Standard library only."""
-import array
 import csv
 import json
 import math
@@ -12,6 +11,7 @@ import subprocess
 import sys
 import unittest
 
+import case
 from test_cli import Case, Run, YOKE
 
 with open(YOKE, "rb") as program:
@@ -23,24 +23,6 @@ train: {steps: 5, batch: 4, loss: cross_entropy, optimizer: {name: sgd, lr: 0.00
 """
 
 
-def npy(path, code, shape, values):
-    """A version 1 .npy file of little-endian values."""
-    shape = "(" + "".join(f"{n}, " for n in shape) + ")"
-    head = f"{{'descr': '{code}', 'fortran_order': False, 'shape': {shape}, }}"
-    head += " " * (-(len(head) + 11) % 64) + "\n"
-    kind = {"<f4": "f", "<i8": "q"}[code]
-    with open(path, "wb") as f:
-        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + array.array(kind, values).tobytes())
-
-
-def safetensors(path, name, shape, values):
-    data = array.array("f", values).tobytes()
-    head = json.dumps({name: {"dtype": "F32", "shape": shape, "data_offsets": [0, len(data)]}}).encode()
-    head += b" " * (-len(head) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(head)) + head + data)
-
-
 class Daily(Case):
     def pick(self, n=50, seed=1):
         """Writes PICK and its data: each row's largest number is of its class but for every seventh."""
@@ -50,9 +32,10 @@ class Daily(Case):
             said = row.index(max(row))
             rows.append(row)
             classes.append((said + (i % 7 == 0)) % 3)
-        npy(self.path("x.npy"), "<f4", (n, 3), [v for row in rows for v in row])
-        npy(self.path("y.npy"), "<i8", (n,), classes)
-        safetensors(self.path("same.safetensors"), "0.weight", [3, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1])
+        self.npy("x.npy", "<f4", (n, 3), [v for row in rows for v in row])
+        self.npy("y.npy", "<i8", (n,), classes)
+        one = struct.pack("9f", 1, 0, 0, 0, 1, 0, 0, 0, 1)
+        case.write_safetensors(self.path("same.safetensors"), {"0.weight": ("F32", [3, 3], one)})
         self.write("pick.yaml", PICK)
         return rows, classes
 
@@ -137,7 +120,7 @@ class Eval(Daily):
     def test_an_older_step_that_is_taken_is_said(self):
         self.run_json("train", "job.yaml", "--set", "checkpoint.dir=ck")
         os.mkdir(self.path("ck/step-00000009"))
-        npy(self.path("six.npy"), "<f4", (1, 6), [1] * 6)
+        self.npy("six.npy", "<f4", (1, 6), [1] * 6)
         for command in (["eval", "ck"], ["predict", "ck", "--data", "six.npy"]):
             self.assertRegex(self.run_json(*command).err, "step-00000009 is incomplete .*; took step-00000006")
         for command in ("eval", "train"):

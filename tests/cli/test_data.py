@@ -4,12 +4,12 @@ import array
 import json
 import math
 import os
-import re
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
+
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 MLP = """model: {family: layers, input: [4], layers: [{type: linear, out: 8}, {type: relu}, {type: linear, out: 3}]}
@@ -25,28 +25,16 @@ GPT = """model: {family: gpt2, layers: 1, heads: 1, width: 8, context: 8}
 data: {format: text, path: t.txt}
 train: {epochs: 1, batch: 8, optimizer: {name: adamw, lr: 1e-3}}
 """
-CODES = {"<f4": "f", "<f8": "d", "<i8": "q", "|u1": "B"}
 
 
-class Case(unittest.TestCase):
+class Case(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = folder.name
+        super().setUp()
         self.write("mlp.yaml", MLP)
         self.write("csv.yaml", CSV)
         self.write("gpt.yaml", GPT)
         self.npy("x.npy", "<f4", (60, 4), [(i * 37 % 101) / 50 - 1 for i in range(240)])
         self.npy("y.npy", "<i8", (60,), [i % 3 for i in range(60)])
-
-    def write(self, name, content):
-        with open(os.path.join(self.dir, name), "wb") as f:
-            f.write(content.encode() if isinstance(content, str) else content)
-
-    def npy(self, name, code, shape, values):
-        header = f"{{'descr': '{code}', 'fortran_order': False, 'shape': ({', '.join(map(str, shape))},), }}"
-        header += " " * (-(len(header) + 11) % 64) + "\n"
-        self.write(name, b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + array.array(CODES[code], values).tobytes())
 
     def run_yoke(self, *arguments, code=0):
         p = subprocess.run([YOKE, *map(str, arguments), "--json", "out.json"], capture_output=True, text=True, cwd=self.dir, timeout=120)

@@ -9,8 +9,9 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
+
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 GPT = """model: {family: gpt2, layers: 2, heads: 2, width: 16, context: 8}
@@ -25,32 +26,15 @@ checkpoint: {dir: ck}
 """
 
 
-class Case(unittest.TestCase):
+class Case(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = os.path.realpath(folder.name)
+        super().setUp()
         draw = random.Random(3)
         self.write("gpt.yaml", GPT)
         self.write("mlp.yaml", MLP)
         self.write("t.txt", " ".join(draw.choice("the yoke pulls a cart over hills".split()) for _ in range(500)))
         rows = [[f"{draw.random():.3f}" for _ in range(4)] + [str(draw.randrange(3))] for _ in range(60)]
         self.write("d.csv", "a,b,c,d,y\n" + "\n".join(map(",".join, rows)) + "\n")
-
-    def path(self, *names):
-        return os.path.join(self.dir, *names)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as f:
-            f.write(text)
-
-    def read(self, name):
-        """Text of a file, "" where there is none yet."""
-        try:
-            with open(self.path(name)) as f:
-                return f.read()
-        except FileNotFoundError:
-            return ""
 
     def yoke(self, *arguments, code=0, says=None, env=None):
         """Runs with --json FILE; the exit code must be `code`, and what is said match `says`."""

@@ -11,12 +11,9 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
-# behind nohup or & they are ignored, and then by all that is started here
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_DFL)
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
@@ -62,17 +59,11 @@ sys.exit(code if code >= 0 else 128 - code)
 """
 
 
-class Launch(unittest.TestCase):
+class Launch(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = folder.name
+        super().setUp()
         self.write("job.yaml", JOB)
         self.write("launcher.py", LAUNCHER)
-
-    def write(self, name, text):
-        with open(os.path.join(self.dir, name), "w") as f:
-            f.write(text)
 
     def launch(self, *arguments, lives=(), code=0, options=(), job="job.yaml", **more):
         r = subprocess.run([YOKE, "launch", "--json", "out.json", "--launcher", f"{sys.executable} launcher.py", *options,

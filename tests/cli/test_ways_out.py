@@ -7,15 +7,11 @@ import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
-# behind nohup or & they are ignored, and then by all that is started here
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_DFL)
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 JOB = """model: {family: layers, input: [4], layers: [{type: linear, out: 5}, {type: relu}, {type: linear, out: 1}]}
@@ -30,32 +26,16 @@ layout: {threads: 1}
 """
 
 
-def npy(path, shape, values):
-    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
-    head += " " * (63 - (len(head) + 10) % 64) + "\n"
-    with open(path, "wb") as out:
-        out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack(f"<{len(values)}f", *values))
-
-
-class Case(unittest.TestCase):
+class Case(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = folder.name
+        super().setUp()
         self.write("job.yaml", JOB)
         self.write("random.yaml", RANDOM)
         x = [(i * 37 % 101) / 101 for i in range(200)]
-        npy(self.path("y.npy"), (50, 1), [x[4 * i] - x[4 * i + 3] for i in range(50)])
-        npy(self.path("x.npy"), (50, 4), x)
+        self.npy("y.npy", "<f4", (50, 1), [x[4 * i] - x[4 * i + 3] for i in range(50)])
+        self.npy("x.npy", "<f4", (50, 4), x)
         x[4 * 32] = 3e38  # of step 6
-        npy(self.path("bad.npy"), (50, 4), x)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as out:
-            out.write(text)
+        self.npy("bad.npy", "<f4", (50, 4), x)
 
     def yoke(self, *words, code=0, **more):
         r = subprocess.run([YOKE, *map(str, words), "--json", "out.json"], cwd=self.dir, capture_output=True, text=True,
@@ -260,8 +240,8 @@ class Said(Case):
             self.write("flat.yaml", "model: {family: layers, input: [1], layers: [{type: linear, out: 1, bias: false}]}\n"
                        "data: {format: npy, inputs: zero.npy, targets: flat.npy, shuffle: false}\n"
                        "train: {steps: 20, batch: 1, loss: mse, optimizer: {name: sgd, lr: 1e-9}}\n")
-            npy(self.path("zero.npy"), (20, 1), [0] * 20)
-            npy(self.path("flat.npy"), (20, 1), values)
+            self.npy("zero.npy", "<f4", (20, 1), [0] * 20)
+            self.npy("flat.npy", "<f4", (20, 1), values)
             shutil.rmtree(self.path("flat"), ignore_errors=True)
             self.yoke("train", "flat.yaml", "--stop-after", 10, "--set", "checkpoint.dir=flat")
             return self.yoke("train", "flat.yaml", "--resume", "flat", "--set", "checkpoint.dir=flat")
@@ -296,7 +276,7 @@ class Said(Case):
                 self.assertRegex(self.said(*flags), says)
 
     def test_a_step_that_teaches_nothing(self):
-        npy(self.path("zero.npy"), (50, 4), [0] * 200)
+        self.npy("zero.npy", "<f4", (50, 4), [0] * 200)
         r = self.yoke("train", "job.yaml", "--set", "data.inputs=zero.npy", "--set", "model.layers=[{type: linear, out: 1, bias: false}]")
         self.assertEqual(r.stderr.count("step 0: every gradient is exactly 0"), 1)
         self.assertEqual(r.stderr.count("every gradient is exactly 0"), 1)

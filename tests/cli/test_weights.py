@@ -7,8 +7,9 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
+
+import case
 
 YOKE = os.path.abspath(sys.argv[1])
 GPT = """model: {family: gpt2, layers: 2, heads: 2, width: 16, context: 8, vocab: 256}
@@ -23,47 +24,22 @@ train: {steps: 3, batch: 5, loss: cross_entropy, optimizer: {name: sgd, lr: 0.05
 WIDTHS = {"F32": 4, "I64": 8, "F64": 8}
 
 
-def read(path):
-    """name -> (dtype, shape, bytes)"""
-    with open(path, "rb") as f:
-        text = f.read()
-    size = struct.unpack("<Q", text[:8])[0]
-    header, data = json.loads(text[8:8 + size]), text[8 + size:]
-    return {name: (t["dtype"], t["shape"], data[t["data_offsets"][0]:t["data_offsets"][1]])
-            for name, t in header.items() if name != "__metadata__"}
-
-
 def write(path, tensors):
-    header, data = {"__metadata__": {"format": "pt"}}, b""
-    for name, (dtype, shape, values) in sorted(tensors.items(), key=lambda t: -WIDTHS[t[1][0]]):
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
+    """With those of the widest elements first, as other tools do."""
+    case.write_safetensors(path, dict(sorted(tensors.items(), key=lambda t: -WIDTHS[t[1][0]])), format="pt")
 
 
 def floats(*values):
     return struct.pack(f"<{len(values)}f", *values)
 
 
-class Case(unittest.TestCase):
+class Case(case.Folder):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = os.path.realpath(folder.name)
+        super().setUp()
         draw = random.Random(5)
-        self.put("t.txt", " ".join(draw.choice("the yoke pulls a cart over hills".split()) for _ in range(400)))
+        self.write("t.txt", " ".join(draw.choice("the yoke pulls a cart over hills".split()) for _ in range(400)))
         for name, job in (("gpt2", GPT), ("llama", LLAMA), ("layers", MLP)):
-            self.put(name + ".yaml", job)
-
-    def put(self, name, text):
-        with open(self.path(name), "w") as f:
-            f.write(text)
-
-    def path(self, *names):
-        return os.path.join(self.dir, *names)
+            self.write(name + ".yaml", job)
 
     def yoke(self, *arguments, code=0, says=None):
         p = subprocess.run([YOKE, *map(str, arguments), "--json", self.path("out.json")], cwd=self.dir, timeout=300,
@@ -87,7 +63,7 @@ class Case(unittest.TestCase):
 class Leftovers(Case):
     def check(self, name, extra, says=None, code=2):
         path = self.path(name, "model.safetensors")
-        tensors = read(path)
+        tensors = case.read_safetensors(path)
         write(path, {**tensors, **extra})
         for arguments in (["train", name + ".yaml", "--set", f"model.from={name}"],
                           ["eval", name + ".yaml", "--set", f"model.from={name}"]):
@@ -95,7 +71,7 @@ class Leftovers(Case):
         write(path, tensors)
 
     def test_gpt2(self):
-        tensors = read(self.trained("gpt2"))
+        tensors = case.read_safetensors(self.trained("gpt2"))
         table = tensors["wte.weight"]
         other = table[0], table[1], floats(*[0.5] * (16 * 256))
         self.check("gpt2", {"lm_head.weight": other}, "'lm_head.weight' with other values than the embedding")
@@ -109,7 +85,7 @@ class Leftovers(Case):
         self.check("gpt2", {"h.0.attn.c_attn.bias": ("F32", [1, 48], floats(*[0] * 48))}, r"has shape \[1, 48\]")
 
     def test_llama(self):
-        tensors = read(self.trained("llama"))
+        tensors = case.read_safetensors(self.trained("llama"))
         table = tensors["model.embed_tokens.weight"]
         self.check("llama", {"lm_head.weight": (table[0], table[1], table[2][4:] + table[2][:4])}, "'lm_head.weight'")
         self.check("llama", {"lm_head.weight": table}, code=0)
@@ -127,7 +103,7 @@ class Leftovers(Case):
         """Weights that are put into a step's folder are held to the same, for every command that reads it."""
         self.trained("gpt2")
         step = self.path("gpt2-ck", "step-00000003")
-        tensors = read(step + "/model.safetensors")
+        tensors = case.read_safetensors(step + "/model.safetensors")
         write(step + "/model.safetensors", {**tensors, "h.7.ln_1.weight": tensors["h.1.ln_1.weight"]})
         for arguments in (["eval", "gpt2-ck"], ["generate", "gpt2-ck", "--prompt", "the"],
                           ["train", "gpt2.yaml", "--steps", 5, "--resume", "gpt2-ck"]):
@@ -135,7 +111,7 @@ class Leftovers(Case):
 
     def test_prefixes(self):
         path = self.trained("gpt2")
-        tensors = read(path)
+        tensors = case.read_safetensors(path)
         for prefix in ("module.", "_orig_mod.", "model.transformer."):
             write(path, {prefix + k: v for k, v in tensors.items()})
             self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=2, says=f"take '{prefix}' away".replace(".", r"\."))
@@ -158,12 +134,12 @@ class From(Case):
 
     def test_a_file_without_a_config(self):
         shutil.move(self.trained("gpt2"), self.path("alone.safetensors"))
-        self.put("short.yaml", GPT.replace("layers: 2, ", "from: alone.safetensors, "))
+        self.write("short.yaml", GPT.replace("layers: 2, ", "from: alone.safetensors, "))
         self.yoke("eval", "short.yaml", code=2, says=r"short\.yaml: model\.layers: is missing, and no config\.json lies beside")
 
     def test_a_config_that_says_otherwise(self):
         path = self.trained("gpt2")
-        self.put("other.yaml", GPT.replace("layers: 2", "layers: 1"))
+        self.write("other.yaml", GPT.replace("layers: 2", "layers: 1"))
         for origin in ("gpt2", path):
             self.yoke("eval", "other.yaml", "--set", f"model.from={origin}", code=2,
                       says=r"config\.json: n_layer: is 2, but the job's model\.layers is 1")
@@ -173,14 +149,14 @@ class From(Case):
     def test_two_models_in_one_folder(self):
         path = self.trained("gpt2")
         with open(self.path("gpt2", "model.safetensors.index.json"), "w") as f:
-            json.dump({"weight_map": {name: "model.safetensors" for name in read(path)}}, f)
+            json.dump({"weight_map": {name: "model.safetensors" for name in case.read_safetensors(path)}}, f)
         self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=2,
                   says="has both model.safetensors and model.safetensors.index.json")
 
     def test_shards_and_their_index_agree(self):
         """A tensor that an index does not name, or that is in two shards, is of another model; nobody could say which one is meant."""
         path = self.trained("gpt2")
-        tensors = read(path)
+        tensors = case.read_safetensors(path)
         names = sorted(tensors)
         shards = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
         parts = [{name: tensors[name] for name in names[i::2]} for i in range(2)]
@@ -197,13 +173,13 @@ class From(Case):
 
     def test_two_tensors_for_one_place(self):
         path = self.trained("gpt2")
-        tensors = read(path)
+        tensors = case.read_safetensors(path)
         write(path, {**tensors, "transformer.wte.weight": tensors["wte.weight"]})
         self.yoke("eval", "gpt2.yaml", "--set", "model.from=gpt2", code=2, says=r"two tensors for one place in the model, 'wte\.weight' and 'transformer\.wte\.weight'")
 
     def test_a_pickle_beside_is_said(self):
         self.trained("gpt2")
-        self.put("gpt2/pytorch_model.bin", "x")
+        self.write("gpt2/pytorch_model.bin", "x")
         self.yoke("train", "gpt2.yaml", "--set", "model.from=gpt2", says=r"pytorch_model\.bin.*is not read")
 
     def test_weights_where_a_job_is_wanted(self):
@@ -216,7 +192,7 @@ class From(Case):
         with open(self.path("gpt2", "config.json")) as f:
             config = json.load(f)
         config.update(attn_pdrop=0.1, resid_pdrop=0.1, embd_pdrop=0.1)
-        self.put("gpt2/config.json", json.dumps(config))
+        self.write("gpt2/config.json", json.dumps(config))
         self.yoke("train", "gpt2.yaml", "--set", "model.from=gpt2", says=r"dropout of 0\.1.*model\.dropout.*0")
         p = self.yoke("train", "gpt2.yaml", "--set", "model.from=gpt2", "--set", "model.dropout=0.1")
         self.assertNotIn("dropout", p.stderr)

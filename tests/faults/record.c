@@ -137,16 +137,20 @@ int __wrap_open(const char *path, int flags, ...)
     return fd;
 }
 
+static void wrote(int fd, const void *data, ssize_t done, off_t offset)
+{
+    if (done <= 0) return;
+    record r = at_fd(RECORD_WRITE, fd, offset);
+    r.payload = done;
+    put(r, data);
+}
+
 ssize_t __wrap_pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
     if (!is_ours_at(fd)) return __real_pwrite(fd, data, bytes, offset);
     enter();
     ssize_t done = __real_pwrite(fd, data, bytes, offset);
-    if (done > 0) {
-        record r = at_fd(RECORD_WRITE, fd, offset);
-        r.payload = done;
-        put(r, data);
-    }
+    wrote(fd, data, done, offset);
     leave();
     return done;
 }
@@ -157,11 +161,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t bytes)
     enter();
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t done = __real_write(fd, data, bytes);
-    if (done > 0) {
-        record r = at_fd(RECORD_WRITE, fd, offset);
-        r.payload = done;
-        put(r, data);
-    }
+    wrote(fd, data, done, offset);
     leave();
     return done;
 }
