@@ -124,6 +124,7 @@ static const work works[] = {
     {"train", train, ""},
     {"train beside", train, "checkpoint.async=true; checkpoint.keep=1"},
     {"train dp zero", train, "layout.dp=2; layout.zero=3"},
+    {"train judged", train, "eval.every=1; stop.patience=3; checkpoint.best=true; checkpoint.keep=1"},
     {"train pp", train, "layout.pp=2; layout.microbatches=2"},
     {"verify", verify, "layout.tp=2"},
     {"eval", eval, ""},

@@ -232,6 +232,41 @@ static void test_best(void **state)
     }
 }
 
+/* A run that goes on in another folder holds steps against its best one, wherever that is: `best` is there
+ * once a step is better. Its weights are far off, and then either stay so or are drawn to where no class is
+ * likelier than another. */
+static void test_best_in_another_folder(void **state)
+{
+    (void)state;
+    static const char rule[] = "train.steps=%d; data.holdout=0.3; eval.every=2; checkpoint.best=true; "
+                               "train.optimizer={name: sgd, %s}; checkpoint.dir=%s/%s";
+    static const struct {
+        const char *optimizer, *dir;
+        bool better;
+    } more[] = {{"lr: 1e-12", "stands", false}, {"lr: 0.1, weight_decay: 5", "decays", true}};
+    char overrides[600];
+    yoke_job *job;
+    yoke_run_report first, report;
+    snprintf(overrides, sizeof overrides, rule, 4, "lr: 4", folder, "first");
+    yoke_trainer *t = start_job("mlp", overrides, &job);
+    assert_int_equal(yoke_trainer_run(t, 0, NULL, NULL), YOKE_OK);
+    assert_int_equal(yoke_trainer_report(t, &first), YOKE_OK);
+    assert_int_equal(yki_best_step(in_folder("first")), first.best_step);
+    finish_job(t, job);
+    for (int i = 0; i < 2; i++) {
+        snprintf(overrides, sizeof overrides, rule, 12, more[i].optimizer, folder, more[i].dir);
+        t = start_job("mlp", overrides, &job);
+        assert_int_equal(yoke_trainer_resume(t, in_folder("first")), YOKE_OK);
+        assert_int_equal(yoke_trainer_run(t, 0, NULL, NULL), YOKE_OK);
+        assert_int_equal(yoke_trainer_report(t, &report), YOKE_OK);
+        assert_true(more[i].better ? report.best_step > 4 : report.best_step == first.best_step);
+        assert_true(more[i].better ? report.best_loss < first.best_loss
+                                   : report.best_loss == first.best_loss);
+        assert_int_equal(yki_best_step(in_folder(more[i].dir)), more[i].better ? report.best_step : -1);
+        finish_job(t, job);
+    }
+}
+
 /* What stands where the link belongs is not taken away. */
 static void test_best_is_no_link(void **state)
 {
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_best),
+        cmocka_unit_test(test_best_in_another_folder),
         cmocka_unit_test(test_best_is_no_link),
         cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_too_many_in_a_row),
