@@ -41,7 +41,7 @@ static bool is_under_way(const char *folder, const char *name)
 /* Deals with one name in DIR that a dead save may have left. */
 static yoke_status clean_entry(const char *dir, DIR *listing, const char *name)
 {
-    char path[YKI_FOLDER_BYTES + 64], final[YKI_FOLDER_BYTES + 64], plain[32];
+    char path[YKI_FOLDER_BYTES], final[YKI_FOLDER_BYTES], plain[32];
     int64_t aside = yki_step_number(name, "old");
     if (strncmp(name, ".best.tmp-", 10) == 0) unlinkat(dirfd(listing), name, 0);
     if (aside < 0 && yki_step_number(name, "tmp") < 0 && yki_step_number(name, "gone") < 0) return YOKE_OK;

@@ -42,11 +42,10 @@ static yoke_status collect_ran(yki_run *run)
     if (status == YOKE_OK) status = yki_cluster_gather(mine, all, each * sizeof *mine);
     for (int r = 0; r < run->nranks && status == YOKE_OK; r++) {
         yoke_ran *list = realloc(run->ran[r], sizeof *list * (size_t)most);
-        if (!list) {
+        if (list)
+            run->ran[r] = memcpy(list, all + (size_t)r * (size_t)most, sizeof *list * (size_t)most);
+        else
             status = yki_fail_memory("the actions of a step");
-            break;
-        }
-        run->ran[r] = memcpy(list, all + (size_t)r * (size_t)most, sizeof *list * (size_t)most);
     }
     free(mine);
     free(all);

@@ -30,7 +30,7 @@ static const char *find_prefixed(const yki_safetensors *file, const char *name)
     for (int i = 0; i < yki_safetensors_count(file); i++) {
         const char *other = yki_safetensors_get(file, i)->name;
         size_t all = strlen(other);
-        if (all > length + 1 && other[all - length - 1] == '.' && strcmp(other + all - length, name) == 0)
+        if (all > length && other[all - length - 1] == '.' && strcmp(other + all - length, name) == 0)
             return other;
     }
     return NULL;

@@ -57,6 +57,35 @@ static yoke_status save_step(const char *dir, int64_t step, double loss, int64_t
     return yki_save_commit(&save, keep);
 }
 
+/* Where the process has closed its standard input, files are number 0 too. */
+static void file_number_0_is_a_file(void **state)
+{
+    (void)state;
+    static const char run[] = "0123456789abcdef0123456789abcdef";
+    yki_claim claim;
+    char found[YKI_RUN_BYTES];
+    const yki_claim_wish wish = {.run = run};
+    int input = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    close(0);
+    yoke_status taken = yki_claim_take(in_folder("zero"), &wish, &claim);
+    int lock = taken == YOKE_OK ? claim.lock : -1;
+    if (lock == 0) { /* the next file is number 0, again */
+        claim.lock = fcntl(0, F_DUPFD_CLOEXEC, 3);
+        close(0);
+    }
+    yoke_status seen = yki_claim_seen(in_folder("zero"), run);
+    yoke_checkpoint_holder(in_folder("zero"), found);
+    if (taken == YOKE_OK) yki_claim_release(&claim);
+    if (input >= 0) {
+        dup2(input, 0);
+        close(input);
+    }
+    assert_int_equal(taken, YOKE_OK);
+    assert_int_equal(lock, 0);
+    assert_int_equal(seen, YOKE_OK);
+    assert_string_equal(found, run);
+}
+
 static int64_t found_step(const char *dir, char *note)
 {
     char step_folder[YKI_FOLDER_BYTES];
@@ -477,6 +506,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_save_is_found),
+        cmocka_unit_test(file_number_0_is_a_file),
         cmocka_unit_test(a_save_killed_at_any_stage_leaves_the_one_before),
         cmocka_unit_test(what_is_left_counts_by_its_lock),
         cmocka_unit_test(saves_killed_at_random_moments_leave_complete_steps),

@@ -171,6 +171,19 @@ class From(Case):
         check({**parts[1], "h.7.ln_1.weight": tensors["h.1.ln_1.weight"]}, 2, rf"{shards[1]}: has tensor 'h\.7\.ln_1\.weight', which .* does not name")
         check({**parts[1], names[0]: tensors[names[0]]}, 2, rf"{shards[1]}: has tensor '{names[0]}', which .* places in '{shards[0]}'")
 
+    def test_counts_of_any_type(self):
+        """How many batches a batch norm has tracked, as PyTorch and others write it."""
+        layers = "[{type: linear, out: 5}, {type: batchnorm}, {type: linear, out: 3}]"
+        norm = ["--set", f"model.layers={layers}", "--set", "train.steps=3"]
+        self.yoke("train", "layers.yaml", *norm, "--set", "checkpoint.dir=first")
+        tensors = case.read_safetensors(self.path("first", "step-00000003", "model.safetensors"))
+        count, = (name for name in tensors if name.endswith("num_batches_tracked"))
+        for i, (kind, code) in enumerate((("I64", "q"), ("F32", "f"), ("F64", "d"))):
+            case.write_safetensors(self.path("given.safetensors"), {**tensors, count: (kind, [], struct.pack("<" + code, 7))})
+            self.yoke("train", "layers.yaml", *norm, "--set", "model.from=given.safetensors", "--set", f"checkpoint.dir=ck{i}")
+            saved = case.read_safetensors(self.path(f"ck{i}", "step-00000003", "model.safetensors"))[count]
+            self.assertEqual(struct.unpack("<q", saved[2]), (10,), kind)
+
     def test_two_tensors_for_one_place(self):
         path = self.trained("gpt2")
         tensors = case.read_safetensors(path)

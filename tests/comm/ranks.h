@@ -117,6 +117,7 @@ static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
     if (!ranks_ran) return;
     ranks_each = size / yki_cluster_size();
     assert_int_equal(yki_mpi_world_create(ranks_each, &world), YOKE_OK);
+    assert_true(world->boards || yki_mpi_board_bytes == 0); /* processes of one machine see each other's */
     yki_watch watch = {ranks_each, 60, ranks_signs, ranks_lost, world};
     yki_cluster_watch(&watch);
     ranks_run_in(world, ranks_each, body, shared);

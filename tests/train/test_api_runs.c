@@ -256,6 +256,44 @@ static void test_odd_runs(void **state)
     yoke_model_destroy(model);
 }
 
+static void note_notice(void *context, const yoke_error *notice)
+{
+    int *heard = context;
+    *heard += strstr(notice->message, "class 1: in the share held out alone") != NULL;
+}
+
+/* A class that is held out alone is said of 4 Mi samples; of more the classes are not looked at. */
+static void test_classes_of_many_samples(void **state)
+{
+    (void)state;
+    enum { MOST = 1 << 22 };
+    float *x = calloc(MOST + 1, sizeof *x);
+    int32_t *y = calloc(MOST + 1, sizeof *y);
+    assert_true(x && y);
+    yoke_model *model = new_model();
+    yoke_tensor out = yoke_linear(model, input_of(model, 1, 1, 0, 0), 2, true);
+    assert_int_equal(yoke_model_finish(model, out, YOKE_CROSS_ENTROPY), YOKE_OK);
+    const yoke_row input = {YOKE_F32, 1, {1}}, target = {YOKE_I32, 0, {0}};
+    for (int64_t n = MOST; n <= MOST + 1; n++) {
+        yoke_data *data;
+        yoke_trainer *trainer;
+        yoke_train_options options = small_options(1);
+        yoke_layout layout = small_layout(1, 1, 1);
+        int heard = 0;
+        options.holdout = 0.1;
+        for (int64_t i = 0; i < n; i++) y[i] = i >= n - n / 20;
+        assert_int_equal(yoke_data_from_memory(&data, n, &input, x, &target, y), YOKE_OK);
+        assert_int_equal(yoke_trainer_create(&trainer, model, data, &options, &layout), YOKE_OK);
+        yoke_trainer_on_notice(trainer, note_notice, &heard);
+        assert_int_equal(heard, n == MOST);
+        yoke_trainer_destroy(trainer);
+        yoke_data_destroy(data);
+    }
+    yoke_model_destroy(model);
+    free(x);
+    free(y);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_odd_runs),
+        cmocka_unit_test(test_classes_of_many_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
