@@ -136,6 +136,9 @@ static double terms_of(const kernel_case *c)
 static double term_size(yki_kernel kernel)
 {
     switch (kernel) {
+    case YKI_KERNEL_GROUPNORM:
+    case YKI_KERNEL_GROUPNORM_DX:
+    case YKI_KERNEL_GROUPNORM_DW:
     case YKI_KERNEL_BATCHNORM:
     case YKI_KERNEL_BATCH_SQUARES:
     case YKI_KERNEL_BATCHNORM_SUMS:
