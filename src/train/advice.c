@@ -39,6 +39,24 @@ static void advise_norms(yoke_trainer *trainer)
     }
 }
 
+/* A group of one value is that value less itself. */
+static void advise_groups(yoke_trainer *trainer)
+{
+    const yoke_model *model = trainer->model;
+    for (int i = 0; i < model->nnodes; i++) {
+        const yki_node *node = &model->nodes[i];
+        if (node->op != YKI_KERNEL_GROUPNORM ||
+            yki_value_elems(&model->values[node->in[0]]) != node->attr.global)
+            continue;
+        yki_trainer_note(
+            trainer,
+            "layer %s: group norm has one value in each group: less its mean that is 0, whatever "
+            "the input, and the layers before it learn nothing; fewer groups are needed",
+            model->layers[node->layer].name);
+        return;
+    }
+}
+
 /* The node that makes the model's output. */
 static const yki_node *last_node(const yoke_model *model)
 {
@@ -57,4 +75,5 @@ void yki_trainer_advise(yoke_trainer *trainer)
                          "the model learns faster, and predicts the same classes",
                          last->layer >= 0 ? trainer->model->layers[last->layer].name : "");
     advise_norms(trainer);
+    advise_groups(trainer);
 }

@@ -269,6 +269,8 @@ class Said(Case):
                                     ("train.batch=2", "layout.dp=2"), "layer 1: batch norm"),
                                    ((linear, norm, linear), ("train.batch=13",), "the last, smaller batch of an epoch"),
                                    ((linear, norm, linear), ("train.batch=13", "data.drop_last=true"), "^$"),
+                                   ((linear, "{type: groupnorm, groups: 3}", linear), (), "layer 1: group norm has one value in each group"),
+                                   ((linear, "{type: groupnorm, groups: 1}", linear), (), "^$"),
                                    ((linear,), ("train.batch=41",), "41 is more than the 40 samples to train on"),
                                    ((linear,), ("data.holdout=0.01",), "keeps none apart")):
             with self.subTest(layers=layers, more=more):
