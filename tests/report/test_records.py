@@ -224,9 +224,10 @@ class Traces(Case):
         self.yoke("train", "job.yaml", "--set", "train.loss=mse", "--set", "train.optimizer.lr=1e38", "--set", "train.clip=0",
                   "--trace", "t.json", code=5)
         with open(self.path("t.json")) as f:
-            names = [e["name"] for e in json.load(f)["traceEvents"] if e["ph"] == "X"]
-        steps = sum(n.startswith("step ") for n in names)
-        self.assertEqual(names.count("update"), steps - 1)  # the last one changed nothing
+            names = [(e["cat"], e["name"]) for e in json.load(f)["traceEvents"] if e["ph"] == "X"]
+        steps = sum(n.startswith("step ") for _, n in names)
+        for of in ("action", "compute"):  # the step's end, and the kernel
+            self.assertEqual(names.count((of, "update")), steps - 1)  # the last one changed nothing
 
     def test_from_a_resumed_step(self):
         self.yoke("train", "job.yaml", "--set", "checkpoint.dir=ck", "--stop-after", 3)
