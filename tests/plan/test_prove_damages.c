@@ -405,7 +405,7 @@ static const struct damage damages[] = {
     {"a forgotten weight", "gpt2", "", forget_a_weight, {"operand 1 is none that linear takes"}},
     {"a tensor that is none", "gpt2", "", tensor_of_nobody, {"which its part has not"}},
     {"a weight written", "gpt2", "", write_a_weight, {"weight of '", "while micro-batches need it"}},
-    {"another weight", "gpt2", "", another_weight, {"weight of '", "of which the device keeps"}},
+    {"another weight", "gpt2", "", another_weight, {"weight of '", "the device keeps others"}},
     {"a weight that is none", "gpt2", "", weight_of_nobody, {"it names parameter"}},
     {"an output elsewhere", "gpt2", "", output_is_gone, {"body F", "is read"}},
 };

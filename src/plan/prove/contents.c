@@ -13,15 +13,16 @@
 typedef struct tensor {
     int64_t elems; /* of one sample, where it is per sample */
     int64_t bytes; /* at the largest n */
-    yki_dtype dtype;
-    bool per_sample;
-    uint8_t space;
-    int root; /* of several names for one tensor, the first, which alone has the rest */
     int64_t start;
+    yki_dtype dtype;
+    int part;           /* what is known of it is of this part, by number; of another: nothing is */
+    int root;           /* of several names for one tensor, the first, which alone has the rest */
     int written;        /* when; 0: never, or something lies there now */
     int reader, number; /* the last instruction that read it, and as which of its inputs */
     int request;        /* the movement that is still writing it; -1 */
     int held;           /* how many movements read it */
+    bool per_sample;
+    uint8_t space;
 } tensor;
 
 /* Memory of one space that a tensor was written to: by start, and none overlaps another. */
@@ -57,11 +58,12 @@ typedef struct walk {
     yki_prover *p;
     int time; /* the instruction, counted over all bodies */
     tensor *tensors;
-    int ntensors, ctensors;
+    int ntensors, ctensors, part;
     int from[SPACES];       /* since when what was written to a space is there */
     int64_t limits[SPACES]; /* bytes of each space, where it has one size */
     places in[SPACES];
-    bool dealt[2]; /* whether devices keep shards alone of weights, and of gradients */
+    bool dealt[2];      /* whether devices keep shards alone of weights, and of gradients */
+    yki_dtype computes; /* the type of weights */
     flight *flights;
     int cflights;
     int under_way, receiving; /* how many */
@@ -76,24 +78,28 @@ typedef struct walk {
 
 /* --- what there is to know of a part --- */
 
-static void find_tensors(walk *w)
+static void begin_tensors(walk *w)
 {
-    const yki_placed *placed = yki_prover_placed(w->p);
-    int64_t n = w->p->plan->largest;
-    w->ntensors = placed->nvalues;
-    yki_arena_grow(w->p->arena, &w->tensors, &w->ctensors, placed->nvalues, sizeof *w->tensors);
-    for (int i = 0; i < placed->nvalues; i++) {
-        const yki_placed_value *value = &placed->values[i];
-        yki_dtype dtype = yki_placed_dtype(w->p->plan, value);
-        int64_t elems = 1;
-        for (int k = 0; k < value->ndim; k++) elems *= value->dims[k];
-        w->tensors[i] =
-            (tensor){.root = i,
-                     .per_sample = value->per_sample,
-                     .dtype = dtype,
-                     .elems = elems,
-                     .bytes = elems * (value->per_sample ? n : 1) * (int64_t)yki_dtype_bytes(dtype)};
-    }
+    w->ntensors = yki_prover_placed(w->p)->nvalues;
+    yki_arena_grow(w->p->arena, &w->tensors, &w->ctensors, w->ntensors, sizeof *w->tensors);
+    w->part++;
+}
+
+static tensor *know(walk *w, int value)
+{
+    const yki_placed_value *of = &yki_prover_placed(w->p)->values[value];
+    tensor *t = &w->tensors[value];
+    *t = (tensor){.part = w->part, .root = value, .per_sample = of->per_sample};
+    t->dtype = yki_placed_dtype(w->p->plan, of);
+    t->elems = yki_placed_elems(of);
+    t->bytes = t->elems * (t->per_sample ? w->p->plan->largest : 1) * (int64_t)yki_dtype_bytes(t->dtype);
+    return t;
+}
+
+static inline tensor *tensor_of(walk *w, int value)
+{
+    tensor *t = &w->tensors[value];
+    return t->part == w->part ? t : know(w, value);
 }
 
 /* What nobody writes may be another name of what somebody has written. */
@@ -103,13 +109,13 @@ static tensor *resolve(walk *w, int value)
     int root = value, at = placed->values[value].producer;
     for (; at >= 0 && yki_is_alias(placed->nodes[at].op); at = placed->values[root].producer)
         root = placed->nodes[at].in[0];
-    w->tensors[value].root = root;
-    return &w->tensors[root];
+    tensor_of(w, value)->root = root;
+    return tensor_of(w, root);
 }
 
 static inline tensor *root_of(walk *w, int value)
 {
-    tensor *t = &w->tensors[value];
+    tensor *t = tensor_of(w, value);
     return t->root != value ? &w->tensors[t->root] : t->written ? t : resolve(w, value);
 }
 
@@ -128,10 +134,10 @@ static void find_limits(walk *w)
 
 /* --- operands --- */
 
-/* Weights, and gradients of weights. */
+/* Weights, and gradients of weights; no operand is asked about that is none. */
 static inline bool is_kept(const yki_operand *operand)
 {
-    return operand->space == YKI_SPACE_WEIGHT || operand->space == YKI_SPACE_GRADIENT;
+    return operand->space <= YKI_SPACE_GRADIENT;
 }
 
 /* Where it lies in its space; areas of edges lie far apart. */
@@ -149,51 +155,55 @@ static inline int64_t limit_of(const walk *w, const yki_operand *operand)
     return has && operand->offset == 0 ? program->send_bytes[edge] : -1;
 }
 
-/* Whether a device keeps all of it. */
-static inline bool is_whole(const walk *w, const yki_operand *operand)
+/* Whether a device keeps it, all of it, in its type. */
+static inline bool fits_kept(const walk *w, const yki_operand *operand)
 {
     const yki_program *program = w->p->program;
     int index = operand->index;
-    return index >= 0 && index < yki_kept_count(program) &&
-           program->parameters[index].elems == w->tensors[operand->value].elems &&
-           (index >= program->nparameters || !w->dealt[operand->space == YKI_SPACE_GRADIENT]);
+    bool gradient = operand->space == YKI_SPACE_GRADIENT;
+    if (index < 0 || index >= yki_kept_count(program)) return false;
+    bool buffer = index >= program->nparameters;
+    return program->parameters[index].elems == yki_operand_elems(operand) && !operand->per_sample &&
+           operand->dtype == (gradient || buffer ? YKI_F32 : w->computes) && (buffer || !w->dealt[gradient]);
 }
 
 /* Whether it is the tensor that it names, and within its space. */
-static inline bool fits(const walk *w, const yki_operand *operand)
+static inline bool fits(walk *w, const yki_operand *operand)
 {
+    if (is_kept(operand)) return fits_kept(w, operand);
     if ((unsigned)operand->value >= (unsigned)w->ntensors) return false;
-    const tensor *t = &w->tensors[operand->value];
-    if (operand->dtype != t->dtype || operand->per_sample != t->per_sample ||
-        yki_operand_elems(operand) != t->elems)
-        return false;
-    if (is_kept(operand)) return is_whole(w, operand);
-    return operand->offset >= 0 && t->bytes <= limit_of(w, operand) - operand->offset;
+    const tensor *t = tensor_of(w, operand->value);
+    return operand->dtype == t->dtype && operand->per_sample == t->per_sample &&
+           yki_operand_elems(operand) == t->elems && operand->offset >= 0 &&
+           t->bytes <= limit_of(w, operand) - operand->offset;
 }
+
+static const char *const types[] = {"f32", "bf16", "i32"};
 
 static yoke_status refuse_kept(walk *w, const yki_operand *operand)
 {
-    int index = operand->index, all = yki_kept_count(w->p->program);
+    const yki_program *program = w->p->program;
+    int index = operand->index, all = yki_kept_count(program);
     if (index < 0 || index >= all) return yki_fault(w->p, NULL, "it names parameter %d of %d", index, all);
-    return yki_fault(w->p, operand, "it has %lld elements, of which the device keeps another share than %lld",
-                     (long long)w->tensors[operand->value].elems,
-                     (long long)w->p->program->parameters[index].elems);
+    return yki_fault(w->p, operand,
+                     "it is taken for %lld elements of %s, and the device keeps others than those of %lld",
+                     (long long)yki_operand_elems(operand), types[operand->dtype],
+                     (long long)program->parameters[index].elems);
 }
 
 /* Why an operand does not fit. */
 static yoke_status refuse_operand(walk *w, const yki_operand *operand)
 {
-    static const char *const types[] = {"f32", "bf16", "i32"};
+    if (is_kept(operand)) return refuse_kept(w, operand);
     if (operand->value < 0 || operand->value >= w->ntensors)
         return yki_fault(w->p, NULL, "it names tensor %d, which its part has not", operand->value);
-    const tensor *t = &w->tensors[operand->value];
+    const tensor *t = tensor_of(w, operand->value);
     if (operand->dtype != t->dtype || operand->per_sample != t->per_sample ||
         yki_operand_elems(operand) != t->elems)
         return yki_fault(w->p, operand, "it is taken for %lld elements of %s%s, and is %lld of %s%s",
                          (long long)yki_operand_elems(operand), types[operand->dtype],
                          operand->per_sample ? " a sample" : "", (long long)t->elems, types[t->dtype],
                          t->per_sample ? " a sample" : "");
-    if (is_kept(operand)) return refuse_kept(w, operand);
     return yki_fault(w->p, operand, "it lies at %lld .. %lld of a space of %lld bytes",
                      (long long)operand->offset, (long long)(operand->offset + t->bytes),
                      (long long)limit_of(w, operand));
@@ -240,16 +250,22 @@ static yoke_status refuse_read(walk *w, const yki_operand *operand)
     return yki_fault(w->p, operand, "it is read where a part of it lies");
 }
 
-static inline yoke_status read_operand(walk *w, const yki_operand *operand, int k)
+/* Whether an instruction's k-th input is where it looks for it. */
+static inline bool finds(walk *w, const yki_operand *operand, int k)
 {
-    if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
-    if (!fits(w, operand)) return refuse_operand(w, operand);
-    if (operand->space == YKI_SPACE_WEIGHT) return YOKE_OK;
+    if (operand->space == YKI_SPACE_NONE) return true;
+    if (!fits(w, operand)) return false;
+    if (operand->space == YKI_SPACE_WEIGHT) return true;
     tensor *t = root_of(w, operand->value);
-    if (!lies(w, t, operand) || t->request >= 0) return refuse_read(w, operand);
+    if (!lies(w, t, operand) || t->request >= 0) return false;
     t->reader = w->time;
     t->number = k;
-    return YOKE_OK;
+    return true;
+}
+
+static yoke_status refuse(walk *w, const yki_operand *operand)
+{
+    return fits(w, operand) ? refuse_read(w, operand) : refuse_operand(w, operand);
 }
 
 /* The gradient of a parameter is written, by a movement or at once; begins: what was there is overwritten. */
@@ -306,22 +322,23 @@ static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
     }
     rest = c->nlist - last;
     if (c->nlist == c->clist) yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
-    if (last != first + 1) memmove(&c->list[first + 1], &c->list[last], sizeof *c->list * (size_t)rest);
+    if (last != first + 1 && rest > 0)
+        memmove(&c->list[first + 1], &c->list[last], sizeof *c->list * (size_t)rest);
     c->nlist = first + 1 + rest;
     c->list[first] = (place){start, end, operand->value};
     return YOKE_OK;
 }
 
-static inline yoke_status write_operand(walk *w, const yki_operand *operand, int k, int request)
+static inline yoke_status write_operand(walk *w, const yki_instruction *in, const yki_operand *operand, int k,
+                                        int request)
 {
     if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
     if (!fits(w, operand)) return refuse_operand(w, operand);
     if (operand->space == YKI_SPACE_WEIGHT)
         return yki_fault(w->p, operand, "it is written while micro-batches need it");
-    if (operand->space == YKI_SPACE_GRADIENT) {
-        bool begins = now(w)->kind == YKI_DO_KERNEL && now(w)->as.kernel.begins;
-        return write_gradient(w, operand->index, begins, request >= 0);
-    }
+    if (operand->space == YKI_SPACE_GRADIENT)
+        return write_gradient(w, operand->index, in->kind == YKI_DO_KERNEL && in->as.kernel.begins,
+                              request >= 0);
     YKI_TRY(take_place(w, operand, k));
     tensor *t = &w->tensors[operand->value];
     t->root = operand->value;
@@ -361,7 +378,7 @@ static yoke_status check_pieces(walk *w, const yki_instruction *in)
             return yki_fault(w->p, NULL, "it names parameter %d of %d", index, program->nparameters);
         if (!fits(w, all)) return refuse_operand(w, all);
         if (all->space != YKI_SPACE_TEMP || all->dtype != move->dtype ||
-            w->tensors[all->value].elems != program->parameters[index].elems)
+            tensor_of(w, all->value)->elems != program->parameters[index].elems)
             return yki_fault(
                 w->p, all, "it is another whole than of '%s', or of another type",
                 w->p->plan->options.model->parameters[program->parameters[index].parameter].name);
@@ -542,20 +559,34 @@ static inline yoke_status check_numbers(walk *w, const yki_instruction *in)
     return YOKE_OK;
 }
 
-static yoke_status run_operands(walk *w, const yki_instruction *in, int request)
+static inline yoke_status run_operands(walk *w, const yki_instruction *in, int inputs, int reads, int request)
 {
-    int inputs = yki_inputs(in), reads = yki_reads(in);
-    for (int k = 0; k < reads; k++) YKI_TRY(read_operand(w, &in->operands[k], k));
-    for (int k = inputs; k < in->noperands; k++)
-        YKI_TRY(write_operand(w, &in->operands[k], k - inputs, request));
+    const yki_operand *all = in->operands;
+    for (int k = 0; k < reads; k++)
+        if (!finds(w, &all[k], k)) return refuse(w, &all[k]);
+    for (int k = inputs; k < in->noperands; k++) YKI_TRY(write_operand(w, in, &all[k], k - inputs, request));
     return YOKE_OK;
+}
+
+static yoke_status run_kernel(walk *w, const yki_instruction *in)
+{
+    int inputs = in->as.kernel.ninputs;
+    return run_operands(w, in, inputs, in->as.kernel.adds ? in->noperands : inputs, -1);
 }
 
 static yoke_status run_pieces(walk *w, const yki_instruction *in)
 {
-    for (int k = 0; k < yki_reads(in); k++) YKI_TRY(read_operand(w, yki_read(in, k), k));
-    for (int k = 0; k < yki_writes(in); k++) YKI_TRY(write_operand(w, yki_written(in, k), k, in->request));
+    for (int k = 0; k < yki_reads(in); k++)
+        if (!finds(w, yki_read(in, k), k)) return refuse(w, yki_read(in, k));
+    for (int k = 0; k < yki_writes(in); k++)
+        YKI_TRY(write_operand(w, in, yki_written(in, k), k, in->request));
     return YOKE_OK;
+}
+
+static yoke_status run_other(walk *w, const yki_instruction *in, int request)
+{
+    if (in->kind == YKI_DO_MOVE_STATES) return run_pieces(w, in);
+    return run_operands(w, in, yki_inputs(in), yki_inputs(in), request);
 }
 
 static yoke_status run_movement(walk *w, const yki_instruction *in)
@@ -568,8 +599,7 @@ static yoke_status run_movement(walk *w, const yki_instruction *in)
         return yki_fault(w->p, NULL, "it is a movement that nobody can wait for");
     if (!sends) YKI_TRY(begin(w, in));
     w->receiving += yki_receives(in);
-    YKI_TRY(in->kind == YKI_DO_MOVE_STATES ? run_pieces(w, in)
-                                           : run_operands(w, in, sends ? -1 : in->request));
+    YKI_TRY(run_other(w, in, sends ? -1 : in->request));
     if (sends) return hold_sent(w, in);
     hold_reads(w, in, 1);
     return YOKE_OK;
@@ -589,19 +619,28 @@ static yoke_status check_signature(walk *w, const yki_instruction *in)
 
 static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bool again)
 {
-    bool receives = yki_receives(in), computes = in->kind == YKI_DO_KERNEL || in->kind == YKI_DO_LOAD;
     w->time++;
     if (!again) YKI_TRY(check_numbers(w, in));
-    if (!receives && w->receiving > 0)
-        return yki_fault(w->p, NULL, "it goes ahead of what is still being received");
-    if (receives && w->works && in->phase != YKI_PHASE_WAIT)
-        return yki_fault(w->p, NULL, "it receives after others have begun");
-    w->works |= !receives;
-    if (computes) YKI_TRY(run_operands(w, in, -1));
-    if (computes) return in->kind == YKI_DO_KERNEL && !again ? check_signature(w, in) : YOKE_OK;
-    if (in->kind != YKI_DO_COPY && in->kind != YKI_DO_MOVE && in->kind != YKI_DO_MOVE_STATES)
+    if (yki_receives(in)) {
+        if (w->works && in->phase != YKI_PHASE_WAIT)
+            return yki_fault(w->p, NULL, "it receives after others have begun");
+        return run_movement(w, in);
+    }
+    if (w->receiving > 0) return yki_fault(w->p, NULL, "it goes ahead of what is still being received");
+    w->works = true;
+    switch (in->kind) {
+    case YKI_DO_KERNEL:
+        YKI_TRY(run_kernel(w, in));
+        return again ? YOKE_OK : check_signature(w, in);
+    case YKI_DO_LOAD:
+        return run_other(w, in, -1);
+    case YKI_DO_COPY:
+    case YKI_DO_MOVE:
+    case YKI_DO_MOVE_STATES:
+        return run_movement(w, in);
+    default:
         return yki_fault(w->p, NULL, "it is no instruction of a micro-batch");
-    return run_movement(w, in);
+    }
 }
 
 /* --- bodies --- */
@@ -650,7 +689,7 @@ static yoke_status check_output(walk *w)
     if (p->program->output_chunk != p->chunk) return YOKE_OK;
     if (output->space != YKI_SPACE_STASH && output->space != YKI_SPACE_STASH_W)
         return yki_fault(p, output, "the model's output lies in memory that others use");
-    return read_operand(w, output, 0);
+    return finds(w, output, 0) ? YOKE_OK : refuse(w, output);
 }
 
 /* A micro-batch whose backward pass is B and W, or BW; again: after another one of the part. */
@@ -674,7 +713,7 @@ static yoke_status run_part(walk *w)
     if (!present[YKI_BODY_F] || present[YKI_BODY_B] != present[YKI_BODY_W] ||
         !(present[YKI_BODY_B] || present[YKI_BODY_BW]))
         return yki_fault(p, NULL, "it has not the bodies that a micro-batch needs");
-    find_tensors(w);
+    begin_tensors(w);
     find_limits(w);
     if (present[YKI_BODY_B]) YKI_TRY(run_micro_batch(w, true, false));
     return present[YKI_BODY_BW] ? run_micro_batch(w, false, present[YKI_BODY_B]) : YOKE_OK;
@@ -705,8 +744,10 @@ yoke_status yki_prove_contents(yki_prover *p)
 {
     const yki_plan *plan = p->plan;
     size_t edges = (size_t)plan->nedges + 1, groups = (size_t)plan->ngroups;
+    bool bf16 = plan->options.precision == YOKE_PRECISION_BF16;
     walk w = {
         .p = p,
+        .computes = bf16 ? YKI_BF16 : YKI_F32,
         .dealt = {yki_states_sharded(plan, YKI_TENSOR_WEIGHT), yki_states_sharded(plan, YKI_TENSOR_GRADIENT)},
         .begun = yki_arena_alloc(p->arena, sizeof *w.begun * groups),
         .outstanding = yki_arena_alloc(p->arena, sizeof *w.outstanding * groups),

@@ -1,8 +1,8 @@
 /* The proof of a plan's programs. It looks at what they do and at which tensors that is done to, and at
  * nothing that earlier passes knew when they chose offsets, slots and waits.
- * prove.c: the pass, its sentence, the arena; uses.h, uses.c: what an instruction does; contents.c: what
- * memory holds while a micro-batch passes; sums.c: what becomes of gradients in a step; order.c: that ranks
- * move the same in one order; turns.c: that slots are free. */
+ * prove.c: the pass and its sentence; arena.c: what lies in a device's memory; uses.h, uses.c: what an
+ * instruction does; contents.c: what memory holds while a micro-batch passes; sums.c: what becomes of
+ * gradients in a step; order.c: that ranks move the same in one order; turns.c: that slots are free. */
 #ifndef YKI_PLAN_PROVE_PROVE_H
 #define YKI_PLAN_PROVE_PROVE_H
 
@@ -34,7 +34,7 @@ typedef struct yki_prover {
     /* of the program: by its parameters and buffers; by chunk */
     yki_gradient_use *gradients;
     int cgradients;
-    int *done, cdone;
+    int *needs, *done, cneeds, cdone;
     bool *moving;
     int cmoving;
     yki_once *once;
@@ -68,12 +68,25 @@ static inline const yki_code *yki_prover_code(const yki_prover *p)
     return p->end ? p->end : &yki_prover_part(p)->body[p->body];
 }
 
+/* An instruction has numbers for itself, [first, first + count) of `limit`. */
+static inline bool yki_claim(char *claimed, int first, int count, int limit)
+{
+    if (first < 0 || count < 0 || first > limit - count) return false;
+    for (int i = first; i < first + count; i++) {
+        if (claimed[i]) return false;
+        claimed[i] = 1;
+    }
+    return true;
+}
+
 /* Parameters and buffers of a program. */
 static inline int yki_kept_count(const yki_program *program)
 {
     return program->nparameters + program->nbuffers;
 }
 
+/* What lies in a device's memory: none overlaps another. */
+yoke_status yki_prove_arena(yki_prover *p);
 /* The bodies of every part of all programs: operands within their spaces, movements begun and waited for
  * once, nothing read but what was written there; what a stage sends its peer receives. */
 yoke_status yki_prove_contents(yki_prover *p);
@@ -84,8 +97,5 @@ yoke_status yki_prove_sums(yki_prover *p);
 yoke_status yki_prove_order(yki_prover *p);
 /* Whoever takes a slot finds it free. */
 yoke_status yki_prove_turns(yki_prover *p);
-
-/* contents.c and sums.c: an instruction has numbers for itself, [first, first + count) of `limit`. */
-bool yki_claim(char *claimed, int first, int count, int limit);
 
 #endif

@@ -22,7 +22,7 @@ enum {
 
 typedef struct sums {
     yki_prover *p;
-    int *done;                                               /* by parameter and buffer */
+    int *needs, *done;                                       /* by parameter and buffer */
     bool *moving;                                            /* by parameter: its gradient is */
     const yki_instruction *under_way[YKI_BUCKETS_UNDER_WAY]; /* by request: begun once in the step */
     int drained, agreed;
@@ -33,18 +33,20 @@ static const yki_param_place *place_of(const sums *s, int index)
     return &s->p->plan->param_places[s->p->program->parameters[index].parameter];
 }
 
-/* The sums that the gradient of a parameter needs. */
-static int needed(const sums *s, int index)
+/* The sums that the gradients of a program's parameters need. */
+static void find_needs(sums *s)
 {
     const yki_plan *plan = s->p->plan;
-    const yki_param_place *place = place_of(s, index);
-    int bits = 0;
-    if (plan->shards > 1) bits |= OVER_SHARDS;
-    if (plan->groups[YKI_GROUP_REPLICAS].size > 1) bits |= OVER_REPLICAS;
-    if (plan->mesh.degree[YKI_AXIS_CP] > 1) bits |= OVER_CONTEXT;
-    if (place->sum_group >= 0 && plan->groups[place->sum_group].size > 1) bits |= OVER_PARTS;
-    if (place->tie_group >= 0 && plan->groups[place->tie_group].size > 1) bits |= OVER_TIE;
-    return bits;
+    int all = 0;
+    if (plan->shards > 1) all |= OVER_SHARDS;
+    if (plan->groups[YKI_GROUP_REPLICAS].size > 1) all |= OVER_REPLICAS;
+    if (plan->mesh.degree[YKI_AXIS_CP] > 1) all |= OVER_CONTEXT;
+    for (int i = 0; i < s->p->program->nparameters; i++) {
+        const yki_param_place *place = place_of(s, i);
+        s->needs[i] = all;
+        if (place->sum_group >= 0 && plan->groups[place->sum_group].size > 1) s->needs[i] |= OVER_PARTS;
+        if (place->tie_group >= 0 && plan->groups[place->tie_group].size > 1) s->needs[i] |= OVER_TIE;
+    }
 }
 
 /* The sum over a group's members, as a bit; 0: they have no parts of this parameter's gradient. */
@@ -57,7 +59,7 @@ static int sum_over(const sums *s, int index, int group)
               : group == place->sum_group   ? OVER_PARTS
               : group == place->tie_group   ? OVER_TIE
                                             : 0;
-    return bit & needed(s, index);
+    return bit & s->needs[index];
 }
 
 /* A gradient is summed over a group: its whole, each member getting its own elements, or its own elements. */
@@ -70,7 +72,7 @@ static yoke_status sum_one(sums *s, int index, int group, bool scatters)
     if (s->done[index] & bit) return yki_gradient_fault(s->p, index, "it is summed twice");
     if (scatters != (bit == OVER_SHARDS))
         return yki_gradient_fault(s->p, index, "it is summed in another way");
-    if (bit != OVER_SHARDS && (needed(s, index) & OVER_SHARDS & ~s->done[index]))
+    if (bit != OVER_SHARDS && (s->needs[index] & OVER_SHARDS & ~s->done[index]))
         return yki_gradient_fault(s->p, index, "its own elements are summed before its shards are");
     s->done[index] |= bit;
     return YOKE_OK;
@@ -206,7 +208,7 @@ static yoke_status read_gradient(sums *s, int index)
     if (index < program->nparameters) {
         if (s->moving[index])
             return yki_gradient_fault(s->p, index, "it is read while a movement reduces it");
-        if ((s->done[index] & SUMS) != needed(s, index))
+        if ((s->done[index] & SUMS) != s->needs[index])
             return yki_gradient_fault(s->p, index, "it is read before its sum is complete");
         return YOKE_OK;
     }
@@ -216,27 +218,33 @@ static yoke_status read_gradient(sums *s, int index)
     return YOKE_OK;
 }
 
-/* A kernel on a parameter's own elements. */
-static yoke_status compute_one(sums *s, const struct yki_do_states *states, int index)
+/* Whether devices keep a kind of tensor, or a kernel can do without, as with momentum. */
+static bool is_there(const sums *s, yki_tensor_kind kind)
 {
-    const yki_program *program = s->p->program;
-    const yki_states *of = &s->p->plan->states[(program - s->p->plan->programs) * s->p->plan->shards];
-    bool updates = false;
-    if (index < 0 || index >= yki_kept_count(program))
-        return yki_fault(s->p, NULL, "it names parameter %d of %d", index, yki_kept_count(program));
+    const yki_plan_options *options = &s->p->plan->options;
+    return kind != YKI_TENSOR_MASTER || options->precision == YOKE_PRECISION_BF16;
+}
+
+/* A kernel on parameters' own elements. */
+static yoke_status compute(sums *s, const struct yki_do_states *states)
+{
+    int bit = NORMED;
+    bool reads = false;
     for (int v = 0; v < states->ntensors; v++) {
         yki_tensor_kind kind = states->tensors[v];
-        if (kind == YKI_TENSOR_NONE) continue;
-        bool optional = (int)kind >= YKI_TENSOR_MOMENT + s->p->plan->options.moments; /* as momentum is */
-        if (of->kept[index].offset[kind] < 0 && !optional)
-            return yki_gradient_fault(s->p, index,
-                                      "a kernel asks for what the device does not keep beside it");
-        if (kind == YKI_TENSOR_GRADIENT) YKI_TRY(read_gradient(s, index));
-        updates |= kind != YKI_TENSOR_GRADIENT;
+        if (!is_there(s, kind))
+            return yki_fault(s->p, NULL, "it asks for master copies, which devices do not keep");
+        reads |= kind == YKI_TENSOR_GRADIENT;
+        if (kind != YKI_TENSOR_GRADIENT && kind != YKI_TENSOR_NONE) bit = UPDATED;
     }
-    int bit = updates ? UPDATED : NORMED;
-    if (s->done[index] & bit) return yki_gradient_fault(s->p, index, "it is used twice");
-    s->done[index] |= bit;
+    for (int i = 0; i < states->nparameters; i++) {
+        int index = states->parameters[i];
+        if (index < 0 || index >= yki_kept_count(s->p->program))
+            return yki_fault(s->p, NULL, "it names parameter %d of %d", index, yki_kept_count(s->p->program));
+        if (reads) YKI_TRY(read_gradient(s, index));
+        if (s->done[index] & bit) return yki_gradient_fault(s->p, index, "it is used twice");
+        s->done[index] |= bit;
+    }
     return YOKE_OK;
 }
 
@@ -249,9 +257,7 @@ static yoke_status run_end(sums *s, const yki_instruction *in)
             return yki_fault(s->p, NULL, "it is a movement that nobody can wait for");
         return move_states(s, in);
     case YKI_DO_STATES:
-        for (int i = 0; i < in->as.states.nparameters; i++)
-            YKI_TRY(compute_one(s, &in->as.states, in->as.states.parameters[i]));
-        return YOKE_OK;
+        return compute(s, &in->as.states);
     case YKI_DO_DRAIN:
         s->drained++;
         return YOKE_OK;
@@ -318,7 +324,9 @@ yoke_status yki_prove_sums(yki_prover *p)
     if (p->plan->options.inference) return prove_end(&s, YKI_END_FORWARD);
     yki_prover_renew(p, &p->done, &p->cdone, yki_kept_count(program), sizeof *p->done);
     yki_prover_renew(p, &p->moving, &p->cmoving, yki_kept_count(program), sizeof *p->moving);
-    s.done = p->done, s.moving = p->moving;
+    yki_prover_renew(p, &p->needs, &p->cneeds, yki_kept_count(program), sizeof *p->needs);
+    s.needs = p->needs, s.done = p->done, s.moving = p->moving;
+    find_needs(&s);
     YKI_TRY(check_writers(&s));
     YKI_TRY(run_once(&s));
     for (int end = 0; end < YKI_END_COUNT; end++) YKI_TRY(prove_end(&s, (yki_end)end));

@@ -20,13 +20,9 @@ typedef struct turns {
     int *seen, *now;         /* by action, by stage: how far the stage that is watched had got */
     int *owner, cowner;      /* by slot: who has it, from 1; 0: nobody */
     int **owners;            /* by part and area: of its slots */
+    int *begins;             /* by part and body: the first action that runs it */
     int *last;               /* by part: the last action that adds to its weights' gradients */
 } turns;
-
-static const char *print_action(char text[YKI_ACTION_TEXT], const yoke_action *action)
-{
-    return yki_action_print(text, *action);
-}
 
 /* --- slots of a part --- */
 
@@ -49,12 +45,12 @@ static yoke_status run_action(turns *t, const yoke_action *action)
         int slot = part->slot[g][action->microbatch], mine = action->microbatch + 1;
         if (part->area_bytes[g] == 0) continue;
         if (slot < 0 || slot >= part->area_slots[g])
-            return yki_fault(p, NULL, "action %s has slot %d of %d", print_action(text, action), slot,
+            return yki_fault(p, NULL, "action %s has slot %d of %d", yki_action_print(text, *action), slot,
                              part->area_slots[g]);
         int *owner = &t->owners[YKI_AREAS * p->chunk + g][slot];
         if (rules[action->kind].takes[g] ? *owner != 0 : *owner != mine && rules[action->kind].gives[g])
             return yki_fault(p, NULL, "action %s takes slot %d, which micro-batch %d has",
-                             print_action(text, action), slot, *owner - 1);
+                             yki_action_print(text, *action), slot, *owner - 1);
         if (rules[action->kind].takes[g]) *owner = mine;
         if (rules[action->kind].gives[g]) *owner = 0;
     }
@@ -77,14 +73,24 @@ static yoke_status check_list(turns *t)
     return YOKE_OK;
 }
 
-/* The last action of a part that adds to its weights' gradients starts what reduces them. */
-static yoke_status check_last(yki_prover *p, const int *last)
+/* Which action begins sums of gradients (sums.c), and which one completes them. */
+static yoke_status check_ends(turns *t)
 {
-    for (p->chunk = 0; p->chunk < p->program->nparts; p->chunk++)
-        if (yki_prover_part(p)->last_weight != last[p->chunk])
+    yki_prover *p = t->p;
+    for (p->chunk = 0; p->chunk < p->program->nparts; p->chunk++) {
+        const yki_part_program *part = yki_prover_part(p);
+        for (int body = 0; body < YKI_BODY_COUNT; body++) {
+            p->body = (yki_body)body;
+            if (part->first_action[body] != t->begins[YKI_BODY_COUNT * p->chunk + body])
+                return yki_fault(p, NULL, "it is said to run first in action %d of its stage",
+                                 part->first_action[body]);
+        }
+        p->body = YKI_BODY_COUNT;
+        if (part->last_weight != t->last[p->chunk])
             return yki_fault(
                 p, NULL, "its gradients are called complete after action %d of its stage, and are after %d",
-                yki_prover_part(p)->last_weight, last[p->chunk]);
+                part->last_weight, t->last[p->chunk]);
+    }
     return YOKE_OK;
 }
 
@@ -96,6 +102,7 @@ static yoke_status prove_slots(turns *t)
     YKI_TRY(check_list(t));
     for (int c = 0; c < program->nparts; c++) {
         t->last[c] = -1;
+        for (int body = 0; body < YKI_BODY_COUNT; body++) t->begins[YKI_BODY_COUNT * c + body] = -1;
         for (int g = 0; g < YKI_AREAS; g++) slots += program->parts[c].area_slots[g];
     }
     free_slots(t, slots);
@@ -109,11 +116,13 @@ static yoke_status prove_slots(turns *t)
         p->body = yki_action_body(action);
         if (!yki_prover_part(p)->present[p->body])
             return yki_fault(p, NULL, "it runs a body that is not there");
+        int *begins = &t->begins[YKI_BODY_COUNT * p->chunk + (int)p->body];
+        if (*begins < 0) *begins = i;
         if (action->kind == YOKE_ACTION_F || !p->plan->options.inference) YKI_TRY(run_action(t, action));
         if (action->kind == YOKE_ACTION_W || action->kind == YOKE_ACTION_BW) t->last[action->chunk] = i;
     }
     p->body = YKI_BODY_COUNT;
-    return check_last(p, t->last);
+    return check_ends(t);
 }
 
 /* --- gradients on their way --- */
@@ -175,55 +184,72 @@ static void watch(turns *t, int watched)
     }
 }
 
+/* The same of the actions of one stage, and by messages from `watched` to it alone: of less, but soon done.
+ */
+static void watch_directly(turns *t, int watched, int stage)
+{
+    for (int at = t->first[stage], now = -1; at < t->first[stage + 1]; at++) {
+        int needs = t->needs[at];
+        if (needs >= 0 && t->stage_of[needs] == watched && needs - t->first[watched] > now)
+            now = needs - t->first[watched];
+        t->seen[at] = now;
+    }
+}
+
+/* The first action of an edge's sender whose slot is not known to be free, by what is seen; -1: there is
+ * none. Whose it is by then: *before_out, -1 where it is none of the edge's. */
+static int find_taken(turns *t, int e, int *before_out)
+{
+    const yki_plan *plan = t->p->plan;
+    const yki_program *program = t->p->program;
+    const yki_edge *edge = &plan->edges[e];
+    int sender = program->stage, receiver = plan->stage_of[edge->from];
+    *before_out = -1;
+    free_slots(t, plan->microbatches);
+    for (int i = 0; i < program->nactions; i++) {
+        const yoke_action *action = &program->actions[i];
+        if (action->chunk != plan->chunk_of[edge->to] || action->kind == YOKE_ACTION_F ||
+            action->kind == YOKE_ACTION_W)
+            continue;
+        int slot = program->send_slot[e][action->microbatch];
+        if (slot < 0 || slot >= plan->microbatches) return i;
+        int before = t->owner[slot] - 1;
+        t->owner[slot] = action->microbatch + 1;
+        if (before < 0) continue;
+        int taken = t->backward[yki_schedule_slot(plan->schedule, edge->from, before)] - t->first[receiver];
+        *before_out = before;
+        if (sender == receiver ? taken >= i : t->seen[t->first[sender] + i] < taken) return i;
+    }
+    return -1;
+}
+
 /* The backward actions of an edge's sender, in their order, each with a slot that is free. */
 static yoke_status prove_edge(turns *t, int e)
 {
     yki_prover *p = t->p;
-    const yki_plan *plan = p->plan;
-    const yki_edge *edge = &plan->edges[e];
-    const int *slot = p->program->send_slot[e];
-    int sender = p->program->stage, receiver = plan->stage_of[edge->from];
-    int chunk = plan->chunk_of[edge->to];
+    int receiver = p->plan->stage_of[p->plan->edges[e].from], before, i;
     char text[YKI_ACTION_TEXT];
-    free_slots(t, plan->microbatches);
-    for (int i = 0; i < p->program->nactions; i++) {
-        const yoke_action *action = &p->program->actions[i];
-        if (action->chunk != chunk || action->kind == YOKE_ACTION_F || action->kind == YOKE_ACTION_W)
-            continue;
-        int mine = slot[action->microbatch], at = t->first[sender] + i;
-        if (mine < 0 || mine >= plan->microbatches)
-            return yki_fault(p, NULL, "action %s has slot %d for its gradient over edge %d",
-                             print_action(text, action), mine, e);
-        int before = t->owner[mine] - 1;
-        t->owner[mine] = action->microbatch + 1;
-        if (before < 0) continue;
-        int taken = t->backward[yki_schedule_slot(plan->schedule, edge->from, before)] - t->first[receiver];
-        if (sender == receiver ? taken >= i : t->seen[at] < taken)
-            return yki_fault(
-                p, NULL,
-                "action %s writes a gradient to slot %d of edge %d, and nothing says that stage %d has "
-                "taken that of micro-batch %d from there",
-                print_action(text, action), mine, e, receiver, before);
-    }
-    return YOKE_OK;
+    watch_directly(t, receiver, p->program->stage);
+    if (find_taken(t, e, &before) < 0) return YOKE_OK;
+    watch(t, receiver);
+    if ((i = find_taken(t, e, &before)) < 0) return YOKE_OK;
+    yki_action_print(text, p->program->actions[i]);
+    if (before < 0) return yki_fault(p, NULL, "action %s has no slot for its gradient over edge %d", text, e);
+    return yki_fault(
+        p, NULL,
+        "action %s writes a gradient to slot %d of edge %d, and nothing says that stage %d has taken "
+        "that of micro-batch %d from there",
+        text, p->program->send_slot[e][p->program->actions[i].microbatch], e, receiver, before);
 }
 
-/* All gradients that a stage receives. */
-static yoke_status prove_receiver(turns *t, int receiver)
+static yoke_status prove_edges(turns *t)
 {
     yki_prover *p = t->p;
-    const yki_plan *plan = p->plan;
-    bool watched = false;
-    for (int e = 0; e < plan->nedges; e++) {
-        const yki_edge *edge = &plan->edges[e];
-        if (plan->stage_of[edge->from] != receiver || edge->gradient_sent < 0) continue;
-        if (!watched) watch(t, receiver);
-        watched = true;
-        for (int lane = 0; lane < plan->nlanes; lane++) {
-            p->program = &plan->programs[plan->stage_of[edge->to] * plan->nlanes + lane];
+    for (int e = 0; e < p->plan->nedges; e++)
+        for (int lane = 0; lane < p->plan->nlanes && p->plan->edges[e].gradient_sent >= 0; lane++) {
+            p->program = &p->plan->programs[p->plan->stage_of[p->plan->edges[e].to] * p->plan->nlanes + lane];
             YKI_TRY(prove_edge(t, e));
         }
-    }
     yki_prover_leave(p);
     return YOKE_OK;
 }
@@ -242,6 +268,7 @@ yoke_status yki_prove_turns(yki_prover *p)
     t.backward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
     t.now = yki_arena_alloc(p->arena, sizeof(int) * (size_t)stages);
     t.owners = yki_arena_alloc(p->arena, sizeof *t.owners * (size_t)(YKI_AREAS * plan->nparts + 1));
+    t.begins = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(YKI_BODY_COUNT * plan->nparts + 1));
     t.last = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(plan->nparts + 1));
     for (int i = 0; i < stages * plan->nlanes; i++) {
         p->program = &plan->programs[i];
@@ -250,6 +277,5 @@ yoke_status yki_prove_turns(yki_prover *p)
     yki_prover_leave(p);
     YKI_TRY(check_links(p));
     YKI_TRY(follow(&t));
-    for (int s = 0; s < stages; s++) YKI_TRY(prove_receiver(&t, s));
-    return YOKE_OK;
+    return prove_edges(&t);
 }

@@ -56,10 +56,15 @@ static inline const yki_operand *yki_written(const yki_instruction *in, int k)
                                           : &in->operands[yki_inputs(in) + k];
 }
 
+/* The usual three dims without a loop: it is asked of every operand. */
 static inline int64_t yki_operand_elems(const yki_operand *operand)
 {
-    int64_t elems = 1;
-    for (int i = 0; i < operand->ndim; i++) elems *= operand->dims[i];
+    int n = operand->ndim;
+    const int64_t *dims = operand->dims;
+    int64_t elems = n > 0 ? dims[0] : 1;
+    if (n > 1) elems *= dims[1];
+    if (n > 2) elems *= dims[2];
+    for (int i = 3; i < n; i++) elems *= dims[i];
     return elems;
 }
 

@@ -1,0 +1,197 @@
+/* What lies in a device's arena: slots, gradients on their way, temporary and scratch memory, then what is
+ * kept between steps. None overlaps another, and each shard's own elements follow those of the shards before.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "plan/prove/prove.h"
+
+typedef struct region {
+    int64_t start, end;
+    const char *what;
+    int number; /* of the part, edge or parameter; -1 */
+} region;
+
+/* Regions that are to lie within [first, last) of the arena. Passes lay them one after the other as a rule,
+ * and so no list of them is made where that is seen at once. */
+typedef struct regions {
+    int64_t first, last, end; /* end: of the last one so far */
+    bool follow;              /* each of them begins where the one before has ended, or later */
+    bool listed;
+    region *list;
+    int nlist, clist;
+} regions;
+
+static inline void add(yki_prover *p, regions *all, int64_t start, int64_t bytes, const char *what,
+                       int number)
+{
+    if (bytes == 0) return;
+    if (all->listed) *YKI_APPEND(p->arena, all, list) = (region){start, start + bytes, what, number};
+    all->follow &= start >= all->end && bytes > 0 && start + bytes <= all->last;
+    all->end = start + bytes;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const region *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static const char *print_region(const region *it, char text[64])
+{
+    snprintf(text, 64, it->number < 0 ? "%s" : "%s %d", it->what, it->number);
+    return text;
+}
+
+/* Of those that do not follow each other: whether they overlap nevertheless. */
+static yoke_status check_regions(const yki_prover *p, regions *all)
+{
+    char one[64], other[64];
+    qsort(all->list, (size_t)all->nlist, sizeof *all->list, by_start);
+    for (int i = 0; i < all->nlist; i++) {
+        const region *it = &all->list[i];
+        if (it->start < all->first || it->end < it->start || it->end > all->last)
+            return yki_fault(p, NULL, "%s lies at %lld .. %lld, outside of %lld .. %lld",
+                             print_region(it, one), (long long)it->start, (long long)it->end,
+                             (long long)all->first, (long long)all->last);
+        if (i > 0 && it[-1].end > it->start)
+            return yki_fault(p, NULL, "%s and %s overlap", print_region(it - 1, one),
+                             print_region(it, other));
+    }
+    return YOKE_OK;
+}
+
+static yoke_status prove_regions(yki_prover *p, int64_t first, int64_t last, int shard,
+                                 void (*each)(yki_prover *p, regions *all, int shard))
+{
+    regions all = {.first = first, .last = last, .end = first, .follow = true};
+    each(p, &all, shard);
+    if (all.follow) return YOKE_OK;
+    all.listed = true;
+    each(p, &all, shard);
+    return check_regions(p, &all);
+}
+
+/* --- what a program needs by itself --- */
+
+/* Slots of a send area: one more than the last that is used. */
+static int send_slots(const yki_prover *p, int edge)
+{
+    const int *slot = p->program->send_slot[edge];
+    int last = -1;
+    for (int m = 0; m < p->plan->microbatches; m++) last = slot[m] > last ? slot[m] : last;
+    return last + 1;
+}
+
+static void each_area(yki_prover *p, regions *all, int shard)
+{
+    static const char *const areas[YKI_AREAS] = {"slots from F to B of part", "slots from F to W of part",
+                                                 "slots from B to W of part"};
+    const yki_program *program = p->program;
+    (void)shard;
+    for (int c = 0; c < program->nparts; c++)
+        for (int g = 0; g < YKI_AREAS; g++) {
+            const yki_part_program *part = &program->parts[c];
+            add(p, all, part->area_offset[g], part->area_slots[g] * part->area_bytes[g], areas[g],
+                part->part);
+        }
+    for (int e = 0; e < p->plan->nedges; e++)
+        if (program->send_offset[e] >= 0)
+            add(p, all, program->send_offset[e], send_slots(p, e) * program->send_bytes[e],
+                "gradients on their way over edge", e);
+    add(p, all, program->temp_offset, program->workspace_offset - program->temp_offset, "temporary memory",
+        -1);
+    add(p, all, program->workspace_offset, program->workspace_bytes, "scratch memory", -1);
+}
+
+static yoke_status check_slots(yki_prover *p)
+{
+    for (int c = 0; c < p->program->nparts; c++)
+        for (int g = 0; g < YKI_AREAS; g++) {
+            const yki_part_program *part = &p->program->parts[c];
+            if (part->area_slots[g] < 0 || part->area_slots[g] > p->plan->microbatches ||
+                part->area_bytes[g] < 0)
+                return yki_fault(p, NULL, "part %d has %d slots of %lld bytes", part->part,
+                                 part->area_slots[g], (long long)part->area_bytes[g]);
+        }
+    return YOKE_OK;
+}
+
+/* --- what is kept between steps --- */
+
+static const yki_states *states_of(const yki_prover *p, int shard)
+{
+    return &p->plan->states[(p->program - p->plan->programs) * p->plan->shards + shard];
+}
+
+/* A kind of tensor, of each parameter; size: of an element, 0 where none is kept. */
+static void each_kept(yki_prover *p, regions *all, int shard, yki_tensor_kind kind, int size,
+                      const char *what)
+{
+    const yki_program *program = p->program;
+    const yki_kept *kept = states_of(p, shard)->kept;
+    bool dealt = yki_states_sharded(p->plan, kind);
+    for (int i = 0; i < program->nparameters && size > 0; i++)
+        add(p, all, kept[i].offset[kind],
+            size * (dealt ? kept[i].runs * kept[i].run_elems : program->parameters[i].elems), what,
+            program->parameters[i].parameter);
+}
+
+static void each_state(yki_prover *p, regions *all, int shard)
+{
+    const yki_plan_options *options = &p->plan->options;
+    const yki_program *program = p->program;
+    const yki_kept *kept = states_of(p, shard)->kept;
+    bool trains = !options->inference, bf16 = options->precision == YOKE_PRECISION_BF16;
+    each_kept(p, all, shard, YKI_TENSOR_WEIGHT, bf16 ? 2 : 4, "weight of parameter");
+    each_kept(p, all, shard, YKI_TENSOR_GRADIENT, trains ? 4 : 0, "gradient of parameter");
+    each_kept(p, all, shard, YKI_TENSOR_MASTER, trains && bf16 ? 4 : 0, "master copy of parameter");
+    for (int m = 0; m < options->moments && trains; m++)
+        each_kept(p, all, shard, (yki_tensor_kind)(YKI_TENSOR_MOMENT + m), 4, "moment of parameter");
+    for (int i = program->nparameters; i < yki_kept_count(program); i++) {
+        const yki_local_parameter *it = &program->parameters[i];
+        add(p, all, kept[i].offset[YKI_TENSOR_WEIGHT], 4 * it->elems, "buffer", it->parameter);
+        if (trains)
+            add(p, all, kept[i].offset[YKI_TENSOR_GRADIENT], 4 * it->elems, "sum of buffer", it->parameter);
+    }
+}
+
+/* A shard's own elements follow those of the shards before, of which there are `before` in a row. */
+static yoke_status check_own(yki_prover *p, int shard, int64_t *before)
+{
+    const yki_kept *all = states_of(p, shard)->kept;
+    bool apart = p->plan->zero == 1 || p->plan->zero == 2;
+    for (int i = 0; i < p->program->nparameters; i++) {
+        const yki_local_parameter *it = &p->program->parameters[i];
+        const yki_kept *kept = &all[i];
+        int64_t row = it->cut.share[shard] * it->cut.inner, runs = apart ? it->cut.outer : 1;
+        if (kept->runs != runs || kept->run_elems != (apart ? row : row * it->cut.outer) ||
+            kept->first != (apart ? before[i] : 0) || (apart && kept->stride * it->cut.outer != it->elems))
+            return yki_fault(p, NULL,
+                             "shard %d's own elements of parameter %d are not where its cut has them", shard,
+                             it->parameter);
+        before[i] += row;
+    }
+    return YOKE_OK;
+}
+
+yoke_status yki_prove_arena(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    int64_t *before = NULL;
+    int cbefore = 0;
+    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
+        const yki_program *program = p->program = &plan->programs[i];
+        YKI_TRY(check_slots(p));
+        YKI_TRY(prove_regions(p, 0, program->states_offset, 0, each_area));
+        yki_prover_renew(p, &before, &cbefore, program->nparameters, sizeof *before);
+        for (int shard = 0; shard < plan->shards; shard++) {
+            YKI_TRY(check_own(p, shard, before));
+            YKI_TRY(prove_regions(p, program->states_offset, states_of(p, shard)->total_bytes, shard,
+                                  each_state));
+        }
+    }
+    yki_prover_leave(p);
+    return YOKE_OK;
+}
