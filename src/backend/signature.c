@@ -136,42 +136,45 @@ yki_view yki_word_view(const yki_word *word, const yki_attr *attr, yki_dtype dty
 
 /* What letters are, in a launch; 0 to 9 are themselves. */
 typedef struct letters {
+    uint64_t has; /* bits: letter - 'A' */
     int64_t of[128];
-    bool has[128];
 } letters;
 
-/* Whether a view's dims are those of a word, given the letters met so far. */
-static bool dims_fit(const yki_word *word, const yki_view *view, letters *known)
+/* Whether an operand's dims are those of a word, given the letters met so far. */
+static inline bool dims_fit(const yki_word *word, int ndim, const int64_t *dims, letters *known)
 {
-    if (view->ndim != word->nletters) return false;
-    for (int i = 0; i < word->nletters; i++) {
+    if (ndim != word->nletters) return false;
+    for (int i = 0; i < ndim; i++) {
         int letter = word->letters[i];
-        int64_t is = letter >= '0' && letter <= '9' ? letter - '0' : known->of[letter];
-        bool has = known->has[letter] || (letter >= '0' && letter <= '9');
-        if (has && is != view->dims[i]) return false;
-        known->of[letter] = view->dims[i];
-        known->has[letter] = true;
+        if (letter <= '9') {
+            if (dims[i] != letter - '0') return false;
+            continue;
+        }
+        uint64_t bit = UINT64_C(1) << (letter - 'A');
+        if ((known->has & bit) && known->of[letter] != dims[i]) return false;
+        known->of[letter] = dims[i];
+        known->has |= bit;
     }
     return true;
 }
 
 /* The type of the first operand of a kind. */
-static yki_dtype type_of(const yki_signature *signature, const yki_launch *shapes, char kind)
+static yki_dtype type_of(const yki_signature *signature, int count, const yki_argument *arguments, char kind)
 {
-    for (int i = 0; i < signature->nwords && i < shapes->nviews; i++)
-        if (signature->words[i].type == kind && shapes->views[i].ndim > 0) return shapes->views[i].dtype;
+    for (int i = 0; i < signature->nwords && i < count; i++)
+        if (signature->words[i].type == kind && arguments[i].ndim > 0) return arguments[i].dtype;
     return YKI_F32;
 }
 
-static bool type_fits(const yki_signature *signature, const yki_launch *shapes, int i)
+static inline bool type_fits(const yki_signature *signature, int count, const yki_argument *arguments, int i)
 {
-    yki_dtype type = shapes->views[i].dtype;
+    yki_dtype type = arguments[i].dtype;
     bool floats = type == YKI_F32 || type == YKI_BF16;
     switch (signature->words[i].type) {
     case 'x':
-        return floats && type == type_of(signature, shapes, 'x');
+        return floats && type == type_of(signature, count, arguments, 'x');
     case 'X':
-        return floats && type != type_of(signature, shapes, 'x');
+        return floats && type != type_of(signature, count, arguments, 'x');
     case 'f':
     case 'p':
         return type == YKI_F32;
@@ -180,28 +183,38 @@ static bool type_fits(const yki_signature *signature, const yki_launch *shapes, 
     case 'v':
         return floats;
     case 's':
-        return type == YKI_F32 || (floats && type == type_of(signature, shapes, 'x'));
+        return type == YKI_F32 || (floats && type == type_of(signature, count, arguments, 'x'));
     case 'z':
-        return type == type_of(signature, shapes, 'z');
+        return type == type_of(signature, count, arguments, 'z');
     default:
         return type == YKI_I32;
     }
 }
 
-int yki_launch_misfit(const yki_launch *shapes)
+int yki_kernel_misfit(yki_kernel kernel, int count, const yki_argument *arguments)
 {
-    const yki_signature *signature = yki_kernel_signature(shapes->kernel);
+    const yki_signature *signature = yki_kernel_signature(kernel);
     letters known;
-    memset(known.has, 0, sizeof known.has);
+    known.has = 0;
     for (int i = 0; i < signature->nwords; i++) {
         const yki_word *word = &signature->words[i];
-        if (i >= shapes->nviews || shapes->views[i].ndim == 0) {
+        if (i >= count || arguments[i].ndim == 0) {
             if (word->optional) continue;
             return i;
         }
-        if (!type_fits(signature, shapes, i) || !dims_fit(word, &shapes->views[i], &known)) return i;
+        if (!type_fits(signature, count, arguments, i) ||
+            !dims_fit(word, arguments[i].ndim, arguments[i].dims, &known))
+            return i;
     }
-    return shapes->nviews > signature->nwords ? signature->nwords : -1;
+    return count > signature->nwords ? signature->nwords : -1;
+}
+
+int yki_launch_misfit(const yki_launch *launch)
+{
+    yki_argument arguments[YKI_MAX_VIEWS];
+    for (int i = 0; i < launch->nviews; i++)
+        arguments[i] = (yki_argument){launch->views[i].dtype, launch->views[i].ndim, launch->views[i].dims};
+    return yki_kernel_misfit(launch->kernel, launch->nviews, arguments);
 }
 
 /* Pairs of a query and a key that it sees, of parts of a sequence: [.., T, ..] and [.., S, ..]. */
@@ -225,7 +238,8 @@ double yki_launch_flops(const yki_launch *shapes)
     }
     letters known = {0};
     for (int i = 0; i < shapes->nviews; i++)
-        if (shapes->views[i].ndim > 0) dims_fit(&signature->words[i], &shapes->views[i], &known);
+        if (shapes->views[i].ndim > 0)
+            dims_fit(&signature->words[i], shapes->views[i].ndim, shapes->views[i].dims, &known);
     char *factors;
     flops = (double)strtol(signature->work, &factors, 10);
     for (const char *letter = factors; *letter != '\0'; letter++)

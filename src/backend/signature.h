@@ -47,10 +47,18 @@ static inline bool yki_word_gathers(const yki_word *word)
 yki_view yki_word_view(const yki_word *word, const yki_attr *attr, yki_dtype dtype, bool per_sample, int ndim,
                        const int64_t *dims);
 
+/* An operand's type and dims; ndim 0: it is absent. */
+typedef struct yki_argument {
+    yki_dtype dtype;
+    int ndim;
+    const int64_t *dims;
+} yki_argument;
+
 /* The first operand that the kernel's signature does not allow there, by its type, its dims or its absence;
- * nviews where operands are missing at the end; -1: it may be launched. Data is not looked at: an operand is
- * absent where it has no dims. */
-int yki_launch_misfit(const yki_launch *shapes);
+ * count where operands are missing at the end; -1: it may be launched. */
+int yki_kernel_misfit(yki_kernel kernel, int count, const yki_argument *arguments);
+/* The same of a launch's views. Data is not looked at. */
+int yki_launch_misfit(const yki_launch *launch);
 
 /* FLOPs and bytes of a launch, by its shapes. */
 double yki_launch_flops(const yki_launch *shapes);

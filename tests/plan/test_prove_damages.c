@@ -297,6 +297,13 @@ static void forget_a_weight(yki_plan *plan)
 {
     find_first(plan, 0, YKI_BODY_F, is_product).in->operands[1] = (yki_operand){0};
 }
+static void another_shape(yki_plan *plan)
+{
+    /* of as many elements */
+    int64_t *dims = find_first(plan, 0, YKI_BODY_F, reads_weight).in->operands[1].dims, rows = dims[0];
+    dims[0] = dims[1];
+    dims[1] = rows;
+}
 static void tensor_of_nobody(yki_plan *plan)
 {
     find_first(plan, 0, YKI_BODY_F, reads_weight).in->operands[0].value = plan->placed[0][0].nvalues;
@@ -403,6 +410,11 @@ static const struct damage damages[] = {
      turn_a_weight,
      {"weight of '", "operand 1 is none that linear takes"}},
     {"a forgotten weight", "gpt2", "", forget_a_weight, {"operand 1 is none that linear takes"}},
+    {"another shape",
+     "gpt2",
+     "",
+     another_shape,
+     {"body F, instruction", "is none that embedding takes there"}},
     {"a tensor that is none", "gpt2", "", tensor_of_nobody, {"which its part has not"}},
     {"a weight written", "gpt2", "", write_a_weight, {"weight of '", "while micro-batches need it"}},
     {"another weight", "gpt2", "", another_weight, {"weight of '", "the device keeps others"}},

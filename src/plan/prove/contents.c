@@ -215,7 +215,6 @@ static yoke_status refuse_operand(walk *w, const yki_operand *operand)
 static int find(const places *c, int64_t start)
 {
     int low = 0, high = c->nlist;
-    if (high == 0 || c->list[high - 1].end <= start) return high; /* the usual way to fill a slot */
     while (low < high) {
         int middle = (low + high) / 2;
         if (c->list[middle].end > start)
@@ -309,23 +308,36 @@ static yoke_status check_over(walk *w, const yki_operand *operand, int k, const 
                      at->root);
 }
 
-/* Takes memory for what an operand's k-th output is. */
-static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
+/* Makes room for what an operand's k-th output is, where others are or were: number `first` of the places. */
+static yoke_status make_room(walk *w, const yki_operand *operand, int k, int64_t start, int64_t end,
+                             int *first_out)
 {
     places *c = &w->in[operand->space];
-    int64_t start = start_of(operand), end = start + w->tensors[operand->value].bytes;
-    if (start == end) return YOKE_OK;
-    int first = find(c, start), last = first, rest;
+    int first = find(c, start), last = first;
     for (; last < c->nlist && c->list[last].start < end; last++) {
         YKI_TRY(check_over(w, operand, k, &c->list[last]));
         w->tensors[c->list[last].root].written = 0;
     }
-    rest = c->nlist - last;
-    if (c->nlist == c->clist) yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
+    int rest = c->nlist - last;
+    yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
     if (last != first + 1 && rest > 0)
         memmove(&c->list[first + 1], &c->list[last], sizeof *c->list * (size_t)rest);
     c->nlist = first + 1 + rest;
-    c->list[first] = (place){start, end, operand->value};
+    *first_out = first;
+    return YOKE_OK;
+}
+
+static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
+{
+    places *c = &w->in[operand->space];
+    int64_t start = start_of(operand), end = start + w->tensors[operand->value].bytes;
+    int at = c->nlist;
+    if (start == end) return YOKE_OK;
+    if (at < c->clist && (at == 0 || c->list[at - 1].end <= start)) /* as slots are filled */
+        c->nlist++;
+    else
+        YKI_TRY(make_room(w, operand, k, start, end, &at));
+    c->list[at] = (place){start, end, operand->value};
     return YOKE_OK;
 }
 
@@ -559,19 +571,13 @@ static inline yoke_status check_numbers(walk *w, const yki_instruction *in)
     return YOKE_OK;
 }
 
-static inline yoke_status run_operands(walk *w, const yki_instruction *in, int inputs, int reads, int request)
+static yoke_status run_operands(walk *w, const yki_instruction *in, int inputs, int reads, int request)
 {
     const yki_operand *all = in->operands;
     for (int k = 0; k < reads; k++)
         if (!finds(w, &all[k], k)) return refuse(w, &all[k]);
     for (int k = inputs; k < in->noperands; k++) YKI_TRY(write_operand(w, in, &all[k], k - inputs, request));
     return YOKE_OK;
-}
-
-static yoke_status run_kernel(walk *w, const yki_instruction *in)
-{
-    int inputs = in->as.kernel.ninputs;
-    return run_operands(w, in, inputs, in->as.kernel.adds ? in->noperands : inputs, -1);
 }
 
 static yoke_status run_pieces(walk *w, const yki_instruction *in)
@@ -605,12 +611,14 @@ static yoke_status run_movement(walk *w, const yki_instruction *in)
     return YOKE_OK;
 }
 
-/* A kernel's operands are those of its signature, of any number of samples. */
+/* A kernel's operands are those of its signature, whatever the number of samples. */
 static yoke_status check_signature(walk *w, const yki_instruction *in)
 {
-    yki_launch shapes;
-    yki_instruction_shapes(in, 1, &shapes);
-    int misfit = yki_launch_misfit(&shapes);
+    yki_argument arguments[YKI_MAX_VIEWS];
+    if (in->noperands > YKI_MAX_VIEWS) return yki_fault(w->p, NULL, "it has %d operands", in->noperands);
+    for (int i = 0; i < in->noperands; i++)
+        arguments[i] = (yki_argument){in->operands[i].dtype, in->operands[i].ndim, in->operands[i].dims};
+    int misfit = yki_kernel_misfit((yki_kernel)in->op, in->noperands, arguments);
     if (misfit < 0) return YOKE_OK;
     bool there = misfit < in->noperands && in->operands[misfit].space != YKI_SPACE_NONE;
     return yki_fault(w->p, there ? &in->operands[misfit] : NULL, "operand %d is none that %s takes there",
@@ -630,7 +638,7 @@ static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bo
     w->works = true;
     switch (in->kind) {
     case YKI_DO_KERNEL:
-        YKI_TRY(run_kernel(w, in));
+        YKI_TRY(run_operands(w, in, in->as.kernel.ninputs, yki_reads(in), -1));
         return again ? YOKE_OK : check_signature(w, in);
     case YKI_DO_LOAD:
         return run_other(w, in, -1);
