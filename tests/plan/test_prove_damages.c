@@ -304,6 +304,14 @@ static void another_shape(yki_plan *plan)
     dims[0] = dims[1];
     dims[1] = rows;
 }
+static void kernel_of_nobody(yki_plan *plan)
+{
+    find_first(plan, 0, YKI_BODY_F, is_kernel).in->op = YKI_OP_COUNT;
+}
+static void movement_of_nobody(yki_plan *plan)
+{
+    find_first(plan, 0, YKI_BODY_F, is_axis_start).in->op = YKI_OP_COUNT;
+}
 static void tensor_of_nobody(yki_plan *plan)
 {
     find_first(plan, 0, YKI_BODY_F, reads_weight).in->operands[0].value = plan->placed[0][0].nvalues;
@@ -415,6 +423,12 @@ static const struct damage damages[] = {
      "",
      another_shape,
      {"body F, instruction", "is none that embedding takes there"}},
+    {"a kernel that is none",
+     "gpt2",
+     "",
+     kernel_of_nobody,
+     {"body F, instruction 1 (none)", "its kernel is number"}},
+    {"a movement that is none", TP, movement_of_nobody, {"body F, instruction", "its movement is number"}},
     {"a tensor that is none", "gpt2", "", tensor_of_nobody, {"which its part has not"}},
     {"a weight written", "gpt2", "", write_a_weight, {"weight of '", "while micro-batches need it"}},
     {"another weight", "gpt2", "", another_weight, {"weight of '", "the device keeps others"}},

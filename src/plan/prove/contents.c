@@ -58,7 +58,7 @@ typedef struct walk {
     yki_prover *p;
     int time; /* the instruction, counted over all bodies */
     tensor *tensors;
-    int ntensors, ctensors, part;
+    int ntensors, part;
     int from[SPACES];       /* since when what was written to a space is there */
     int64_t limits[SPACES]; /* bytes of each space, where it has one size */
     places in[SPACES];
@@ -81,7 +81,6 @@ typedef struct walk {
 static void begin_tensors(walk *w)
 {
     w->ntensors = yki_prover_placed(w->p)->nvalues;
-    yki_arena_grow(w->p->arena, &w->tensors, &w->ctensors, w->ntensors, sizeof *w->tensors);
     w->part++;
 }
 
@@ -597,6 +596,8 @@ static yoke_status run_other(walk *w, const yki_instruction *in, int request)
 
 static yoke_status run_movement(walk *w, const yki_instruction *in)
 {
+    if (in->op < YKI_OP_MOVE || in->op >= YKI_OP_COUNT)
+        return yki_fault(w->p, NULL, "its movement is number %d of %d", in->op - YKI_OP_MOVE, YKI_MOVE_COUNT);
     if (yki_runs_once(in)) return run_once(w, in);
     if (in->phase == YKI_PHASE_WAIT) return end(w, in);
     if (in->kind == YKI_DO_COPY) YKI_TRY(check_copy(w, in));
@@ -609,20 +610,6 @@ static yoke_status run_movement(walk *w, const yki_instruction *in)
     if (sends) return hold_sent(w, in);
     hold_reads(w, in, 1);
     return YOKE_OK;
-}
-
-/* A kernel's operands are those of its signature, whatever the number of samples. */
-static yoke_status check_signature(walk *w, const yki_instruction *in)
-{
-    yki_argument arguments[YKI_MAX_VIEWS];
-    if (in->noperands > YKI_MAX_VIEWS) return yki_fault(w->p, NULL, "it has %d operands", in->noperands);
-    for (int i = 0; i < in->noperands; i++)
-        arguments[i] = (yki_argument){in->operands[i].dtype, in->operands[i].ndim, in->operands[i].dims};
-    int misfit = yki_kernel_misfit((yki_kernel)in->op, in->noperands, arguments);
-    if (misfit < 0) return YOKE_OK;
-    bool there = misfit < in->noperands && in->operands[misfit].space != YKI_SPACE_NONE;
-    return yki_fault(w->p, there ? &in->operands[misfit] : NULL, "operand %d is none that %s takes there",
-                     misfit, yki_kernel_name((yki_kernel)in->op));
 }
 
 static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bool again)
@@ -638,8 +625,10 @@ static inline yoke_status run_instruction(walk *w, const yki_instruction *in, bo
     w->works = true;
     switch (in->kind) {
     case YKI_DO_KERNEL:
+        if (in->op < 0 || in->op >= YKI_KERNEL_COUNT)
+            return yki_fault(w->p, NULL, "its kernel is number %d of %d", in->op, YKI_KERNEL_COUNT);
         YKI_TRY(run_operands(w, in, in->as.kernel.ninputs, yki_reads(in), -1));
-        return again ? YOKE_OK : check_signature(w, in);
+        return again ? YOKE_OK : yki_prove_signature(w->p, in);
     case YKI_DO_LOAD:
         return run_other(w, in, -1);
     case YKI_DO_COPY:
@@ -752,10 +741,15 @@ yoke_status yki_prove_contents(yki_prover *p)
 {
     const yki_plan *plan = p->plan;
     size_t edges = (size_t)plan->nedges + 1, groups = (size_t)plan->ngroups;
+    int most = 0; /* tensors of a part */
+    for (int lane = 0; lane < plan->nlanes; lane++)
+        for (int part = 0; part < plan->nparts; part++)
+            if (plan->placed[lane][part].nvalues > most) most = plan->placed[lane][part].nvalues;
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16;
     walk w = {
         .p = p,
         .computes = bf16 ? YKI_BF16 : YKI_F32,
+        .tensors = yki_arena_alloc(p->arena, sizeof *w.tensors * ((size_t)most + 1)),
         .dealt = {yki_states_sharded(plan, YKI_TENSOR_WEIGHT), yki_states_sharded(plan, YKI_TENSOR_GRADIENT)},
         .begun = yki_arena_alloc(p->arena, sizeof *w.begun * groups),
         .outstanding = yki_arena_alloc(p->arena, sizeof *w.outstanding * groups),

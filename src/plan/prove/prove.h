@@ -1,8 +1,9 @@
 /* The proof of a plan's programs. It looks at what they do and at which tensors that is done to, and at
  * nothing that earlier passes knew when they chose offsets, slots and waits.
  * prove.c: the pass and its sentence; arena.c: what lies in a device's memory; uses.h, uses.c: what an
- * instruction does; contents.c: what memory holds while a micro-batch passes; sums.c: what becomes of
- * gradients in a step; order.c: that ranks move the same in one order; turns.c: that slots are free. */
+ * instruction does; contents.c: what memory holds while a micro-batch passes; signatures.c: kernels'
+ * operands; sums.c: what becomes of gradients in a step; order.c: that ranks move the same in one order;
+ * turns.c: that slots are free. */
 #ifndef YKI_PLAN_PROVE_PROVE_H
 #define YKI_PLAN_PROVE_PROVE_H
 
@@ -21,6 +22,13 @@ typedef struct yki_once {
     int chunk, at;
     yki_body body;
 } yki_once;
+
+/* Instructions of one kernel that have its signature's operands, and which of them was met last. */
+enum { YKI_EXAMPLES = 6 };
+typedef struct yki_examples {
+    const yki_instruction *of[YKI_EXAMPLES];
+    int count, last;
+} yki_examples;
 
 typedef struct yki_prover {
     const yki_plan *plan;
@@ -41,6 +49,7 @@ typedef struct yki_prover {
     int nonce, conce;
     /* numbers that instructions have for themselves: kernels', pieces', segments' */
     char *claimed[3];
+    yki_examples *right; /* by kernel */
     int cclaimed[3];
 } yki_prover;
 
@@ -90,6 +99,8 @@ yoke_status yki_prove_arena(yki_prover *p);
 /* The bodies of every part of all programs: operands within their spaces, movements begun and waited for
  * once, nothing read but what was written there; what a stage sends its peer receives. */
 yoke_status yki_prove_contents(yki_prover *p);
+/* A kernel's operands are those of its signature. */
+yoke_status yki_prove_signature(yki_prover *p, const yki_instruction *in);
 /* Of a program whose bodies are proved: each gradient is written before it is read, and summed once over each
  * group that has parts of it; what bodies begin once in a step ends; each weight is updated once. */
 yoke_status yki_prove_sums(yki_prover *p);
