@@ -2,6 +2,7 @@
  * added in the order met; a value that went to other parts has theirs added too. Nodes are tagged B (needed
  * for the gradient of the part's input, and all that leads to a weight's) or W (weights' gradients
  * themselves). */
+#include <assert.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -284,14 +285,10 @@ static void backward(part_grad *g, int part, int nforward)
         yki_edge *edge = &plan->edges[e];
         if (edge->to != part) continue;
         bool flows = edge->imported >= 0 && g->placed->values[edge->imported].wants;
-        yki_attr none = {0};
         int value = flows ? g->gradient[edge->imported] : -1;
-        if (flows &&
-            value <
-                0) /* the loss does not depend on it; the other side waits for its gradient all the same */
-            value = emit(&g->context, YKI_KERNEL_ZERO, &none, 0, NULL, edge->imported);
-        else if (value >= 0 && !is_own(g, value))
-            value = own_copy(g, value);
+        assert(!flows ||
+               value >= 0); /* of a model without a loss that depends on its layers there is no plan */
+        if (value >= 0 && !is_own(g, value)) value = own_copy(g, value);
         edge->gradient_sent = value;
         if (value >= 0) g->placed->values[value].moved = g->placed->values[value].kept = true;
         send(g, YKI_BODY_B, e, value, true);

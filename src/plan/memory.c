@@ -171,7 +171,7 @@ static yoke_status build(yki_builder *b)
     for (int chunk = -1; (chunk = next_complete(program, chunk)) >= 0;)
         if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
     yki_make_ends(b);
-    YKI_TRY(yki_find_first_writers(b));
+    yki_find_first_writers(b);
     find_output(b);
     /* what does not fit anyway is refused without its scratch memory: finding that out may take memory itself
      */

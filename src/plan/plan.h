@@ -115,6 +115,9 @@ void yki_plan_destroy(yki_plan *plan);
 yoke_status yki_degrees_check(const yoke_layout *layout);
 const yki_program *yki_plan_program(const yki_plan *plan, int rank);
 const yki_states *yki_rank_states(const yki_plan *plan, int rank);
+/* The type that a program's parameter or buffer is kept in. */
+yki_dtype yki_tensor_dtype(const yki_plan *plan, const yki_program *program, yki_tensor_kind kind,
+                           int parameter);
 /* Whether zero deals tensors of a kind over shards. */
 bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind);
 /* Samples of micro-batch m of dp rank d in a step of `batch` samples, and the position of the first in the

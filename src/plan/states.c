@@ -92,10 +92,11 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
             const yki_local_parameter *p = &program->parameters[i];
             yki_kept *kept = &states->kept[i];
             int64_t mine = kept->runs * kept->run_elems, whole = p->elems;
-            int64_t state = 4 * (plan->zero >= 1 ? mine : whole);
+            int64_t state = 4 * (plan->zero >= 1 ? mine : whole),
+                    size = (int64_t)yki_dtype_bytes(yki_tensor_dtype(plan, program, YKI_TENSOR_WEIGHT, i));
             if (kind == 0)
                 kept->offset[YKI_TENSOR_WEIGHT] =
-                    take(states, &bytes->weights, (bf16 ? 2 : 4) * (plan->zero >= 3 ? mine : whole));
+                    take(states, &bytes->weights, size * (plan->zero >= 3 ? mine : whole));
             else if (kind == 1 && trains)
                 kept->offset[YKI_TENSOR_GRADIENT] =
                     take(states, &bytes->gradients, 4 * (plan->zero >= 2 ? mine : whole));
@@ -146,4 +147,11 @@ bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind)
 {
     int from = kind == YKI_TENSOR_WEIGHT ? 3 : kind == YKI_TENSOR_GRADIENT ? 2 : 1;
     return plan->zero >= from;
+}
+
+yki_dtype yki_tensor_dtype(const yki_plan *plan, const yki_program *program, yki_tensor_kind kind,
+                           int parameter)
+{
+    bool computes = kind == YKI_TENSOR_WEIGHT && parameter < program->nparameters;
+    return computes && plan->options.precision == YOKE_PRECISION_BF16 ? YKI_BF16 : YKI_F32;
 }

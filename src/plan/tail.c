@@ -4,10 +4,6 @@
  * but for what buckets.c reduces earlier and sharded.c scatters. */
 #include "plan/tail.h"
 
-#include <string.h>
-
-#include "base/fail.h"
-
 typedef struct tail {
     yki_builder *b;
     yki_code *code;
@@ -26,28 +22,27 @@ static yki_instruction *append(yki_code *code, yki_instruction in)
     return &code->instructions[code->count++];
 }
 
-/* A movement of what the rank keeps of parameters, in place: of `whole` tensors, or of its own elements. */
+/* A movement of what the rank keeps of parameters, in place: of all_reduce, of the rank's own elements. */
 static yki_instruction move_states(yki_builder *b, yki_move move, int group, yki_tensor_kind tensor,
-                                   const int *list, int count, bool whole)
+                                   const int *list, int count)
 {
     yki_program *program = b->program;
-    bool bf16 = b->plan->options.precision == YOKE_PRECISION_BF16;
-    yki_instruction in = {
-        .kind = YKI_DO_MOVE_STATES,
-        .op = YKI_OP_MOVE + (int)move,
-        .layer = -1,
-        .request = -1,
-        .as.move_states = {.group = group,
-                           .tensor = tensor,
-                           .dtype = bf16 && tensor == YKI_TENSOR_WEIGHT ? YKI_BF16 : YKI_F32,
-                           .npieces = count,
-                           .first_piece = program->npieces,
-                           .first_segment = program->nsegments}};
+    yki_instruction in = {.kind = YKI_DO_MOVE_STATES,
+                          .op = YKI_OP_MOVE + (int)move,
+                          .layer = -1,
+                          .request = -1,
+                          .as.move_states = {.group = group,
+                                             .tensor = tensor,
+                                             .dtype = yki_tensor_dtype(b->plan, program, tensor, list[0]),
+                                             .npieces = count,
+                                             .first_piece = program->npieces,
+                                             .first_segment = program->nsegments}};
     yki_state_piece *pieces = yki_arena_alloc(&b->plan->arena, sizeof *pieces * (size_t)(count + 1));
     in.as.move_states.pieces = pieces;
     for (int i = 0; i < count; i++) {
         pieces[i] = (yki_state_piece){.parameter = list[i]};
-        program->nsegments += whole ? 1 : (int)yki_own_runs(b->plan, &program->parameters[list[i]]);
+        if (move == YKI_MOVE_ALL_REDUCE)
+            program->nsegments += (int)yki_own_runs(b->plan, &program->parameters[list[i]]);
     }
     program->npieces += count;
     return in;
@@ -68,7 +63,7 @@ yki_instruction yki_reduce_whole(yki_builder *b, const int *list, int count)
     bool scatters = b->plan->zero == 1;
     yki_instruction in =
         move_states(b, scatters ? YKI_MOVE_REDUCE_SCATTER : YKI_MOVE_ALL_REDUCE,
-                    scatters ? YKI_GROUP_SHARDS : YKI_GROUP_REPLICAS, YKI_TENSOR_GRADIENT, list, count, true);
+                    scatters ? YKI_GROUP_SHARDS : YKI_GROUP_REPLICAS, YKI_TENSOR_GRADIENT, list, count);
     in.what = "reduce over dp";
     return in;
 }
@@ -136,8 +131,8 @@ static void reduce_own(tail *t, int group, of_parameter *takes)
     const yki_group *of = &t->b->plan->groups[group];
     int count, *list = list_of(t->b, takes, group, &count);
     if (of->size == 1 || count == 0) return;
-    append(t->code, move_states(t->b, YKI_MOVE_ALL_REDUCE, group, YKI_TENSOR_GRADIENT, list, count, false))
-        ->what = names[of->axis];
+    append(t->code, move_states(t->b, YKI_MOVE_ALL_REDUCE, group, YKI_TENSOR_GRADIENT, list, count))->what =
+        names[of->axis];
 }
 
 static void reduce_replicas(tail *t)
@@ -222,8 +217,8 @@ static void add_buffers(tail *t)
         const yki_attr *of =
             t->b->plan->options.model->parameters[program->parameters[list[i]].parameter].buffer;
         if (of->own_statistics && t->b->plan->mesh.degree[YKI_AXIS_DP] > 1)
-            append(t->code, move_states(t->b, YKI_MOVE_FROM_FIRST, YKI_AXIS_DP, YKI_TENSOR_GRADIENT, &list[i],
-                                        1, true))
+            append(t->code,
+                   move_states(t->b, YKI_MOVE_FROM_FIRST, YKI_AXIS_DP, YKI_TENSOR_GRADIENT, &list[i], 1))
                 ->what = "share buffers";
         states_kernel(t, YKI_KERNEL_BLEND, "update buffers")->as.states =
             (struct yki_do_states){.ntensors = 2,
@@ -242,8 +237,7 @@ static void make_update(yki_builder *b)
     if (b->plan->zero != 1 && b->plan->zero != 2)
         return; /* each has all that it computes with, or zero 3 gathers */
     int count, *list = list_of(b, every, 0, &count);
-    append(t.code,
-           move_states(b, YKI_MOVE_ALL_GATHER, YKI_GROUP_SHARDS, YKI_TENSOR_WEIGHT, list, count, true))
+    append(t.code, move_states(b, YKI_MOVE_ALL_GATHER, YKI_GROUP_SHARDS, YKI_TENSOR_WEIGHT, list, count))
         ->what = "gather weights";
 }
 
@@ -258,10 +252,10 @@ void yki_make_ends(yki_builder *b)
 
 /* ---- who overwrites a gradient ---- */
 
-/* Marks an instruction if nothing has written its gradients yet. */
-static bool marks(yki_instruction *in, bool *written)
+/* Marks an instruction where nothing has written its gradients yet. One that writes two has a mark for both;
+ * that it fits both is proved with everything else. */
+static void mark(yki_instruction *in, bool *written)
 {
-    bool first = true;
     if (in->kind == YKI_DO_MOVE_STATES && !in->as.move_states.once &&
         in->as.move_states.tensor == YKI_TENSOR_GRADIENT && in->phase == YKI_PHASE_START)
         for (int i = 0; i < in->as.move_states.npieces; i++) {
@@ -269,39 +263,23 @@ static bool marks(yki_instruction *in, bool *written)
             piece->begins = !written[piece->parameter];
             written[piece->parameter] = true;
         }
-    if (in->kind != YKI_DO_KERNEL || !in->as.kernel.writes_gradients) return true;
-    for (int i = in->as.kernel.ninputs; i < in->noperands; i++) {
+    if (in->kind != YKI_DO_KERNEL || !in->as.kernel.writes_gradients) return;
+    for (int i = in->noperands - 1; i >= in->as.kernel.ninputs; i--) {
         if (in->operands[i].space != YKI_SPACE_GRADIENT) continue;
-        bool begins = !written[in->operands[i].index];
-        if (!first && begins != in->as.kernel.begins) return false;
-        in->as.kernel.begins = begins;
-        first = false;
+        in->as.kernel.begins = !written[in->operands[i].index];
+        written[in->operands[i].index] = true;
     }
-    for (int i = in->as.kernel.ninputs; i < in->noperands; i++)
-        if (in->operands[i].space == YKI_SPACE_GRADIENT) written[in->operands[i].index] = true;
-    return true;
 }
 
-yoke_status yki_find_first_writers(yki_builder *b)
+void yki_find_first_writers(yki_builder *b)
 {
     const yki_program *program = b->program;
-    int all = program->nparameters + program->nbuffers;
-    bool *written = yki_arena_alloc(&b->plan->arena, (size_t)all + 1);
-    if (b->plan->options.inference) return YOKE_OK;
+    bool *written =
+        yki_arena_alloc(&b->plan->arena, (size_t)program->nparameters + (size_t)program->nbuffers + 1);
     for (int i = 0; i < program->nactions; i++) {
         const yoke_action *action = &program->actions[i];
-        const yki_part_program *part = &program->parts[action->chunk];
         const yki_code *code = yki_action_code(program, action);
-        if (part->first_action[yki_action_body(action)] != i) continue;
-        for (int k = 0; k < code->count; k++)
-            if (!marks(&code->instructions[k], written))
-                return yki_fail(YOKE_CHECK_FAILED,
-                                "a kernel (%s) would add to one gradient and overwrite another",
-                                yki_op_name(code->instructions[k].op));
+        if (program->parts[action->chunk].first_action[yki_action_body(action)] != i) continue;
+        for (int k = 0; k < code->count; k++) mark(&code->instructions[k], written);
     }
-    for (int i = 0; i < all; i++)
-        if (!written[i])
-            return yki_fail(YOKE_CHECK_FAILED, "nothing writes the gradient of %s",
-                            b->plan->options.model->parameters[program->parameters[i].parameter].name);
-    return YOKE_OK;
 }

@@ -16,8 +16,7 @@ yki_instruction yki_reduce_whole(yki_builder *b, const int *list, int count);
 yki_instruction yki_bucket_wait(const yki_builder *b, int request);
 /* The program's ends, once all its bodies are made. */
 void yki_make_ends(yki_builder *b);
-/* Finds who writes a gradient first in a step, and so need not add to it. YOKE_CHECK_FAILED: nobody writes
- * one. */
-yoke_status yki_find_first_writers(yki_builder *b);
+/* Marks who writes a gradient first in a step, and so need not add to it. */
+void yki_find_first_writers(yki_builder *b);
 
 #endif

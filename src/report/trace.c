@@ -242,11 +242,12 @@ static double state_bytes(const writer *w, const struct yki_do_states *states)
     double bytes = 0;
     for (int i = 0; i < states->nparameters; i++)
         for (int v = 0; v < states->ntensors; v++) {
-            const yki_kept *of = &kept[states->parameters[i]];
-            bool given = states->tensors[v] != YKI_TENSOR_NONE && of->offset[states->tensors[v]] >= 0;
-            bool half = w->plan->options.precision == YOKE_PRECISION_BF16 && !states->tracked &&
-                        states->tensors[v] == YKI_TENSOR_WEIGHT;
-            if (given) bytes += (double)(of->runs * of->run_elems) * (half ? 2 : 4);
+            int parameter = states->parameters[i];
+            yki_tensor_kind kind = states->tensors[v];
+            const yki_kept *of = &kept[parameter];
+            if (kind == YKI_TENSOR_NONE || of->offset[kind] < 0) continue;
+            bytes += (double)(of->runs * of->run_elems) *
+                     (double)yki_dtype_bytes(yki_tensor_dtype(w->plan, w->program, kind, parameter));
         }
     return bytes;
 }

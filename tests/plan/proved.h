@@ -213,4 +213,12 @@ static inline bool is_refused(const struct damage *d)
     return right;
 }
 
+/* Every damage is tried, and those that are not refused are printed. */
+static inline void all_are_refused(const struct damage *list, size_t count)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < count; i++) wrong += !is_refused(&list[i]);
+    assert_int_equal(wrong, 0);
+}
+
 #endif

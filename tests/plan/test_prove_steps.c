@@ -418,9 +418,7 @@ static const struct damage damages[] = {
 static void test_damages(void **state)
 {
     (void)state;
-    int wrong = 0;
-    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) wrong += !is_refused(&damages[i]);
-    assert_int_equal(wrong, 0);
+    all_are_refused(damages, sizeof damages / sizeof *damages);
 }
 
 int main(void)
