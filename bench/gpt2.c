@@ -102,7 +102,7 @@ static double products_seconds(yoke_trainer *trainer, double *flops_out)
             launch.workspace = rank->memory + rank->program->workspace_offset;
             launch.workspace_bytes = (size_t)rank->program->workspace_bytes;
             double start = yki_now_ns();
-            rank->backend->launch(rank->device, variant->prepared[in->as.kernel.number], &launch);
+            rank->backend->launch(rank->queue, variant->prepared[in->as.kernel.number], &launch);
             seconds += (yki_now_ns() - start) * 1e-9;
             flops += yki_launch_flops(&launch);
         }

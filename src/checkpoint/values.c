@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/fail.h"
 #include "base/text.h"
 #include "checkpoint/safetensors.h"
@@ -49,7 +50,7 @@ static void read_bf16(const unsigned char *data, size_t count, float *values)
     for (size_t i = 0; i < count; i++) {
         uint16_t high;
         memcpy(&high, data + 2 * i, 2);
-        values[i] = from_bits((uint32_t)high << 16);
+        values[i] = yki_bf16_to_f32(high);
     }
 }
 

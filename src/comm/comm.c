@@ -2,18 +2,19 @@
  * between ranks itself, and never synchronises in a group of one. */
 #include "comm/comm.h"
 
-#include <string.h>
-
 #include "base/fail.h"
+#include "comm/memory.h"
 #include "comm/transport.h"
 
 const yki_transport *const yki_transports[] = {&yki_local_transport, &yki_mpi_transport, NULL};
 
-yoke_status yki_world_open(int processes, int nlocal, yki_world **world_out)
+yoke_status yki_world_open(int processes, int nlocal, yki_memory memory, yki_world **world_out)
 {
     *world_out = NULL;
-    for (const yki_transport *const *t = yki_transports; *t; t++)
-        if ((*t)->reaches(processes)) return (*t)->world_open(nlocal, world_out);
+    for (int any = 0; any < 2; any++)
+        for (const yki_transport *const *t = yki_transports; *t; t++)
+            if ((*t)->reaches(processes) && (any || (*t)->memory == memory))
+                return (*t)->world_open(nlocal, world_out);
     return yki_fail(YOKE_INVALID, "nothing reaches the ranks of %d processes", processes);
 }
 
@@ -69,7 +70,9 @@ yoke_status yki_comm_split(yki_comm *comm, int colour, int key, yki_comm **group
 {
     *group_out = NULL;
     YKI_TRY(comm->transport->check(comm));
-    return comm->transport->split(comm, colour, key, group_out);
+    YKI_TRY(comm->transport->split(comm, colour, key, group_out));
+    if (*group_out) (*group_out)->memory = comm->memory;
+    return YOKE_OK;
 }
 
 void yki_comm_destroy(yki_comm *comm)
@@ -140,7 +143,8 @@ static yoke_status copy_alone(yki_comm *comm, const void *in, void *out, int64_t
 {
     finish(request);
     YKI_TRY(comm->transport->check(comm));
-    if (bytes > 0 && in != out) memcpy(out, in, (size_t)bytes);
+    if (bytes > 0 && in != out)
+        yki_comm_copy(comm, &(yki_rect){.to = out, .from = in, .width = (size_t)bytes, .rows = 1});
     return YOKE_OK;
 }
 
@@ -148,12 +152,13 @@ static yoke_status start(yki_request *request)
 {
     yki_comm *comm = request->comm;
     yoke_status status = comm->transport->check(comm);
+    if (status == YOKE_OK) status = yki_memory_begin(comm->memory, request);
     if (status == YOKE_OK) status = comm->transport->start(comm, request);
     if (status != YOKE_OK) finish(request);
     return status;
 }
 
-yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, int nsegments, yki_dtype dtype,
+yoke_status yki_all_reduce_start(yki_comm *comm, yki_segment *segments, int nsegments, yki_dtype dtype,
                                  yki_reduction reduction, yki_request *request)
 {
     finish(request);
@@ -189,7 +194,7 @@ yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, in
 }
 
 /* Starts a gather or a scatter of pieces that measure well. */
-static yoke_status start_pieces(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+static yoke_status start_pieces(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                 yki_request whole, yki_request *request)
 {
     int64_t received = 0;
@@ -227,13 +232,13 @@ static yoke_status start_pieces(yki_comm *comm, const yki_piece *pieces, int npi
     return start(request);
 }
 
-yoke_status yki_all_gather_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+yoke_status yki_all_gather_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                  yki_request *request)
 {
     return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_ALL_GATHER}, request);
 }
 
-yoke_status yki_reduce_scatter_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+yoke_status yki_reduce_scatter_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                      yki_request *request)
 {
     return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_REDUCE_SCATTER}, request);
@@ -264,6 +269,8 @@ yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_
                              .dtype = dtype,
                              .in = in,
                              .out = out,
+                             .in_bytes = (size_t)in_bytes,
+                             .out_bytes = (size_t)out_bytes,
                              .exchange = *exchange,
                              .received_bytes = out_bytes - both};
     return start(request);
@@ -286,6 +293,8 @@ yoke_status yki_shift_start(yki_comm *comm, const void *in, void *out, yki_dtype
                              .dtype = dtype,
                              .in = in,
                              .out = out,
+                             .in_bytes = (size_t)mine_bytes,
+                             .out_bytes = (size_t)out_bytes,
                              .npieces = 1,
                              .piece = {.cut = *cut},
                              .exchange.back = back,
@@ -305,6 +314,7 @@ yoke_status yki_broadcast_start(yki_comm *comm, void *data, size_t bytes, int ro
     *request = (yki_request){.comm = comm,
                              .kind = YKI_OP_BROADCAST,
                              .out = data,
+                             .out_bytes = bytes,
                              .bytes = bytes,
                              .root = root,
                              .received_bytes = comm->rank == root ? 0 : (int64_t)bytes};
@@ -367,9 +377,12 @@ static yoke_status message_start(yki_channel *channel, yki_request message, yki_
     YKI_TRY(comm->transport->check(comm));
     message.comm = comm;
     message.channel = channel;
+    message.in_bytes = sends ? message.bytes : 0;
+    message.out_bytes = sends ? 0 : message.bytes;
     message.received_bytes = sends || channel->peer == comm->rank ? 0 : (int64_t)message.bytes;
     *request = message;
-    yoke_status status = comm->transport->channel_start(channel, request);
+    yoke_status status = yki_memory_begin(comm->memory, request);
+    if (status == YOKE_OK) status = comm->transport->channel_start(channel, request);
     channel->busy = status == YOKE_OK;
     if (status != YOKE_OK) finish(request);
     return status;
@@ -392,6 +405,7 @@ yoke_status yki_wait(yki_request *request)
     yki_comm *comm = request->comm;
     yoke_status status = comm->transport->wait(request);
     if (request->channel) request->channel->busy = false;
+    if (status == YOKE_OK) yki_memory_end(comm->memory, request);
     if (status == YOKE_OK)
         atomic_fetch_add_explicit(&comm->received_bytes, request->received_bytes, memory_order_relaxed);
     finish(request);

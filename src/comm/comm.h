@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backend/kernel.h"
+#include "backend/backend.h"
 #include "yoke/status.h"
 
 enum { YKI_COMM_OUTSTANDING = 8 };
@@ -69,21 +69,24 @@ static inline int64_t yki_shares_before(const int64_t *share, int member)
 }
 
 /* An operation under way; storage of the caller, contents of the comm. Shares that a cut or an exchange
- * points to are borrowed until the wait, as are several segments or pieces; a single one is copied. */
+ * points to are borrowed until the wait, as are several segments or pieces, whose addresses may be others
+ * meanwhile; a single one is copied. */
 typedef struct yki_request {
     yki_comm *comm;
     yki_channel *channel;
     int kind;
     yki_dtype dtype;
     yki_reduction reduction;
-    const yki_segment *segments; /* all_reduce, where nsegments > 1 */
+    yki_segment *segments; /* all_reduce, where nsegments > 1 */
     yki_segment segment;         /* all_reduce, where nsegments == 1 */
     int nsegments, root;
-    const yki_piece *pieces; /* all_gather, reduce_scatter, where npieces > 1 */
+    yki_piece *pieces; /* all_gather, reduce_scatter, where npieces > 1 */
     yki_piece piece;         /* where npieces == 1, and of a shift */
     int npieces;
     const void *in;
     void *out;
+    size_t in_bytes, out_bytes; /* of a member's memory that is read, written: of sends, receives, broadcasts,
+                                   shifts and all_to_all */
     yki_exchange exchange;
     uint64_t sequence;
     int from;               /* shift: whose cut */
@@ -104,15 +107,15 @@ void yki_comm_destroy(yki_comm *comm);
  * of the elements, then collects the others'), so a member receives 2(n-1)/n of the bytes. Member r's share
  * of the E elements of all segments, end to end, is [floor(rE/n), floor((r+1)E/n)). i32 sums wrap; a NaN is
  * the max of anything. */
-yoke_status yki_all_reduce_start(yki_comm *comm, const yki_segment *segments, int nsegments, yki_dtype dtype,
+yoke_status yki_all_reduce_start(yki_comm *comm, yki_segment *segments, int nsegments, yki_dtype dtype,
                                  yki_reduction reduction, yki_request *request);
 /* Of every piece, `mine` is the member's cut, `all` the whole; they are the same or do not overlap. In place,
  * a member's own cut is there already. */
-yoke_status yki_all_gather_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+yoke_status yki_all_gather_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                  yki_request *request);
 /* Of every piece, `all` is each member's part of a sum, `mine` the member's cut of that sum. In place, the
  * rest of `all` is left as it was. */
-yoke_status yki_reduce_scatter_start(yki_comm *comm, const yki_piece *pieces, int npieces, yki_dtype dtype,
+yoke_status yki_reduce_scatter_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                      yki_request *request);
 yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,
                                  const yki_exchange *exchange, yki_request *request);
@@ -150,14 +153,31 @@ void yki_comm_abort(yki_comm *comm, const yoke_error *why);
  * made. */
 int64_t yki_comm_received_bytes(const yki_comm *comm);
 
+/* --- memory: a device's, on which operations work --- */
+
+typedef struct yki_comm_memory yki_comm_memory;
+
+/* From now on, operations of `comm`, of groups that are split off it later, and of their channels may be given
+ * addresses of the `bytes` bytes at `data` on the queue's device. They begin behind what was put into the
+ * queue before their start; what is put into it after their wait comes behind them. Where the transport does
+ * not reach the memory, it is handed the same bytes of a copy in the host's, of which only what operations
+ * touch takes room: downloads and uploads, on a queue of their own, see to that. What lies elsewhere is the
+ * host's. queue and data are borrowed. YOKE_SYSTEM: memory. */
+yoke_status yki_comm_use(yki_comm *comm, yki_queue *queue, void *data, size_t bytes,
+                         yki_comm_memory **memory_out);
+/* After the comms that use it. NULL is legal. */
+void yki_comm_memory_destroy(yki_comm_memory *memory);
+/* From one place of the member's memory to another, behind what its queue has to do. */
+void yki_comm_copy(yki_comm *comm, const yki_rect *rect);
+
 /* --- worlds: all ranks of a run, of which this process has some --- */
 
 typedef struct yki_world yki_world;
 
 /* Opens the world of `processes` processes that have `nlocal` ranks each, numbered process by process, by the
- * first transport that reaches them all; by all processes together, one world at a time in a cluster. Owns:
- * the caller. YOKE_INVALID: no transport reaches so many. */
-yoke_status yki_world_open(int processes, int nlocal, yki_world **world_out);
+ * first transport that reaches them all and their devices' memory, or else them alone; by all processes
+ * together, one world at a time in a cluster. Owns: the caller. YOKE_INVALID: no transport reaches so many. */
+yoke_status yki_world_open(int processes, int nlocal, yki_memory memory, yki_world **world_out);
 /* The end that this process's rank number `local`, from 0, has of the group of all; each once. Owned by the
  * caller, destroyed before the world. */
 yoke_status yki_world_join(yki_world *world, int local, yki_comm **comm_out);

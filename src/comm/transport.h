@@ -37,6 +37,7 @@ typedef enum yki_operation {
 typedef struct yki_transport {
     const char *name;
     bool (*reaches)(int processes); /* whether a world of so many processes is one of its */
+    yki_memory memory;              /* that it reads and writes: requests have addresses of no other */
     yoke_status (*world_open)(int nlocal, yki_world **world_out);
     yoke_status (*world_join)(yki_world *world, int local, yki_comm **comm_out);
     void (*world_lose)(yki_world *world, const yoke_error *why);
@@ -55,7 +56,8 @@ typedef struct yki_transport {
 
 extern const yki_transport yki_local_transport, yki_mpi_transport;
 
-/* All transports of this build, ended by NULL; a world is opened by the first that reaches its processes. */
+/* All transports of this build, ended by NULL; a world is opened by the first that reaches its processes and
+ * memory. */
 extern const yki_transport *const yki_transports[];
 
 /* The first member of every transport's world. */
@@ -66,6 +68,7 @@ struct yki_world {
 /* The first member of every transport's comm; the transport fills it when it makes one. */
 struct yki_comm {
     const yki_transport *transport;
+    yki_comm_memory *memory; /* of operations; NULL: the host's, at rest */
     int rank, size;
     _Atomic int64_t received_bytes; /* written by the owner, read by anybody */
 };

@@ -1,6 +1,4 @@
 /* all_reduce: partial to replicated. Several segments are reduced in place; one piece may come from `in`. */
-#include <string.h>
-
 #include "move/movements.h"
 
 yoke_status yki_all_reduce_move(const yki_move_launch *launch, yki_request *request)
@@ -9,7 +7,7 @@ yoke_status yki_all_reduce_move(const yki_move_launch *launch, yki_request *requ
         return yki_all_reduce_start(launch->comm, launch->segments, launch->nsegments, launch->dtype,
                                     launch->reduction, request);
     if (launch->in && launch->in != launch->out && launch->elems > 0)
-        memcpy(launch->out, launch->in, (size_t)launch->elems * yki_dtype_bytes(launch->dtype));
+        yki_copy_here(launch);
     yki_segment whole = {launch->out, launch->elems}; /* a single segment is copied by the comm */
     return yki_all_reduce_start(launch->comm, &whole, 1, launch->dtype, launch->reduction, request);
 }

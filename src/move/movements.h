@@ -24,4 +24,11 @@ static inline int64_t yki_cut_bytes(const yki_cut *cut, int n, yki_dtype dtype)
     return cut->outer * yki_shares_before(cut->share, n) * cut->inner * (int64_t)yki_dtype_bytes(dtype);
 }
 
+/* A member's `in` to its `out`. */
+static inline void yki_copy_here(const yki_move_launch *launch)
+{
+    size_t bytes = (size_t)launch->elems * yki_dtype_bytes(launch->dtype);
+    yki_comm_copy(launch->comm, &(yki_rect){.to = launch->out, .from = launch->in, .width = bytes, .rows = 1});
+}
+
 #endif

@@ -1,6 +1,4 @@
 /* shard: replicated to sharded, by keeping my slice. Moves nothing between ranks. */
-#include <string.h>
-
 #include "move/movements.h"
 
 yoke_status yki_shard_move(const yki_move_launch *launch, yki_request *request)
@@ -12,9 +10,12 @@ yoke_status yki_shard_move(const yki_move_launch *launch, yki_request *request)
     size_t first = (size_t)yki_shares_before(cut->share, rank) * unit, mine = (size_t)cut->share[rank] * unit;
     *request = (yki_request){0};
     if (mine == 0) return YOKE_OK;
-    for (int64_t o = 0; o < cut->outer; o++)
-        memcpy((char *)launch->out + (size_t)o * mine, (const char *)launch->in + (size_t)o * whole + first,
-               mine);
+    yki_comm_copy(launch->comm, &(yki_rect){.to = launch->out,
+                                            .from = (const char *)launch->in + first,
+                                            .width = mine,
+                                            .rows = (size_t)cut->outer,
+                                            .to_step = mine,
+                                            .from_step = whole});
     return YOKE_OK;
 }
 

@@ -1,5 +1,5 @@
 /* memory: programs with an offset for every buffer. One arena a device:
- * slots of each part | gradients on their way | temporaries | workspace | states (states.c). */
+ * slots of each part | gradients on their way | temporaries | workspace | totals | states (states.c). */
 #include <string.h>
 
 #include "base/fail.h"
@@ -178,7 +178,8 @@ static yoke_status build(yki_builder *b)
     if (plan->options.device_memory_bytes <= 0 || b->at <= plan->options.device_memory_bytes)
         measure_workspace(b);
     program->workspace_offset = b->at;
-    program->states_offset = b->at + yki_align(program->workspace_bytes);
+    program->totals_offset = b->at + yki_align(program->workspace_bytes);
+    program->states_offset = program->totals_offset + yki_align(YKI_TOTALS * (int64_t)sizeof(double));
     return YOKE_OK;
 }
 

@@ -44,13 +44,13 @@ int64_t yki_machines_memory(bool alone)
 {
     int place, processes = alone ? 1 : yki_cluster_size();
     int neighbours = alone ? 1 : yki_cluster_neighbours(&place);
-    return yki_backend_get("cpu")->memory_bytes(0) / neighbours * processes;
+    return yki_backend_of_runs()->memory_bytes(0) / neighbours * processes;
 }
 
 yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_options *train,
                                      const yoke_layout *layout, const yki_plan_purpose *purpose)
 {
-    const yki_backend_ops *backend = yki_backend_get("cpu");
+    const yki_backend_ops *backend = yki_backend_of_runs();
     int nranks = yki_plan_ranks(model, layout, purpose->one_part || purpose->inference);
     share on = share_of(nranks, purpose->alone);
     int threads = backend->count() / (yki_cluster_bound() ? on.here : on.machine);

@@ -197,6 +197,14 @@ typedef enum yki_end {
     YKI_END_COUNT
 } yki_end;
 
+/* What kernels add to over a step, on the device: doubles, from totals_offset on. */
+typedef enum yki_total {
+    YKI_TOTAL_LOSS,
+    YKI_TOTAL_OTHERS_LOSS, /* that another rank counts: it has the same */
+    YKI_TOTAL_SQUARES,     /* of gradients: for the norm */
+    YKI_TOTALS
+} yki_total;
+
 /* One rank's program but for its place along dp: one for each stage and lane. */
 typedef struct yki_program {
     int stage, lane, tp_rank;
@@ -212,7 +220,7 @@ typedef struct yki_program {
     int nrequests;                   /* under way at once: those of the step, then those of one body */
     int npieces, nsegments;          /* of all movements of states */
     int nbuckets;                    /* started in a step */
-    int64_t temp_offset, workspace_offset, workspace_bytes;
+    int64_t temp_offset, workspace_offset, workspace_bytes, totals_offset;
     int64_t states_offset; /* the end of what the program itself needs */
     yoke_bytes bytes;      /* activations and movement */
     int output_chunk;      /* the chunk that makes the model's output; -1: another stage's */

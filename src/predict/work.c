@@ -25,9 +25,10 @@ double yki_predict_flops(const yki_plan *plan)
 enum { PEAK_SIZE = 1024, PEAK_ROUNDS = 8 };
 
 /* The best of a few products of PEAK_SIZE cubed. */
-static yoke_status time_product(const yki_backend_ops *backend, yki_device *device, yki_dtype dtype,
-                                double *seconds_out)
+static yoke_status time_product(yki_queue *queue, yki_dtype dtype, double *seconds_out)
 {
+    const yki_backend_ops *backend = queue->backend;
+    yki_device *device = queue->device;
     static const yki_attr none;
     yki_launch product = {.kernel = YKI_KERNEL_LINEAR, .attr = &none, .nviews = 4};
     const int operands[] = {0, 1, 3}; /* no bias */
@@ -43,8 +44,8 @@ static yoke_status time_product(const yki_backend_ops *backend, yki_device *devi
     *seconds_out = INFINITY;
     for (int round = 0; round < PEAK_ROUNDS; round++) {
         double start = yki_now_ns();
-        backend->launch(device, prepared, &product);
-        YKI_TRY(backend->synchronize(device));
+        backend->launch(queue, prepared, &product);
+        YKI_TRY(backend->synchronize(queue));
         *seconds_out = fmin(*seconds_out, (yki_now_ns() - start) * 1e-9);
     }
     for (int i = 0; i < 3; i++) backend->free(device, product.views[operands[i]].data);
@@ -61,7 +62,10 @@ yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
     double seconds;
     if (threads > cores) threads = cores;
     YKI_TRY(backend->device_create(0, 1, &device));
-    yoke_status status = time_product(backend, device, dtype, &seconds);
+    yki_queue *queue = NULL;
+    yoke_status status = backend->queue_create(device, &queue);
+    if (status == YOKE_OK) status = time_product(queue, dtype, &seconds);
+    backend->queue_destroy(queue);
     backend->device_destroy(device);
     if (status == YOKE_OK) *flops_per_s_out = threads * 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / seconds;
     return status;

@@ -1,6 +1,7 @@
 /* The interpreter: one action is one body of instructions, with the slots of its micro-batch. */
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/fail.h"
 #include "run/rank.h"
 
@@ -78,11 +79,11 @@ static yoke_status launch(const yki_frame *f, const yki_instruction *in)
         if (yki_op(in->op)->keeps_state)
             launch.later = yki_rank_tracked(rank, kernel->attr, replica, f->microbatch + 1);
     }
-    launch.loss = kernel->counts_loss ? &rank->loss : &rank->ignored_loss;
+    launch.loss = yki_rank_total(rank, kernel->counts_loss ? YKI_TOTAL_LOSS : YKI_TOTAL_OTHERS_LOSS);
     launch.workspace = rank->workspace;
     launch.workspace_bytes = (size_t)rank->workspace_bytes;
     launch.accumulate = kernel->adds || (kernel->writes_gradients && !(kernel->begins && f->begins));
-    rank->backend->launch(rank->device, f->variant->prepared[kernel->number], &launch);
+    rank->backend->launch(rank->queue, f->variant->prepared[kernel->number], &launch);
     yki_post_progress(rank);
     return YOKE_OK;
 }
@@ -90,17 +91,33 @@ static yoke_status launch(const yki_frame *f, const yki_instruction *in)
 /* Elements of 4 bytes to element `at` of a view, in the type that computes. */
 static void load_run(const yki_frame *f, const yki_view *to, int64_t at, const char *from, int64_t elems)
 {
-    char *data = (char *)to->data + at * (int64_t)yki_dtype_bytes(to->dtype);
-    if (to->dtype != YKI_BF16) {
-        memcpy(data, from, (size_t)elems * 4);
+    yki_rank *rank = f->rank;
+    size_t size = yki_dtype_bytes(to->dtype);
+    const void *rows = from;
+    if (to->dtype == YKI_BF16) {
+        const float *values = (const float *)(const void *)from;
+        for (int64_t i = 0; i < elems; i++) rank->halves[at + i] = yki_bf16_from_f32(values[i]);
+        rows = rank->halves + at;
+    }
+    yki_queue_transfer(rank->queue, YKI_UPLOAD, (char *)to->data + (size_t)at * size, rows,
+                       (size_t)elems * size);
+}
+
+/* The micro-batch's samples, of all that the step has. */
+static void load_rows(const yki_frame *f, const yki_view *to, const yki_value *value, const char *rows)
+{
+    int64_t whole = yki_value_elems(value), count, token = whole / value->dims[0];
+    if (f->rank->plan->mesh.degree[YKI_AXIS_CP] == 1) {
+        load_run(f, to, 0, rows + f->first * whole * 4, yki_view_elems(to));
         return;
     }
-    yki_attr none = {0};
-    yki_launch cast = {.kernel = YKI_KERNEL_CAST, .attr = &none, .nviews = 2};
-    cast.views[0] = cast.views[1] = (yki_view){.ndim = 1, .dims = {elems}, .dtype = YKI_BF16, .data = data};
-    cast.views[0].dtype = YKI_F32;
-    cast.views[0].data = (void *)(uintptr_t)from;
-    f->rank->backend->launch(f->rank->device, NULL, &cast);
+    yki_positions at = yki_context_positions(f->rank->plan, f->rank->place[YKI_AXIS_CP], &count);
+    for (int64_t s = 0; s < f->samples; s++)
+        for (int64_t t = 0, end; t < count; t = end) { /* one run of positions, then another */
+            end = t < at.split ? at.split : count;
+            load_run(f, to, (s * count + t) * token,
+                     rows + ((f->first + s) * whole + yki_position(&at, t) * token) * 4, (end - t) * token);
+        }
 }
 
 /* Rows of the step's batch into this micro-batch's buffer. */
@@ -111,21 +128,11 @@ static yoke_status load(const yki_frame *f, const yki_instruction *in)
     const yoke_model *model = f->rank->plan->options.model;
     const yki_value *value = &model->values[in->op == YKI_OP_INPUT ? model->input : model->target];
     yki_view to = yki_operand_view(&in->operands[0], f->samples);
-    int64_t elems = yki_view_elems(&to), whole = yki_value_elems(value);
-    if (!rows || elems == 0) return YOKE_OK;
+    if (!rows || yki_view_elems(&to) == 0) return YOKE_OK;
     to.data = yki_frame_address(f, &in->operands[0]);
-    if (f->rank->plan->mesh.degree[YKI_AXIS_CP] == 1) {
-        load_run(f, &to, 0, rows + f->first * whole * 4, elems);
-        return YOKE_OK;
-    }
-    int64_t count, token = whole / value->dims[0];
-    yki_positions at = yki_context_positions(f->rank->plan, f->rank->place[YKI_AXIS_CP], &count);
-    for (int64_t s = 0; s < f->samples; s++)
-        for (int64_t t = 0, end; t < count; t = end) { /* one run of positions, then another */
-            end = t < at.split ? at.split : count;
-            load_run(f, &to, (s * count + t) * token,
-                     rows + ((f->first + s) * whole + yki_position(&at, t) * token) * 4, (end - t) * token);
-        }
+    if (to.dtype == YKI_BF16) YKI_TRY(f->rank->backend->reach(f->rank->uploaded));
+    load_rows(f, &to, value, rows);
+    f->rank->backend->record(f->rank->queue, f->rank->uploaded);
     return YOKE_OK;
 }
 
@@ -146,8 +153,9 @@ static yoke_status start_copy(const yki_frame *f, const yki_instruction *in, yki
         return yki_movements[YKI_MOVE_COPY].start(&move, copy->sends ? &rank->sends[index] : request);
     if (copy->sends)
         rank->handed[index] = move.in;
-    else if (move.elems > 0)
-        memcpy(move.out, rank->handed[index], (size_t)move.elems * yki_dtype_bytes(move.dtype));
+    else
+        yki_queue_transfer(rank->queue, YKI_COPY, move.out, rank->handed[index],
+                           (size_t)move.elems * yki_dtype_bytes(move.dtype));
     return YOKE_OK;
 }
 
@@ -222,31 +230,52 @@ static yoke_status run_phase(const yki_frame *f, const yki_instruction *in)
     return in->phase == YKI_PHASE_START ? YOKE_OK : yki_wait(request);
 }
 
+/* A span of the step, from where the queue is now. */
+static yki_span *begin_span(yki_rank *rank, bool moves)
+{
+    yki_span *span = &rank->spans[rank->nspans++];
+    *span = (yki_span){.ran = -1, .moves = moves};
+    rank->backend->stamp(rank->queue, &span->start_ns);
+    return span;
+}
+
 static yoke_status run_movement(const yki_frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
-    YKI_TRY(rank->backend->synchronize(rank->device));
-    double start = yki_now_ns();
+    yki_span *span = begin_span(rank, true);
     atomic_store_explicit(&rank->post.moving, in, memory_order_relaxed);
     YKI_TRY(kinds[in->kind].meet ? kinds[in->kind].meet(f, in) : run_phase(f, in));
     atomic_store_explicit(&rank->post.moving, NULL, memory_order_relaxed);
     yki_post_progress(rank);
-    rank->moving_ns += yki_now_ns() - start;
+    rank->backend->stamp(rank->queue, &span->end_ns);
     return YOKE_OK;
 }
 
 static yoke_status run_code(const yki_frame *f, const yki_code *code)
 {
+    yki_rank *rank = f->rank;
     for (int i = 0; i < code->count; i++) {
         const yki_instruction *in = &code->instructions[i];
-        double start = f->rank->recording ? yki_now_ns() : 0;
+        yki_traced *row = rank->recording ? yki_trace_instruction(rank, in) : NULL;
         if (kinds[in->kind].compute)
             YKI_TRY(kinds[in->kind].compute(f, in));
         else if (f->last || !yki_runs_once(in))
             YKI_TRY(run_movement(f, in));
-        if (f->rank->recording) yki_trace_instruction(f->rank, in, start);
+        if (row) yki_trace_end_row(rank, row);
     }
-    return f->rank->backend->synchronize(f->rank->device);
+    return YOKE_OK;
+}
+
+int yki_rank_most_spans(const yki_program *program)
+{
+    int count = YKI_END_COUNT;
+    for (int end = 0; end < YKI_END_COUNT; end++) count += program->ends[end].count;
+    for (int i = 0; i < program->nactions; i++) {
+        const yki_code *code = yki_action_code(program, &program->actions[i]);
+        count++;
+        for (int k = 0; k < code->count; k++) count += yki_moves(&code->instructions[k]);
+    }
+    return count;
 }
 
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at)
@@ -264,98 +293,32 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at)
     YKI_TRY(yki_rank_prepare(rank, f.samples, &f.variant));
     atomic_store_explicit(&rank->post.action, 1 + (uint32_t)action->kind + 8 * (uint32_t)action->microbatch,
                           memory_order_relaxed);
-    double start = yki_now_ns(), moving = rank->moving_ns;
-    yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_ACTION, start) : NULL;
+    yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_ACTION) : NULL;
     if (traced) traced->of.action = action, traced->amount = f.samples;
+    yki_span *span = begin_span(rank, false);
     YKI_TRY(run_code(&f, yki_action_code(program, action)));
-    double end = yki_now_ns();
-    if (traced) traced->end_ns = end;
-    rank->computing_ns += end - start - (rank->moving_ns - moving);
+    rank->backend->stamp(rank->queue, &span->end_ns);
+    if (traced) rank->backend->stamp(rank->queue, &traced->end_ns);
+    span->ran = rank->nran;
     rank->ran[rank->nran++] = (yoke_ran){.action = *action,
                                          .rank = rank->rank,
                                          .device = rank->rank,
                                          .stage = rank->place[YKI_AXIS_PP],
                                          .dp = rank->place[YKI_AXIS_DP],
                                          .part = part->part,
-                                         .samples = f.samples,
-                                         .start = (start - rank->run->step_start_ns) * 1e-9,
-                                         .end = (end - rank->run->step_start_ns) * 1e-9};
+                                         .samples = f.samples};
     return YOKE_OK;
 }
 
 yoke_status yki_rank_end(yki_rank *rank, yki_end end)
 {
     yki_frame f = {.rank = rank, .last = true};
-    double start = yki_now_ns(), moving = rank->moving_ns;
     atomic_store_explicit(&rank->post.action, 0, memory_order_relaxed);
-    yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_END, start) : NULL;
+    yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_END) : NULL;
     if (traced) traced->of.number = end;
+    yki_span *span = begin_span(rank, false);
     YKI_TRY(run_code(&f, &rank->program->ends[end]));
-    double now = yki_now_ns();
-    if (traced) traced->end_ns = now;
-    rank->computing_ns += now - start - (rank->moving_ns - moving);
+    rank->backend->stamp(rank->queue, &span->end_ns);
+    if (traced) rank->backend->stamp(rank->queue, &traced->end_ns);
     return YOKE_OK;
-}
-
-/* Elements of the output from `at` on, as f32. */
-static void put(yki_dtype dtype, const char *from, int64_t at, int64_t count, float *to)
-{
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits = dtype == YKI_BF16 ? (uint32_t)((const uint16_t *)from)[at + i] << 16
-                                          : ((const uint32_t *)from)[at + i];
-        memcpy(&to[i], &bits, sizeof bits);
-    }
-}
-
-/* Where the output has a share of every sequence: [tokens, width], each token to its place. */
-static void put_tokens(const yki_frame *f, const yki_value *value, float *to)
-{
-    const yki_rank *rank = f->rank;
-    yki_spec spec = rank->program->output_spec;
-    int tp = rank->plan->mesh.degree[YKI_AXIS_TP], here = rank->place[YKI_AXIS_TP];
-    int64_t tokens, first = 0, width = value->dims[1], mine = width;
-    yki_positions at = yki_context_positions(rank->plan, rank->place[YKI_AXIS_CP], &tokens);
-    if (spec.state == YKI_SHARDED && spec.dim == 0) {
-        at = yki_positions_from(at, yki_spec_start(spec, tokens, tp, here));
-        tokens = yki_spec_share(spec, tokens, tp, here);
-    } else {
-        mine = yki_spec_share(spec, width, tp, here);
-        first = yki_spec_start(spec, width, tp, here);
-    }
-    for (int64_t s = 0; s < f->samples; s++)
-        for (int64_t t = 0; t < tokens; t++)
-            put(rank->program->output.dtype, yki_frame_address(f, &rank->program->output),
-                (s * tokens + t) * mine, mine,
-                to + (s * value->dims[0] + yki_position(&at, t)) * width + first);
-}
-
-/* This rank's share of the model's output, as f32, to its place among all samples' outputs. */
-void yki_rank_output(yki_rank *rank)
-{
-    const yki_program *program = rank->program;
-    const yki_step *step = rank->run->step;
-    const yoke_model *model = rank->plan->options.model;
-    if (program->output_chunk < 0) return;
-    yki_frame f = {.rank = rank};
-    const yki_part_program *part = &program->parts[program->output_chunk];
-    for (int g = 0; g < YKI_AREAS; g++)
-        f.area[g] = rank->memory + part->area_offset[g] + part->slot[g][0] * part->area_bytes[g];
-    f.samples = yki_rank_samples(rank, 0, &f.first);
-    const yki_value *value = &model->values[model->output];
-    yki_spec spec = program->output_spec;
-    int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
-    if (spec.state != YKI_SHARDED && rank->place[YKI_AXIS_TP] != 0) return;
-    float *to = step->outputs + f.first * yki_value_elems(value);
-    if (rank->plan->mesh.degree[YKI_AXIS_CP] > 1) {
-        put_tokens(&f, value, to);
-        return;
-    }
-    int64_t outer = f.samples, inner = 1, size = value->dims[dim],
-            local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
-    int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
-    for (int i = 0; i < dim; i++) outer *= value->dims[i];
-    for (int i = dim + 1; i < value->ndim; i++) inner *= value->dims[i];
-    for (int64_t o = 0; o < outer; o++)
-        put(program->output.dtype, yki_frame_address(&f, &program->output), o * local * inner, local * inner,
-            to + (o * size + start) * inner);
 }

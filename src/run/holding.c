@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/fail.h"
 
 static bool is_buffer(const yki_plan *plan, int parameter)
@@ -94,7 +95,7 @@ yoke_status yki_holding_init(const yki_rank *rank, yki_tensor_kind kind, int par
 {
     const yki_parameter *p = &rank->plan->options.model->parameters[parameter];
     yki_spec spec = rank->plan->param_places[parameter].spec;
-    *held = (yki_holding){0};
+    *held = (yki_holding){.rank = rank};
     if (rank->program->local_of[parameter] < 0 || (own && !is_owner(rank, kind, parameter))) return YOKE_OK;
     held->tensor = yki_rank_tensor(rank, kind, rank->program->local_of[parameter]);
     if (!held->tensor.data) return YOKE_OK;
@@ -125,10 +126,42 @@ yoke_status yki_holding_init(const yki_rank *rank, yki_tensor_kind kind, int par
     return YOKE_OK;
 }
 
+void yki_holding_forget(yki_holding *held)
+{
+    free(held->fetched);
+    held->data = held->fetched = NULL;
+}
+
 void yki_holding_release(yki_holding *held)
 {
+    yki_holding_forget(held);
     free(held->rows);
     free(held->columns);
+}
+
+static size_t bytes_of(const yki_holding *held)
+{
+    return (size_t)yki_view_elems(&held->tensor) * yki_dtype_bytes(held->tensor.dtype);
+}
+
+yoke_status yki_holding_fetch(yki_holding *held)
+{
+    const yki_rank *rank = held->rank;
+    if (held->nrows == 0) return YOKE_OK;
+    held->data = rank->backend->host_address(rank->device, held->tensor.data);
+    if (held->data) return YOKE_OK;
+    held->data = held->fetched = malloc(bytes_of(held) + 1);
+    if (!held->fetched) return yki_fail_memory("a copy of a tensor of the device");
+    yki_queue_transfer(rank->queue, YKI_DOWNLOAD, held->data, held->tensor.data, bytes_of(held));
+    return rank->backend->synchronize(rank->queue);
+}
+
+yoke_status yki_holding_flush(yki_holding *held)
+{
+    const yki_rank *rank = held->rank;
+    if (!held->fetched) return YOKE_OK;
+    yki_queue_transfer(rank->queue, YKI_UPLOAD, held->tensor.data, held->data, bytes_of(held));
+    return rank->backend->synchronize(rank->queue);
 }
 
 bool yki_holding_plain(const yki_holding *held)
@@ -177,37 +210,26 @@ static void read_row(const yki_holding *held, int64_t at, int64_t count, float *
 {
     int64_t step = held->column_step;
     if (held->tensor.dtype == YKI_BF16) {
-        const uint16_t *from = (const uint16_t *)held->tensor.data + at;
-        for (int64_t i = 0; i < count; i++) {
-            uint32_t bits = (uint32_t)from[i * step] << 16;
-            memcpy(&values[i], &bits, sizeof bits);
-        }
+        const uint16_t *from = (const uint16_t *)(void *)held->data + at;
+        for (int64_t i = 0; i < count; i++) values[i] = yki_bf16_to_f32(from[i * step]);
         return;
     }
-    const float *from = (const float *)held->tensor.data + at;
+    const float *from = (const float *)(void *)held->data + at;
     if (step == 1)
         memcpy(values, from, sizeof *values * (size_t)count);
     else
         for (int64_t i = 0; i < count; i++) values[i] = from[i * step];
 }
 
-static uint16_t to_bf16(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (value != value) return 0x7fc0;
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static void write_row(const yki_holding *held, int64_t at, int64_t count, float *values)
 {
     int64_t step = held->column_step;
     if (held->tensor.dtype == YKI_BF16) {
-        uint16_t *to = (uint16_t *)held->tensor.data + at;
-        for (int64_t i = 0; i < count; i++) to[i * step] = to_bf16(values[i]);
+        uint16_t *to = (uint16_t *)(void *)held->data + at;
+        for (int64_t i = 0; i < count; i++) to[i * step] = yki_bf16_from_f32(values[i]);
         return;
     }
-    float *to = (float *)held->tensor.data + at;
+    float *to = (float *)(void *)held->data + at;
     if (step == 1)
         memcpy(to, values, sizeof *values * (size_t)count);
     else
@@ -244,7 +266,7 @@ static void move(const yki_holding *held, const yki_block *block, float *values,
                     columns = block->columns - c < width ? block->columns - c : width;
             float *outside = values + r * step + c;
             if (turns(held) && rows == TILE && columns == TILE) {
-                float *inside = (float *)held->tensor.data + at;
+                float *inside = (float *)(void *)held->data + at;
                 if (packs)
                     turn_tile(inside, held->column_step, outside, step);
                 else

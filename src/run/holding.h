@@ -17,7 +17,9 @@ typedef struct yki_holding {
     yki_stretch *rows, *columns; /* none: the rank has nothing of it */
     int64_t kept_columns;
     int64_t row_step, column_step; /* elements from one to the next in memory */
-    yki_view tensor;
+    yki_view tensor;               /* the device's */
+    const yki_rank *rank;
+    char *data, *fetched; /* where the host finds the tensor, once it is fetched; and a buffer for that */
 } yki_holding;
 
 /* What the rank holds of a tensor or, with `own`, what of that is its own: each logical element is one rank's
@@ -25,6 +27,12 @@ typedef struct yki_holding {
 yoke_status yki_holding_init(const yki_rank *rank, yki_tensor_kind kind, int parameter, bool own,
                              yki_holding *held);
 void yki_holding_release(yki_holding *held);
+/* Makes the tensor readable and writable to the host: in its place, or in a copy. The device is at rest. */
+yoke_status yki_holding_fetch(yki_holding *held);
+/* What was unpacked since then is the device's. */
+yoke_status yki_holding_flush(yki_holding *held);
+/* Gives back a copy. */
+void yki_holding_forget(yki_holding *held);
 
 /* Whether one rank owns all of the tensor. */
 bool yki_owned_whole(const yki_plan *plan, yki_tensor_kind kind, int parameter);
@@ -42,7 +50,7 @@ typedef struct yki_holding_walk {
 } yki_holding_walk;
 bool yki_holding_next(const yki_holding *held, yki_holding_walk *walk, int64_t most, yki_block *block);
 
-/* Whether memory has the elements of each row of a block as files have them: f32, one after the other. */
+/* Of a fetched holding. Whether memory has the elements of each row of a block as files have them: f32, one after the other. */
 bool yki_holding_plain(const yki_holding *held);
 /* A block's elements as f32, its rows `step` elements apart; and back, row after row. */
 void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step);

@@ -44,6 +44,7 @@ yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int6
     for (int r = 0; r < run->nlocal && status == YOKE_OK; r++) {
         yki_holding held;
         status = yki_holding_init(&run->ranks[r], kind, parameter, true, &held);
+        if (status == YOKE_OK) status = yki_holding_fetch(&held);
         if (status == YOKE_OK) move(&held, first, count, values, true);
         yki_holding_release(&held);
     }
@@ -54,18 +55,54 @@ yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int6
     return yki_run_command(run, share_values);
 }
 
+/* What this process's ranks hold of a tensor, to be written: of weights the f32 master, and the copy that
+ * computes. */
+typedef struct holders {
+    yki_holding *held;
+    int count;
+} holders;
+
+static void close_holders(holders *all)
+{
+    for (int i = 0; i < all->count; i++) yki_holding_release(&all->held[i]);
+    free(all->held);
+}
+
+static yoke_status open_holders(yki_run *run, yki_tensor_kind kind, int parameter, holders *all)
+{
+    yki_tensor_kind kinds[] = {kind, yki_logical_kind(run->plan, kind, parameter)};
+    int nkinds = kinds[0] == kinds[1] ? 1 : 2;
+    *all = (holders){calloc((size_t)(run->nlocal * nkinds), sizeof *all->held), run->nlocal * nkinds};
+    if (!all->held) {
+        all->count = 0;
+        return yki_fail_memory("a rank's share of a tensor");
+    }
+    for (int i = 0; i < all->count; i++) {
+        YKI_TRY(yki_holding_init(&run->ranks[i / nkinds], kinds[i % nkinds], parameter, false, &all->held[i]));
+        YKI_TRY(yki_holding_fetch(&all->held[i]));
+    }
+    return YOKE_OK;
+}
+
+static void write_holders(const holders *all, int64_t first, int64_t count, const float *values)
+{
+    for (int i = 0; i < all->count; i++) move(&all->held[i], first, count, (float *)(uintptr_t)values, false);
+}
+
+static yoke_status flush_holders(const holders *all)
+{
+    for (int i = 0; i < all->count; i++) YKI_TRY(yki_holding_flush(&all->held[i]));
+    return YOKE_OK;
+}
+
 yoke_status yki_run_write(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
                           const float *values)
 {
-    yoke_status status = YOKE_OK;
-    yki_tensor_kind kinds[] = {kind, yki_logical_kind(run->plan, kind, parameter)};
-    int nkinds = kinds[0] == kinds[1] ? 1 : 2;
-    for (int i = 0; i < run->nlocal * nkinds && status == YOKE_OK; i++) {
-        yki_holding held;
-        status = yki_holding_init(&run->ranks[i / nkinds], kinds[i % nkinds], parameter, false, &held);
-        if (status == YOKE_OK) move(&held, first, count, (float *)values, false);
-        yki_holding_release(&held);
-    }
+    holders all;
+    yoke_status status = open_holders(run, kind, parameter, &all);
+    if (status == YOKE_OK) write_holders(&all, first, count, values);
+    if (status == YOKE_OK) status = flush_holders(&all);
+    close_holders(&all);
     return status;
 }
 
@@ -84,23 +121,33 @@ static float first_value(const yki_parameter *p, uint64_t key, int64_t e)
     return 0;
 }
 
+enum { BLOCK = 1 << 16 };
+
+static yoke_status init_parameter(yki_run *run, int parameter, uint64_t seed, float *block)
+{
+    const yoke_model *model = run->plan->options.model;
+    const yki_parameter *p = &model->parameters[parameter];
+    int64_t elems = yki_value_elems(&model->values[p->value]);
+    uint64_t key = yki_rng_key(seed, p->name, 0);
+    holders all;
+    yoke_status status = open_holders(run, YKI_TENSOR_WEIGHT, parameter, &all);
+    for (int64_t first = 0; first < elems && status == YOKE_OK; first += BLOCK) {
+        int64_t count = elems - first < BLOCK ? elems - first : BLOCK;
+        for (int64_t e = 0; e < count; e++) block[e] = first_value(p, key, first + e);
+        write_holders(&all, first, count, block);
+    }
+    if (status == YOKE_OK) status = flush_holders(&all);
+    close_holders(&all);
+    return status;
+}
+
 yoke_status yki_run_init_weights(yki_run *run, uint64_t seed)
 {
-    enum { BLOCK = 1 << 16 };
-    const yoke_model *model = run->plan->options.model;
     float *block = malloc(sizeof(float) * BLOCK);
     if (!block) return yki_fail_memory("first weights");
     yoke_status status = YOKE_OK;
-    for (int i = 0; i < model->nparameters && status == YOKE_OK; i++) {
-        const yki_parameter *p = &model->parameters[i];
-        int64_t elems = yki_value_elems(&model->values[p->value]);
-        uint64_t key = yki_rng_key(seed, p->name, 0);
-        for (int64_t first = 0; first < elems && status == YOKE_OK; first += BLOCK) {
-            int64_t count = elems - first < BLOCK ? elems - first : BLOCK;
-            for (int64_t e = 0; e < count; e++) block[e] = first_value(p, key, first + e);
-            status = yki_run_write(run, YKI_TENSOR_WEIGHT, i, first, count, block);
-        }
-    }
+    for (int i = 0; i < run->plan->options.model->nparameters && status == YOKE_OK; i++)
+        status = init_parameter(run, i, seed, block);
     free(block);
     return status;
 }

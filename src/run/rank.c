@@ -54,6 +54,7 @@ static yoke_status grow_workspace(yki_rank *rank, int64_t bytes)
 {
     if (bytes <= rank->workspace_bytes) return YOKE_OK;
     void *memory;
+    YKI_TRY(rank->backend->synchronize(rank->queue)); /* what it has to do yet is done there */
     YKI_TRY(rank->backend->alloc(rank->device, (size_t)bytes, &memory));
     if (rank->workspace != rank->memory + rank->program->workspace_offset)
         rank->backend->free(rank->device, rank->workspace);
@@ -115,6 +116,26 @@ static yoke_status bind(yki_rank *rank)
                                       shared ? processes * nlocal : nlocal);
 }
 
+/* The arena, the queue that works in it, and how others reach it. */
+static yoke_status open_memory(yki_rank *rank)
+{
+    const yki_plan *plan = rank->plan;
+    const yoke_model *model = plan->options.model;
+    size_t bytes = (size_t)rank->states->total_bytes;
+    void *memory;
+    YKI_TRY(rank->backend->queue_create(rank->device, &rank->queue));
+    YKI_TRY(rank->backend->event_create(rank->device, &rank->uploaded));
+    YKI_TRY(rank->backend->alloc(rank->device, bytes, &memory));
+    rank->memory = memory;
+    YKI_TRY(yki_comm_use(rank->world, rank->queue, memory, bytes, &rank->reached));
+    if (plan->options.precision != YOKE_PRECISION_BF16) return YOKE_OK;
+    int64_t elems[] = {yki_value_elems(&model->values[model->input]),
+                       model->target >= 0 ? yki_value_elems(&model->values[model->target]) : 0};
+    int64_t most = (elems[0] > elems[1] ? elems[0] : elems[1]) * plan->largest;
+    rank->halves = malloc(sizeof *rank->halves * ((size_t)most + 1));
+    return rank->halves ? YOKE_OK : yki_fail_memory("inputs");
+}
+
 yoke_status yki_rank_open(yki_rank *rank)
 {
     const yki_plan_options *options = &rank->plan->options;
@@ -124,12 +145,12 @@ yoke_status yki_rank_open(yki_rank *rank)
     rank->pieces = calloc((size_t)program->npieces + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)program->nrequests + 1, sizeof *rank->requests);
     rank->ran = calloc((size_t)program->nactions + (size_t)program->nparts + 1, sizeof *rank->ran);
-    if (!rank->segments || !rank->pieces || !rank->requests || !rank->ran) return yki_fail_memory("a rank");
+    rank->spans = calloc((size_t)yki_rank_most_spans(program) + (size_t)program->nparts, sizeof *rank->spans);
+    if (!rank->segments || !rank->pieces || !rank->requests || !rank->ran || !rank->spans)
+        return yki_fail_memory("a rank");
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->started) YKI_TRY(bind(rank));
-    void *memory;
-    YKI_TRY(rank->backend->alloc(rank->device, (size_t)rank->states->total_bytes, &memory));
-    rank->memory = memory;
+    YKI_TRY(open_memory(rank));
     rank->workspace = rank->memory + rank->program->workspace_offset;
     rank->workspace_bytes = rank->program->workspace_bytes;
     YKI_TRY(open_groups(rank));
@@ -146,8 +167,11 @@ void yki_rank_close(yki_rank *rank)
     free(rank->groups);
     yki_comm_destroy(rank->processes);
     yki_comm_destroy(rank->world);
+    yki_comm_memory_destroy(rank->reached);
     for (int i = 0; i < rank->nvariants; i++) free(rank->variants[i].prepared);
     if (rank->device) {
+        rank->backend->queue_destroy(rank->queue);
+        rank->backend->event_destroy(rank->uploaded);
         if (rank->workspace_bytes > rank->program->workspace_bytes)
             rank->backend->free(rank->device, rank->workspace);
         rank->backend->free(rank->device, rank->memory);
@@ -160,4 +184,6 @@ void yki_rank_close(yki_rank *rank)
     free(rank->segments);
     free(rank->pieces);
     free(rank->ran);
+    free(rank->spans);
+    free(rank->halves);
 }

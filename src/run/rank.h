@@ -16,6 +16,13 @@ typedef struct yki_variant {
 
 enum { YKI_MAX_VARIANTS = 16 };
 
+/* When the device was in an action or an end of the step, or in a movement of one. */
+typedef struct yki_span {
+    double start_ns, end_ns;
+    int ran;    /* the action, as told; -1: none */
+    bool moves; /* it did not compute */
+} yki_span;
+
 /* What a rank does, for others to see: written by it alone. */
 typedef struct yki_post {
     _Atomic uint64_t progress;
@@ -49,10 +56,14 @@ struct yki_rank {
     const yki_backend_ops *backend;
     int rank, place[YKI_AXIS_COUNT];
     yki_device *device;
-    char *memory;    /* the arena */
+    yki_queue *queue; /* what it computes */
+    char *memory;     /* the arena: the device's */
     char *workspace; /* kernels' scratch memory: the arena's, or a block of its own where a forward pass of an
                         odd size needs more than steps do */
     int64_t workspace_bytes;
+    yki_comm_memory *reached; /* the arena, as its comms reach it */
+    uint16_t *halves;         /* of inputs that are loaded as bf16, where they lie until they are uploaded */
+    yki_event *uploaded;      /* they are */
     yki_comm *world, **groups; /* by the plan's rows; NULL: none of them has this rank */
     yki_channel **channels;    /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;        /* under way, by the same index */
@@ -62,10 +73,11 @@ struct yki_rank {
     int nvariants;
     yki_segment *segments; /* of movements of states, as their instructions number them */
     yki_piece *pieces;
-    double loss, ignored_loss, sum_squares;
     double norm;  /* of all gradients, where all have agreed on it */
     bool updates; /* so have they on updating */
-    double moving_ns, computing_ns, stepping_ns;
+    yki_span *spans; /* of the step under way */
+    int nspans;
+    double computing_ns, stepping_ns;
     int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran;
     int nran;
@@ -154,16 +166,20 @@ typedef struct yki_frame {
 } yki_frame;
 
 /* execute.c */
+/* Spans of a step at most. */
+int yki_rank_most_spans(const yki_program *program);
 void *yki_frame_address(const yki_frame *frame, const yki_operand *operand);
 /* Runs an action; `at` is its place in the program's list, -1 in a forward pass alone. */
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at);
 /* Runs what follows the actions. */
 yoke_status yki_rank_end(yki_rank *rank, yki_end end);
-void yki_rank_output(yki_rank *rank);
 /* Micro-batches of the step, from `first` on, that a replica's buffers of a node with these constants track:
  * those with two values at least, of which a variance can be told. */
 int64_t yki_rank_tracked(const yki_rank *rank, const yki_attr *attr, int replica, int first);
 int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_out);
+
+/* prediction.c: this rank's share of the model's output, as f32, to its place in the step's. */
+yoke_status yki_rank_output(yki_rank *rank);
 
 /* step.c */
 yoke_status yki_rank_step(yki_rank *rank);
@@ -187,6 +203,10 @@ yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite);
 bool yki_all_finite(const void *values, size_t bytes);
 
 /* tensors.c */
+static inline double *yki_rank_total(const yki_rank *rank, yki_total total)
+{
+    return (double *)(void *)(rank->memory + rank->program->totals_offset) + total;
+}
 /* All that the rank has of a parameter (by the program's number); data NULL: nothing. */
 yki_view yki_rank_tensor(const yki_rank *rank, yki_tensor_kind kind, int parameter);
 /* The k-th stretch of its own elements (yki_kept). */

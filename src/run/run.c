@@ -120,7 +120,7 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
         yki_mesh_place(&run->plan->mesh, rank->rank, rank->place);
     }
     run->clustered = processes > 1;
-    YKI_TRY(yki_world_open(processes, run->nlocal, &run->world));
+    YKI_TRY(yki_world_open(processes, run->nlocal, run->backend->memory, &run->world));
     /* before any of them runs: a rank that fails tells the others through its end of the world */
     for (int i = 0; i < run->nlocal; i++) YKI_TRY(yki_world_join(run->world, i, &run->ranks[i].world));
     return YOKE_OK;
@@ -141,7 +141,8 @@ yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options,
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
-    yoke_status status = deal_ranks(run, options->alone);
+    yoke_status status = yki_backend_check();
+    if (status == YOKE_OK) status = deal_ranks(run, options->alone);
     run->waits = status == YOKE_OK && (run->nranks > 1 || plan->options.threads > 1);
     if (run->waits) yki_crowd_begin();
     if (status == YOKE_OK) status = start_threads(run);
@@ -229,5 +230,5 @@ int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer)
 void yki_run_reset_idle(yki_run *run)
 {
     for (int i = 0; i < run->nlocal; i++)
-        run->ranks[i].computing_ns = run->ranks[i].stepping_ns = run->ranks[i].moving_ns = 0;
+        run->ranks[i].computing_ns = run->ranks[i].stepping_ns = 0;
 }

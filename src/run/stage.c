@@ -138,23 +138,36 @@ yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensor
 
 /* --- copying --- */
 
-/* By the rank's team: a core alone does not use all that memory gives. */
+/* One tensor's pieces of a rank; their bytes. */
+static yoke_status copy_tensor(const yki_stage *stage, int share, double *bytes)
+{
+    yki_holding *held = &stage->held[share];
+    YKI_TRY(yki_holding_fetch(held));
+    for (int p = stage->first[share]; p < stage->first[share + 1]; p++) {
+        const piece *of = &stage->pieces[p];
+        yki_holding_pack(held, &of->block, stage->copy + of->at, of->step);
+        *bytes += (double)sizeof(float) * (double)(of->block.rows * of->block.columns);
+    }
+    yki_holding_forget(held);
+    return YOKE_OK;
+}
+
+/* By the rank's team: a core alone does not use all that memory gives. What comes through the device's queue,
+ * which is one thread's, by that. */
 static yoke_status copy(yki_rank *rank)
 {
     const yki_stage *stage = rank->run->stage;
-    int nlocal = stage->run->nlocal, place = rank->rank - stage->run->first;
+    int nlocal = stage->run->nlocal, place = rank->rank - stage->run->first, failed = 0;
+    bool here = rank->backend->host_address(rank->device, rank->memory) != NULL;
+    int threads = here ? rank->plan->options.threads : 1;
     double bytes = 0;
 #ifdef YOKE_HAVE_OPENMP
-#pragma omp parallel for schedule(dynamic, 1) num_threads(rank->plan->options.threads) reduction(+ : bytes)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) reduction(+ : bytes, failed)
 #endif
-    for (int t = 0; t < stage->ntensors; t++) {
-        int share = t * nlocal + place;
-        for (int p = stage->first[share]; p < stage->first[share + 1]; p++) {
-            const piece *of = &stage->pieces[p];
-            yki_holding_pack(&stage->held[share], &of->block, stage->copy + of->at, of->step);
-            bytes += (double)sizeof(float) * (double)(of->block.rows * of->block.columns);
-        }
-    }
+    for (int t = 0; t < stage->ntensors; t++)
+        failed += copy_tensor(stage, t * nlocal + place, &bytes) != YOKE_OK;
+    (void)threads;
+    if (failed > 0) return yoke_error_get()->status; /* of this thread: it was alone */
     YKI_TRY(yki_sum_scalars(rank->world, &bytes, 1));
     rank->stored_bytes = bytes;
     return YOKE_OK;

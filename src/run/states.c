@@ -97,12 +97,12 @@ void yki_rank_run_states(yki_rank *rank, const yki_instruction *in)
             yki_launch launch = {.kernel = (yki_kernel)in->op,
                                  .attr = &attr,
                                  .nviews = states->ntensors,
-                                 .loss = &rank->sum_squares,
+                                 .loss = yki_rank_total(rank, YKI_TOTAL_SQUARES),
                                  .update = &rule};
             for (int v = 0; v < states->ntensors; v++)
                 if (states->tensors[v] != YKI_TENSOR_NONE)
                     launch.views[v] = yki_rank_run(rank, states->tensors[v], parameter, k);
-            rank->backend->launch(rank->device, NULL, &launch);
+            rank->backend->launch(rank->queue, NULL, &launch);
         }
     }
 }

@@ -39,8 +39,11 @@ yoke_status yki_rank_agree(yki_rank *rank)
 {
     const yki_step *step = rank->run->step;
     bool speaks = rank == rank->run->ranks; /* for its process */
-    double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = rank->loss,
-                                   [YKI_SCALAR_SQUARES] = rank->sum_squares,
+    double totals[YKI_TOTALS] = {0};
+    yki_queue_transfer(rank->queue, YKI_DOWNLOAD, totals, yki_rank_total(rank, 0), sizeof totals);
+    YKI_TRY(rank->backend->synchronize(rank->queue));
+    double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = totals[YKI_TOTAL_LOSS],
+                                   [YKI_SCALAR_SQUARES] = totals[YKI_TOTAL_SQUARES],
                                    [YKI_SCALAR_STOPS] = speaks && step->stop,
                                    [YKI_SCALAR_FAILED] = speaks && step->failed,
                                    [YKI_SCALAR_ENDED] = speaks && step->ended && atomic_load(step->ended)};
@@ -58,29 +61,41 @@ yoke_status yki_rank_agree(yki_rank *rank)
 static yoke_status run_forward(yki_rank *rank)
 {
     const yki_step *step = rank->run->step;
-    double computing = rank->computing_ns, moving = rank->moving_ns;
     int nran = rank->nran;
     for (int chunk = 0; chunk < rank->program->nparts; chunk++) {
         yoke_action action = {.kind = YOKE_ACTION_F, .chunk = (int16_t)chunk};
         YKI_TRY(yki_rank_action(rank, &action, -1));
     }
     if (step->mode == YKI_RUN_PREDICT) {
-        yki_rank_output(rank);
+        YKI_TRY(yki_rank_output(rank));
         YKI_TRY(yki_rank_drain(rank));
         if (rank->run->clustered) YKI_TRY(share_outputs(rank));
     }
     YKI_TRY(yki_rank_end(rank, YKI_END_FORWARD));
     rank->nran = nran;
-    rank->computing_ns = computing;
-    rank->moving_ns = moving;
-    return YOKE_OK;
+    return rank->backend->synchronize(rank->queue);
+}
+
+/* What the device took for what it did, once it is at rest. */
+static void measure(yki_rank *rank)
+{
+    double origin = rank->run->step_start_ns;
+    for (int i = 0; i < rank->nspans; i++) {
+        const yki_span *span = &rank->spans[i];
+        double ns = span->end_ns - span->start_ns;
+        rank->computing_ns += span->moves ? -ns : ns;
+        if (span->ran < 0) continue;
+        rank->ran[span->ran].start = (span->start_ns - origin) * 1e-9;
+        rank->ran[span->ran].end = (span->end_ns - origin) * 1e-9;
+    }
 }
 
 static yoke_status take_step(yki_rank *rank)
 {
     const yki_step *step = rank->run->step;
     bool backward = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
-    rank->loss = rank->ignored_loss = rank->sum_squares = 0;
+    rank->backend->fill(rank->queue, yki_rank_total(rank, 0), 0, YKI_TOTALS * sizeof(double));
+    rank->nspans = 0;
     memset(rank->moved, 0, sizeof rank->moved);
     yki_rank_moved(rank, rank->moved);
     yki_trace_begin_step(rank);
@@ -90,6 +105,8 @@ static yoke_status take_step(yki_rank *rank)
         YKI_TRY(yki_rank_action(rank, &rank->program->actions[i], i));
     YKI_TRY(yki_rank_end(rank, YKI_END_REDUCE));
     if (rank->updates) YKI_TRY(yki_rank_end(rank, YKI_END_UPDATE));
+    YKI_TRY(rank->backend->synchronize(rank->queue));
+    measure(rank);
     yki_trace_end_step(rank);
     return YOKE_OK;
 }

@@ -45,7 +45,7 @@ static yoke_status write_block(writer *w, const yki_holding *held, const yki_blo
                                bool whole)
 {
     bool plain = yki_holding_plain(held);
-    const float *from = plain ? (const float *)held->tensor.data + block->at : w->buffer;
+    const float *from = plain ? (const float *)(void *)held->data + block->at : w->buffer;
     int64_t step = plain ? held->row_step : block->columns;
     if (!plain) yki_holding_pack(held, block, w->buffer, step);
     yki_block part = joined(held, *block, step);
@@ -65,6 +65,7 @@ static yoke_status write_tensor(const yki_rank *rank, writer *w, const yki_store
     yki_tensor_kind kind = yki_logical_kind(rank->plan, tensor->kind, tensor->parameter);
     bool whole = yki_owned_whole(rank->plan, kind, tensor->parameter);
     yoke_status status = yki_holding_init(rank, kind, tensor->parameter, true, &held);
+    if (status == YOKE_OK) status = yki_holding_fetch(&held);
     yki_hasher_begin(w->output.hasher, hashes);
     for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);)
         status = write_block(w, &held, &block, tensor->place, whole);
@@ -165,7 +166,7 @@ static yoke_status read_block(const yki_taken_tensor *taken, const yki_holding *
                               float *buffer)
 {
     bool plain = yki_holding_plain(held);
-    float *to = plain ? (float *)held->tensor.data + block->at : buffer;
+    float *to = plain ? (float *)(void *)held->data + block->at : buffer;
     int64_t step = plain ? held->row_step : block->columns;
     yki_block part = joined(held, *block, step);
     for (int64_t i = 0; i < part.rows; i++)
@@ -181,8 +182,10 @@ static yoke_status read_tensor(yki_rank *rank, const yki_taken_tensor *taken, yk
     yki_holding held;
     yki_holding_walk walk = {0};
     yoke_status status = yki_holding_init(rank, kind, taken->parameter, false, &held);
+    if (status == YOKE_OK) status = yki_holding_fetch(&held);
     for (yki_block block; status == YOKE_OK && yki_holding_next(&held, &walk, most_of(&held), &block);)
         status = read_block(taken, &held, &block, buffer);
+    if (status == YOKE_OK) status = yki_holding_flush(&held);
     yki_holding_release(&held);
     return status;
 }

@@ -141,20 +141,31 @@ void yki_trace_end_step(yki_rank *rank)
     rank->recording = NULL;
 }
 
-yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns)
+static yki_traced *begin_row(yki_rank *rank, yki_traced_kind kind)
 {
-    yki_traced *row = &rank->recording->rows[rank->recording->count++];
-    row->kind = kind;
-    row->start_ns = start_ns;
-    row->end_ns = 0;
-    row->amount = 0;
+    yki_traced *row = &rank->recording->rows[rank->recording->count];
+    *row = (yki_traced){.kind = kind};
+    rank->backend->stamp(rank->queue, &row->start_ns);
     return row;
 }
 
-void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double start_ns)
+yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind)
 {
-    yki_traced *row = yki_trace_add(rank, YKI_TRACED_INSTRUCTION, start_ns);
+    yki_traced *row = begin_row(rank, kind);
+    rank->recording->count++;
+    return row;
+}
+
+yki_traced *yki_trace_instruction(yki_rank *rank, const yki_instruction *in)
+{
+    yki_traced *row = begin_row(rank, YKI_TRACED_INSTRUCTION);
     row->of.instruction = in;
-    if (yki_moves(in)) row->amount = received(rank);
-    row->end_ns = yki_now_ns();
+    return row;
+}
+
+void yki_trace_end_row(yki_rank *rank, yki_traced *row)
+{
+    if (yki_moves(row->of.instruction)) row->amount = received(rank);
+    rank->recording->count++;
+    rank->backend->stamp(rank->queue, &row->end_ns);
 }

@@ -50,8 +50,10 @@ void yki_trace_destroy(yki_trace *trace);
 const yki_traced_step *yki_trace_step(const yki_trace *trace, int64_t i);
 void yki_trace_begin_step(yki_rank *rank);
 void yki_trace_end_step(yki_rank *rank);
-yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind, double start_ns);
-/* An instruction from start_ns until now. */
-void yki_trace_instruction(yki_rank *rank, const yki_instruction *in, double start_ns);
+/* A row that starts when the rank's queue comes here. */
+yki_traced *yki_trace_add(yki_rank *rank, yki_traced_kind kind);
+/* The row of an instruction, which counts once it has ended. */
+yki_traced *yki_trace_instruction(yki_rank *rank, const yki_instruction *in);
+void yki_trace_end_row(yki_rank *rank, yki_traced *row);
 
 #endif

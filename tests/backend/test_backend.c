@@ -130,15 +130,19 @@ static void a_prepared_launch_runs(void **state)
     assert_int_equal(ops->prepare(device, &shorter, &third), YOKE_OK);
     assert_ptr_equal(first, again); /* equal shapes share */
     assert_ptr_not_equal(first, third);
-    ops->launch(device, third, &shorter);
+    yki_queue *queue;
+    assert_int_equal(ops->queue_create(device, &queue), YOKE_OK);
+    ops->launch(queue, third, &shorter);
     assert_true(y[3] == 44 && y[4] == 0);
     yki_event *event;
     assert_int_equal(ops->event_create(device, &event), YOKE_OK);
-    ops->record(device, event);
-    ops->wait(device, event);
-    ops->launch(device, first, &launch);
-    assert_int_equal(ops->synchronize(device), YOKE_OK);
+    ops->record(queue, event);
+    ops->wait(queue, event);
+    ops->launch(queue, first, &launch);
+    assert_int_equal(ops->synchronize(queue), YOKE_OK);
     assert_true(y[0] == 11 && y[4] == 55);
+    ops->event_destroy(event);
+    ops->queue_destroy(queue);
     ops->device_destroy(device);
 }
 
@@ -184,12 +188,19 @@ static void nothing_happens_on_the_null_backend(void **state)
     yki_event *event;
     assert_int_equal(ops->workspace_bytes(&launch, 4), 0);
     assert_int_equal(ops->prepare(device, &launch, &prepared), YOKE_OK);
-    ops->launch(device, prepared, &launch);
+    yki_queue *queue;
+    assert_int_equal(ops->queue_create(device, &queue), YOKE_OK);
+    ops->launch(queue, prepared, &launch);
+    yki_queue_transfer(queue, YKI_UPLOAD, y, a, sizeof a);
+    ops->fill(queue, y, 1, sizeof y);
     assert_int_equal(ops->event_create(device, &event), YOKE_OK);
-    ops->record(device, event);
-    ops->wait(device, event);
-    assert_int_equal(ops->synchronize(device), YOKE_OK);
+    ops->record(queue, event);
+    ops->wait(queue, event);
+    assert_int_equal(ops->reach(event), YOKE_OK);
+    assert_int_equal(ops->synchronize(queue), YOKE_OK);
     assert_true(y[0] == 9 && y[1] == 9);
+    ops->event_destroy(event);
+    ops->queue_destroy(queue);
     ops->device_destroy(device);
 }
 

@@ -35,6 +35,7 @@ static int64_t grow_temporary(yki_plan *plan, int64_t bytes)
     yki_program *program = &plan->programs[0];
     int64_t had = program->workspace_offset - program->temp_offset;
     program->workspace_offset += bytes;
+    program->totals_offset += bytes;
     program->states_offset += bytes;
     plan->states[0].total_bytes += bytes;
     for (int i = 0; i < program->nparameters; i++)

@@ -13,6 +13,7 @@
 #include "backend/blocks.h"
 #include "backend/cpu/machine.h"
 #include "backend/signature.h"
+#include "base/clock.h"
 #include "base/fail.h"
 
 /* One implementation with what it made for one set of shapes. The key is the launch with data pointers
@@ -210,8 +211,30 @@ static yoke_status cpu_prepare(yki_device *device, const yki_launch *shapes, yki
     return YOKE_OK;
 }
 
-static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_launch *launch)
+/* Events: work is done when the call returns that put it in, and any address will do. */
+static yoke_status cpu_queue_create(yki_device *device, yki_queue **queue_out)
 {
+    yki_queue *queue = malloc(sizeof *queue);
+    if (queue == NULL) return yki_fail_memory("a queue");
+    *queue = (yki_queue){&yki_backend_cpu, device};
+    *queue_out = queue;
+    return YOKE_OK;
+}
+
+static void cpu_queue_destroy(yki_queue *queue)
+{
+    free(queue);
+}
+
+static void *cpu_host_address(yki_device *device, void *data)
+{
+    (void)device;
+    return data;
+}
+
+static void cpu_launch(yki_queue *queue, yki_prepared *prepared, const yki_launch *launch)
+{
+    const yki_device *device = queue->device;
     assert(!prepared || prepared->shapes.kernel == launch->kernel);
     const yki_cpu_kernel *kernel =
         prepared ? prepared->implementation : yki_cpu_select(yki_cpu_best(), launch, device->threads);
@@ -221,25 +244,55 @@ static void cpu_launch(yki_device *device, yki_prepared *prepared, const yki_lau
     put_back(before, device->threads);
 }
 
+static void cpu_transfer(yki_queue *queue, yki_transfer transfer, const yki_rect *rect)
+{
+    (void)queue, (void)transfer;
+    yki_rect_copy(rect);
+}
+
+static void cpu_fill(yki_queue *queue, void *data, int byte, size_t bytes)
+{
+    (void)queue;
+    memset(data, byte, bytes);
+}
+
+static void cpu_stamp(yki_queue *queue, double *ns_out)
+{
+    (void)queue;
+    *ns_out = yki_now_ns();
+}
+
 static yoke_status cpu_event_create(yki_device *device, yki_event **event_out)
 {
-    *event_out = (yki_event *)device; /* any address: work is done when its launch returns */
+    *event_out = (yki_event *)device;
     return YOKE_OK;
 }
 
-static void cpu_mark(yki_device *device, yki_event *event)
+static void cpu_event_destroy(yki_event *event)
 {
-    (void)device, (void)event;
+    (void)event;
 }
 
-static yoke_status cpu_synchronize(yki_device *device)
+static void cpu_mark(yki_queue *queue, yki_event *event)
 {
-    (void)device;
+    (void)queue, (void)event;
+}
+
+static yoke_status cpu_reach(yki_event *event)
+{
+    (void)event;
+    return YOKE_OK;
+}
+
+static yoke_status cpu_synchronize(yki_queue *queue)
+{
+    (void)queue;
     return YOKE_OK;
 }
 
 const yki_backend_ops yki_backend_cpu = {
     .name = "cpu",
+    .memory = YKI_MEMORY_HOST,
     .count = cpu_count,
     .memory_bytes = cpu_memory_bytes,
     .device_create = cpu_create,
@@ -248,11 +301,19 @@ const yki_backend_ops yki_backend_cpu = {
     .alloc = cpu_alloc,
     .free = cpu_free,
     .peak_bytes = cpu_peak_bytes,
+    .host_address = cpu_host_address,
     .workspace_bytes = cpu_workspace_bytes,
     .prepare = cpu_prepare,
+    .queue_create = cpu_queue_create,
+    .queue_destroy = cpu_queue_destroy,
     .launch = cpu_launch,
+    .transfer = cpu_transfer,
+    .fill = cpu_fill,
+    .stamp = cpu_stamp,
     .event_create = cpu_event_create,
+    .event_destroy = cpu_event_destroy,
     .record = cpu_mark,
     .wait = cpu_mark,
+    .reach = cpu_reach,
     .synchronize = cpu_synchronize,
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "backend/blocks.h"
+#include "base/clock.h"
 #include "base/fail.h"
 
 struct yki_device {
@@ -72,9 +73,46 @@ static yoke_status null_prepare(yki_device *device, const yki_launch *shapes, yk
     return YOKE_OK;
 }
 
-static void null_launch(yki_device *device, yki_prepared *prepared, const yki_launch *launch)
+/* Whatever anybody computes with or looks at: nothing is ever there. */
+static void *null_host_address(yki_device *device, void *data)
 {
-    (void)device, (void)prepared, (void)launch;
+    (void)device;
+    return data;
+}
+
+static yoke_status null_queue_create(yki_device *device, yki_queue **queue_out)
+{
+    yki_queue *queue = malloc(sizeof *queue);
+    if (queue == NULL) return yki_fail_memory("a queue");
+    *queue = (yki_queue){&yki_backend_null, device};
+    *queue_out = queue;
+    return YOKE_OK;
+}
+
+static void null_queue_destroy(yki_queue *queue)
+{
+    free(queue);
+}
+
+static void null_launch(yki_queue *queue, yki_prepared *prepared, const yki_launch *launch)
+{
+    (void)queue, (void)prepared, (void)launch;
+}
+
+static void null_transfer(yki_queue *queue, yki_transfer transfer, const yki_rect *rect)
+{
+    (void)queue, (void)transfer, (void)rect;
+}
+
+static void null_fill(yki_queue *queue, void *data, int byte, size_t bytes)
+{
+    (void)queue, (void)data, (void)byte, (void)bytes;
+}
+
+static void null_stamp(yki_queue *queue, double *ns_out)
+{
+    (void)queue;
+    *ns_out = yki_now_ns();
 }
 
 static yoke_status null_event_create(yki_device *device, yki_event **event_out)
@@ -83,19 +121,31 @@ static yoke_status null_event_create(yki_device *device, yki_event **event_out)
     return YOKE_OK;
 }
 
-static void null_mark(yki_device *device, yki_event *event)
+static void null_event_destroy(yki_event *event)
 {
-    (void)device, (void)event;
+    (void)event;
 }
 
-static yoke_status null_synchronize(yki_device *device)
+static void null_mark(yki_queue *queue, yki_event *event)
 {
-    (void)device;
+    (void)queue, (void)event;
+}
+
+static yoke_status null_reach(yki_event *event)
+{
+    (void)event;
+    return YOKE_OK;
+}
+
+static yoke_status null_synchronize(yki_queue *queue)
+{
+    (void)queue;
     return YOKE_OK;
 }
 
 const yki_backend_ops yki_backend_null = {
     .name = "null",
+    .memory = YKI_MEMORY_HOST,
     .count = null_count,
     .memory_bytes = null_memory_bytes,
     .device_create = null_create,
@@ -104,11 +154,19 @@ const yki_backend_ops yki_backend_null = {
     .alloc = null_alloc,
     .free = null_free,
     .peak_bytes = null_peak_bytes,
+    .host_address = null_host_address,
     .workspace_bytes = null_workspace_bytes,
     .prepare = null_prepare,
+    .queue_create = null_queue_create,
+    .queue_destroy = null_queue_destroy,
     .launch = null_launch,
+    .transfer = null_transfer,
+    .fill = null_fill,
+    .stamp = null_stamp,
     .event_create = null_event_create,
+    .event_destroy = null_event_destroy,
     .record = null_mark,
     .wait = null_mark,
+    .reach = null_reach,
     .synchronize = null_synchronize,
 };

@@ -1,25 +1,7 @@
 /* The loops of reduce.h, for the CPU that the including file is compiled for. YKI_REDUCE_TABLE: the table's
  * name. */
-#include <string.h>
-
+#include "base/bf16.h"
 #include "comm/local/reduce.h"
-
-static inline float widen(uint16_t half)
-{
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline uint16_t narrow(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-    uint32_t quiet = bits >> 16 | 0x40u;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
 
 #define KEEP(x)            (x)
 #define ADD(x, y)          ((x) + (y))
@@ -63,8 +45,8 @@ static inline uint16_t narrow(float value)
 
 DEFINE_LOOPS(f32_sum, float, float, KEEP, KEEP, ADD)
 DEFINE_LOOPS(f32_max, float, float, KEEP, KEEP, LARGER)
-DEFINE_LOOPS(bf16_sum, uint16_t, float, widen, narrow, ADD)
-DEFINE_LOOPS(bf16_max, uint16_t, float, widen, narrow, LARGER)
+DEFINE_LOOPS(bf16_sum, uint16_t, float, yki_bf16_to_f32, yki_bf16_from_f32, ADD)
+DEFINE_LOOPS(bf16_max, uint16_t, float, yki_bf16_to_f32, yki_bf16_from_f32, LARGER)
 DEFINE_LOOPS(i32_sum, int32_t, int32_t, KEEP, KEEP, ADD_WRAPPING)
 DEFINE_LOOPS(i32_max, int32_t, int32_t, KEEP, KEEP, LARGER)
 

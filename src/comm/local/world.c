@@ -296,6 +296,7 @@ static void world_close(yki_world *world)
 const yki_transport yki_local_transport = {
     .name = "local",
     .reaches = reaches,
+    .memory = YKI_MEMORY_HOST,
     .world_open = world_open,
     .world_join = world_join,
     .world_lose = world_lose,

@@ -294,6 +294,7 @@ static void world_close(yki_world *world)
 const yki_transport yki_mpi_transport = {
     .name = "mpi",
     .reaches = reaches,
+    .memory = YKI_MEMORY_HOST,
     .world_open = world_open,
     .world_join = world_join,
     .world_lose = world_lose,

@@ -103,6 +103,7 @@ static void each_area(yki_prover *p, regions *all, int shard)
     add(p, all, program->temp_offset, program->workspace_offset - program->temp_offset, "temporary memory",
         -1);
     add(p, all, program->workspace_offset, program->workspace_bytes, "scratch memory", -1);
+    add(p, all, program->totals_offset, YKI_TOTALS * (int64_t)sizeof(double), "totals", -1);
 }
 
 static yoke_status check_slots(yki_prover *p)

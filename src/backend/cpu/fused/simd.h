@@ -12,10 +12,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "backend/cpu/bf16.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
+
+#include "base/bf16.h"
 #endif
 
 #if defined(__AVX512F__)

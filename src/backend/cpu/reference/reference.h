@@ -7,8 +7,8 @@
 #ifndef YKI_BACKEND_CPU_REFERENCE_H
 #define YKI_BACKEND_CPU_REFERENCE_H
 
-#include "backend/cpu/bf16.h"
 #include "backend/cpu/cpu.h"
+#include "base/bf16.h"
 
 #define YKI_REFERENCE_F64 ((yki_dtype)100)
 
