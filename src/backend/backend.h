@@ -3,8 +3,8 @@
  * What is put into a queue happens in that order, behind the caller's back, some time after; two queues of a
  * device know of each other by events alone. A device's memory is its backend's: nobody else reads or writes
  * it, but by what is put into a queue, and where host_address says that the host may. The CPU's queues do
- * everything at once, on the calling thread's team; a GPU's run behind it; `null` computes nothing; `far`, for
- * tests, is as late and as far away as can be. */
+ * everything at once, on the calling thread's team; a GPU's run behind it; `null` computes nothing; `far`,
+ * for tests, is as late and as far away as can be. */
 #ifndef YKI_BACKEND_BACKEND_H
 #define YKI_BACKEND_BACKEND_H
 
@@ -109,8 +109,8 @@ struct yki_backend_ops {
 static inline void yki_queue_transfer(yki_queue *queue, yki_transfer transfer, void *to, const void *from,
                                       size_t bytes)
 {
-    queue->backend->transfer(
-        queue, transfer, &(yki_rect){.to = to, .from = from, .width = bytes, .rows = bytes > 0 ? 1 : 0});
+    queue->backend->transfer(queue, transfer,
+                             &(yki_rect){.to = to, .from = from, .width = bytes, .rows = bytes > 0 ? 1 : 0});
 }
 
 /* The backend of that name, or NULL. "cpu", "far" and "null" are always there. Static storage. */

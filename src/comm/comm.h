@@ -78,10 +78,10 @@ typedef struct yki_request {
     yki_dtype dtype;
     yki_reduction reduction;
     yki_segment *segments; /* all_reduce, where nsegments > 1 */
-    yki_segment segment;         /* all_reduce, where nsegments == 1 */
+    yki_segment segment;   /* all_reduce, where nsegments == 1 */
     int nsegments, root;
     yki_piece *pieces; /* all_gather, reduce_scatter, where npieces > 1 */
-    yki_piece piece;         /* where npieces == 1, and of a shift */
+    yki_piece piece;   /* where npieces == 1, and of a shift */
     int npieces;
     const void *in;
     void *out;
@@ -157,12 +157,12 @@ int64_t yki_comm_received_bytes(const yki_comm *comm);
 
 typedef struct yki_comm_memory yki_comm_memory;
 
-/* From now on, operations of `comm`, of groups that are split off it later, and of their channels may be given
- * addresses of the `bytes` bytes at `data` on the queue's device. They begin behind what was put into the
- * queue before their start; what is put into it after their wait comes behind them. Where the transport does
- * not reach the memory, it is handed the same bytes of a copy in the host's, of which only what operations
- * touch takes room: downloads and uploads, on a queue of their own, see to that. What lies elsewhere is the
- * host's. queue and data are borrowed. YOKE_SYSTEM: memory. */
+/* From now on, operations of `comm`, of groups that are split off it later, and of their channels may be
+ * given addresses of the `bytes` bytes at `data` on the queue's device. They begin behind what was put into
+ * the queue before their start; what is put into it after their wait comes behind them. Where the transport
+ * does not reach the memory, it is handed the same bytes of a copy in the host's, of which only what
+ * operations touch takes room: downloads and uploads, on a queue of their own, see to that. What lies
+ * elsewhere is the host's. queue and data are borrowed. YOKE_SYSTEM: memory. */
 yoke_status yki_comm_use(yki_comm *comm, yki_queue *queue, void *data, size_t bytes,
                          yki_comm_memory **memory_out);
 /* After the comms that use it. NULL is legal. */
@@ -176,7 +176,8 @@ typedef struct yki_world yki_world;
 
 /* Opens the world of `processes` processes that have `nlocal` ranks each, numbered process by process, by the
  * first transport that reaches them all and their devices' memory, or else them alone; by all processes
- * together, one world at a time in a cluster. Owns: the caller. YOKE_INVALID: no transport reaches so many. */
+ * together, one world at a time in a cluster. Owns: the caller. YOKE_INVALID: no transport reaches so many.
+ */
 yoke_status yki_world_open(int processes, int nlocal, yki_memory memory, yki_world **world_out);
 /* The end that this process's rank number `local`, from 0, has of the group of all; each once. Owned by the
  * caller, destroyed before the world. */

@@ -1,5 +1,5 @@
-/* Memory that operations work on: at rest when they start, and carried through the host's where their transport
- * does not reach it. */
+/* Memory that operations work on: at rest when they start, and carried through the host's where their
+ * transport does not reach it. */
 #include "comm/memory.h"
 
 #include <stdlib.h>
@@ -83,8 +83,8 @@ static void give_back(yki_comm_memory *memory, void **address, int64_t bytes, bo
     if (writes) yki_queue_transfer(memory->copies, YKI_UPLOAD, *address, from, (size_t)bytes);
 }
 
-/* Whatever is carried for an operation, its uploads too, comes behind what computed before its start; and what
- * an earlier upload has to take from the copy is gone before the transport writes there. */
+/* Whatever is carried for an operation, its uploads too, comes behind what computed before its start; and
+ * what an earlier upload has to take from the copy is gone before the transport writes there. */
 yoke_status yki_memory_begin(yki_comm_memory *memory, yki_request *request)
 {
     if (!memory) return YOKE_OK;

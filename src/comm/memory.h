@@ -4,8 +4,8 @@
 
 #include "comm/comm.h"
 
-/* All that the operation reads is there; the transport may start, with the addresses that the request now has.
- * NULL: the host's memory, where nothing is to be done. */
+/* All that the operation reads is there; the transport may start, with the addresses that the request now
+ * has. NULL: the host's memory, where nothing is to be done. */
 yoke_status yki_memory_begin(yki_comm_memory *memory, yki_request *request);
 /* The operation is over: what it has written is on its way to the device, and the request has its own
  * addresses again. */

@@ -6,8 +6,7 @@ yoke_status yki_all_reduce_move(const yki_move_launch *launch, yki_request *requ
     if (launch->segments)
         return yki_all_reduce_start(launch->comm, launch->segments, launch->nsegments, launch->dtype,
                                     launch->reduction, request);
-    if (launch->in && launch->in != launch->out && launch->elems > 0)
-        yki_copy_here(launch);
+    if (launch->in && launch->in != launch->out && launch->elems > 0) yki_copy_here(launch);
     yki_segment whole = {launch->out, launch->elems}; /* a single segment is copied by the comm */
     return yki_all_reduce_start(launch->comm, &whole, 1, launch->dtype, launch->reduction, request);
 }

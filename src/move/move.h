@@ -29,13 +29,13 @@ typedef struct yki_move_launch {
     int sends;            /* copy to another stage: 1 on the sending side */
     int back;             /* copy along the axis: to the member before */
     yki_dtype dtype;
-    yki_cut cut; /* shard, all_gather, reduce_scatter, copy along the axis; outer * sum(share) * inner
-                    elements in all */
+    yki_cut cut;       /* shard, all_gather, reduce_scatter, copy along the axis; outer * sum(share) * inner
+                          elements in all */
     yki_piece *pieces; /* all_gather, reduce_scatter of several tensors at once; NULL: the one of `in`,
                                 `out` and `cut` */
     int npieces;
-    yki_exchange exchange;       /* all_to_all */
-    int64_t elems;               /* copy, broadcast, all_reduce */
+    yki_exchange exchange; /* all_to_all */
+    int64_t elems;         /* copy, broadcast, all_reduce */
     yki_segment *segments; /* all_reduce over several pieces; NULL: the one piece `out` */
     int nsegments;
     yki_reduction reduction; /* all_reduce; max has no adjoint */

@@ -28,7 +28,8 @@ static inline int64_t yki_cut_bytes(const yki_cut *cut, int n, yki_dtype dtype)
 static inline void yki_copy_here(const yki_move_launch *launch)
 {
     size_t bytes = (size_t)launch->elems * yki_dtype_bytes(launch->dtype);
-    yki_comm_copy(launch->comm, &(yki_rect){.to = launch->out, .from = launch->in, .width = bytes, .rows = 1});
+    yki_comm_copy(launch->comm,
+                  &(yki_rect){.to = launch->out, .from = launch->in, .width = bytes, .rows = 1});
 }
 
 #endif

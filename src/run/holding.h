@@ -50,7 +50,8 @@ typedef struct yki_holding_walk {
 } yki_holding_walk;
 bool yki_holding_next(const yki_holding *held, yki_holding_walk *walk, int64_t most, yki_block *block);
 
-/* Of a fetched holding. Whether memory has the elements of each row of a block as files have them: f32, one after the other. */
+/* Of a fetched holding. Whether memory has the elements of each row of a block as files have them: f32, one
+ * after the other. */
 bool yki_holding_plain(const yki_holding *held);
 /* A block's elements as f32, its rows `step` elements apart; and back, row after row. */
 void yki_holding_pack(const yki_holding *held, const yki_block *block, float *values, int64_t step);

@@ -78,7 +78,8 @@ static yoke_status open_holders(yki_run *run, yki_tensor_kind kind, int paramete
         return yki_fail_memory("a rank's share of a tensor");
     }
     for (int i = 0; i < all->count; i++) {
-        YKI_TRY(yki_holding_init(&run->ranks[i / nkinds], kinds[i % nkinds], parameter, false, &all->held[i]));
+        YKI_TRY(
+            yki_holding_init(&run->ranks[i / nkinds], kinds[i % nkinds], parameter, false, &all->held[i]));
         YKI_TRY(yki_holding_fetch(&all->held[i]));
     }
     return YOKE_OK;

@@ -61,9 +61,9 @@ struct yki_rank {
     char *workspace; /* kernels' scratch memory: the arena's, or a block of its own where a forward pass of an
                         odd size needs more than steps do */
     int64_t workspace_bytes;
-    yki_comm_memory *reached; /* the arena, as its comms reach it */
-    uint16_t *halves;         /* of inputs that are loaded as bf16, where they lie until they are uploaded */
-    yki_event *uploaded;      /* they are */
+    yki_comm_memory *reached;  /* the arena, as its comms reach it */
+    uint16_t *halves;          /* of inputs that are loaded as bf16, where they lie until they are uploaded */
+    yki_event *uploaded;       /* they are */
     yki_comm *world, **groups; /* by the plan's rows; NULL: none of them has this rank */
     yki_channel **channels;    /* [edge][gradient][micro-batch]; NULL: not this rank's, or its own */
     yki_request *sends;        /* under way, by the same index */
@@ -73,8 +73,8 @@ struct yki_rank {
     int nvariants;
     yki_segment *segments; /* of movements of states, as their instructions number them */
     yki_piece *pieces;
-    double norm;  /* of all gradients, where all have agreed on it */
-    bool updates; /* so have they on updating */
+    double norm;     /* of all gradients, where all have agreed on it */
+    bool updates;    /* so have they on updating */
     yki_span *spans; /* of the step under way */
     int nspans;
     double computing_ns, stepping_ns;

@@ -229,6 +229,5 @@ int64_t yki_run_tracked(const yki_run *run, const yki_attr *buffer)
 
 void yki_run_reset_idle(yki_run *run)
 {
-    for (int i = 0; i < run->nlocal; i++)
-        run->ranks[i].computing_ns = run->ranks[i].stepping_ns = 0;
+    for (int i = 0; i < run->nlocal; i++) run->ranks[i].computing_ns = run->ranks[i].stepping_ns = 0;
 }

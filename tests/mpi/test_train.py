@@ -103,6 +103,11 @@ class Layouts(Case):
         flags = ["train", self.job, "--dp", "2", "--tp", "2", "--set", "train.steps=8"]
         self.assertEqual(losses(self.yoke(2, *flags)), losses(self.yoke(2, *flags)))
 
+    def test_memory_that_mpi_does_not_reach(self):
+        for flags in (["--dp", "4", "--zero", "1"], ["--tp", "2", "--pp", "2", "--microbatches", "4"]):
+            args = ["train", self.job, *flags]
+            self.assertEqual(losses(self.yoke(2, *args, env={"YOKE_BACKEND": "far"})), losses(self.yoke(2, *args)))
+
     def test_a_file_gets_no_colours(self):
         p = self.under([*launch.command(MPI, 2), YOKE, "train", self.job, "--dp", "2"], {"TERM": "xterm"})
         self.assertIn("final loss", p.stdout)

@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <string.h>
 
-
 #ifdef __x86_64__
 #include <immintrin.h>
 
