@@ -30,6 +30,22 @@ static void print_name(yki_text *text, const yki_key *key, const char *field)
     yki_text_append(text, "%s", key->names[value - key->first]);
 }
 
+static void print_whole(yki_text *text, const yki_key *key, const char *field)
+{
+    int64_t wide;
+    int narrow;
+    if (key->size == sizeof narrow) {
+        memcpy(&narrow, field, sizeof narrow);
+        wide = narrow;
+    } else {
+        memcpy(&wide, field, sizeof wide);
+    }
+    if (key->kind == YKI_KEY_SWITCH)
+        yki_text_append(text, wide > 0 ? "true" : wide == 0 ? "false" : "null");
+    else
+        yki_text_append(text, "%lld", (long long)wide);
+}
+
 static void print_recompute(yki_text *text, const yki_key *key, const yoke_layout *layout)
 {
     for (int i = 0; i < layout->nrecompute; i++)
@@ -79,20 +95,10 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
     const yoke_job *job = base; /* where the key is one of a job's own kinds */
     double number;
     int64_t wide;
-    int narrow;
     switch (key->kind) {
     case YKI_KEY_INT:
     case YKI_KEY_SWITCH:
-        if (key->size == sizeof narrow) {
-            memcpy(&narrow, field, sizeof narrow);
-            wide = narrow;
-        } else {
-            memcpy(&wide, field, sizeof wide);
-        }
-        if (key->kind == YKI_KEY_SWITCH)
-            yki_text_append(text, wide > 0 ? "true" : wide == 0 ? "false" : "null");
-        else
-            yki_text_append(text, "%lld", (long long)wide);
+        print_whole(text, key, field);
         break;
     case YKI_KEY_SEED: {
         uint64_t seed;
