@@ -26,6 +26,14 @@ yoke_error *yki_error_edit(void);
 /* Hands a record from one thread to another: set copies `record` into this thread's. */
 void yki_error_set(const yoke_error *record);
 
+/* What ends a block with the record that it began with, whatever fails in it: what destroys, gives back or
+ * closes leaves its caller's record alone. */
+#define YKI_KEEP_RECORD yoke_error yki_kept_ __attribute__((cleanup(yki_error_put_back))) = *yoke_error_get()
+static inline void yki_error_put_back(yoke_error *kept)
+{
+    yki_error_set(kept);
+}
+
 /* YOKE_INVALID, naming `function` and the first of `names` ("a, b") whose pointer is NULL. */
 yoke_status yki_given(const char *function, const char *names, const void *const *pointers, size_t count);
 

@@ -244,15 +244,14 @@ yoke_status yki_claim_take(const char *dir, const yki_claim_wish *wish, yki_clai
     if (status == YOKE_OK)
         *claim_out = claim;
     else {
-        yoke_error kept = *yoke_error_get();
         yki_claim_release(&claim);
-        yki_error_set(&kept);
     }
     return status;
 }
 
 void yki_claim_release(yki_claim *claim)
 {
+    YKI_KEEP_RECORD;
     char path[YKI_FOLDER_BYTES];
     if (!claim->held) return;
     if (lock_path(claim->dir, path) == YOKE_OK && names(path, claim->lock) == THIS_FILE)

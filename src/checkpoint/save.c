@@ -243,9 +243,8 @@ void yki_save_abandon(yki_save *save)
 {
     if (save->lock < 0 || !save->temporary[0]) /* a zeroed struct was never begun */
         return;
-    yoke_error kept = *yoke_error_get(); /* the fault that made the caller give up */
+    YKI_KEEP_RECORD;
     yki_disk_remove_folder(save->temporary);
-    yki_error_set(&kept);
     close(save->lock);
     save->lock = -1;
 }

@@ -357,6 +357,7 @@ yoke_status yki_channel_open(yki_comm *comm, int peer, int tag, int sends, yki_c
 
 void yki_channel_close(yki_channel *channel)
 {
+    YKI_KEEP_RECORD;
     if (channel) channel->transport->channel_close(channel);
 }
 

@@ -274,6 +274,7 @@ yoke_status yki_data_note(yoke_data *data, const char *format, ...)
 
 void yoke_data_destroy(yoke_data *data)
 {
+    YKI_KEEP_RECORD;
     if (!data) return;
     if (data->ops->release) data->ops->release(data);
     yki_names_release(&data->columns);

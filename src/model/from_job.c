@@ -140,9 +140,7 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
     yoke_status status = yoke_model_status(model);
     if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_model_destroy(model);
-        yki_error_set(&error);
         return status;
     }
     *model_out = model;

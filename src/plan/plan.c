@@ -139,9 +139,7 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     plan->largest = yki_plan_samples(plan, options->batch, 0, 0, &first);
     yoke_status status = compile(plan);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yki_plan_destroy(plan);
-        yki_error_set(&error);
         return status;
     }
     *plan_out = plan;

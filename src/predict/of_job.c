@@ -25,10 +25,8 @@ static yoke_status with_plan_options(const yoke_job *job,
         options.backend = yki_backend_get("null");
         status = use(&options, context);
     }
-    yoke_error error = *yoke_error_get();
     yoke_model_destroy(model);
     yoke_tokenizer_destroy(source.tokenizer);
-    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 

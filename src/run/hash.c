@@ -95,9 +95,8 @@ yoke_status yki_stored_hash(const yki_stored *stored, int64_t first, int64_t end
 }
 
 /* Every rank ends with all hashes; the caller takes the first rank's. */
-static yoke_status share_hashes(yki_rank *rank, int64_t nblocks, uint64_t *hashes)
+static yoke_status share_hashes(yki_rank *rank, const yki_stored *stored, int64_t nblocks, uint64_t *hashes)
 {
-    const yki_stored *stored = rank->run->stored;
     yki_request request;
     yki_segment segment = {hashes, 2 * nblocks}; /* a word is 0 on all ranks but one */
     YKI_TRY(yki_all_reduce_start(rank->world, &segment, 1, YKI_I32, YKI_SUM, &request));
@@ -111,9 +110,8 @@ static yoke_status share_hashes(yki_rank *rank, int64_t nblocks, uint64_t *hashe
     return YOKE_OK;
 }
 
-yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite)
+yoke_status yki_rank_hash(yki_rank *rank, const yki_stored *stored, uint64_t *hashes, bool finite)
 {
-    const yki_stored *stored = rank->run->stored;
     int nranks = rank->run->nranks;
     int64_t nblocks = yki_stored_blocks(stored), first = yki_share_start(nblocks, nranks, rank->rank);
     bool others_finite;
@@ -128,5 +126,5 @@ yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite)
     double sums[2] = {status != YOKE_OK, !finite || !others_finite};
     YKI_TRY(yki_sum_scalars(rank->world, sums, 2));
     rank->stored_not_finite = sums[1] > 0;
-    return sums[0] == 0 ? share_hashes(rank, nblocks, hashes) : YOKE_OK;
+    return sums[0] == 0 ? share_hashes(rank, stored, nblocks, hashes) : YOKE_OK;
 }

@@ -28,11 +28,18 @@ static void move(const yki_holding *held, int64_t first, int64_t count, float *v
     }
 }
 
-static yoke_status share_values(yki_rank *rank)
+/* What this process's ranks have read, to be whole in all processes. */
+typedef struct read_values {
+    yoke_status status;
+    float *values;
+    int64_t count;
+} read_values;
+
+static yoke_status share_values(yki_rank *rank, void *of)
 {
-    yki_run *run = rank->run;
-    if (run->given != YOKE_OK) return yki_fail_memory("a rank's share of a tensor");
-    return yki_rank_share(rank, run->values, run->count);
+    const read_values *read = of;
+    if (read->status != YOKE_OK) return yki_fail_memory("a rank's share of a tensor");
+    return yki_rank_share(rank, read->values, read->count);
 }
 
 yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int64_t first, int64_t count,
@@ -49,10 +56,7 @@ yoke_status yki_run_read(yki_run *run, yki_tensor_kind kind, int parameter, int6
         yki_holding_release(&held);
     }
     if (!run->clustered) return status;
-    run->values = values;
-    run->count = count;
-    run->given = status;
-    return yki_run_command(run, share_values);
+    return yki_run_command(run, share_values, &(read_values){status, values, count});
 }
 
 /* What this process's ranks hold of a tensor, to be written: of weights the f32 master, and the copy that

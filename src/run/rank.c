@@ -136,8 +136,9 @@ static yoke_status open_memory(yki_rank *rank)
     return rank->halves ? YOKE_OK : yki_fail_memory("inputs");
 }
 
-yoke_status yki_rank_open(yki_rank *rank)
+yoke_status yki_rank_open(yki_rank *rank, void *unused)
 {
+    (void)unused;
     const yki_plan_options *options = &rank->plan->options;
     int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
     const yki_program *program = rank->program;

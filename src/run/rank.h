@@ -48,6 +48,9 @@ typedef struct yki_guard {
     pthread_t thread;
 } yki_guard;
 
+/* What all ranks do at once, each on its thread. */
+typedef yoke_status yki_command(yki_rank *rank, void *argument);
+
 struct yki_rank {
     yki_run *run;
     const yki_plan *plan;
@@ -120,10 +123,6 @@ struct yki_run {
     struct yki_figures *figures;
     yoke_ran **ran;
     yki_guard guard;
-    /* an array of the caller, by the command under way */
-    yoke_status given;
-    int64_t count;
-    float *values;
     /* the step under way */
     const yki_step *step;
     double step_start_ns, scalars[YKI_SCALARS]; /* the same on every rank */
@@ -131,17 +130,11 @@ struct yki_run {
     double trace_origin_ns;
     yki_clock clocks[2]; /* when rings were made, and when they are brought together */
     int nclocks;
-    int bringing; /* the rank whose ring is brought, by the command under way */
-    yki_trace *brought;
-    /* tensors to and from files, by the command under way */
-    const yki_stored *stored;
-    yki_stage *stage;
-    const yki_taken_tensor *taken;
-    int ntaken;
     /* hand-over to the threads */
     pthread_mutex_t lock;
     pthread_cond_t go, done;
-    yoke_status (*command)(yki_rank *rank);
+    yki_command *command;
+    void *argument;
     uint64_t turn;
     int running;
     bool quit;
@@ -149,7 +142,7 @@ struct yki_run {
 };
 
 /* rank.c: life of a rank, on its own thread. */
-yoke_status yki_rank_open(yki_rank *rank);
+yki_command yki_rank_open;
 void yki_rank_close(yki_rank *rank);
 /* Kernels made ready for micro-batches of so many samples. */
 yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out);
@@ -182,7 +175,7 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
 yoke_status yki_rank_output(yki_rank *rank);
 
 /* step.c */
-yoke_status yki_rank_step(yki_rank *rank);
+yki_command yki_rank_step;
 /* Waits until all that was sent to other stages is taken. */
 yoke_status yki_rank_drain(yki_rank *rank);
 /* Sums what a step measured over all ranks, and decides whether it updates. */
@@ -198,7 +191,7 @@ void yki_rank_will_move(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT]);
 /* hash.c: the rank's share of hashing what all of them stored, but for what the only owner has hashed:
  * `hashes` has one for every block of all tensors, 0 where they are not this rank's. `finite`: whether those
  * elements are. */
-yoke_status yki_rank_hash(yki_rank *rank, uint64_t *hashes, bool finite);
+yoke_status yki_rank_hash(yki_rank *rank, const yki_stored *stored, uint64_t *hashes, bool finite);
 /* Whether f32 values are neither infinite nor NaN. */
 bool yki_all_finite(const void *values, size_t bytes);
 
@@ -237,8 +230,8 @@ static inline yki_rank *yki_run_rank(const yki_run *run, int rank)
 {
     return rank >= run->first && rank < run->first + run->nlocal ? &run->ranks[rank - run->first] : NULL;
 }
-/* run.c: runs a command on every rank, and waits. */
-yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *));
+/* run.c: runs a command on every rank of this process, with the same argument, and waits. */
+yoke_status yki_run_command(yki_run *run, yki_command *command, void *argument);
 /* Adds the bytes that a rank has received since it was made, by axis. */
 void yki_rank_moved(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT]);
 

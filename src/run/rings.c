@@ -150,9 +150,16 @@ static yoke_status pass(yki_channel *channel, bool sends, void *data, size_t byt
     return YOKE_OK;
 }
 
-static yoke_status pass_ring(yki_rank *rank, yki_channel *channel, bool sends)
+/* Whose ring is brought to the first process, and what it becomes there. */
+typedef struct bringing {
+    int rank;
+    yki_trace *trace;
+} bringing;
+
+static yoke_status pass_ring(yki_rank *rank, yki_channel *channel, bringing *of)
 {
     packed p = {0};
+    bool sends = rank->rank == of->rank;
     if (sends) p = count(rank->trace);
     YKI_TRY(pass(channel, sends, &p, sizeof p));
     yki_traced_step *steps = malloc(packed_bytes(&p) + 1);
@@ -160,34 +167,32 @@ static yoke_status pass_ring(yki_rank *rank, yki_channel *channel, bool sends)
     if (sends) pack(rank, &p, steps);
     yoke_status status = pass(channel, sends, steps, packed_bytes(&p));
     if (status == YOKE_OK && !sends) {
-        yki_run *run = rank->run;
-        run->brought = unpack(yki_plan_program(run->plan, run->bringing), &p, steps);
-        if (!run->brought) status = yki_fail_memory("a trace");
+        of->trace = unpack(yki_plan_program(rank->plan, of->rank), &p, steps);
+        if (!of->trace) status = yki_fail_memory("a trace");
     }
     free(steps);
     return status;
 }
 
-static yoke_status bring(yki_rank *rank)
+static yoke_status bring(yki_rank *rank, void *argument)
 {
-    bool sends = rank->rank == rank->run->bringing;
+    bringing *of = argument;
+    bool sends = rank->rank == of->rank;
     int tag = (int)yki_channel_index(rank->plan, rank->plan->nedges, false, 0); /* after all copies' */
     yki_channel *channel;
     if (!sends && rank->rank != 0) return YOKE_OK;
-    YKI_TRY(yki_channel_open(rank->world, sends ? 0 : rank->run->bringing, tag, sends, &channel));
-    yoke_status status = pass_ring(rank, channel, sends);
-    yoke_error why = *yoke_error_get();
+    YKI_TRY(yki_channel_open(rank->world, sends ? 0 : of->rank, tag, sends, &channel));
+    yoke_status status = pass_ring(rank, channel, of);
     yki_channel_close(channel);
-    yki_error_set(&why);
     return status;
 }
 
 yoke_status yki_run_trace_bring(yki_run *run, int rank, yki_trace **trace_out)
 {
-    *trace_out = run->brought = NULL;
+    bringing of = {.rank = rank};
+    *trace_out = NULL;
     if (rank < run->nlocal) return YOKE_OK; /* as many in each process: the first one's */
-    run->bringing = rank;
-    YKI_TRY(yki_run_command(run, bring));
-    *trace_out = run->brought;
+    YKI_TRY(yki_run_command(run, bring, &of));
+    *trace_out = of.trace;
     return YOKE_OK;
 }

@@ -9,9 +9,9 @@
 #include "base/fail.h"
 #include "run/rank.h"
 
-static yoke_status guarded(yki_rank *rank, yoke_status (*command)(yki_rank *))
+static yoke_status guarded(yki_rank *rank, yki_command *command, void *argument)
 {
-    rank->status = command(rank);
+    rank->status = command(rank, argument);
     if (rank->status != YOKE_OK) {
         rank->error = *yoke_error_get();
         if (rank->error.rank < 0) rank->error.rank = rank->rank;
@@ -30,9 +30,10 @@ static void *rank_thread(void *argument)
         while (run->turn == seen && !run->quit) pthread_cond_wait(&run->go, &run->lock);
         if (run->quit) break;
         seen = run->turn;
-        yoke_status (*command)(yki_rank *) = run->command;
+        yki_command *command = run->command;
+        void *argument = run->argument;
         pthread_mutex_unlock(&run->lock);
-        guarded(rank, command);
+        guarded(rank, command, argument);
         pthread_mutex_lock(&run->lock);
         if (--run->running == 0) pthread_cond_signal(&run->done);
     }
@@ -54,17 +55,18 @@ static yoke_status verdict(yki_run *run)
     return worst->status;
 }
 
-yoke_status yki_run_command(yki_run *run, yoke_status (*command)(yki_rank *))
+yoke_status yki_run_command(yki_run *run, yki_command *command, void *argument)
 {
     if (run->lost.status != YOKE_OK) {
         yki_error_set(&run->lost);
         return run->lost.status;
     }
     if (!run->ranks[0].started) {
-        guarded(&run->ranks[0], command);
+        guarded(&run->ranks[0], command, argument);
     } else {
         pthread_mutex_lock(&run->lock);
         run->command = command;
+        run->argument = argument;
         run->running = run->nlocal;
         run->turn++;
         pthread_cond_broadcast(&run->go);
@@ -147,11 +149,9 @@ yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options,
     if (run->waits) yki_crowd_begin();
     if (status == YOKE_OK) status = start_threads(run);
     if (status == YOKE_OK) status = yki_guard_start(run, options->timeout);
-    if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open);
+    if (status == YOKE_OK) status = yki_run_command(run, yki_rank_open, NULL);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yki_run_destroy(run);
-        yki_error_set(&error);
         return status;
     }
     *run_out = run;
@@ -160,6 +160,7 @@ yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options,
 
 void yki_run_destroy(yki_run *run)
 {
+    YKI_KEEP_RECORD;
     if (!run) return;
     yki_guard_stop(run);
     pthread_mutex_lock(&run->lock);
@@ -203,7 +204,7 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
     }
     run->step = step;
     run->step_start_ns = yki_now_ns();
-    YKI_TRY(yki_run_command(run, yki_rank_step));
+    YKI_TRY(yki_run_command(run, yki_rank_step, NULL));
     double ns = yki_now_ns() - run->step_start_ns;
     for (int i = 0; i < run->nlocal; i++) {
         if (step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS) run->ranks[i].stepping_ns += ns;

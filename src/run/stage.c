@@ -154,9 +154,9 @@ static yoke_status copy_tensor(const yki_stage *stage, int share, double *bytes)
 
 /* By the rank's team: a core alone does not use all that memory gives. What comes through the device's queue,
  * which is one thread's, by that. */
-static yoke_status copy(yki_rank *rank)
+static yoke_status copy(yki_rank *rank, void *of)
 {
-    const yki_stage *stage = rank->run->stage;
+    const yki_stage *stage = of;
     int nlocal = stage->run->nlocal, place = rank->rank - stage->run->first, failed = 0;
     bool here = rank->backend->host_address(rank->device, rank->memory) != NULL;
     int threads = here ? rank->plan->options.threads : 1;
@@ -176,8 +176,7 @@ static yoke_status copy(yki_rank *rank)
 yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
 {
     double bytes = 0;
-    run->stage = stage;
-    YKI_TRY(yki_run_command(run, copy));
+    YKI_TRY(yki_run_command(run, copy, stage));
     for (int t = 0; t < stage->ntensors; t++) bytes += (double)stage->tensors[t].tensor.bytes;
     if (run->ranks[0].stored_bytes == bytes) return YOKE_OK;
     return yki_fail(YOKE_SYSTEM, "the ranks copied %.0f bytes of tensors that have %.0f",

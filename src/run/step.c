@@ -111,8 +111,9 @@ static yoke_status take_step(yki_rank *rank)
     return YOKE_OK;
 }
 
-yoke_status yki_rank_step(yki_rank *rank)
+yoke_status yki_rank_step(yki_rank *rank, void *unused)
 {
+    (void)unused;
     atomic_store(&rank->post.step, rank->run->step->step);
     yoke_status status = take_step(rank);
     if (status == YOKE_OK) { /* a rank that is lost says until the end where it was */

@@ -74,9 +74,8 @@ static yoke_status write_tensor(const yki_rank *rank, writer *w, const yki_store
     return status;
 }
 
-static yoke_status write_file(yki_rank *rank, int file, writer *w, uint64_t *hashes)
+static yoke_status write_file(yki_rank *rank, const yki_stored *stored, int file, writer *w, uint64_t *hashes)
 {
-    const yki_stored *stored = rank->run->stored;
     yoke_status status = YOKE_OK;
     int t = 0;
     yki_output_begin(&w->output, &stored->files[file]);
@@ -90,30 +89,30 @@ static yoke_status write_file(yki_rank *rank, int file, writer *w, uint64_t *has
     return status;
 }
 
-static yoke_status write_files(yki_rank *rank, writer *w, uint64_t *hashes)
+static yoke_status write_files(yki_rank *rank, const yki_stored *stored, writer *w, uint64_t *hashes)
 {
-    const yki_stored *stored = rank->run->stored;
     yoke_status status = yki_output_init(&w->output, NULL);
     if (status == YOKE_OK && (!w->buffer || !hashes)) status = yki_fail_memory("a save");
     if (status != YOKE_OK) note(rank, 0);
     /* ranks begin with different files: a system lets one at a time write into each */
     for (int f = 0; f < stored->nfiles && status == YOKE_OK; f++)
-        status = write_file(rank, (rank->rank + f) % stored->nfiles, w, hashes);
+        status = write_file(rank, stored, (rank->rank + f) % stored->nfiles, w, hashes);
     return status;
 }
 
-static yoke_status store(yki_rank *rank)
+static yoke_status store(yki_rank *rank, void *of)
 {
+    const yki_stored *stored = of;
     writer w = {.buffer = malloc(sizeof(float) * BUFFER)};
-    uint64_t *hashes = calloc((size_t)yki_stored_blocks(rank->run->stored) + 1, sizeof *hashes);
+    uint64_t *hashes = calloc((size_t)yki_stored_blocks(stored) + 1, sizeof *hashes);
     rank->fault.status = YOKE_OK;
-    double sums[2] = {write_files(rank, &w, hashes) != YOKE_OK, w.output.bytes};
+    double sums[2] = {write_files(rank, stored, &w, hashes) != YOKE_OK, w.output.bytes};
     yki_output_release(&w.output);
     free(w.buffer);
     yoke_status status = yki_sum_scalars(rank->world, sums, 2);
     if (status == YOKE_OK) {
         rank->stored_bytes = sums[0] > 0 ? -1 : sums[1];
-        if (sums[0] == 0) status = yki_rank_hash(rank, hashes, w.output.finite);
+        if (sums[0] == 0) status = yki_rank_hash(rank, stored, hashes, w.output.finite);
     }
     free(hashes);
     return status;
@@ -122,8 +121,7 @@ static yoke_status store(yki_rank *rank)
 yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_out)
 {
     double bytes = 0;
-    run->stored = stored;
-    YKI_TRY(yki_run_command(run, store));
+    YKI_TRY(yki_run_command(run, store, (void *)(uintptr_t)stored));
     YKI_TRY(yki_run_first_fault(run));
     for (int t = 0; t < stored->ntensors; t++) bytes += (double)stored->tensors[t].bytes;
     *finite_out = !run->ranks[0].stored_not_finite;
@@ -132,10 +130,15 @@ yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_o
                     run->ranks[0].stored_bytes, bytes);
 }
 
+/* Tensors to take. */
+typedef struct wanted {
+    const yki_taken_tensor *tensors;
+    int count;
+} wanted;
+
 /* The rank's blocks of tensor `t`: dealt round, since most tensors have one. */
-static yoke_status check_hashes(const yki_rank *rank, int t)
+static yoke_status check_hashes(const yki_rank *rank, const yki_taken_tensor *taken, int t)
 {
-    const yki_taken_tensor *taken = &rank->run->taken[t];
     int64_t count = taken->hashes ? yki_hash_blocks(taken->tensor->bytes) : 0;
     for (int64_t b = 0; b < count; b++)
         if ((b + t) % rank->run->nranks == rank->rank)
@@ -144,13 +147,13 @@ static yoke_status check_hashes(const yki_rank *rank, int t)
 }
 
 /* This rank's part of looking at all elements of all tensors, whoever holds them. */
-static yoke_status check(yki_rank *rank)
+static yoke_status check(yki_rank *rank, const wanted *all)
 {
     const yki_run *run = rank->run;
-    for (int t = 0; t < run->ntaken; t++) {
-        const yki_taken_tensor *taken = &run->taken[t];
+    for (int t = 0; t < all->count; t++) {
+        const yki_taken_tensor *taken = &all->tensors[t];
         int64_t elems = taken->tensor->elems;
-        yoke_status status = check_hashes(rank, t);
+        yoke_status status = check_hashes(rank, taken, t);
         if (status == YOKE_OK)
             status = yki_safetensors_check_finite_part(taken->file, taken->tensor,
                                                        yki_share_start(elems, run->nranks, rank->rank),
@@ -190,17 +193,17 @@ static yoke_status read_tensor(yki_rank *rank, const yki_taken_tensor *taken, yk
     return status;
 }
 
-static yoke_status take(yki_rank *rank)
+static yoke_status take(yki_rank *rank, void *of)
 {
-    const yki_run *run = rank->run;
+    const wanted *all = of;
     rank->fault.status = YOKE_OK;
     float *buffer = malloc(sizeof *buffer * BUFFER);
-    yoke_status status = buffer ? check(rank) : yki_fail_memory("a load");
+    yoke_status status = buffer ? check(rank, all) : yki_fail_memory("a load");
     if (!buffer) note(rank, 0);
     double failed = status != YOKE_OK;
     yoke_status lost = yki_sum_scalars(rank->world, &failed, 1);
-    for (int t = 0; t < run->ntaken && failed == 0 && lost == YOKE_OK && status == YOKE_OK; t++) {
-        const yki_taken_tensor *taken = &run->taken[t];
+    for (int t = 0; t < all->count && failed == 0 && lost == YOKE_OK && status == YOKE_OK; t++) {
+        const yki_taken_tensor *taken = &all->tensors[t];
         yki_tensor_kind logical = yki_logical_kind(rank->plan, taken->kind, taken->parameter);
         status = read_tensor(rank, taken, taken->kind, buffer);
         if (status == YOKE_OK && logical != taken->kind) status = read_tensor(rank, taken, logical, buffer);
@@ -212,8 +215,7 @@ static yoke_status take(yki_rank *rank)
 
 yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors)
 {
-    run->taken = tensors;
-    run->ntaken = ntensors;
-    YKI_TRY(yki_run_command(run, take));
+    wanted all = {tensors, ntensors};
+    YKI_TRY(yki_run_command(run, take, &all));
     return yki_run_first_fault(run);
 }

@@ -66,8 +66,9 @@ static yoke_status make_ring(yki_rank *rank, int64_t nsteps, int64_t first, int6
 }
 
 /* The clock of this process's ranks starts when all ranks of the run are there. */
-static yoke_status start_clock(yki_rank *rank)
+static yoke_status start_clock(yki_rank *rank, void *unused)
 {
+    (void)unused;
     YKI_TRY(yki_barrier(rank->world));
     if (rank == &rank->run->ranks[0]) rank->run->trace_origin_ns = yki_now_ns();
     return YOKE_OK;
@@ -91,7 +92,7 @@ yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t mos
         status = make_ring(&run->ranks[i], nsteps, first, last);
     run->nclocks = 0;
     if (status == YOKE_OK) status = yki_run_trace_clock(run);
-    if (status == YOKE_OK) return yki_run_command(run, start_clock);
+    if (status == YOKE_OK) return yki_run_command(run, start_clock, NULL);
     yki_run_trace_end(run);
     return status;
 }

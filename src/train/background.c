@@ -226,6 +226,7 @@ static void release(yki_background *b)
 
 void yki_background_destroy(yki_background *b)
 {
+    YKI_KEEP_RECORD;
     if (!b) return;
     pthread_mutex_lock(&b->lock);
     b->over = true;
@@ -316,10 +317,8 @@ yoke_status yki_saves_begin(yoke_trainer *trainer)
         status = yki_trainer_share(trainer, &b->whole, sizeof b->whole);
     }
     if (status != YOKE_OK) {
-        yoke_error kept = *yoke_error_get();
         yki_background_destroy(trainer->background);
         trainer->background = NULL;
-        yki_error_set(&kept);
     }
     return status;
 }

@@ -63,10 +63,8 @@ static yoke_status open_data(const yoke_job *job, const yoke_model *model, const
     YKI_TRY(yki_data_open(data_out, &source));
     yoke_status status = yki_model_view(model, *data_out);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_data_destroy(*data_out);
         *data_out = NULL;
-        yki_error_set(&error);
     }
     return status;
 }

@@ -70,9 +70,7 @@ yoke_status yki_trainer_claim(yoke_trainer *trainer, const char *dir, yki_claim 
     if (status == YOKE_OK)
         snprintf(claim_out->dir, sizeof claim_out->dir, "%s", dir);
     else {
-        yoke_error kept = *yoke_error_get();
         yki_claim_release(claim_out);
-        yki_error_set(&kept);
     }
     return status;
 }

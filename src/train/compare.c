@@ -125,9 +125,7 @@ static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare
         m->devices = report.ndevices;
         m->rounds++;
     }
-    yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
-    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
@@ -248,9 +246,7 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
     free(measured);
     free(base);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_comparison_destroy(c);
-        yki_error_set(&error);
         return status;
     }
     *comparison_out = c;

@@ -58,9 +58,7 @@ static yoke_status eval_job(const yoke_job *job, const char *folder, const char 
         evaluation_out->scored = held > 0 ? YOKE_SCORED_HELD_OUT : YOKE_SCORED_ALL;
         name_weights(job, folder, evaluation_out);
     }
-    yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
-    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }
 
@@ -107,8 +105,6 @@ yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const 
     if (status == YOKE_OK)
         status = eval_job(job, folder, passed_over, data != NULL, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
-    yoke_error error = *yoke_error_get();
     yoke_job_destroy(job);
-    if (status != YOKE_OK) yki_error_set(&error);
     return status;
 }

@@ -84,9 +84,7 @@ yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yok
     yoke_status status = yki_data_view(data, &input, NULL);
     if (status == YOKE_OK && trainer->has_facts) status = yki_facts_check_data(&trainer->facts, data);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_data_destroy(data);
-        yki_error_set(&error);
         return status;
     }
     yki_trainer_hear(trainer, data);

@@ -185,13 +185,11 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
     yoke_trainer *trainer = NULL;
     yoke_status status = yki_trainer_create(&trainer, &options);
     if (status == YOKE_OK) status = sample(trainer, tokens, used, count, limit, temperature, top_k, seed);
-    yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
     g->tokens = tokens;
     g->ntokens = count;
     memmove(tokens, tokens + used, sizeof *tokens * (size_t)count);
     if (status == YOKE_OK) return print_text(g, tokenizer, spec.vocab);
-    yki_error_set(&error);
     return status;
 }
 
@@ -213,12 +211,10 @@ yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, doubl
         g ? yki_tokenizer_open(job, folder, "", &tokenizer) : yki_fail_memory("a generation");
     if (status == YOKE_OK)
         status = generate(job, folder, tokenizer, prompt, tokens, temperature, top_k, seed, g);
-    yoke_error error = *yoke_error_get();
     yoke_tokenizer_destroy(tokenizer);
     yoke_job_destroy(job);
     if (status != YOKE_OK) {
         yoke_generation_destroy(g);
-        yki_error_set(&error);
         return status;
     }
     snprintf(g->stepped_from, sizeof g->stepped_from, "%s", folder);

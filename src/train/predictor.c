@@ -50,9 +50,7 @@ yoke_status yoke_predictor_open(const char *dir, yoke_predictor **predictor_out)
     if (!p) return yki_fail_memory("a predictor");
     yoke_status status = open_in(p, dir);
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_predictor_close(p);
-        yki_error_set(&error);
         return status;
     }
     *predictor_out = p;

@@ -343,8 +343,6 @@ yoke_status yoke_trainer_save(yoke_trainer *trainer, const char *dir, char folde
     yki_claim claim; /* for this save */
     YKI_TRY(yki_trainer_claim(trainer, dir, &claim));
     yoke_status status = save_into(trainer, dir, &claim, folder);
-    yoke_error kept = *yoke_error_get();
     yki_claim_release(&claim);
-    if (status != YOKE_OK) yki_error_set(&kept);
     return status;
 }

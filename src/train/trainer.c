@@ -108,9 +108,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
 static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke_trainer **trainer_out)
 {
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yoke_trainer_destroy(trainer);
-        yki_error_set(&error);
         return status;
     }
     *trainer_out = trainer;
@@ -281,6 +279,7 @@ yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_
 
 void yoke_trainer_destroy(yoke_trainer *trainer)
 {
+    YKI_KEEP_RECORD;
     if (!trainer) return;
     yki_background_destroy(trainer->background);
     yki_claim_release(&trainer->claim);

@@ -57,9 +57,7 @@ static yoke_status write_gradients(const yoke_trainer *trainer, const gradients 
             status = yki_safetensors_write(writer, model->parameters[i].name, 0, g->values[i],
                                            (size_t)yki_trainer_elems(trainer, i) * 4);
     if (status == YOKE_OK) return yki_safetensors_finish(writer);
-    yoke_error error = *yoke_error_get();
     yki_safetensors_abandon(writer);
-    yki_error_set(&error);
     return status;
 }
 
@@ -180,9 +178,7 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     if (!against && status == YOKE_OK) {
         status = yki_trainer_create(&reference, &single);
         if (status == YOKE_OK) status = take_gradients(reference, &r);
-        yoke_error error = *yoke_error_get();
         yoke_trainer_destroy(reference);
-        if (status != YOKE_OK) yki_error_set(&error);
     }
     if (status == YOKE_OK) status = yki_trainer_create(&trainer, &layout);
     if (status == YOKE_OK) status = take_gradients(trainer, &g);
@@ -194,7 +190,6 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
     yoke_verification *v = status == YOKE_OK ? calloc(1, sizeof *v) : NULL;
     if (status == YOKE_OK)
         status = v ? compare(trainer, &g, &r, tolerance, v) : yki_fail_memory("a verification");
-    yoke_error error = *yoke_error_get();
     yoke_trainer_destroy(trainer);
     release(&g);
     release(&r);
@@ -202,7 +197,6 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
         *verification_out = v;
     } else {
         yoke_verification_destroy(v);
-        yki_error_set(&error);
     }
     return status;
 }

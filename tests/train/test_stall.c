@@ -8,8 +8,9 @@
 #include "run/rank.h"
 
 /* Rank 1 computes for long in a step; all others wait for it. */
-static yoke_status stall(yki_rank *rank)
+static yoke_status stall(yki_rank *rank, void *unused)
 {
+    (void)unused;
     atomic_store(&rank->post.step, 7);
     if (rank->rank == 1) {
         nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
@@ -20,8 +21,9 @@ static yoke_status stall(yki_rank *rank)
 }
 
 /* Rank 1 works for as long, and shows it. */
-static yoke_status slow(yki_rank *rank)
+static yoke_status slow(yki_rank *rank, void *unused)
 {
+    (void)unused;
     atomic_store(&rank->post.step, 7);
     for (int i = 0; i < 30 && rank->rank == 1; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
@@ -39,7 +41,7 @@ static void a_rank_that_stalls_is_named(void **state)
     (void)state;
     yoke_job *job;
     yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=1", &job);
-    assert_int_equal(yki_run_command(trainer->run, stall), YOKE_PEER_FAILED);
+    assert_int_equal(yki_run_command(trainer->run, stall, NULL), YOKE_PEER_FAILED);
     const char *said = yoke_error_get()->message;
     if (!strstr(said, "rank 1 computes in step 7") || !strstr(said, "train.timeout")) fail_msg("%s", said);
     finish_job(trainer, job);
@@ -50,7 +52,7 @@ static void a_rank_that_is_slow_is_not(void **state)
     (void)state;
     yoke_job *job;
     yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=1", &job);
-    assert_int_equal(yki_run_command(trainer->run, slow), YOKE_OK);
+    assert_int_equal(yki_run_command(trainer->run, slow, NULL), YOKE_OK);
     assert_int_equal(yoke_trainer_run(trainer, 2, NULL, NULL), YOKE_OK);
     finish_job(trainer, job);
 }
@@ -60,7 +62,7 @@ static void any_time_is_allowed(void **state)
     (void)state;
     yoke_job *job;
     yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=0", &job);
-    assert_int_equal(yki_run_command(trainer->run, stall), YOKE_OK);
+    assert_int_equal(yki_run_command(trainer->run, stall, NULL), YOKE_OK);
     finish_job(trainer, job);
 }
 

@@ -220,9 +220,7 @@ yoke_status yki_mpi_world_create(int size, yki_mpi_world **world_out)
     if (status == YOKE_OK && !world->moving)
         status = yki_fail(YOKE_SYSTEM, "the system gives no thread to move messages on");
     if (status != YOKE_OK) {
-        yoke_error error = *yoke_error_get();
         yki_mpi_world_destroy(world);
-        yki_error_set(&error);
         return status;
     }
     *world_out = world;
@@ -245,6 +243,7 @@ yoke_status yki_mpi_world_join(yki_mpi_world *world, int local, yki_comm **comm_
 
 void yki_mpi_world_destroy(yki_mpi_world *world)
 {
+    YKI_KEEP_RECORD;
     if (!world) return;
     atomic_store(&world->quit, 1);
     if (world->moving) pthread_join(world->mover, NULL);
