@@ -35,20 +35,20 @@ void yki_world_close(yki_world *world)
 
 const char *yki_operation_name(int kind)
 {
-    static const char *const names[YKI_OP_COUNT] = {
-        [YKI_OP_DONE] = "nothing",
-        [YKI_OP_ALL_REDUCE] = "all_reduce",
-        [YKI_OP_ALL_GATHER] = "all_gather",
-        [YKI_OP_REDUCE_SCATTER] = "reduce_scatter",
-        [YKI_OP_ALL_TO_ALL] = "all_to_all",
-        [YKI_OP_SHIFT] = "shift",
-        [YKI_OP_BROADCAST] = "broadcast",
-        [YKI_OP_BARRIER] = "barrier",
-        [YKI_OP_SUM_SCALARS] = "sum of scalars",
-        [YKI_OP_SEND] = "send",
-        [YKI_OP_RECEIVE] = "receive",
+    static const char *const names[YKI_COMM_COUNT] = {
+        [YKI_COMM_DONE] = "nothing",
+        [YKI_COMM_ALL_REDUCE] = "all_reduce",
+        [YKI_COMM_ALL_GATHER] = "all_gather",
+        [YKI_COMM_REDUCE_SCATTER] = "reduce_scatter",
+        [YKI_COMM_ALL_TO_ALL] = "all_to_all",
+        [YKI_COMM_SHIFT] = "shift",
+        [YKI_COMM_BROADCAST] = "broadcast",
+        [YKI_COMM_BARRIER] = "barrier",
+        [YKI_COMM_SUM_SCALARS] = "sum of scalars",
+        [YKI_COMM_SEND] = "send",
+        [YKI_COMM_RECEIVE] = "receive",
     };
-    return kind >= 0 && kind < YKI_OP_COUNT ? names[kind] : "unknown";
+    return kind >= 0 && kind < YKI_COMM_COUNT ? names[kind] : "unknown";
 }
 
 int yki_comm_rank(const yki_comm *comm)
@@ -135,7 +135,7 @@ static yoke_status measure_cut(const yki_comm *comm, const yki_cut *cut, yki_dty
 
 static void finish(yki_request *request)
 {
-    request->kind = YKI_OP_DONE;
+    request->kind = YKI_COMM_DONE;
 }
 
 /* A group of one: copies at once. */
@@ -180,7 +180,7 @@ yoke_status yki_all_reduce_start(yki_comm *comm, yki_segment *segments, int nseg
     int64_t mine =
         yki_part_first(elems, comm->size, comm->rank + 1) - yki_part_first(elems, comm->size, comm->rank);
     *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_ALL_REDUCE,
+                             .kind = YKI_COMM_ALL_REDUCE,
                              .dtype = dtype,
                              .reduction = reduction,
                              .segments = segments,
@@ -198,7 +198,7 @@ static yoke_status start_pieces(yki_comm *comm, yki_piece *pieces, int npieces, 
                                 yki_request whole, yki_request *request)
 {
     int64_t received = 0;
-    bool gathers = whole.kind == YKI_OP_ALL_GATHER;
+    bool gathers = whole.kind == YKI_COMM_ALL_GATHER;
     const char *name = yki_operation_name(whole.kind);
     finish(request);
     YKI_TRY(check_dtype(dtype));
@@ -235,13 +235,14 @@ static yoke_status start_pieces(yki_comm *comm, yki_piece *pieces, int npieces, 
 yoke_status yki_all_gather_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                  yki_request *request)
 {
-    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_ALL_GATHER}, request);
+    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_COMM_ALL_GATHER}, request);
 }
 
 yoke_status yki_reduce_scatter_start(yki_comm *comm, yki_piece *pieces, int npieces, yki_dtype dtype,
                                      yki_request *request)
 {
-    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_OP_REDUCE_SCATTER}, request);
+    return start_pieces(comm, pieces, npieces, dtype, (yki_request){.kind = YKI_COMM_REDUCE_SCATTER},
+                        request);
 }
 
 yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_dtype dtype,
@@ -265,7 +266,7 @@ yoke_status yki_all_to_all_start(yki_comm *comm, const void *in, void *out, yki_
     YKI_TRY(check_memory("all_to_all", out, out_bytes));
     if (comm->size == 1) return copy_alone(comm, in, out, out_bytes, request);
     *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_ALL_TO_ALL,
+                             .kind = YKI_COMM_ALL_TO_ALL,
                              .dtype = dtype,
                              .in = in,
                              .out = out,
@@ -289,7 +290,7 @@ yoke_status yki_shift_start(yki_comm *comm, const void *in, void *out, yki_dtype
     YKI_TRY(check_memory("shift", out, out_bytes));
     if (comm->size == 1) return copy_alone(comm, in, out, out_bytes, request);
     *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_SHIFT,
+                             .kind = YKI_COMM_SHIFT,
                              .dtype = dtype,
                              .in = in,
                              .out = out,
@@ -312,7 +313,7 @@ yoke_status yki_broadcast_start(yki_comm *comm, void *data, size_t bytes, int ro
     YKI_TRY(check_memory("broadcast", data, (int64_t)bytes));
     if (comm->size == 1) return copy_alone(comm, NULL, NULL, 0, request);
     *request = (yki_request){.comm = comm,
-                             .kind = YKI_OP_BROADCAST,
+                             .kind = YKI_COMM_BROADCAST,
                              .out = data,
                              .out_bytes = bytes,
                              .bytes = bytes,
@@ -325,7 +326,7 @@ yoke_status yki_barrier(yki_comm *comm)
 {
     YKI_TRY(comm->transport->check(comm));
     if (comm->size == 1) return YOKE_OK;
-    yki_request request = {.comm = comm, .kind = YKI_OP_BARRIER};
+    yki_request request = {.comm = comm, .kind = YKI_COMM_BARRIER};
     YKI_TRY(start(&request));
     return yki_wait(&request);
 }
@@ -337,7 +338,7 @@ yoke_status yki_sum_scalars(yki_comm *comm, double *values, int count)
     for (int done = 0; done < count && comm->size > 1; done += YKI_COMM_SCALARS) {
         int few = count - done < YKI_COMM_SCALARS ? count - done : YKI_COMM_SCALARS;
         yki_request request = {
-            .comm = comm, .kind = YKI_OP_SUM_SCALARS, .out = values + done, .bytes = (size_t)few};
+            .comm = comm, .kind = YKI_COMM_SUM_SCALARS, .out = values + done, .bytes = (size_t)few};
         YKI_TRY(start(&request));
         YKI_TRY(yki_wait(&request));
     }
@@ -364,7 +365,7 @@ void yki_channel_close(yki_channel *channel)
 static yoke_status message_start(yki_channel *channel, yki_request message, yki_request *request)
 {
     yki_comm *comm = channel->comm;
-    bool sends = message.kind == YKI_OP_SEND;
+    bool sends = message.kind == YKI_COMM_SEND;
     finish(request);
     if (channel->sends != sends)
         return yki_fail(YOKE_INVALID, "a %s on the end of a channel that %s",
@@ -391,18 +392,18 @@ static yoke_status message_start(yki_channel *channel, yki_request message, yki_
 
 yoke_status yki_send_start(yki_channel *channel, const void *data, size_t bytes, yki_request *request)
 {
-    return message_start(channel, (yki_request){.kind = YKI_OP_SEND, .in = data, .bytes = bytes}, request);
+    return message_start(channel, (yki_request){.kind = YKI_COMM_SEND, .in = data, .bytes = bytes}, request);
 }
 
 yoke_status yki_receive_start(yki_channel *channel, void *data, size_t bytes, yki_request *request)
 {
-    return message_start(channel, (yki_request){.kind = YKI_OP_RECEIVE, .out = data, .bytes = bytes},
+    return message_start(channel, (yki_request){.kind = YKI_COMM_RECEIVE, .out = data, .bytes = bytes},
                          request);
 }
 
 yoke_status yki_wait(yki_request *request)
 {
-    if (request->kind == YKI_OP_DONE) return YOKE_OK;
+    if (request->kind == YKI_COMM_DONE) return YOKE_OK;
     yki_comm *comm = request->comm;
     yoke_status status = comm->transport->wait(request);
     if (request->channel) request->channel->busy = false;

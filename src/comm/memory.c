@@ -31,7 +31,7 @@ static void use_segments(yki_comm_memory *memory, yki_request *request, use *use
 static void use_pieces(yki_comm_memory *memory, yki_request *request, use *use)
 {
     yki_piece *pieces = request->npieces == 1 ? &request->piece : request->pieces;
-    bool gathers = request->kind == YKI_OP_ALL_GATHER;
+    bool gathers = request->kind == YKI_COMM_ALL_GATHER;
     for (int i = 0; i < request->npieces; i++) {
         yki_piece *p = &pieces[i];
         bool in_place = p->mine == p->all;
@@ -50,11 +50,11 @@ static void use_all(yki_comm_memory *memory, yki_request *request, use *use)
 {
     void *in = (void *)(uintptr_t)request->in;
     use_segments(memory, request, use);
-    if (request->kind == YKI_OP_ALL_GATHER || request->kind == YKI_OP_REDUCE_SCATTER)
+    if (request->kind == YKI_COMM_ALL_GATHER || request->kind == YKI_COMM_REDUCE_SCATTER)
         use_pieces(memory, request, use);
     use(memory, &in, (int64_t)request->in_bytes, true, false);
     request->in = in;
-    bool root = request->kind == YKI_OP_BROADCAST && request->comm->rank == request->root;
+    bool root = request->kind == YKI_COMM_BROADCAST && request->comm->rank == request->root;
     use(memory, &request->out, (int64_t)request->out_bytes, root, !root);
 }
 

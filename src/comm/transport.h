@@ -17,18 +17,18 @@ enum { YKI_COMM_SCALARS = 16 };
 
 /* yki_request.kind; zero, as in a request never started, is done. */
 typedef enum yki_operation {
-    YKI_OP_DONE,
-    YKI_OP_ALL_REDUCE,
-    YKI_OP_ALL_GATHER,
-    YKI_OP_REDUCE_SCATTER,
-    YKI_OP_ALL_TO_ALL,
-    YKI_OP_SHIFT,
-    YKI_OP_BROADCAST,
-    YKI_OP_BARRIER,
-    YKI_OP_SUM_SCALARS,
-    YKI_OP_SEND,
-    YKI_OP_RECEIVE,
-    YKI_OP_COUNT
+    YKI_COMM_DONE,
+    YKI_COMM_ALL_REDUCE,
+    YKI_COMM_ALL_GATHER,
+    YKI_COMM_REDUCE_SCATTER,
+    YKI_COMM_ALL_TO_ALL,
+    YKI_COMM_SHIFT,
+    YKI_COMM_BROADCAST,
+    YKI_COMM_BARRIER,
+    YKI_COMM_SUM_SCALARS,
+    YKI_COMM_SEND,
+    YKI_COMM_RECEIVE,
+    YKI_COMM_COUNT
 } yki_operation;
 
 /* Everything here is called by the rank's own thread, abort by any. Requests given to start are filled in;

@@ -12,7 +12,7 @@
  * which each rank does a share: its gradient is partial, where that of any other replicated value is
  * replicated. */
 typedef struct yki_spec {
-    yki_state state;
+    yki_placement state;
     bool divided;
     int dim, copies; /* copies 0: as 1 */
     int64_t sections, unit;

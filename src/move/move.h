@@ -6,7 +6,7 @@
 #include "comm/comm.h"
 
 /* The state of a logical tensor along one axis. */
-typedef enum yki_state { YKI_REPLICATED, YKI_SHARDED, YKI_PARTIAL } yki_state;
+typedef enum yki_placement { YKI_REPLICATED, YKI_SHARDED, YKI_PARTIAL } yki_placement;
 
 typedef enum yki_move {
     YKI_MOVE_COPY,           /* to another device: the next stage's, or round an axis to the next member */
@@ -45,7 +45,7 @@ typedef struct yki_move_launch {
 
 typedef struct yki_movement {
     const char *name;
-    yki_state from, to;
+    yki_placement from, to;
     /* The adjoint for a gradient (of the output) that is replicated, sharded, partial along the axis;
      * YKI_MOVE_IMPOSSIBLE where that state cannot be. The adjoint's launch has the forward's cut and
      * elements; copy's turns `sends` round (and takes the channel of the other direction) or `back`,

@@ -40,7 +40,8 @@ typedef struct yki_placed_node {
     yki_cut cut;           /* copies, gathers, scatters and shards along it; shares in the arena */
     yki_exchange exchange; /* all_to_all */
     yki_reduction reduction;
-    yki_state gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
+    yki_placement
+        gradient_state; /* of a movement that is no copy: of its output's gradient, along the axis */
 } yki_placed_node;
 
 struct yki_placed {

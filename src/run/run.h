@@ -104,21 +104,21 @@ yoke_status yki_run_store(yki_run *run, const yki_stored *stored, bool *finite_o
 
 /* The same in parts, so that threads beside the steps can do most of it: a copy of what this process's ranks
  * own of tensors, as large as that, is taken between steps, and written and hashed by any thread. */
-typedef struct yki_stage yki_stage;
+typedef struct yki_staging yki_staging;
 /* YOKE_SYSTEM: memory. The run is borrowed. */
-yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensors, int ntensors,
-                             yki_stage **stage_out);
-void yki_stage_destroy(yki_stage *stage);
-size_t yki_stage_bytes(const yki_stage *stage);
+yoke_status yki_staging_create(const yki_run *run, const yki_stored_tensor *tensors, int ntensors,
+                               yki_staging **stage_out);
+void yki_staging_destroy(yki_staging *stage);
+size_t yki_staging_bytes(const yki_staging *stage);
 /* All ranks copy what they own; between steps, by all processes. */
-yoke_status yki_run_stage(yki_run *run, yki_stage *stage);
+yoke_status yki_run_stage(yki_run *run, yki_staging *stage);
 /* Whether this process has all of all tensors. */
-bool yki_stage_whole(const yki_stage *stage);
+bool yki_staging_whole(const yki_staging *stage);
 /* Writes the copy to the tensors' places, the same tensors as it was made for, and flushes it. Where it is
  * whole, also fills in the tensors' hashes and *finite_out, whether all elements are; else both are for
  * yki_stored_hash when all processes have written. YOKE_STOPPED: *quit has become true. */
-yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
-                            bool *finite_out);
+yoke_status yki_staging_write(const yki_staging *stage, const yki_stored *stored, const atomic_bool *quit,
+                              bool *finite_out);
 /* Blocks of hashes of all tensors; and the hashes of those from `first` until before `end`, as the files have
  * them, into hashes[first] and on. *finite_out: whether all their elements are. */
 int64_t yki_stored_blocks(const yki_stored *stored);

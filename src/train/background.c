@@ -19,7 +19,7 @@
 
 struct yki_background {
     yoke_trainer *trainer;
-    yki_stage *stage;
+    yki_staging *stage;
     bool alone;
     bool whole; /* the leader has all tensors, and hashes what it writes: nobody has to read it again */
     int processes, process;
@@ -52,7 +52,7 @@ static yoke_status share_files(yki_background *b)
 
 static yoke_status write_copy(yki_background *b)
 {
-    return yki_stage_write(b->stage, yki_saving_stored(b->saving), &b->quit, &b->finite);
+    return yki_staging_write(b->stage, yki_saving_stored(b->saving), &b->quit, &b->finite);
 }
 
 /* Each process's part of the blocks, whoever wrote them. */
@@ -218,7 +218,7 @@ static yoke_status start(yki_background *b)
 static void release(yki_background *b)
 {
     yki_saving_destroy(b->saving);
-    yki_stage_destroy(b->stage);
+    yki_staging_destroy(b->stage);
     free(b->told);
     free(b->tells);
     free(b);
@@ -247,7 +247,7 @@ static yoke_status make_buffers(yki_background *b)
     yki_stored stored = {.tensors = tensors, .ntensors = count};
     b->nblocks = yki_stored_blocks(&stored);
     b->most = yki_share(b->nblocks, b->processes, 0);
-    yoke_status status = yki_stage_create(b->trainer->run, tensors, count, &b->stage);
+    yoke_status status = yki_staging_create(b->trainer->run, tensors, count, &b->stage);
     free(tensors);
     YKI_TRY(status);
     b->tells = calloc((size_t)b->most + 1, sizeof *b->tells);
@@ -313,7 +313,7 @@ yoke_status yki_saves_begin(yoke_trainer *trainer)
     yoke_status status = yki_trainer_agree(trainer, create(trainer, &trainer->background), "", 0);
     if (status == YOKE_OK) {
         yki_background *b = trainer->background;
-        b->whole = yki_stage_whole(b->stage);
+        b->whole = yki_staging_whole(b->stage);
         status = yki_trainer_share(trainer, &b->whole, sizeof b->whole);
     }
     if (status != YOKE_OK) {
@@ -375,7 +375,7 @@ const atomic_bool *yki_saves_ended(const yoke_trainer *trainer)
     return b && b->saving ? &b->ended : NULL;
 }
 
-int64_t yki_staging_bytes(const yoke_trainer *trainer)
+int64_t yki_trainer_staging_bytes(const yoke_trainer *trainer)
 {
-    return trainer->background ? (int64_t)yki_stage_bytes(trainer->background->stage) : 0;
+    return trainer->background ? (int64_t)yki_staging_bytes(trainer->background->stage) : 0;
 }

@@ -101,7 +101,7 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
     *report_out = (yoke_run_report){
         .saves = trainer->saves,
         .failed_saves = trainer->failed_saves,
-        .staging_bytes = yki_staging_bytes(trainer),
+        .staging_bytes = yki_trainer_staging_bytes(trainer),
         .save_seconds = trainer->save_seconds,
         .steps_done = trainer->next_step,
         .step_ms_median = seconds * 1e3,

@@ -233,7 +233,7 @@ yoke_status yki_saves_end(yoke_trainer *trainer, yoke_status status);
 const atomic_bool *yki_saves_ended(const yoke_trainer *trainer);
 void yki_background_destroy(yki_background *background);
 /* Bytes of the copy that such saves are made from, in this process; 0: there is none. */
-int64_t yki_staging_bytes(const yoke_trainer *trainer);
+int64_t yki_trainer_staging_bytes(const yoke_trainer *trainer);
 /* identity.c: makes the trainer's, of the run `run` ("": a new one), by all processes, which must have the
  * same data, model and rule. */
 yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);

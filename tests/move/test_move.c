@@ -19,14 +19,14 @@ typedef enum cut_dim { CUT_NONE, CUT_A, CUT_B } cut_dim;
 
 /* What all ranks hold of one logical tensor. */
 typedef struct held {
-    yki_state state;
+    yki_placement state;
     cut_dim cut; /* where state is YKI_SHARDED */
     float *of[8];
 } held;
 
 typedef struct adjoint_case {
     yki_move move;
-    yki_state gradient_state;
+    yki_placement gradient_state;
     shape shape;
     int n;
     held x, mx, y, my;
@@ -92,7 +92,7 @@ static double dot(const adjoint_case *c, const held *left, const held *right, do
 }
 
 /* Random values; the same on every rank where replicated. */
-static void fill(const adjoint_case *c, held *h, yki_state state, cut_dim cut, int seed)
+static void fill(const adjoint_case *c, held *h, yki_placement state, cut_dim cut, int seed)
 {
     *h = (held){.state = state, .cut = state == YKI_SHARDED ? cut : CUT_NONE};
     for (int r = 0; r < c->n; r++) {
@@ -155,7 +155,7 @@ static void both_ways(yki_comm *comm, void *shared)
 }
 
 /* A gradient's state after the adjoint; the identity keeps it. */
-static yki_state state_after(yki_move adjoint, yki_state state)
+static yki_placement state_after(yki_move adjoint, yki_placement state)
 {
     return adjoint == YKI_MOVE_NONE ? state : yki_movements[adjoint].to;
 }
@@ -214,7 +214,7 @@ static void adjoints_are_adjoint(void **state)
             for (int g = 0; g < 5; g++)
                 for (int s = 0; s < 5; s++) {
                     adjoint_case c = {.move = (yki_move)move,
-                                      .gradient_state = (yki_state)gradient,
+                                      .gradient_state = (yki_placement)gradient,
                                       .shape = shape_of(s, groups[g]),
                                       .n = groups[g]};
                     check_adjoint(&c);

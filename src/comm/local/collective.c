@@ -115,7 +115,7 @@ yoke_status yki_local_start(yki_comm *base, yki_request *request)
     yki_local_slot *slot = yki_local_slot_of(comm, comm->base.rank, comm->started);
     slot->op = *request;
     slot->signature = yki_request_sign(request, comm->base.size);
-    if (request->kind == YKI_OP_SUM_SCALARS)
+    if (request->kind == YKI_COMM_SUM_SCALARS)
         memcpy(slot->scalars, request->out, sizeof(double) * request->bytes);
     comm->unwaited |= bit;
     atomic_store(&me->started, ++comm->started);

@@ -174,14 +174,14 @@ static void sum_scalars(yki_local_comm *comm, uint64_t sequence)
 
 void yki_local_work(yki_local_comm *comm, uint64_t sequence)
 {
-    static void (*const work[YKI_OP_COUNT])(yki_local_comm *, uint64_t) = {
-        [YKI_OP_ALL_REDUCE] = all_reduce,
-        [YKI_OP_ALL_GATHER] = all_gather,
-        [YKI_OP_REDUCE_SCATTER] = reduce_scatter,
-        [YKI_OP_ALL_TO_ALL] = all_to_all,
-        [YKI_OP_SHIFT] = shift,
-        [YKI_OP_BROADCAST] = broadcast,
-        [YKI_OP_SUM_SCALARS] = sum_scalars,
+    static void (*const work[YKI_COMM_COUNT])(yki_local_comm *, uint64_t) = {
+        [YKI_COMM_ALL_REDUCE] = all_reduce,
+        [YKI_COMM_ALL_GATHER] = all_gather,
+        [YKI_COMM_REDUCE_SCATTER] = reduce_scatter,
+        [YKI_COMM_ALL_TO_ALL] = all_to_all,
+        [YKI_COMM_SHIFT] = shift,
+        [YKI_COMM_BROADCAST] = broadcast,
+        [YKI_COMM_SUM_SCALARS] = sum_scalars,
     };
     int kind = yki_local_slot_of(comm, comm->base.rank, sequence)->op.kind;
     if (work[kind]) work[kind](comm, sequence); /* a barrier has none */

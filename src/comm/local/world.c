@@ -190,7 +190,7 @@ static int sort_members(const wish *wishes, int size, int rank, int *members)
 static yoke_status gather(yki_comm *comm, const void *mine, void *all, int64_t bytes, const int64_t *shares)
 {
     yki_request request = {.comm = comm,
-                           .kind = YKI_OP_ALL_GATHER,
+                           .kind = YKI_COMM_ALL_GATHER,
                            .dtype = YKI_I32,
                            .npieces = 1,
                            .piece = {.mine = (void *)(uintptr_t)mine,

@@ -134,7 +134,7 @@ yoke_status yki_mpi_channel_wait(yki_channel *base)
 {
     yki_mpi_channel *channel = (yki_mpi_channel *)base;
     if (channel->local) {
-        yki_request inner = {.comm = channel->local->comm, .channel = channel->local, .kind = YKI_OP_SEND};
+        yki_request inner = {.comm = channel->local->comm, .channel = channel->local, .kind = YKI_COMM_SEND};
         yoke_status status = channel->local->transport->wait(&inner);
         channel->local->busy = false;
         return status;

@@ -43,7 +43,7 @@ static bool measure_small(const yki_mpi_group *g, yki_mpi_op *op)
 {
     const yki_segment *segments = yki_request_segments(&op->requests[0]);
     int64_t most = YKI_MPI_SMALL_BYTES / 4 / g->nprocesses, all = 0;
-    if (op->kind != YKI_OP_ALL_REDUCE || g->nprocesses > YKI_MPI_SMALL_PROCESSES ||
+    if (op->kind != YKI_COMM_ALL_REDUCE || g->nprocesses > YKI_MPI_SMALL_PROCESSES ||
         (g->nmachines > 1 && g->largest > 1))
         return false;
     for (int i = 0; i < op->requests[0].nsegments && all <= most; i++) all += segments[i].elems;
@@ -55,16 +55,16 @@ static bool measure_small(const yki_mpi_group *g, yki_mpi_op *op)
 
 static size_t elem_of(const yki_request *request)
 {
-    bool bytes = request->kind == YKI_OP_BROADCAST || request->kind == YKI_OP_BARRIER ||
-                 request->kind == YKI_OP_SUM_SCALARS;
+    bool bytes = request->kind == YKI_COMM_BROADCAST || request->kind == YKI_COMM_BARRIER ||
+                 request->kind == YKI_COMM_SUM_SCALARS;
     return bytes ? 1 : yki_dtype_bytes(request->dtype);
 }
 
 /* Works out the segments and the rounds of any other. */
 static void measure_segments(const yki_mpi_group *g, yki_mpi_op *op)
 {
-    bool exchanges = op->kind == YKI_OP_ALL_TO_ALL || op->kind == YKI_OP_SHIFT,
-         reduces = op->kind == YKI_OP_ALL_REDUCE || op->kind == YKI_OP_REDUCE_SCATTER;
+    bool exchanges = op->kind == YKI_COMM_ALL_TO_ALL || op->kind == YKI_COMM_SHIFT,
+         reduces = op->kind == YKI_COMM_ALL_REDUCE || op->kind == YKI_COMM_REDUCE_SCATTER;
     int64_t most = 0, full = 0;
     for (int p = 0; p < g->nprocesses; p++) {
         op->out[p] = yki_mpi_elems(g, op, YKI_MPI_GIVES, p);
@@ -82,8 +82,8 @@ static void measure_segments(const yki_mpi_group *g, yki_mpi_op *op)
 /* Sums that are small, and gathers of which each process gives little. */
 static bool measure_board(const yki_mpi_group *g, yki_mpi_op *op)
 {
-    bool gathers = op->kind == YKI_OP_ALL_GATHER || op->kind == YKI_OP_BROADCAST ||
-                   op->kind == YKI_OP_BARRIER || op->kind == YKI_OP_SUM_SCALARS;
+    bool gathers = op->kind == YKI_COMM_ALL_GATHER || op->kind == YKI_COMM_BROADCAST ||
+                   op->kind == YKI_COMM_BARRIER || op->kind == YKI_COMM_SUM_SCALARS;
     if (op->small) return yki_mpi_board_fits(g, op->chunk * 4);
     int64_t most = 0;
     for (int p = 0; p < g->nprocesses && gathers; p++)
@@ -203,7 +203,7 @@ bool yki_mpi_advance(yki_mpi_group *g)
         }
         moved |= advance_rounds(g, op);
         if (op->ended < op->rounds) return moved;
-        if (op->kind == YKI_OP_SUM_SCALARS) sum_scalars(g, op);
+        if (op->kind == YKI_COMM_SUM_SCALARS) sum_scalars(g, op);
         op->begun = false;
         atomic_store_explicit(&g->completed, sequence + 1, memory_order_release);
         yki_mpi_count(g->world, -1);
@@ -251,7 +251,7 @@ yoke_status yki_mpi_start(yki_comm *base, yki_request *request)
     pthread_mutex_lock(&g->world->cluster->lock);
     op->requests[comm->here] = *request;
     op->signatures[comm->here] = yki_request_sign(request, g->size);
-    if (request->kind == YKI_OP_SUM_SCALARS)
+    if (request->kind == YKI_COMM_SUM_SCALARS)
         memcpy(op->scalars + comm->here * YKI_COMM_SCALARS, request->out, sizeof(double) * request->bytes);
     g->started[comm->here] = comm->started;
     if (all_started(g, request->sequence)) {

@@ -16,12 +16,12 @@ typedef struct work {
 
 static bool reduces(const yki_mpi_op *op)
 {
-    return op->kind == YKI_OP_ALL_REDUCE || op->kind == YKI_OP_REDUCE_SCATTER;
+    return op->kind == YKI_COMM_ALL_REDUCE || op->kind == YKI_COMM_REDUCE_SCATTER;
 }
 
 static bool exchanges(const yki_mpi_op *op)
 {
-    return op->kind == YKI_OP_ALL_TO_ALL || op->kind == YKI_OP_SHIFT;
+    return op->kind == YKI_COMM_ALL_TO_ALL || op->kind == YKI_COMM_SHIFT;
 }
 
 /* Elements of a segment, of `elems` in all, that the round moves. */
@@ -201,7 +201,7 @@ static void *room_for(const work *w, int segment, int64_t elems)
 /* This process's segment as it is sent out. */
 static void *own_segment(work *w, int64_t elems)
 {
-    bool all_reduce = w->op->kind == YKI_OP_ALL_REDUCE;
+    bool all_reduce = w->op->kind == YKI_COMM_ALL_REDUCE;
     yki_mpi_range range = range_of(w, all_reduce ? YKI_MPI_TAKES : YKI_MPI_GIVES, 0, w->g->me, elems);
     void *direct = yki_mpi_direct(&range);
     if (!direct) yki_mpi_pack(&range, w->round->result);
@@ -250,7 +250,7 @@ static void unpack_gathered(work *w)
     for (int s = 0; s < w->g->nprocesses; s++) {
         int64_t elems = in_round(w, w->op->out[s]);
         bool own = s == w->g->me;
-        if (elems == 0 || (own && w->op->kind == YKI_OP_ALL_REDUCE)) continue;
+        if (elems == 0 || (own && w->op->kind == YKI_COMM_ALL_REDUCE)) continue;
         const void *from = own               ? w->round->own[s]
                            : w->op->on_board ? yki_mpi_board_read(w->g, s)
                                              : room_for(w, s, elems);
@@ -359,7 +359,7 @@ static void end_phase(work *w)
 
 static yki_mpi_phase phase_after(const yki_mpi_group *g, const yki_mpi_op *op, yki_mpi_phase phase)
 {
-    bool gathers = op->kind != YKI_OP_REDUCE_SCATTER;
+    bool gathers = op->kind != YKI_COMM_REDUCE_SCATTER;
     switch (phase) {
     case YKI_MPI_TO_RELAYS:
         if (op->small || exchanges(op)) return YKI_MPI_ENDED;

@@ -47,7 +47,7 @@ static yoke_status gather(split *s, const void *mine, void *all, size_t bytes)
     for (int i = 0; i < base->size; i++) s->shares[i] = 1;
     yki_request request = {
         .comm = base,
-        .kind = YKI_OP_ALL_GATHER,
+        .kind = YKI_COMM_ALL_GATHER,
         .dtype = YKI_I32,
         .npieces = 1,
         .piece = {.mine = (void *)(uintptr_t)mine, .all = all, .cut = {1, (int64_t)bytes / 4, s->shares}}};

@@ -87,7 +87,7 @@ static bool pair_strip(const yki_mpi_range *range, int index, strip *out)
     int source = member_of(g, source_process, index / targets),
         target = member_of(g, target_process, index % targets);
     const yki_request *request = &range->op->requests[gives ? index / targets : index % targets];
-    if (range->op->kind == YKI_OP_SHIFT)
+    if (range->op->kind == YKI_COMM_SHIFT)
         *out = shift_strip(g, range->op, request, gives, source, target);
     else
         *out = block_strip(g, request, gives, source, target,
@@ -102,7 +102,7 @@ static bool piece_strip(const yki_mpi_range *range, int index, strip *out)
     const yki_mpi_op *op = range->op;
     int members = yki_mpi_members(g, range->process);
     if (index >= op->requests[0].npieces * members) return false;
-    bool dealt = (op->kind == YKI_OP_ALL_GATHER) == (range->use == YKI_MPI_GIVES);
+    bool dealt = (op->kind == YKI_COMM_ALL_GATHER) == (range->use == YKI_MPI_GIVES);
     int i = index % members;
     const yki_request *request = &op->requests[dealt ? i : range->here];
     *out = cut_strip(g, op, &yki_request_pieces(request)[index / members], member_of(g, range->process, i),
@@ -117,17 +117,17 @@ static bool strip_at(const yki_mpi_range *range, int index, strip *out)
     const yki_request *request = &op->requests[range->here];
     int root;
     switch (op->kind) {
-    case YKI_OP_ALL_REDUCE:
+    case YKI_COMM_ALL_REDUCE:
         if (index >= request->nsegments) return false;
         *out = plain(yki_request_segments(request)[index].data, yki_request_segments(request)[index].elems);
         return true;
-    case YKI_OP_REDUCE_SCATTER:
-    case YKI_OP_ALL_GATHER:
+    case YKI_COMM_REDUCE_SCATTER:
+    case YKI_COMM_ALL_GATHER:
         return piece_strip(range, index, out);
-    case YKI_OP_ALL_TO_ALL:
-    case YKI_OP_SHIFT:
+    case YKI_COMM_ALL_TO_ALL:
+    case YKI_COMM_SHIFT:
         return pair_strip(range, index, out);
-    case YKI_OP_BROADCAST:
+    case YKI_COMM_BROADCAST:
         for (root = 0; range->use == YKI_MPI_GIVES && member_of(g, g->me, root) != request->root;) root++;
         *out = plain(op->requests[range->use == YKI_MPI_GIVES ? root : range->here].out,
                      (int64_t)request->bytes);
@@ -149,7 +149,7 @@ static int64_t strip_elems(const strip *s)
 int yki_mpi_takers(const yki_mpi_group *group, const yki_mpi_op *op)
 {
     bool each =
-        op->kind == YKI_OP_ALL_REDUCE || op->kind == YKI_OP_ALL_GATHER || op->kind == YKI_OP_BROADCAST;
+        op->kind == YKI_COMM_ALL_REDUCE || op->kind == YKI_COMM_ALL_GATHER || op->kind == YKI_COMM_BROADCAST;
     return each ? group->nlocal : 1;
 }
 
@@ -165,20 +165,20 @@ int64_t yki_mpi_elems(const yki_mpi_group *group, const yki_mpi_op *op, yki_mpi_
     const yki_request *request = &op->requests[0];
     int64_t elems = 0;
     switch (op->kind) {
-    case YKI_OP_BARRIER:
+    case YKI_COMM_BARRIER:
         return 1;
-    case YKI_OP_SUM_SCALARS: /* whole slots: so each process's begin at its place */
+    case YKI_COMM_SUM_SCALARS: /* whole slots: so each process's begin at its place */
         return (int64_t)sizeof(double) * YKI_COMM_SCALARS * yki_mpi_members(group, process);
-    case YKI_OP_BROADCAST:
+    case YKI_COMM_BROADCAST:
         return has_root(group, op, process) ? (int64_t)request->bytes : 0;
-    case YKI_OP_ALL_REDUCE:
+    case YKI_COMM_ALL_REDUCE:
         for (int i = 0; i < request->nsegments; i++) elems += yki_request_segments(request)[i].elems;
         return yki_part_first(elems, group->nprocesses, process + 1) -
                yki_part_first(elems, group->nprocesses, process);
     default:
         break;
     }
-    bool pieces = op->kind == YKI_OP_ALL_GATHER || op->kind == YKI_OP_REDUCE_SCATTER;
+    bool pieces = op->kind == YKI_COMM_ALL_GATHER || op->kind == YKI_COMM_REDUCE_SCATTER;
     for (int k = 0; pieces && k < request->npieces; k++)
         for (int i = 0; i < yki_mpi_members(group, process); i++) {
             const yki_cut *cut = &yki_request_pieces(request)[k].cut;
@@ -204,7 +204,7 @@ static void each_run(const yki_mpi_range *range, walk *w)
 {
     int64_t first = range->first, count = range->count;
     strip s;
-    if (range->op->kind == YKI_OP_ALL_REDUCE && !range->op->small) {
+    if (range->op->kind == YKI_COMM_ALL_REDUCE && !range->op->small) {
         int64_t elems = 0;
         for (int i = 0; strip_at(range, i, &s); i++) elems += s.length;
         first += yki_part_first(elems, range->group->nprocesses, range->process);

@@ -19,7 +19,7 @@ typedef struct staged {
     int64_t at; /* where the copy has all of it; -1: only pieces */
 } staged;
 
-struct yki_stage {
+struct yki_staging {
     const yki_run *run;
     float *copy;
     int64_t elems;
@@ -32,7 +32,7 @@ struct yki_stage {
     int *first;        /* [ntensors * nlocal + 1]: of its pieces */
 };
 
-void yki_stage_destroy(yki_stage *stage)
+void yki_staging_destroy(yki_staging *stage)
 {
     if (!stage) return;
     for (int i = 0; stage->held && i < stage->ntensors * stage->run->nlocal; i++)
@@ -45,17 +45,17 @@ void yki_stage_destroy(yki_stage *stage)
     free(stage);
 }
 
-size_t yki_stage_bytes(const yki_stage *stage)
+size_t yki_staging_bytes(const yki_staging *stage)
 {
     return sizeof(float) * (size_t)stage->elems;
 }
 
-bool yki_stage_whole(const yki_stage *stage)
+bool yki_staging_whole(const yki_staging *stage)
 {
     return stage->whole;
 }
 
-static yoke_status add_piece(yki_stage *stage, const yki_block *block, int64_t row_elems)
+static yoke_status add_piece(yki_staging *stage, const yki_block *block, int64_t row_elems)
 {
     if (stage->npieces == stage->room) {
         int room = stage->room ? 2 * stage->room : 64;
@@ -69,7 +69,7 @@ static yoke_status add_piece(yki_stage *stage, const yki_block *block, int64_t r
 }
 
 /* The pieces of a tensor, of all ranks here, and their places in the copy. */
-static yoke_status plan_tensor(yki_stage *stage, int t)
+static yoke_status plan_tensor(yki_staging *stage, int t)
 {
     const yki_run *run = stage->run;
     staged *s = &stage->tensors[t];
@@ -99,7 +99,7 @@ static yoke_status plan_tensor(yki_stage *stage, int t)
     return YOKE_OK;
 }
 
-static yoke_status plan(yki_stage *stage, const yki_stored_tensor *tensors, int ntensors)
+static yoke_status plan(yki_staging *stage, const yki_stored_tensor *tensors, int ntensors)
 {
     size_t shares = (size_t)ntensors * (size_t)stage->run->nlocal;
     stage->ntensors = ntensors;
@@ -113,23 +113,23 @@ static yoke_status plan(yki_stage *stage, const yki_stored_tensor *tensors, int 
         stage->tensors[t].tensor = tensors[t];
         YKI_TRY(plan_tensor(stage, t));
     }
-    if (!(stage->copy = malloc(yki_stage_bytes(stage) + 1)))
+    if (!(stage->copy = malloc(yki_staging_bytes(stage) + 1)))
         return yki_fail_memory("the copy that checkpoint.async saves from");
     /* The system hands its pages out now, not in the first save. Zeros would be calloc's to a compiler, which
      * touches none. */
-    memset(stage->copy, 0xff, yki_stage_bytes(stage) + 1);
+    memset(stage->copy, 0xff, yki_staging_bytes(stage) + 1);
     return YOKE_OK;
 }
 
-yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensors, int ntensors,
-                             yki_stage **stage_out)
+yoke_status yki_staging_create(const yki_run *run, const yki_stored_tensor *tensors, int ntensors,
+                               yki_staging **stage_out)
 {
-    yki_stage *stage = calloc(1, sizeof *stage);
+    yki_staging *stage = calloc(1, sizeof *stage);
     if (!stage) return yki_fail_memory("the copy that checkpoint.async saves from");
     stage->run = run;
     yoke_status status = plan(stage, tensors, ntensors);
     if (status != YOKE_OK) {
-        yki_stage_destroy(stage);
+        yki_staging_destroy(stage);
         return status;
     }
     *stage_out = stage;
@@ -139,7 +139,7 @@ yoke_status yki_stage_create(const yki_run *run, const yki_stored_tensor *tensor
 /* --- copying --- */
 
 /* One tensor's pieces of a rank; their bytes. */
-static yoke_status copy_tensor(const yki_stage *stage, int share, double *bytes)
+static yoke_status copy_tensor(const yki_staging *stage, int share, double *bytes)
 {
     yki_holding *held = &stage->held[share];
     YKI_TRY(yki_holding_fetch(held));
@@ -156,7 +156,7 @@ static yoke_status copy_tensor(const yki_stage *stage, int share, double *bytes)
  * which is one thread's, by that. */
 static yoke_status copy(yki_rank *rank, void *of)
 {
-    const yki_stage *stage = of;
+    const yki_staging *stage = of;
     int nlocal = stage->run->nlocal, place = rank->rank - stage->run->first, failed = 0;
     bool here = rank->backend->host_address(rank->device, rank->memory) != NULL;
     int threads = here ? rank->plan->options.threads : 1;
@@ -173,7 +173,7 @@ static yoke_status copy(yki_rank *rank, void *of)
     return YOKE_OK;
 }
 
-yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
+yoke_status yki_run_stage(yki_run *run, yki_staging *stage)
 {
     double bytes = 0;
     YKI_TRY(yki_run_command(run, copy, stage));
@@ -185,7 +185,7 @@ yoke_status yki_run_stage(yki_run *run, yki_stage *stage)
 
 /* --- writing --- */
 
-static yoke_status write_tensor(const yki_stage *stage, const yki_stored_tensor *tensor, int t,
+static yoke_status write_tensor(const yki_staging *stage, const yki_stored_tensor *tensor, int t,
                                 yki_output *out)
 {
     int nlocal = stage->run->nlocal, end = stage->first[(t + 1) * nlocal];
@@ -216,7 +216,7 @@ static int compare_places(const void *a, const void *b)
     return (x->place > y->place) - (x->place < y->place);
 }
 
-static yoke_status write_files(const yki_stage *stage, const yki_stored *stored, yki_output *out)
+static yoke_status write_files(const yki_staging *stage, const yki_stored *stored, yki_output *out)
 {
     const yki_stored_tensor **order = malloc(sizeof *order * ((size_t)stored->ntensors + 1));
     if (!order) return yki_fail_memory("a save");
@@ -236,8 +236,8 @@ static yoke_status write_files(const yki_stage *stage, const yki_stored *stored,
     return status;
 }
 
-yoke_status yki_stage_write(const yki_stage *stage, const yki_stored *stored, const atomic_bool *quit,
-                            bool *finite_out)
+yoke_status yki_staging_write(const yki_staging *stage, const yki_stored *stored, const atomic_bool *quit,
+                              bool *finite_out)
 {
     yki_output out;
     YKI_TRY(yki_output_init(&out, quit));
