@@ -47,6 +47,25 @@ static void a_rank_that_stalls_is_named(void **state)
     finish_job(trainer, job);
 }
 
+/* Whatever a thread was told in between: every later call says why the run was lost. */
+static void a_lost_run_says_so_for_good(void **state)
+{
+    (void)state;
+    yoke_job *job;
+    char why[sizeof yoke_error_get()->message];
+    yoke_trainer *trainer = start_job("gpt2", "layout.dp=2; train.timeout=1", &job);
+    assert_int_equal(yki_run_command(trainer->run, stall, NULL), YOKE_PEER_FAILED);
+    snprintf(why, sizeof why, "%s", yoke_error_get()->message);
+    for (int call = 0; call < 2; call++) {
+        assert_int_equal(yoke_trainer_predict(trainer, -1, NULL, NULL), YOKE_INVALID);
+        assert_string_not_equal(yoke_error_get()->message, why);
+        assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_PEER_FAILED);
+        assert_string_equal(yoke_error_get()->message, why);
+        assert_int_equal(yoke_error_get()->status, YOKE_PEER_FAILED);
+    }
+    finish_job(trainer, job);
+}
+
 static void a_rank_that_is_slow_is_not(void **state)
 {
     (void)state;
@@ -70,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rank_that_stalls_is_named),
+        cmocka_unit_test(a_lost_run_says_so_for_good),
         cmocka_unit_test(a_rank_that_is_slow_is_not),
         cmocka_unit_test(any_time_is_allowed),
     };
