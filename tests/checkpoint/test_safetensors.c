@@ -146,6 +146,45 @@ static void floats_of_other_widths_are_read(void **state)
     yki_safetensors_close(file);
 }
 
+/* All that the format's Dtype has, with the bits that its bitsize() says: a tensor of eight elements has as
+ * many bytes, and no other count of them is one. */
+static void elements_have_the_formats_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dtype;
+        int bits;
+    } all[] = {
+        {"BOOL", 8},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},
+        {"F8_E5M2", 8},     {"F8_E4M3", 8},     {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16}, {"F16", 16},
+        {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"BF16", 16},   {"I32", 32},    {"U32", 32}, {"F32", 32},
+        {"C64", 64},        {"F64", 64},        {"I64", 64},    {"U64", 64},
+    };
+    const char *path = in_folder("dtype.safetensors");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (int more = -1; more <= 1; more++) {
+            char header[200], words[100];
+            int bytes = all[i].bits + more;
+            yki_safetensors *file;
+            snprintf(header, sizeof header,
+                     "{\"a\":{\"dtype\":\"%s\",\"shape\":[2,4],\"data_offsets\":[0,%d]}}", all[i].dtype,
+                     bytes);
+            snprintf(words, sizeof words, "dtype and shape make %d bytes, data_offsets %d", all[i].bits,
+                     bytes);
+            put_tensors(path, header, (size_t)bytes);
+            yoke_status status = yki_safetensors_open(path, &file);
+            if (more != 0) {
+                refused(status, path, words);
+                continue;
+            }
+            if (status != YOKE_OK) fail_msg("%s: %s", all[i].dtype, yoke_error_get()->message);
+            const yki_safetensor *tensor = yki_safetensors_get(file, 0);
+            assert_string_equal(tensor->dtype, all[i].dtype);
+            assert_int_equal(tensor->bytes, bytes);
+            yki_safetensors_close(file);
+        }
+}
+
 static void what_is_not_finite_is_named(void **state)
 {
     (void)state;
@@ -360,6 +399,7 @@ int main(void)
         cmocka_unit_test(empty_files_are_legal),
         cmocka_unit_test(every_half_has_its_value),
         cmocka_unit_test(floats_of_other_widths_are_read),
+        cmocka_unit_test(elements_have_the_formats_bits),
         cmocka_unit_test(what_is_not_finite_is_named),
         cmocka_unit_test(writers_refuse_what_no_reader_takes),
         cmocka_unit_test(a_full_disk_is_said_before_and_while_writing),
