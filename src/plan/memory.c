@@ -126,17 +126,18 @@ static void measure_workspace(yki_builder *b)
             }
 }
 
-/* The chunk whose gradients are complete after those of `chunk`; of those that complete at the same time
- * (none of them has any) in the order of chunks. The first: after -1. -1: there is none. */
-static int next_complete(const yki_program *program, int chunk)
+/* In the order in which gradients are complete, which is the order of buckets. A schedule that holds has a
+ * last action of each chunk. */
+static bool make_all_bodies(yki_builder *b)
 {
-    int next = -1;
-    for (int c = 0; c < program->nparts; c++) {
-        int at = program->parts[c].last_weight, from = chunk < 0 ? -2 : program->parts[chunk].last_weight;
-        if (at < from || (at == from && c <= chunk)) continue;
-        if (next < 0 || at < program->parts[next].last_weight) next = c;
+    yki_program *program = b->program;
+    for (int i = 0; i < program->nactions; i++) {
+        int chunk = program->actions[i].chunk;
+        if (program->parts[chunk].last_weight == i &&
+            !yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk]))
+            return false;
     }
-    return next;
+    return true;
 }
 
 static yoke_status build(yki_builder *b)
@@ -168,8 +169,7 @@ static yoke_status build(yki_builder *b)
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
     for (int chunk = 0; chunk < program->nparts; chunk++) yki_find_bodies(b, &program->parts[chunk]);
-    for (int chunk = -1; (chunk = next_complete(program, chunk)) >= 0;)
-        if (!yki_make_bodies(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
+    if (!make_all_bodies(b)) return yki_fail_memory("a plan");
     yki_make_ends(b);
     yki_find_first_writers(b);
     find_output(b);
