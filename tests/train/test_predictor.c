@@ -121,11 +121,32 @@ static void test_others(void **state)
     yoke_predictor_close(p);
 }
 
+/* One device, and what the job says of its threads: nothing else of the layout. */
+static void test_threads_of_the_job(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        char overrides[80];
+        snprintf(overrides, sizeof overrides, "layout.dp=2; layout.zero=1; layout.threads=%d", threads);
+        yoke_job *job = open_job("mlp", overrides);
+        assert_non_null(job);
+        yoke_layout one;
+        yoke_trainer *trainer;
+        yki_trainer_options options = yki_inference_options(job, NULL, &one);
+        assert_int_equal(yki_trainer_create(&trainer, &options), YOKE_OK);
+        assert_int_equal(trainer->plan->options.threads, threads);
+        assert_int_equal(trainer->plan->mesh.nranks, 1);
+        assert_int_equal(trainer->plan->options.layout.zero, 0);
+        finish_job(trainer, job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_same_as_the_trainer, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_others, make_folder, remove_folder),
+        cmocka_unit_test(test_threads_of_the_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
