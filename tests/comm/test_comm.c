@@ -388,6 +388,42 @@ static void channels_carry_messages(void **state)
     }
 }
 
+#ifdef YKI_TEST_MPI
+
+/* The last channel that MPI has tags for carries a message; the next is refused, in words that count them. */
+static void last_channel(yki_comm *comm, void *shared)
+{
+    (void)shared;
+    int rank = yki_comm_rank(comm), n = yki_comm_size(comm), next = (rank + ranks_each) % n,
+        last = (rank + n - ranks_each) % n;
+    int64_t count = ((int64_t)yki_cluster_get()->tag_limit + 1) / 2 / ranks_each / ranks_each;
+    char words[64];
+    yki_channel *to_next = NULL, *from_last = NULL, *none = NULL;
+    yki_request send, receive;
+    int out = rank, in = -1;
+    snprintf(words, sizeof words, "has tags for %lld channels", (long long)count);
+    EXPECT(yki_channel_open(comm, next, (int)count - 1, 1, &to_next) == YOKE_OK);
+    EXPECT(yki_channel_open(comm, last, (int)count - 1, 0, &from_last) == YOKE_OK);
+    EXPECT(yki_channel_open(comm, next, (int)count, 1, &none) == YOKE_INVALID && none == NULL);
+    EXPECT(strstr(yoke_error_get()->message, words) != NULL);
+    if (to_next && from_last) {
+        EXPECT(yki_receive_start(from_last, &in, sizeof in, &receive) == YOKE_OK);
+        EXPECT(yki_send_start(to_next, &out, sizeof out, &send) == YOKE_OK);
+        EXPECT(yki_wait(&send) == YOKE_OK && yki_wait(&receive) == YOKE_OK);
+        EXPECT(in == last);
+    }
+    yki_channel_close(to_next);
+    yki_channel_close(from_last);
+}
+
+static void every_tag_is_a_channel(void **state)
+{
+    (void)state;
+    for (int each = 1; each <= 3; each++) ranks_run(each * yki_cluster_size(), -1, last_channel, NULL);
+}
+
+#endif
+
 static void mismatched_message(yki_comm *comm, void *shared)
 {
     (void)shared;
@@ -511,6 +547,9 @@ int main(void)
         cmocka_unit_test(sums_follow_each_other),
         cmocka_unit_test(groups_split),
         cmocka_unit_test(channels_carry_messages),
+#ifdef YKI_TEST_MPI
+        cmocka_unit_test(every_tag_is_a_channel),
+#endif
         cmocka_unit_test(both_sides_agree_on_the_bytes),
         cmocka_unit_test(bad_arguments_are_refused),
         cmocka_unit_test(more_ranks_than_cores),

@@ -11,11 +11,11 @@ static yoke_status tag_of(yki_mpi_group *g, int source, int target, int tag, int
     if (g != g->world->all) /* its tags would need a group's number too, of which there are too few */
         return yki_fail(YOKE_INVALID, "a channel between processes in a group that is not the world's");
     int from = g->world_ranks[source] % g->world->nlocal, to = g->world_ranks[target] % g->world->nlocal;
-    int64_t made = ((int64_t)tag * each + from) * each + to;
-    if (tag < 0 || made >= half)
+    int64_t most = half / each / each; /* of any two ranks; what is left over, of some only, is nobody's */
+    if (tag < 0 || tag >= most)
         return yki_fail(YOKE_INVALID, "channel %d: %s has tags for %lld channels between processes", tag,
-                        g->world->cluster->mpi->name, (long long)(half / each / each));
-    *tag_out = (int)(half + made);
+                        g->world->cluster->mpi->name, (long long)most);
+    *tag_out = (int)(half + (tag * each + from) * each + to);
     return YOKE_OK;
 }
 
