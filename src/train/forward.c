@@ -51,10 +51,11 @@ yoke_status yoke_trainer_predict(yoke_trainer *trainer, int64_t n, const void *i
     YKI_NEED(trainer);
     if (n < 0)
         return yki_fail(YOKE_INVALID, "predictions for %lld samples: there must be at least 0", (long long)n);
-    if (n > 0) YKI_NEED(inputs, outputs);
+    if (n == 0) return YOKE_OK;
+    YKI_NEED(inputs, outputs);
     float *scaled = NULL;
     int64_t most = yki_run_forward_samples(trainer->run);
-    if (trainer->facts.scale != YOKE_SCALE_NONE && n > 0) {
+    if (trainer->facts.scale != YOKE_SCALE_NONE) {
         scaled = malloc(trainer->input_bytes * (size_t)(n < most ? n : most));
         if (!scaled) return yki_fail_memory("inputs to scale");
     }

@@ -18,6 +18,7 @@ static void test_predict(void **state)
         memset(out, 0, sizeof out);
         for (int n = 0; n <= SAMPLES; n += n < 3 ? 1 : 9) /* 0, 1, 2, 3, 12, 21, 30 */
             assert_int_equal(yoke_trainer_predict(trainer, n, inputs, k ? out : alone), YOKE_OK);
+        assert_int_equal(yoke_trainer_predict(trainer, 0, NULL, NULL), YOKE_OK);
         double loss = 0, eval_loss, accuracy;
         int64_t samples, right = 0;
         for (int i = 0; i < SAMPLES; i++) {
