@@ -455,6 +455,32 @@ static void steps_are_told_from_other_names(void **state)
     assert_int_equal(yki_step_number("", NULL), -1);
 }
 
+static void best_is_the_step_that_its_link_names(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"step-1x", ".step-00000003.tmp-1", "elsewhere/step-00000003",
+                                         "best"};
+    assert_int_equal(mkdir(in_folder("best"), 0777), 0);
+    char dir[200], link[240];
+    snprintf(dir, sizeof dir, "%s", in_folder("best"));
+    snprintf(link, sizeof link, "%s/best", dir);
+    assert_int_equal(yki_best_step(dir), -1);
+    assert_int_equal(yki_best_step(in_folder("best/nowhere")), -1);
+    for (int step = 7; step <= 123456789; step += 123456782) { /* a link takes the place of another */
+        assert_int_equal(yki_best_set(dir, step), YOKE_OK);
+        assert_int_equal(yki_best_step(dir), step);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(unlink(link), 0);
+        assert_int_equal(symlink(others[i], link), 0);
+        assert_int_equal(yki_best_step(dir), -1);
+    }
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(mkdir(link, 0777), 0);
+    assert_int_equal(yki_best_step(dir), -1);
+    refused(yki_best_set(dir, 7), link, "is no link");
+}
+
 static void checkpoints_are_inspected(void **state)
 {
     (void)state;
@@ -519,6 +545,7 @@ int main(void)
         cmocka_unit_test(blocks_are_hashed_as_they_come),
         cmocka_unit_test(folders_are_told_apart),
         cmocka_unit_test(steps_are_told_from_other_names),
+        cmocka_unit_test(best_is_the_step_that_its_link_names),
         cmocka_unit_test(checkpoints_are_inspected),
     };
     return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
