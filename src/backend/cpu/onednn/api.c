@@ -218,23 +218,34 @@ static dnnl_status_t conv_create(yki_kernel kernel, const memory_desc *desc, int
 #endif
 }
 
+/* The same; of a gradient, from that of its forward pass, which `forward` describes. */
+static dnnl_status_t conv_create_hinted(yki_kernel kernel, const memory_desc *desc,
+                                        const memory_desc *forward, int64_t stride, int64_t padding,
+                                        const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *pd_out)
+{
+    dnnl_primitive_desc_t hint;
+    if (kernel == YKI_KERNEL_CONV2D) return conv_create(kernel, desc, stride, padding, NULL, attr, pd_out);
+    dnnl_status_t status = conv_create(YKI_KERNEL_CONV2D, forward, stride, padding, NULL, attr, &hint);
+    if (status != dnnl_success) return status;
+    status = conv_create(kernel, desc, stride, padding, hint, attr, pd_out);
+    dnnl_primitive_desc_destroy(hint);
+    return status;
+}
+
 dnnl_status_t yki_dnnl_conv(yki_kernel kernel, const yki_dnnl_tensor *x, const yki_dnnl_tensor *w,
                             const yki_dnnl_tensor *bias, const yki_dnnl_tensor *y, int64_t stride,
                             int64_t padding, dnnl_primitive_desc_t *pd_out)
 {
     memory_desc desc[NMEMORY], forward[NMEMORY];
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t hint = NULL;
     yki_dnnl_tensor any_x = yki_dnnl_any(*x), any_w = yki_dnnl_any(*w), any_y = yki_dnnl_any(*y);
     any_w.dtype = x->dtype; /* the hint's weights are the forward pass's, not their gradient */
     dnnl_status_t status = descs_init(desc, x, w, bias, y);
     dnnl_status_t status_forward = descs_init(forward, &any_x, &any_w, NULL, &any_y);
     if (status == dnnl_success) status = status_forward;
     if (status == dnnl_success) status = attr_create(false, &attr);
-    if (status == dnnl_success && kernel != YKI_KERNEL_CONV2D)
-        status = conv_create(YKI_KERNEL_CONV2D, forward, stride, padding, NULL, attr, &hint);
-    if (status == dnnl_success) status = conv_create(kernel, desc, stride, padding, hint, attr, pd_out);
-    if (hint) dnnl_primitive_desc_destroy(hint);
+    if (status == dnnl_success)
+        status = conv_create_hinted(kernel, desc, forward, stride, padding, attr, pd_out);
     if (attr) dnnl_primitive_attr_destroy(attr);
     descs_release(desc);
     descs_release(forward);
