@@ -328,34 +328,40 @@ static void end_on_board(work *w)
 
 /* --- from phase to phase --- */
 
-static void end_phase(work *w)
+static void start_first(work *w)
 {
-    const yki_mpi_op *op = w->op;
-    switch (w->round->phase) {
-    case YKI_MPI_TO_RELAYS:
-        if (op->small)
-            end_small(w);
-        else if (exchanges(op))
-            end_exchange(w);
-        else
-            end_to_relays(w);
-        break;
-    case YKI_MPI_TO_OWNER:
-        end_to_owner(w);
-        break;
-    case YKI_MPI_FROM_OWNER:
-        if (w->g->nmachines == 1) unpack_gathered(w);
-        break;
-    case YKI_MPI_FROM_RELAYS:
-        unpack_gathered(w);
-        break;
-    case YKI_MPI_ON_BOARD:
-        end_on_board(w);
-        break;
-    case YKI_MPI_ENDED:
-        break;
-    }
+    if (w->op->small)
+        start_small(w);
+    else if (exchanges(w->op))
+        start_exchange(w);
+    else
+        start_to_relays(w);
 }
+
+static void end_first(work *w)
+{
+    if (w->op->small)
+        end_small(w);
+    else if (exchanges(w->op))
+        end_exchange(w);
+    else
+        end_to_relays(w);
+}
+
+static void end_from_owner(work *w)
+{
+    if (w->g->nmachines == 1) unpack_gathered(w);
+}
+
+static const struct {
+    void (*start)(work *w), (*end)(work *w);
+} phases[YKI_MPI_ENDED] = {
+    [YKI_MPI_TO_RELAYS] = {start_first, end_first},
+    [YKI_MPI_TO_OWNER] = {start_to_owner, end_to_owner},
+    [YKI_MPI_FROM_OWNER] = {start_from_owner, end_from_owner},
+    [YKI_MPI_FROM_RELAYS] = {start_from_relays, unpack_gathered},
+    [YKI_MPI_ON_BOARD] = {start_on_board, end_on_board},
+};
 
 static yki_mpi_phase phase_after(const yki_mpi_group *g, const yki_mpi_op *op, yki_mpi_phase phase)
 {
@@ -373,34 +379,6 @@ static yki_mpi_phase phase_after(const yki_mpi_group *g, const yki_mpi_op *op, y
     }
 }
 
-static void start_phase(work *w)
-{
-    switch (w->round->phase) {
-    case YKI_MPI_TO_RELAYS:
-        if (w->op->small)
-            start_small(w);
-        else if (exchanges(w->op))
-            start_exchange(w);
-        else
-            start_to_relays(w);
-        break;
-    case YKI_MPI_TO_OWNER:
-        start_to_owner(w);
-        break;
-    case YKI_MPI_FROM_OWNER:
-        start_from_owner(w);
-        break;
-    case YKI_MPI_FROM_RELAYS:
-        start_from_relays(w);
-        break;
-    case YKI_MPI_ON_BOARD:
-        start_on_board(w);
-        break;
-    case YKI_MPI_ENDED:
-        break;
-    }
-}
-
 void yki_mpi_round_start(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *round, int64_t number)
 {
     work w = {group, op, round};
@@ -410,14 +388,14 @@ void yki_mpi_round_start(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *ro
     round->phase = op->on_board                   ? YKI_MPI_ON_BOARD
                    : reduces(op) || exchanges(op) ? YKI_MPI_TO_RELAYS
                                                   : YKI_MPI_FROM_OWNER;
-    start_phase(&w);
+    phases[round->phase].start(&w);
 }
 
 void yki_mpi_round_go_on(yki_mpi_group *group, yki_mpi_op *op, yki_mpi_round *round)
 {
     work w = {group, op, round};
-    end_phase(&w);
+    phases[round->phase].end(&w);
     round->nmessages = 0;
     round->phase = phase_after(group, op, round->phase);
-    start_phase(&w);
+    if (round->phase != YKI_MPI_ENDED) phases[round->phase].start(&w);
 }
