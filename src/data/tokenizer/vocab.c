@@ -1,6 +1,6 @@
 /* Vocabulary, added tokens and merges. Sizes come from what the file holds, never from numbers in it: ids
  * must be a permutation of 0 .. tokens - 1. */
-#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 #include "base/json_file.h"
 #include "base/text.h"
 #include "data/tokenizer/tokenizer.h"
+
+_Static_assert(YKI_JSON_MOST_VALUES < INT32_MAX / 2, "tokens and merges are counted by an int32_t");
 
 /* Puts bytes in the pool and takes the id, which must be free and in range. `text`: as the file has it. */
 static yoke_status take_id(yoke_tokenizer *t, const char *key, const json_t *number, const char *text,
@@ -177,8 +179,6 @@ yoke_status yki_tokenizer_load_vocab(yoke_tokenizer *t, const json_t *vocab, con
     const char *text;
     json_t *number;
     json_object_foreach(changing, text, number) bytes += strlen(text) + 1;
-    if (json_object_size(vocab) + new > INT32_MAX / 2)
-        return yki_tokenizer_fail(t, "model.vocab", "has more tokens than can be counted");
     t->size = (int32_t)(json_object_size(vocab) + new);
     t->tokens = calloc((size_t)t->size + 1, sizeof *t->tokens);
     t->pool = malloc(bytes + 1);
@@ -248,8 +248,6 @@ yoke_status yki_tokenizer_load_merges(yoke_tokenizer *t, const json_t *vocab, co
 {
     if (!json_is_array(merges)) return yki_tokenizer_fail(t, "model.merges", "is missing or no list");
     size_t count = json_array_size(merges), longest = 0;
-    if (count > INT32_MAX / 2)
-        return yki_tokenizer_fail(t, "model.merges", "has more merges than can be counted");
     const char *text;
     json_t *number;
     json_object_foreach((json_t *)vocab, text, number) if (strlen(text) > longest) longest = strlen(text);
