@@ -143,7 +143,7 @@ yoke_status yki_saving_make(yki_saving *s, const char *dir)
 yoke_status yki_saving_share_files(yki_saving *s)
 {
     YKI_TRY(yki_trainer_share(s->trainer, &s->told, sizeof s->told));
-    YKI_TRY(yki_trainer_share(s->trainer, s->places, sizeof *s->places * ((size_t)s->stored.ntensors + 1)));
+    YKI_TRY(yki_trainer_share(s->trainer, s->places, sizeof *s->places * (size_t)s->stored.ntensors));
     for (int f = 0; f < NFILES; f++)
         s->files[f] = (yki_stored_file){s->told.paths[f], s->told.names[f], s->told.bytes[f]};
     for (int t = 0; t < s->stored.ntensors; t++) s->tensors[t].place = s->places[t];
