@@ -113,18 +113,20 @@ static bool same_steps(const char *a, const char *b, int step)
     return same;
 }
 
-/* Under every kind of share, each step's folder is the same whoever wrote it, and so are the losses. */
+/* Every kind of share. */
+static const struct {
+    const char *model, *layout;
+} cases[] = {{"gpt2", ""},
+             {"gpt2", "layout.dp=4; layout.zero=3"},
+             {"gpt2", "layout.tp=2; layout.dp=2; layout.zero=1"},
+             {"llama_tied", "layout.pp=2; layout.microbatches=2"},
+             {"batchnorm", "layout.dp=2"},
+             {"mlp", "layout.tp=3; train.precision=bf16"}};
+
+/* Under each, a step's folder is the same whoever wrote it, and so are the losses. */
 static void test_beside_and_between(void **state)
 {
     (void)state;
-    static const struct {
-        const char *model, *layout;
-    } cases[] = {{"gpt2", ""},
-                 {"gpt2", "layout.dp=4; layout.zero=3"},
-                 {"gpt2", "layout.tp=2; layout.dp=2; layout.zero=1"},
-                 {"llama_tied", "layout.pp=2; layout.microbatches=2"},
-                 {"batchnorm", "layout.dp=2"},
-                 {"mlp", "layout.tp=3; train.precision=bf16"}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         static outcome runs[2];
         char names[2][32];
@@ -156,6 +158,28 @@ static void test_beside_and_between(void **state)
             if (!same_steps(names[0], names[1], step))
                 fail_msg("%s [%s]: step %d differs", cases[c].model, cases[c].layout, step);
         assert_int_equal(count_names(names[1]), 3);
+    }
+}
+
+/* One process has all ranks, and so the copy that it saves from has all of every tensor, once. */
+static void test_alone_the_copy_is_whole(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        yoke_job *job;
+        yki_stored_tensor *tensors;
+        yki_staging *staging;
+        int count;
+        size_t bytes;
+        yoke_trainer *trainer = start_job(cases[c].model, cases[c].layout, &job);
+        assert_int_equal(yki_saved_tensors(trainer, &tensors, &count, &bytes), YOKE_OK);
+        assert_int_equal(yki_staging_create(trainer->run, tensors, count, &staging), YOKE_OK);
+        assert_int_equal(yki_staging_bytes(staging), bytes);
+        assert_true(yki_staging_whole(staging));
+        assert_int_equal(yki_run_stage(trainer->run, staging), YOKE_OK);
+        yki_staging_destroy(staging);
+        free(tensors);
+        finish_job(trainer, job);
     }
 }
 
@@ -387,13 +411,10 @@ static void test_another_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beside_and_between),
-        cmocka_unit_test(test_steps_do_not_wait),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_last_save),
-        cmocka_unit_test(test_requests_in_the_last_step),
-        cmocka_unit_test(test_last_finite_stays),
-        cmocka_unit_test(test_another_seed),
+        cmocka_unit_test(test_beside_and_between), cmocka_unit_test(test_alone_the_copy_is_whole),
+        cmocka_unit_test(test_steps_do_not_wait),  cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_last_save),          cmocka_unit_test(test_requests_in_the_last_step),
+        cmocka_unit_test(test_last_finite_stays),  cmocka_unit_test(test_another_seed),
     };
     return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
 }
