@@ -1,8 +1,9 @@
 /* What surrounds collectives of local ranks: outstanding operations, loss of the world, groups, channels, bad
- * arguments, more ranks than cores. */
+ * arguments, more ranks than cores; how long processes may take to meet. */
 #include <string.h>
 
 #include "base/fail.h"
+#include "comm/cluster.h"
 #include "comm/local/local.h"
 #include "comm/ranks.h"
 
@@ -329,6 +330,37 @@ static void a_world_is_joined_once_at_a_time(void **state)
     yki_local_world_destroy(world);
 }
 
+/* A minute, and a second more for each 16; or what the environment says. */
+static void the_more_processes_the_longer_they_may_take_to_meet(void **state)
+{
+    (void)state;
+    static const struct {
+        int processes;
+        double seconds;
+    } many[] = {{1, 60}, {15, 60}, {16, 61}, {100, 66}, {4096, 316}};
+    static const struct {
+        const char *given;
+        double seconds; /* below 0: refused */
+    } said[] = {{"", 60},   {"300", 300},  {"1.5", 1.5}, {"0", 0},     {"1e9", 1e9},
+                {"-1", -1}, {"1 min", -1}, {"nan", -1},  {"1.1e9", -1}};
+    const char *name = "YOKE_START_TIMEOUT", *before = getenv(name);
+    char *kept = before ? strdup(before) : NULL;
+    double seconds;
+    unsetenv(name);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        assert_int_equal(yki_start_limit(many[i].processes, &seconds), YOKE_OK);
+        assert_true(seconds == many[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        setenv(name, said[i].given, 1);
+        assert_int_equal(yki_start_limit(2, &seconds), said[i].seconds < 0 ? YOKE_INVALID : YOKE_OK);
+        assert_true(said[i].seconds < 0 || seconds == said[i].seconds);
+    }
+    unsetenv(name);
+    if (kept) setenv(name, kept, 1);
+    free(kept);
+}
+
 #endif
 
 /* --- channels --- */
@@ -540,6 +572,7 @@ int main(void)
 #ifndef YKI_TEST_MPI
         cmocka_unit_test(a_loss_wakes_sleepers),
         cmocka_unit_test(a_world_is_joined_once_at_a_time),
+        cmocka_unit_test(the_more_processes_the_longer_they_may_take_to_meet),
 #endif
         cmocka_unit_test(a_loss_gives_buffers_back),
         cmocka_unit_test(members_that_disagree_are_told),
