@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "data/tokenizer/tokenizer.h"
@@ -200,24 +202,43 @@ static size_t merge_plainly(const yki_merges *merges, int32_t *ids, size_t count
     }
 }
 
+/* The end of `bytes` of memory that can be touched, before some that cannot; given back by remove_wall. */
+static char *wall_after(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
+    char *memory = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_int_equal(mprotect(memory + room, page, PROT_NONE), 0);
+    return memory + room;
+}
+
+static void remove_wall(char *wall, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
+    assert_int_equal(munmap(wall - room, room + page), 0);
+}
+
+/* And no further than the word and its scratch memory go. */
 static void words_of_all_lengths_are_merged_alike(void **state)
 {
     (void)state;
     enum { MOST = 700 };
     yoke_tokenizer *tokenizer = open_tokenizer("gpt2");
     uint64_t lcg = 3;
-    int32_t ids[MOST], want[MOST];
-    void *scratch = malloc(yki_merge_scratch(MOST));
-    assert_non_null(scratch);
+    int32_t want[MOST];
+    char *ids_end = wall_after(sizeof want), *scratch_end = wall_after(yki_merge_scratch(MOST));
     for (size_t count = 1; count <= MOST; count += count < 70 ? 1 : 63) {
+        int32_t *ids = (int32_t *)(void *)(ids_end - count * sizeof *ids);
         for (size_t i = 0; i < count; i++)
             ids[i] = want[i] = tokenizer->byte_ids[(unsigned char)"theinoras"[test_below(&lcg, 9)]];
         size_t left = merge_plainly(&tokenizer->merges, want, count);
+        void *scratch = scratch_end - yki_merge_scratch(count);
         assert_int_equal(yki_merge_word(&tokenizer->merges, ids, count, scratch), left);
         assert_memory_equal(ids, want, left * sizeof *ids);
         assert_true(count < 40 || left < count);
     }
-    free(scratch);
+    remove_wall(ids_end, sizeof want);
+    remove_wall(scratch_end, yki_merge_scratch(MOST));
     yoke_tokenizer_destroy(tokenizer);
 }
 
