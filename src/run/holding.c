@@ -255,6 +255,22 @@ static bool turns(const yki_holding *held)
     return held->column_step != 1 && held->row_step == 1 && held->tensor.dtype == YKI_F32;
 }
 
+static void turn(const yki_holding *held, int64_t at, float *outside, int64_t step, bool packs)
+{
+    float *inside = (float *)(void *)held->data + at;
+    if (packs)
+        turn_tile(inside, held->column_step, outside, step);
+    else
+        turn_tile(outside, step, inside, held->column_step);
+}
+
+static void move_rows(const yki_holding *held, int64_t at, int64_t rows, int64_t columns, float *outside,
+                      int64_t step, bool packs)
+{
+    for (int64_t i = 0; i < rows; i++)
+        (packs ? read_row : write_row)(held, at + i * held->row_step, columns, outside + i * step);
+}
+
 /* Elements of a block between memory and values whose rows lie `step` apart. */
 static void move(const yki_holding *held, const yki_block *block, float *values, int64_t step, bool packs)
 {
@@ -265,16 +281,10 @@ static void move(const yki_holding *held, const yki_block *block, float *values,
                     rows = block->rows - r < TILE ? block->rows - r : TILE,
                     columns = block->columns - c < width ? block->columns - c : width;
             float *outside = values + r * step + c;
-            if (turns(held) && rows == TILE && columns == TILE) {
-                float *inside = (float *)(void *)held->data + at;
-                if (packs)
-                    turn_tile(inside, held->column_step, outside, step);
-                else
-                    turn_tile(outside, step, inside, held->column_step);
-                continue;
-            }
-            for (int64_t i = 0; i < rows; i++)
-                (packs ? read_row : write_row)(held, at + i * held->row_step, columns, outside + i * step);
+            if (turns(held) && rows == TILE && columns == TILE)
+                turn(held, at, outside, step, packs);
+            else
+                move_rows(held, at, rows, columns, outside, step, packs);
         }
 }
 
