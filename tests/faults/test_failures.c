@@ -102,6 +102,23 @@ static yoke_status inspect(const char *unused, double *value)
     return status;
 }
 
+/* A table with a column of words; all classes as one number. */
+static yoke_status table(const char *unused, double *value)
+{
+    (void)unused;
+    yoke_data *data = NULL;
+    float x;
+    int32_t class = 0;
+    yoke_status status = yoke_data_from_csv(&data, in_folder("t.csv"), 1, (const char *const[]){"kind"});
+    *value = 0;
+    for (int64_t i = 0; status == YOKE_OK && i < yoke_data_samples(data); i++) {
+        status = yoke_data_get(data, i, &x, &class);
+        *value = 3 * *value + class;
+    }
+    yoke_data_destroy(data);
+    return status;
+}
+
 static yoke_status schedule(const char *overrides, double *value)
 {
     yoke_job *job = NULL;
@@ -130,6 +147,7 @@ static const work works[] = {
     {"eval", eval, ""},
     {"generate", generate, ""},
     {"inspect", inspect, ""},
+    {"table", table, ""},
     {"schedule", schedule, "layout.pp=2; layout.microbatches=3; layout.schedule=zb-h1"},
 };
 
@@ -231,6 +249,7 @@ static int prepare(void **state)
     snprintf(job_path, sizeof job_path, "%s/job.yaml", folder);
     for (int i = 0; i < 40; i++) strcat(text, "a text of few words, read again ");
     write_text(in_folder("text.txt"), text);
+    write_text(in_folder("t.csv"), "x,kind\n1,red\n2,blue\n3,green\n4,red\n");
     write_text(job_path, "model: {family: gpt2, layers: 2, heads: 2, width: 4, context: 8, dropout: 0.1}\n"
                          "data: {format: text, path: text.txt, holdout: 0.2}\n"
                          "train: {steps: 2, batch: 4, optimizer: {name: adamw, lr: 1e-3}}\n");
