@@ -18,9 +18,9 @@ struct yki_comm_memory {
 };
 
 /* What is done with memory that an operation reads, writes or both. */
-typedef void use(yki_comm_memory *memory, void **address, int64_t bytes, bool reads, bool writes);
+typedef void visitor(yki_comm_memory *memory, void **address, int64_t bytes, bool reads, bool writes);
 
-static void use_segments(yki_comm_memory *memory, yki_request *request, use *use)
+static void use_segments(yki_comm_memory *memory, yki_request *request, visitor *use)
 {
     yki_segment *segments = request->nsegments == 1 ? &request->segment : request->segments;
     int64_t size = (int64_t)yki_dtype_bytes(request->dtype);
@@ -28,7 +28,7 @@ static void use_segments(yki_comm_memory *memory, yki_request *request, use *use
         use(memory, &segments[i].data, segments[i].elems * size, true, true);
 }
 
-static void use_pieces(yki_comm_memory *memory, yki_request *request, use *use)
+static void use_pieces(yki_comm_memory *memory, yki_request *request, visitor *use)
 {
     yki_piece *pieces = request->npieces == 1 ? &request->piece : request->pieces;
     bool gathers = request->kind == YKI_COMM_ALL_GATHER;
@@ -46,7 +46,7 @@ static void use_pieces(yki_comm_memory *memory, yki_request *request, use *use)
     }
 }
 
-static void use_all(yki_comm_memory *memory, yki_request *request, use *use)
+static void use_all(yki_comm_memory *memory, yki_request *request, visitor *use)
 {
     void *in = (void *)(uintptr_t)request->in;
     use_segments(memory, request, use);

@@ -31,9 +31,9 @@ static void *rank_thread(void *argument)
         if (run->quit) break;
         seen = run->turn;
         yki_command *command = run->command;
-        void *argument = run->argument;
+        void *given = run->argument;
         pthread_mutex_unlock(&run->lock);
-        guarded(rank, command, argument);
+        guarded(rank, command, given);
         pthread_mutex_lock(&run->lock);
         if (--run->running == 0) pthread_cond_signal(&run->done);
     }

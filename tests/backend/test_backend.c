@@ -2,10 +2,12 @@
  */
 #include "cmocka_all.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -69,6 +71,9 @@ static void memory_is_zero_aligned_and_counted(void **state)
         assert_int_equal(yoke_error_get()->status, YOKE_SYSTEM);
         assert_int_equal(ops->peak_bytes(device), total);
         ops->device_destroy(device); /* with what is left */
+        unsigned char there[1];
+        void *page = (void *)((uintptr_t)data[3] / 4096 * 4096);
+        assert_true(mincore(page, 1, there) == -1 && errno == ENOMEM); /* the system has it back */
         ops->device_destroy(NULL);
     }
 }
