@@ -105,6 +105,9 @@
     KERNEL(ADAM, "adam", "fE > fE fE pE hE?", "")                                      /* g -> w m v w16?, a bf16 copy of w */ \
     KERNEL(SGD, "sgd", "fE > fE fE? hE?", "")                                          /* g -> w momentum? w16?, a bf16 copy of w */ \
     KERNEL(LION, "lion", "fE > fE fE hE?", "")                                         /* g -> w m w16?, a bf16 copy of w */ \
+    KERNEL(MOMENTUM, "momentum", "fE > =fE fE", "")                                    /* g -> u m: m = momentum m + (1 - momentum) g, u = m; or with nesterov the same blend of m and g */ \
+    KERNEL(UNIT, "unit", "fE > =fE", "")                                               /* x -> y = x / max(attr.eps, the root of the sum of x^2) */ \
+    KERNEL(COMBINE, "combine", "fE fE > ==fE", "")                                     /* a b -> y = attr.of_a a + attr.of_b b */ \
     KERNEL(BLEND, "blend", "fE > fE", "")                                              /* g -> w = attr.p w + g */
 
 typedef enum yki_kernel {
@@ -161,8 +164,9 @@ static inline int64_t yki_positions_until(const yki_positions *rows, int64_t cou
 /* Constants of a node, fixed when it is planned. Fields that a kernel does not name are 0. */
 typedef struct yki_attr {
     yoke_activation activation;       /* ACTIVATE* */
-    double eps;                       /* norms */
+    double eps;                       /* norms, UNIT */
     double p;                         /* DROPOUT, ATTENTION*, GQA*: probability of dropping; BLEND: see there */
+    double of_a, of_b;                /* COMBINE */
     double momentum;                  /* BATCH_TRACK: adds momentum (1 - momentum)^launch->later times the mean and the unbiased variance, nothing where N < 2 */
     bool own_statistics;              /* BATCH*: of the samples of one data-parallel rank, not of all */
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */
@@ -191,8 +195,8 @@ typedef struct yki_update {
     double beta1, beta2;                    /* ADAM, LION */
     double eps, bias1, bias2;               /* ADAM: bias1 = 1 - beta1^t, bias2 = 1 - beta2^t at update t = 1, 2, ... */
     bool decoupled;                         /* ADAM: w -= lr * weight_decay * w first (AdamW); else decay is added to g */
-    double momentum;                        /* SGD: momentum = momentum * before + g, and w -= lr * momentum */
-    bool nesterov;                          /* SGD: w -= lr * (g + momentum * new momentum) instead */
+    double momentum;                        /* SGD: momentum = momentum * before + g, and w -= lr * momentum; MOMENTUM: see there */
+    bool nesterov;                          /* SGD: w -= lr * (g + momentum * new momentum) instead; MOMENTUM: see there */
 } yki_update;
 
 /* One launch: views in the order of the list above, inputs then outputs. */
@@ -210,7 +214,7 @@ typedef struct yki_launch {
     int64_t group_samples;     /* BATCH*: samples that the statistics are of, on all ranks that have some */
     int64_t later;             /* BATCH_TRACK: micro-batches of the step that come later and are tracked too */
     double *loss;              /* XENT_LOSS, MSE_LOSS, SUM_SQUARES */
-    const yki_update *update;  /* ADAM, SGD, LION */
+    const yki_update *update;  /* ADAM, SGD, LION, MOMENTUM */
     void *workspace;           /* as many bytes as the backend asked for, 64-byte aligned */
     size_t workspace_bytes;
 } yki_launch;

@@ -119,6 +119,8 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
     const int64_t *of = shape.of;
     c->attr = (yki_attr){.eps = 1e-5,
                          .p = 0.3,
+                         .of_a = -4.775,
+                         .of_b = 2.0315,
                          .momentum = 0.1,
                          .key = 1234567,
                          .kernel = of['k'],

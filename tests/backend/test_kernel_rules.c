@@ -98,6 +98,42 @@ static void check_optimizer(const optimizer_case *o, int table)
     case_release(&c);
 }
 
+/* Muon's kernels, by hand: a running mean and a step ahead; a matrix of norm 1, or 0; two combined. */
+static void matrices_are_by_their_formulas(void **state)
+{
+    (void)state;
+    for (int table = 0; table < ntables; table++) {
+        kernel_case c;
+        case_make(&c, YKI_KERNEL_MOMENTUM, "E3", YKI_F32, 1);
+        float *g = c.launch.views[0].data, *u = c.launch.views[1].data, *m = c.launch.views[2].data;
+        g[0] = 2, g[1] = -4, g[2] = 0;
+        m[0] = 1, m[1] = 0, m[2] = -8;
+        c.update = (yki_update){.grad_scale = 0.5, .momentum = 0.75, .nesterov = true};
+        run_on(table, &c, 1); /* halves of g are 1, -2, 0 */
+        assert_true(m[0] == 1 && m[1] == -0.5f && m[2] == -6);
+        assert_true(u[0] == 1 && u[1] == -0.875f && u[2] == -4.5f);
+        c.update.nesterov = false;
+        run_on(table, &c, 1);
+        assert_true(m[1] == -0.875f && u[1] == m[1] && u[2] == -4.5f);
+        case_release(&c);
+        case_make(&c, YKI_KERNEL_UNIT, "E2", YKI_F32, 1);
+        float *x = c.launch.views[0].data, *y = c.launch.views[1].data;
+        x[0] = 3, x[1] = -4;
+        run_on(table, &c, 1);
+        assert_true(fabsf(y[0] - 0.6f) < 1e-7f && fabsf(y[1] + 0.8f) < 1e-7f);
+        x[0] = 0, x[1] = 1e-9f; /* less than eps */
+        run_on(table, &c, 1);
+        assert_true(y[0] == 0 && fabs((double)y[1] - 1e-9 / c.attr.eps) < 1e-10);
+        case_release(&c);
+        case_make(&c, YKI_KERNEL_COMBINE, "E1", YKI_F32, 1);
+        c.attr.of_a = 0.5, c.attr.of_b = -2;
+        *(float *)c.launch.views[0].data = 6, *(float *)c.launch.views[1].data = 4;
+        run_on(table, &c, 1);
+        assert_true(*(float *)c.launch.views[2].data == -5);
+        case_release(&c);
+    }
+}
+
 static void optimizers_are_by_their_formulas(void **state)
 {
     (void)state;
@@ -354,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(optimizers_are_by_their_formulas),
+        cmocka_unit_test(matrices_are_by_their_formulas),
         cmocka_unit_test(dropout_does_not_see_how_a_tensor_is_split),
         cmocka_unit_test(dropout_keeps_its_share_and_its_mean),
         cmocka_unit_test(functions_are_accurate_over_their_range),

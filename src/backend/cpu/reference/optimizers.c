@@ -79,6 +79,38 @@ static void lion(const yki_launch *launch, void *state, int threads)
     }
 }
 
+/* As torch.optim.Muon: a running mean of gradients, and one step of it ahead. */
+static void momentum(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *g_in = &launch->views[0], *u_out = &launch->views[1], *m_io = &launch->views[2];
+    const yki_update *u = launch->update;
+    for (int64_t i = 0; i < yki_view_elems(g_in); i++) {
+        double g = yki_get(g_in, i) * u->grad_scale;
+        double m = u->momentum * yki_get(m_io, i) + (1.0 - u->momentum) * g;
+        yki_set(m_io, i, m);
+        yki_set(u_out, i, u->nesterov ? u->momentum * m + (1.0 - u->momentum) * g : m);
+    }
+}
+
+static void unit(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *x = &launch->views[0], *y = &launch->views[1];
+    int64_t elems = yki_view_elems(x);
+    double sum = 0;
+    for (int64_t i = 0; i < elems; i++) sum += yki_get(x, i) * yki_get(x, i);
+    for (int64_t i = 0; i < elems; i++) yki_set(y, i, yki_get(x, i) / fmax(launch->attr->eps, sqrt(sum)));
+}
+
+static void combine(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *a = &launch->views[0], *b = &launch->views[1], *y = &launch->views[2];
+    for (int64_t i = 0; i < yki_view_elems(y); i++)
+        yki_set(y, i, launch->attr->of_a * yki_get(a, i) + launch->attr->of_b * yki_get(b, i));
+}
+
 static void blend(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
@@ -93,5 +125,8 @@ void yki_reference_register_optimizers(yki_cpu_table *table)
     yki_reference_add(table, YKI_KERNEL_ADAM, adam);
     yki_reference_add(table, YKI_KERNEL_SGD, sgd);
     yki_reference_add(table, YKI_KERNEL_LION, lion);
+    yki_reference_add(table, YKI_KERNEL_MOMENTUM, momentum);
+    yki_reference_add(table, YKI_KERNEL_UNIT, unit);
+    yki_reference_add(table, YKI_KERNEL_COMBINE, combine);
     yki_reference_add(table, YKI_KERNEL_BLEND, blend);
 }
