@@ -99,7 +99,10 @@ typedef struct yoke_data_spec {
     yoke_scale scale; /* csv, npy */
 } yoke_data_spec;
 
-typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW, YOKE_LION } yoke_optimizer;
+typedef enum yoke_optimizer { YOKE_SGD, YOKE_ADAM, YOKE_ADAMW, YOKE_LION, YOKE_MUON } yoke_optimizer;
+/* How muon's learning rate depends on a matrix's shape: sqrt(max(1, rows / columns)), or 0.2 sqrt(max(rows,
+ * columns)), with which its updates are about as large as AdamW's. */
+typedef enum yoke_adjust_lr { YOKE_ADJUST_LR_ORIGINAL, YOKE_ADJUST_LR_MATCH_RMS_ADAMW } yoke_adjust_lr;
 typedef enum yoke_rate_schedule {
     YOKE_RATE_CONSTANT,
     YOKE_RATE_LINEAR,
@@ -125,7 +128,15 @@ typedef struct yoke_train_options {
     /* YOKE_USUAL: what the optimizer usually has, as docs/job-file.md says. What it does not take is refused
      */
     double momentum, beta1, beta2, eps, weight_decay;
-    bool nesterov, decay_matrices; /* decay_matrices: only tensors of two or more dims decay */
+    int nesterov;        /* true, false; -1: as the optimizer usually has it */
+    bool decay_matrices; /* only tensors of two or more dims decay */
+    /* muon: the iteration that makes updates of matrices orthogonal; and what AdamW has, by which all else is
+     * updated */
+    int64_t ns_steps;
+    double ns_coefficients[3];
+    yoke_adjust_lr adjust_lr_fn;
+    double adamw_lr; /* where lr is the learning rate; 0: lr */
+    double adamw_betas[2], adamw_eps;
     yoke_rate_schedule rate;
     int64_t warmup;
     double final_lr;
@@ -165,8 +176,10 @@ static inline yoke_train_options yoke_train_options_made()
 #define YOKE_TRAIN_DEFAULT                                                                                   \
     {                                                                                                        \
         .steps = 0, .batch = 1, .optimizer = YOKE_SGD, .lr = 1e-3, .momentum = YOKE_USUAL,                   \
-        .beta1 = YOKE_USUAL, .beta2 = YOKE_USUAL, .eps = YOKE_USUAL, .weight_decay = YOKE_USUAL, .power = 1, \
-        .seed = 1, .shuffle = true, .timeout = 60                                                            \
+        .beta1 = YOKE_USUAL, .beta2 = YOKE_USUAL, .eps = YOKE_USUAL, .weight_decay = YOKE_USUAL,             \
+        .nesterov = -1, .ns_steps = 5, .ns_coefficients = {3.4445, -4.7750, 2.0315},                         \
+        .adamw_betas = {0.9, 0.999}, .adamw_eps = 1e-8, .power = 1, .seed = 1, .shuffle = true,              \
+        .timeout = 60                                                                                        \
     }
 #endif
 

@@ -189,6 +189,24 @@ const char *yki_graph_layer(yoke_model *model, bool cut)
     return layer->name = "";
 }
 
+void yki_graph_find_matrices(yoke_model *model)
+{
+    int last = -1;
+    for (int i = 0; i < model->nnodes; i++) {
+        int at = yki_op(model->nodes[i].op)->matrix, of = at > 0 ? model->nodes[i].in[at] : -1;
+        if (of < 0 || model->values[of].parameter < 0) continue;
+        last = model->values[of].parameter;
+        model->parameters[last].matrix = model->parameters[last].ndim == 2;
+    }
+    if (last >= 0) model->parameters[last].matrix = false;
+    for (int i = 0; i < model->nnodes; i++)
+        for (int k = 0; k < model->nodes[i].nin; k++) {
+            int of = model->nodes[i].in[k];
+            if (of >= 0 && model->values[of].parameter >= 0 && k != yki_op(model->nodes[i].op)->matrix)
+                model->parameters[model->values[of].parameter].matrix = false;
+        }
+}
+
 /* Marks what the loss depends on, and what depends on the samples; a node must be both. */
 yoke_status yki_graph_check_connected(const yoke_model *model)
 {

@@ -54,6 +54,9 @@ typedef struct yki_parameter {
     yki_init init;
     double init_scale; /* uniform: +-scale; normal: standard deviation */
     int value;
+    /* A hidden matrix: two dims, of a product of rows, and no other use; the model's last product, which
+     * makes its output, has none. Known when the model is finished. */
+    bool matrix;
     /* A buffer: state that training tracks (a running mean), and no gradient, moment, norm or decay knows;
      * kept in f32. The constants of the node that tracks it; NULL: a weight. */
     const yki_attr *buffer;
@@ -136,6 +139,8 @@ const char *yki_graph_layer(yoke_model *model, bool cut);
 void yki_graph_fail(yoke_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void yki_graph_fail_memory(yoke_model *model);
 
+/* Finds the parameters that are hidden matrices. */
+void yki_graph_find_matrices(yoke_model *model);
 /* Layers whose output reaches no loss, or which the input does not reach: YOKE_INVALID names the first. */
 yoke_status yki_graph_check_connected(const yoke_model *model);
 

@@ -113,6 +113,26 @@ static yoke_status check_needs(const yki_reader *reader)
     return YOKE_OK;
 }
 
+static int count_linear(const yoke_layer *layers, int nlayers)
+{
+    int count = 0;
+    for (int i = 0; i < nlayers; i++)
+        count += (layers[i].type == YOKE_LAYER_LINEAR) + count_linear(layers[i].layers, layers[i].nlayers);
+    return count;
+}
+
+/* Of a list of linear layers the last one makes the output; transformers have others in any case. */
+static yoke_status check_matrices(const yki_reader *reader)
+{
+    const yoke_job *job = reader->job;
+    if (!yki_optimizers[job->train.optimizer].has_matrices || job->model.family != YOKE_FAMILY_LAYERS ||
+        count_linear(job->model.layers, job->model.nlayers) > 1)
+        return YOKE_OK;
+    return fail_key(reader, "train.optimizer.name",
+                    "updates the matrices of linear layers but for the last one, which makes the output, and "
+                    "this model has none: choose another one, like adamw");
+}
+
 yoke_status yki_reader_finish(const yki_reader *reader)
 {
     yoke_job *job = reader->job;
@@ -128,6 +148,7 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     if (job->data.holdout == 0 && is_void(reader, "data.holdout_by", "data.holdout"))
         job->data.holdout_by = YOKE_HOLDOUT_END;
     YKI_TRY(check_needs(reader));
+    YKI_TRY(check_matrices(reader));
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;
     job->train.holdout = job->data.holdout;

@@ -350,13 +350,15 @@ static yoke_status read_shape(const place *at, void *field)
     return YOKE_OK;
 }
 
-static yoke_status read_betas(const place *at, void *field)
+static yoke_status read_numbers(const place *at, void *field)
 {
-    yoke_train_options *train = (yoke_train_options *)((char *)field - offsetof(yoke_train_options, beta1));
-    if (at->node->kind != YKI_YAML_SEQUENCE || at->node->count != 2)
-        return FAIL(at, "must be a list of two numbers, like [0.9, 0.999]");
-    YKI_TRY(read_number(at, at->node->items[0], &train->beta1));
-    return read_number(at, at->node->items[1], &train->beta2);
+    double *numbers = field;
+    int count = (int)(at->key->size / sizeof *numbers);
+    if (at->node->kind != YKI_YAML_SEQUENCE || at->node->count != count)
+        return FAIL(at, "must be a list of %s",
+                    count == 2 ? "two numbers, like [0.9, 0.999]" : "three numbers");
+    for (int i = 0; i < count; i++) YKI_TRY(read_number(at, at->node->items[i], &numbers[i]));
+    return YOKE_OK;
 }
 
 static yoke_status read_columns(const place *at, void *field)
@@ -438,7 +440,7 @@ yoke_status yki_reader_value(const yki_reader *reader, const yki_key *key, const
         [YKI_KEY_INT] = read_int,         [YKI_KEY_SEED] = read_seed,     [YKI_KEY_DOUBLE] = read_double,
         [YKI_KEY_BOOL] = read_bool,       [YKI_KEY_SWITCH] = read_switch, [YKI_KEY_NAME] = read_name,
         [YKI_KEY_PATH] = read_path,       [YKI_KEY_BYTES] = read_bytes,   [YKI_KEY_SCHEDULE] = read_schedule,
-        [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_BETAS] = read_betas,
+        [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_NUMBERS] = read_numbers,
         [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers, [YKI_KEY_STAGES] = read_recompute,
         [YKI_KEY_LAYOUTS] = read_layouts,
     };

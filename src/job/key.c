@@ -8,6 +8,7 @@
 
 #define FIELD(member)    .offset = offsetof(yoke_job, member), .size = sizeof(((yoke_job *)0)->member)
 #define LFIELD(member)   .offset = offsetof(yoke_layer, member), .size = sizeof(((yoke_layer *)0)->member)
+#define BETAS            .offset = offsetof(yoke_job, train.beta1), .size = 2 * sizeof(double) /* and beta2 */
 #define RANGE(low, high) .least = (low), .most = (high)
 #define FROM(low)        .least = (low)
 #define SHARE            .least = 0, .most = 1, .below = true /* [0, 1) */
@@ -88,9 +89,15 @@ const yki_key yki_job_keys[] = {
     {"train.optimizer.name", YKI_KEY_NAME, FIELD(train.optimizer), .names = yki_optimizer_names, .always = true},
     {"train.optimizer.lr", YKI_KEY_DOUBLE, FIELD(train.lr), FROM(0), .above = true, .always = true},
     {"train.optimizer.momentum", YKI_KEY_DOUBLE, FIELD(train.momentum), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(MOMENTUM)},
-    {"train.optimizer.nesterov", YKI_KEY_BOOL, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = TAKE(NESTEROV)},
-    {"train.optimizer.betas", YKI_KEY_BETAS, FIELD(train.beta1), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(BETAS)},
+    {"train.optimizer.nesterov", YKI_KEY_SWITCH, FIELD(train.nesterov), .by = YKI_BY_OPTIMIZER, .of = TAKE(NESTEROV)},
+    {"train.optimizer.betas", YKI_KEY_NUMBERS, BETAS, SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(BETAS)},
     {"train.optimizer.eps", YKI_KEY_DOUBLE, FIELD(train.eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = TAKE(EPS)},
+    {"train.optimizer.ns_steps", YKI_KEY_INT, FIELD(train.ns_steps), RANGE(1, 99), .by = YKI_BY_OPTIMIZER, .of = TAKE(NEWTON_SCHULZ)},
+    {"train.optimizer.ns_coefficients", YKI_KEY_NUMBERS, FIELD(train.ns_coefficients), RANGE(-1000, 1000), .by = YKI_BY_OPTIMIZER, .of = TAKE(NEWTON_SCHULZ)},
+    {"train.optimizer.adjust_lr_fn", YKI_KEY_NAME, FIELD(train.adjust_lr_fn), .names = yki_adjust_lr_names, .by = YKI_BY_OPTIMIZER, .of = TAKE(NEWTON_SCHULZ)},
+    {"train.optimizer.adamw_lr", YKI_KEY_DOUBLE, FIELD(train.adamw_lr), FROM(0), .by = YKI_BY_OPTIMIZER, .of = TAKE(ADAMW)},
+    {"train.optimizer.adamw_betas", YKI_KEY_NUMBERS, FIELD(train.adamw_betas), SHARE, .by = YKI_BY_OPTIMIZER, .of = TAKE(ADAMW)},
+    {"train.optimizer.adamw_eps", YKI_KEY_DOUBLE, FIELD(train.adamw_eps), FROM(0), .above = true, .by = YKI_BY_OPTIMIZER, .of = TAKE(ADAMW)},
     {"train.optimizer.weight_decay", YKI_KEY_DOUBLE, FIELD(train.weight_decay), FROM(0)},
     {"train.optimizer.decay", YKI_KEY_NAME, FIELD(train.decay_matrices), .names = decays},
     {"train.schedule.name", YKI_KEY_NAME, FIELD(train.rate), .names = yki_rate_names},

@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "job/job.h"
 #include "job/key.h"
+#include "optim/optimizer.h"
 
 static yoke_status check_evaluations(const yoke_train_options *t)
 {
@@ -27,7 +28,9 @@ static yoke_status check_rules(const yoke_train_options *t)
         return yki_fail(YOKE_INVALID,
                         "steps %lld and epochs %g are both given: only one of them says how long to train",
                         (long long)t->steps, t->epochs);
-    if (t->nesterov && (t->momentum == 0 || t->momentum == YOKE_USUAL))
+    yoke_train_options settled = *t;
+    yki_optimizer_settle(&settled);
+    if (settled.nesterov && settled.momentum == 0)
         return yki_fail(YOKE_INVALID, "nesterov needs a momentum above 0");
     return YOKE_OK;
 }
@@ -76,6 +79,20 @@ static yoke_status check_name(const yki_key *key, const char *name, int value)
     return yki_fail(YOKE_INVALID, "%s %u is none that there is", name, (unsigned)value);
 }
 
+static yoke_status check_numbers(const yki_key *key, const char *name, const double *numbers)
+{
+    char called[48];
+    bool betas = strcmp(name, "betas") == 0; /* two fields */
+    for (size_t i = 0; i < key->size / sizeof *numbers; i++) {
+        if (betas)
+            snprintf(called, sizeof called, "beta%zu", i + 1);
+        else
+            snprintf(called, sizeof called, "%s[%zu]", name, i);
+        if (numbers[i] != YOKE_USUAL) YKI_TRY(check_number(key, called, numbers[i]));
+    }
+    return YOKE_OK;
+}
+
 static yoke_status check_value(const yki_key *key, const void *field)
 {
     const double *numbers = field;
@@ -89,10 +106,13 @@ static yoke_status check_value(const yki_key *key, const void *field)
         return check_number(key, name, (double)whole);
     case YKI_KEY_DOUBLE:
         return check_number(key, name, *numbers);
-    case YKI_KEY_BETAS:
-        for (int i = 0; i < 2; i++)
-            if (numbers[i] != YOKE_USUAL) YKI_TRY(check_number(key, i ? "beta2" : "beta1", numbers[i]));
-        return YOKE_OK;
+    case YKI_KEY_NUMBERS:
+        return check_numbers(key, name, numbers);
+    case YKI_KEY_SWITCH:
+        memcpy(&value, field, sizeof value);
+        return value == 0 || value == 1
+                   ? YOKE_OK
+                   : yki_fail(YOKE_INVALID, "%s is %d, and must be 0, 1 or -1", name, value);
     case YKI_KEY_NAME:
         if (key->size == sizeof(bool)) return YOKE_OK;
         memcpy(&value, field, sizeof value);
@@ -102,22 +122,17 @@ static yoke_status check_value(const yki_key *key, const void *field)
     }
 }
 
-static size_t bytes_of(const yki_key *key)
-{
-    return key->kind == YKI_KEY_BETAS ? 2 * sizeof(double) : key->size;
-}
-
 /* Whether a field is there: it is not what one has that nobody sets. */
 static bool is_given(const yki_key *key, const yoke_train_options *t)
 {
     static const yoke_train_options usual = YOKE_TRAIN_DEFAULT;
-    return memcmp(yki_key_option(key, t), yki_key_option(key, &usual), bytes_of(key)) != 0;
+    return memcmp(yki_key_option(key, t), yki_key_option(key, &usual), key->size) != 0;
 }
 
 /* A field that means nothing, or is missing, beside the optimizer or the schedule that was chosen. */
 static yoke_status check_choice(const yki_key *key, const yoke_train_options *t)
 {
-    static const double nothing[2];
+    static const double nothing[3];
     if (key->by != YKI_BY_OPTIMIZER && key->by != YKI_BY_RATE) return YOKE_OK;
     int chosen = key->by == YKI_BY_OPTIMIZER ? (int)t->optimizer : (int)t->rate;
     const char *word = yki_selector_word(key->by), *const *names = yki_selector_names(key->by);
@@ -125,7 +140,7 @@ static yoke_status check_choice(const yki_key *key, const yoke_train_options *t)
     bool given = is_given(key, t);
     if (!given && yki_key_needed(key, chosen, false))
         return yki_fail(YOKE_INVALID, "%s %s needs %s", word, names[chosen], name_of(key, name));
-    if (!given || yki_key_fits(key, chosen) || memcmp(yki_key_option(key, t), nothing, bytes_of(key)) == 0)
+    if (!given || yki_key_fits(key, chosen) || memcmp(yki_key_option(key, t), nothing, key->size) == 0)
         return YOKE_OK;
     yki_names_list(owners, sizeof owners, names, key->of);
     return yki_fail(YOKE_INVALID, "%s belongs to %s %s, not to %s", name_of(key, name), word, owners,

@@ -89,6 +89,17 @@ static void print_layers(yki_text *text, const yoke_layer *layers, int nlayers, 
     }
 }
 
+static void print_numbers(yki_text *text, const yki_key *key, const char *field)
+{
+    double number;
+    for (size_t at = 0; at < key->size; at += sizeof number) {
+        memcpy(&number, field + at, sizeof number);
+        yki_text_append(text, "%s", at > 0 ? ", " : "[");
+        yki_value_print_double(text, number);
+    }
+    yki_text_append(text, "]");
+}
+
 void yki_key_print(yki_text *text, const yki_key *key, const void *base)
 {
     const char *field = (const char *)base + key->offset;
@@ -135,12 +146,8 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
     case YKI_KEY_SHAPE:
         print_shape(text, &job->model);
         break;
-    case YKI_KEY_BETAS:
-        yki_text_append(text, "[");
-        yki_value_print_double(text, job->train.beta1);
-        yki_text_append(text, ", ");
-        yki_value_print_double(text, job->train.beta2);
-        yki_text_append(text, "]");
+    case YKI_KEY_NUMBERS:
+        print_numbers(text, key, field);
         break;
     case YKI_KEY_LAYOUTS:
         yki_value_print_text(text, (const char *)field);

@@ -485,6 +485,7 @@ yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss l
     YKI_TRY(yoke_model_status(model));
     for (int i = before + 1; i < model->nnodes; i++) model->nodes[i].layer = layer; /* all but the target's */
     YKI_TRY(yki_graph_check_connected(model));
+    yki_graph_find_matrices(model);
     model->finished = true;
     return YOKE_OK;
 }

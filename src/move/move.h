@@ -31,8 +31,8 @@ typedef struct yki_move_launch {
     yki_dtype dtype;
     yki_cut cut;       /* shard, all_gather, reduce_scatter, copy along the axis; outer * sum(share) * inner
                           elements in all */
-    yki_piece *pieces; /* all_gather, reduce_scatter of several tensors at once; NULL: the one of `in`,
-                                `out` and `cut` */
+    yki_piece *pieces; /* all_gather, reduce_scatter, shard of several tensors at once; NULL: the one
+                          of `in`, `out` and `cut` */
     int npieces;
     yki_exchange exchange; /* all_to_all */
     int64_t elems;         /* copy, broadcast, all_reduce */

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "plan/builder.h"
+#include "plan/matrices.h"
 #include "plan/passes.h"
 #include "plan/tail.h"
 
@@ -105,25 +106,28 @@ static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
     return count;
 }
 
+static void measure_code(yki_builder *b, const yki_code *code, const int64_t *sizes, int nsizes)
+{
+    const yki_plan_options *options = &b->plan->options;
+    for (int i = 0; i < code->count; i++)
+        for (int k = 0; k < nsizes && code->instructions[i].kind == YKI_DO_KERNEL; k++) {
+            yki_launch launch;
+            yki_instruction_shapes(&code->instructions[i], sizes[k], &launch);
+            int64_t bytes = (int64_t)options->backend->workspace_bytes(&launch, options->threads);
+            if (bytes > b->program->workspace_bytes) b->program->workspace_bytes = bytes;
+        }
+}
+
 /* Scratch memory of the hungriest kernel. */
 static void measure_workspace(yki_builder *b)
 {
-    yki_plan *plan = b->plan;
-    yki_program *program = b->program;
+    const yki_program *program = b->program;
     int64_t sizes[MOST_SIZES];
-    int nsizes = sizes_of(plan, sizes);
+    int nsizes = sizes_of(b->plan, sizes);
     for (int c = 0; c < program->nparts; c++)
         for (int body = 0; body < YKI_BODY_COUNT; body++)
-            for (int i = 0; i < program->parts[c].body[body].count; i++) {
-                const yki_instruction *in = &program->parts[c].body[body].instructions[i];
-                for (int k = 0; k < nsizes && in->kind == YKI_DO_KERNEL; k++) {
-                    yki_launch launch;
-                    yki_instruction_shapes(in, sizes[k], &launch);
-                    int64_t bytes =
-                        (int64_t)plan->options.backend->workspace_bytes(&launch, plan->options.threads);
-                    if (bytes > program->workspace_bytes) program->workspace_bytes = bytes;
-                }
-            }
+            measure_code(b, &program->parts[c].body[body], sizes, nsizes);
+    for (int end = 0; end < YKI_END_COUNT; end++) measure_code(b, &program->ends[end], sizes, 1);
 }
 
 /* In the order in which gradients are complete, which is the order of buckets. A schedule that holds has a
@@ -165,7 +169,8 @@ static yoke_status build(yki_builder *b)
     }
     YKI_TRY(place_sends(b));
     program->temp_offset = b->at;
-    b->at += temp;
+    int64_t matrices = yki_matrices_bytes(b); /* when bodies need none of it */
+    b->at += temp > matrices ? temp : matrices;
     program->bytes.activations += temp_own;
     program->bytes.movement += temp_moved;
     for (int chunk = 0; chunk < program->nparts; chunk++) yki_find_bodies(b, &program->parts[chunk]);

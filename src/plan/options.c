@@ -26,8 +26,8 @@ static share share_of(int nranks, bool alone)
 
 /* Bytes of a copy of weights and moments, of which dp * cp of the ranks have the same, that a machine's have.
  */
-static int64_t copied_bytes(const yoke_model *model, int moments, const yoke_layout *layout, int nranks,
-                            int machine)
+static int64_t copied_bytes(const yoke_model *model, const yoke_train_options *train,
+                            const yoke_layout *layout, int nranks, int machine)
 {
     int copies = layout->dp * layout->cp, holders = copies > 0 ? nranks / copies : 1;
     int64_t bytes = 0;
@@ -35,7 +35,8 @@ static int64_t copied_bytes(const yoke_model *model, int moments, const yoke_lay
         const yki_parameter *p = &model->parameters[i];
         int64_t elems = 1;
         for (int d = 0; d < p->ndim; d++) elems *= p->dims[d];
-        bytes += 4 * elems * (p->buffer ? 1 : 1 + moments);
+        yki_rule_of rule = yki_optimizer_rule_of(train->optimizer, p->matrix);
+        bytes += 4 * elems * (p->buffer ? 1 : 1 + yki_optimizer_moments(train, rule));
     }
     return machine < holders ? bytes / holders * machine : bytes;
 }
@@ -54,27 +55,30 @@ yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_o
     int nranks = yki_plan_ranks(model, layout, purpose->one_part || purpose->inference);
     share on = share_of(nranks, purpose->alone);
     int threads = backend->count() / (yki_cluster_bound() ? on.here : on.machine);
-    int moments = purpose->inference ? 0 : yki_optimizer_moments(train);
     int64_t memory = backend->memory_bytes(0);
     if (purpose->copies && !purpose->inference)
-        memory -= copied_bytes(model, moments, layout, nranks, on.machine);
-    return (yki_plan_options){.model = model,
-                              .layout = *layout,
-                              .precision = train->precision,
-                              .optimizer = train->optimizer,
-                              .moments = moments,
-                              .decay_matrices = train->decay_matrices,
-                              .seed = train->seed,
-                              .batch = train->batch,
-                              .inference = purpose->inference,
-                              .no_loss = purpose->no_loss,
-                              .one_part = purpose->one_part,
-                              .like = purpose->like,
-                              .threads = layout->threads > 0 ? layout->threads
-                                         : threads < 1       ? 1
-                                                             : threads,
-                              .backend = backend,
-                              .device_memory_bytes = layout->device_memory_bytes > 0
-                                                         ? layout->device_memory_bytes
-                                                         : (memory > nranks ? memory : nranks) / on.machine};
+        memory -= copied_bytes(model, train, layout, nranks, on.machine);
+    yki_plan_options options = {.model = model,
+                                .layout = *layout,
+                                .precision = train->precision,
+                                .optimizer = train->optimizer,
+                                .orthogonal = yki_optimizer_orthogonal(train),
+                                .decay_matrices = train->decay_matrices,
+                                .seed = train->seed,
+                                .batch = train->batch,
+                                .inference = purpose->inference,
+                                .no_loss = purpose->no_loss,
+                                .one_part = purpose->one_part,
+                                .like = purpose->like,
+                                .threads = layout->threads > 0 ? layout->threads
+                                           : threads < 1       ? 1
+                                                               : threads,
+                                .backend = backend,
+                                .device_memory_bytes =
+                                    layout->device_memory_bytes > 0
+                                        ? layout->device_memory_bytes
+                                        : (memory > nranks ? memory : nranks) / on.machine};
+    for (int rule = 0; rule < YKI_RULES && !purpose->inference; rule++)
+        options.moments[rule] = yki_optimizer_moments(train, (yki_rule_of)rule);
+    return options;
 }

@@ -161,6 +161,16 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
     return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
 }
 
+yki_rule_of yki_plan_rule_of(const yki_plan *plan, int parameter)
+{
+    return yki_optimizer_rule_of(plan->options.optimizer, plan->options.model->parameters[parameter].matrix);
+}
+
+const yki_rule *yki_plan_rule(const yki_plan *plan, int parameter)
+{
+    return &yki_optimizers[plan->options.optimizer].rules[yki_plan_rule_of(plan, parameter)];
+}
+
 int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out)
 {
     int64_t share = yki_share(batch, dp, d);

@@ -28,8 +28,9 @@ typedef struct yki_param_place {
                            work: each one's gradient is a part of a sum, which is taken when the step ends */
     bool *held;         /* by stage */
     int nheld, first_stage;
-    /* rows of the plan's groups: of those parts' sum, and of the stages that share it; -1: none */
-    int sum_group, tie_group;
+    /* rows of the plan's groups: of those parts' sum, of the stages that share it, and of the ranks whose
+     * shares along tp make a whole matrix, which its update needs; -1: none */
+    int sum_group, tie_group, whole_group;
 } yki_param_place;
 /* Micro-batches of one device that are those of `dp` replicas: all replicas' m-th together, or (apart) each
  * replica's in turn. dp 0: its own. */
@@ -43,7 +44,8 @@ typedef struct yki_plan_options {
     yoke_layout layout;
     yoke_precision precision;
     yoke_optimizer optimizer;
-    int moments; /* that are kept of each weight */
+    int moments[YKI_RULES];    /* that are kept of each weight, by its rule */
+    yki_orthogonal orthogonal; /* of weights whose rule it is */
     bool decay_matrices;
     uint64_t seed;
     int64_t batch;     /* samples of a full step */
@@ -115,6 +117,9 @@ void yki_plan_destroy(yki_plan *plan);
 yoke_status yki_degrees_check(const yoke_layout *layout);
 const yki_program *yki_plan_program(const yki_plan *plan, int rank);
 const yki_states *yki_rank_states(const yki_plan *plan, int rank);
+/* Whose rule a parameter of the model is updated by, and that rule. */
+yki_rule_of yki_plan_rule_of(const yki_plan *plan, int parameter);
+const yki_rule *yki_plan_rule(const yki_plan *plan, int parameter);
 /* The type that a program's parameter or buffer is kept in. */
 yki_dtype yki_tensor_dtype(const yki_plan *plan, const yki_program *program, yki_tensor_kind kind,
                            int parameter);

@@ -31,7 +31,7 @@ enum { YKI_AREAS = 3 }; /* of slots: stash, stash_w, hold */
 typedef struct yki_operand {
     yki_space space;
     int index; /* weight, gradient: the program's parameter; send: the edge */
-    int value; /* which tensor it is: the part's placed value */
+    int value; /* which tensor it is: the part's placed value; at a step's end, the program's made one */
     int64_t offset;
     yki_dtype dtype;
     bool per_sample; /* dims are those of one sample: dims[0] is to be multiplied */
@@ -118,8 +118,9 @@ typedef struct yki_instruction {
             int ntensors;
             yki_tensor_kind tensors[YKI_MAX_VIEWS]; /* views, in the order of the kernel's list */
             int nparameters;
-            const int *parameters;   /* the program's */
-            bool first_alone;        /* by the first of REPLICAS alone: what the others have is the same */
+            const int *parameters; /* the program's */
+            bool first_alone;      /* by the first of REPLICAS alone: what the others have is the same */
+            bool scaled;           /* gradients are orthogonal updates: times each one's scale, not clipped */
             const yki_attr *tracked; /* BLEND: constants of the node that tracks the buffer */
         } states;
     } as;
@@ -171,7 +172,8 @@ typedef struct yki_local_parameter {
     yki_cut cut;   /* over zero's shards */
     bool bucketed; /* its gradient is reduced along dp while the backward pass runs; else when it has ended */
     bool decays;
-    bool counts; /* in the global norm: each logical element once, dp aside */
+    bool counts;  /* in the global norm: each logical element once, dp aside */
+    double scale; /* of what its update is when that was made orthogonal: of its learning rate */
 } yki_local_parameter;
 
 /* Where a rank keeps it, and which elements are its own: what it updates, and what its gradient is summed
@@ -205,6 +207,12 @@ typedef enum yki_total {
     YKI_TOTALS
 } yki_total;
 
+/* What a step's update makes of a matrix, in temporary memory, f32: instructions name it by its number. */
+typedef struct yki_made {
+    int parameter; /* the program's */
+    int64_t elems;
+} yki_made;
+
 /* One rank's program but for its place along dp: one for each stage and lane. */
 typedef struct yki_program {
     int stage, lane, tp_rank;
@@ -213,6 +221,8 @@ typedef struct yki_program {
     int nactions;
     const yoke_action *actions;
     yki_code ends[YKI_END_COUNT];
+    int nmade; /* in the ends; by their operands' values */
+    yki_made *made;
     int nparameters, nbuffers;
     yki_local_parameter *parameters; /* then the buffers */
     const int *local_of;             /* by parameter: its place in `parameters`, or -1 */

@@ -34,6 +34,9 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
                     : value->dims[d];
             local->elems *= local->dims[d];
         }
+        const yki_parameter *p = &model->parameters[i];
+        if (yki_plan_rule(plan, i)->orthogonal)
+            local->scale = yki_orthogonal_scale(&plan->options.orthogonal, p->dims[0], p->dims[1]);
         local->decays = !plan->options.decay_matrices || value->ndim >= 2;
         local->counts =
             program->stage == place->first_stage && program->lane < plan->options.layout.tp &&
@@ -87,9 +90,10 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
     yoke_bytes *bytes = &states->bytes;
     for (int i = 0; i < all; i++)
         states->kept[i] = own_elements(plan, &program->parameters[i], shard, i >= program->nparameters);
-    for (int kind = 0; kind < 3 + plan->options.moments; kind++)
+    for (int kind = 0; kind < 3 + YKI_MAX_MOMENTS; kind++)
         for (int i = 0; i < program->nparameters; i++) {
             const yki_local_parameter *p = &program->parameters[i];
+            if (kind - 3 >= plan->options.moments[yki_plan_rule_of(plan, p->parameter)]) continue;
             yki_kept *kept = &states->kept[i];
             int64_t mine = kept->runs * kept->run_elems, whole = p->elems;
             int64_t state = 4 * (plan->zero >= 1 ? mine : whole),

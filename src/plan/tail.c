@@ -4,6 +4,8 @@
  * but for what buckets.c reduces earlier and sharded.c scatters. */
 #include "plan/tail.h"
 
+#include "plan/matrices.h"
+
 typedef struct tail {
     yki_builder *b;
     yki_code *code;
@@ -111,6 +113,17 @@ static bool is_of_group(const yki_builder *b, const yki_local_parameter *p, int 
     return place->sum_group == group || place->tie_group == group;
 }
 
+static bool is_of_rest(const yki_builder *b, const yki_local_parameter *p, int group)
+{
+    (void)group;
+    return yki_plan_rule_of(b->plan, p->parameter) == YKI_RULE_REST;
+}
+
+static bool is_of_matrices(const yki_builder *b, const yki_local_parameter *p, int group)
+{
+    return !is_of_rest(b, p, group);
+}
+
 static int *list_of(yki_builder *b, of_parameter *takes, int group, int *count_out)
 {
     const yki_program *program = b->program;
@@ -192,17 +205,34 @@ static void make_reduce(yki_builder *b)
 
 /* ---- updating ---- */
 
-static void add_update(tail *t)
+/* Gradients become directions of updates, in place, and those orthogonal. */
+static void add_directions(tail *t, const yki_rule *rule, const int *list, int count)
+{
+    struct yki_do_states *s = &states_kernel(t, rule->direction, "direction of updates")->as.states;
+    *s = (struct yki_do_states){.nparameters = count, .parameters = list};
+    s->tensors[s->ntensors++] = YKI_TENSOR_GRADIENT;
+    s->tensors[s->ntensors++] = YKI_TENSOR_GRADIENT;
+    for (int m = 0; m < YKI_MAX_MOMENTS && rule->moments[m]; m++)
+        s->tensors[s->ntensors++] = (yki_tensor_kind)(YKI_TENSOR_MOMENT + m);
+    yki_add_matrices(t->b, t->code);
+}
+
+/* Of the parameters that have a rule. */
+static void add_rule(tail *t, yki_rule_of of)
 {
     const yki_plan_options *options = &t->b->plan->options;
-    const yki_optimizer *optimizer = &yki_optimizers[options->optimizer];
+    const yki_rule *rule = &yki_optimizers[options->optimizer].rules[of];
     bool bf16 = options->precision == YOKE_PRECISION_BF16;
-    struct yki_do_states *s = &states_kernel(t, optimizer->kernel, "update")->as.states;
-    s->parameters = list_of(t->b, every, 0, &s->nparameters);
+    int count, *list = list_of(t->b, of == YKI_RULE_REST ? is_of_rest : is_of_matrices, 0, &count);
+    if (count == 0) return;
+    if (rule->orthogonal) add_directions(t, rule, list, count);
+    struct yki_do_states *s = &states_kernel(t, rule->kernel, "update")->as.states;
+    *s = (struct yki_do_states){.nparameters = count, .parameters = list, .scaled = rule->orthogonal};
     s->tensors[s->ntensors++] = YKI_TENSOR_GRADIENT;
     s->tensors[s->ntensors++] = bf16 ? YKI_TENSOR_MASTER : YKI_TENSOR_WEIGHT;
-    for (int m = 0; m < YKI_MAX_MOMENTS && optimizer->moments[m]; m++)
-        s->tensors[s->ntensors++] = (yki_tensor_kind)(YKI_TENSOR_MOMENT + m);
+    for (int m = 0; m < YKI_MAX_MOMENTS && rule->moments[m]; m++)
+        s->tensors[s->ntensors++] =
+            rule->orthogonal ? YKI_TENSOR_NONE : (yki_tensor_kind)(YKI_TENSOR_MOMENT + m);
     s->tensors[s->ntensors++] = bf16 ? YKI_TENSOR_WEIGHT : YKI_TENSOR_NONE;
 }
 
@@ -231,8 +261,8 @@ static void add_buffers(tail *t)
 
 static void make_update(yki_builder *b)
 {
-    tail t = {b, begin(b, YKI_END_UPDATE, 2 * b->program->nbuffers + 2)};
-    add_update(&t);
+    tail t = {b, begin(b, YKI_END_UPDATE, 2 * b->program->nbuffers + 5 + yki_matrices_instructions(b))};
+    for (int rule = 0; rule < YKI_RULES; rule++) add_rule(&t, (yki_rule_of)rule);
     add_buffers(&t);
     if (b->plan->zero != 1 && b->plan->zero != 2)
         return; /* each has all that it computes with, or zero 3 gathers */

@@ -46,15 +46,16 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 }
 
 /* What a stage computes at a step's end: of its own elements a kernel reads the first tensor, and reads and
- * writes the others. */
+ * writes the others; of whole matrices it does what it does in bodies. */
 static double ends_seconds(const yki_plan *plan, int stage)
 {
     const yki_program *program = &plan->programs[stage * plan->nlanes];
     const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
-    double bytes = 0;
+    double bytes = 0, seconds = 0;
     for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++)
         for (int i = 0; i < program->ends[end].count; i++) {
             const yki_instruction *in = &program->ends[end].instructions[i];
+            if (in->kind == YKI_DO_KERNEL) seconds += kernel_seconds(in, 0);
             for (int k = 0; in->kind == YKI_DO_STATES && k < in->as.states.nparameters; k++) {
                 const yki_kept *of = &kept[in->as.states.parameters[k]];
                 for (int v = 0; v < in->as.states.ntensors; v++) {
@@ -64,7 +65,7 @@ static double ends_seconds(const yki_plan *plan, int stage)
                 }
             }
         }
-    return bytes / core_bytes;
+    return seconds + bytes / core_bytes;
 }
 
 double yki_predict_idle(const yki_plan *plan)

@@ -173,8 +173,10 @@ static yoke_status start_move(const yki_frame *f, const yki_instruction *in, yki
                               .reduction = move->reduction,
                               .in = yki_frame_address(f, &in->operands[0]),
                               .out = yki_frame_address(f, &in->operands[1])};
-    launch.cut.outer *= f->samples;
-    launch.exchange.outer *= f->samples;
+    if (in->operands[1].per_sample) {
+        launch.cut.outer *= f->samples;
+        launch.exchange.outer *= f->samples;
+    }
     return yki_movements[in->op - YKI_OP_MOVE].start(&launch, request);
 }
 
@@ -312,7 +314,8 @@ yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at)
 
 yoke_status yki_rank_end(yki_rank *rank, yki_end end)
 {
-    yki_frame f = {.rank = rank, .last = true};
+    /* kernels of ends see no samples: any variant has them ready */
+    yki_frame f = {.rank = rank, .last = true, .variant = rank->variants};
     atomic_store_explicit(&rank->post.action, 0, memory_order_relaxed);
     yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_END) : NULL;
     if (traced) traced->of.number = end;

@@ -63,6 +63,20 @@ static yoke_status grow_workspace(yki_rank *rank, int64_t bytes)
     return YOKE_OK;
 }
 
+static yoke_status prepare_code(yki_rank *rank, const yki_code *code, const yki_variant *variant)
+{
+    for (int i = 0; i < code->count; i++) {
+        const yki_instruction *in = &code->instructions[i];
+        if (in->kind != YKI_DO_KERNEL) continue;
+        yki_launch shapes;
+        yki_instruction_shapes(in, variant->samples, &shapes);
+        YKI_TRY(grow_workspace(
+            rank, (int64_t)rank->backend->workspace_bytes(&shapes, rank->plan->options.threads)));
+        YKI_TRY(rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->as.kernel.number]));
+    }
+    return YOKE_OK;
+}
+
 yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out)
 {
     for (int i = 0; i < rank->nvariants; i++)
@@ -81,16 +95,9 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
     rank->nvariants++;
     for (int c = 0; c < rank->program->nparts; c++)
         for (int body = 0; body < YKI_BODY_COUNT; body++)
-            for (int i = 0; i < rank->program->parts[c].body[body].count; i++) {
-                const yki_instruction *in = &rank->program->parts[c].body[body].instructions[i];
-                if (in->kind != YKI_DO_KERNEL) continue;
-                yki_launch shapes;
-                yki_instruction_shapes(in, samples, &shapes);
-                YKI_TRY(grow_workspace(
-                    rank, (int64_t)rank->backend->workspace_bytes(&shapes, rank->plan->options.threads)));
-                YKI_TRY(
-                    rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->as.kernel.number]));
-            }
+            YKI_TRY(prepare_code(rank, &rank->program->parts[c].body[body], variant));
+    for (int end = 0; end < YKI_END_COUNT; end++)
+        YKI_TRY(prepare_code(rank, &rank->program->ends[end], variant));
     *variant_out = variant;
     return YOKE_OK;
 }

@@ -29,13 +29,13 @@ typedef struct yki_step {
     yki_run_mode mode;
     int64_t samples; /* EVAL, PREDICT: at most yki_run_forward_samples */
     const void *inputs, *targets;
-    int64_t step;             /* keys dropout */
-    yki_update update;        /* grad_scale is filled in by the run */
-    double clip;              /* 0: none */
-    float *outputs;           /* PREDICT: [samples, output dims]; the same on all processes */
-    bool stop;                /* this process was asked to stop */
-    bool failed;              /* its inputs are none: nothing is to be updated */
-    const atomic_bool *ended; /* this process's work beside the steps has; NULL: there is none */
+    int64_t step;                 /* keys dropout */
+    yki_update update[YKI_RULES]; /* by rule; grad_scale is filled in by the run */
+    double clip;                  /* 0: none */
+    float *outputs;               /* PREDICT: [samples, output dims]; the same on all processes */
+    bool stop;                    /* this process was asked to stop */
+    bool failed;                  /* its inputs are none: nothing is to be updated */
+    const atomic_bool *ended;     /* this process's work beside the steps has; NULL: there is none */
 } yki_step;
 
 typedef struct yki_step_result {

@@ -32,10 +32,10 @@ yoke_status yki_rank_start_states(yki_rank *rank, const yki_instruction *in, con
         const yki_state_piece *piece = &move->pieces[i];
         yki_view mine = yki_rank_tensor(rank, move->tensor, piece->parameter);
         bool in_place = piece->all.space == YKI_SPACE_NONE;
-        pieces[i] = (yki_piece){mine.data, in_place ? mine.data : yki_frame_address(frame, &piece->all),
-                                rank->program->parameters[piece->parameter].cut,
-                                !in_place && move->tensor == YKI_TENSOR_GRADIENT &&
-                                    !(piece->begins && frame->begins)};
+        pieces[i] =
+            (yki_piece){mine.data, in_place ? mine.data : yki_frame_address(frame, &piece->all),
+                        rank->program->parameters[piece->parameter].cut,
+                        !in_place && kind == YKI_MOVE_REDUCE_SCATTER && !(piece->begins && frame->begins)};
         launch.out = mine.data;
         launch.elems = mine.dims[0];
     }
@@ -47,7 +47,7 @@ yoke_status yki_rank_start_states(yki_rank *rank, const yki_instruction *in, con
 }
 
 /* Received while an instruction moves what a rank keeps after all have agreed on the step. */
-static int64_t received_bytes(const yki_rank *rank, const struct yki_do_move_states *move, yki_move kind)
+static int64_t received_states(const yki_rank *rank, const struct yki_do_move_states *move, yki_move kind)
 {
     int64_t elems = 0;
     for (int i = 0; i < move->npieces; i++) {
@@ -60,25 +60,36 @@ static int64_t received_bytes(const yki_rank *rank, const struct yki_do_move_sta
     return elems * (int64_t)yki_dtype_bytes(move->dtype);
 }
 
+/* The same of what updates make of it: no sample has a part in that. */
+static int64_t received_made(const yki_instruction *in)
+{
+    yki_view from = yki_operand_view(&in->operands[0], 0), to = yki_operand_view(&in->operands[1], 0);
+    if (in->op != YKI_OP_MOVE + YKI_MOVE_ALL_GATHER) return 0;
+    return (yki_view_elems(&to) - yki_view_elems(&from)) * (int64_t)yki_dtype_bytes(to.dtype);
+}
+
 void yki_rank_will_move(const yki_rank *rank, int64_t moved[YKI_AXIS_COUNT])
 {
     const yki_code *code = &rank->program->ends[YKI_END_UPDATE];
     for (int i = 0; i < code->count; i++) {
         const yki_instruction *in = &code->instructions[i];
-        if (in->kind != YKI_DO_MOVE_STATES) continue;
-        moved[rank->plan->groups[in->as.move_states.group].axis] +=
-            received_bytes(rank, &in->as.move_states, (yki_move)(in->op - YKI_OP_MOVE));
+        if (in->kind != YKI_DO_MOVE_STATES && in->kind != YKI_DO_MOVE) continue;
+        moved[rank->plan->groups[yki_group_of(in)].axis] +=
+            in->kind == YKI_DO_MOVE
+                ? received_made(in)
+                : received_states(rank, &in->as.move_states, (yki_move)(in->op - YKI_OP_MOVE));
     }
 }
 
 /* The step's rule for one parameter. */
-static yki_update rule_of(const yki_rank *rank, int parameter)
+static yki_update rule_of(const yki_rank *rank, const struct yki_do_states *states, int parameter)
 {
     const yki_step *step = rank->run->step;
+    const yki_local_parameter *p = &rank->program->parameters[parameter];
     double scale = step->clip > 0 ? step->clip / (rank->norm + 1e-6) : 1; /* PyTorch's clip_grad_norm_ */
-    yki_update rule = step->update;
-    rule.grad_scale = scale < 1 ? scale : 1;
-    if (!rank->program->parameters[parameter].decays) rule.weight_decay = 0;
+    yki_update rule = step->update[yki_plan_rule_of(rank->plan, p->parameter)];
+    rule.grad_scale = states->scaled ? p->scale : scale < 1 ? scale : 1;
+    if (!p->decays) rule.weight_decay = 0;
     return rule;
 }
 
@@ -88,7 +99,7 @@ void yki_rank_run_states(yki_rank *rank, const yki_instruction *in)
     if (states->first_alone && yki_comm_rank(rank->groups[YKI_GROUP_REPLICAS]) > 0) return;
     for (int i = 0; i < states->nparameters; i++) {
         int parameter = states->parameters[i];
-        yki_update rule = rule_of(rank, parameter);
+        yki_update rule = rule_of(rank, states, parameter);
         yki_attr attr = {0};
         if (states->tracked)
             attr.p =

@@ -198,12 +198,20 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
     return YOKE_OK;
 }
 
+static void add_numbers(yki_identity *identity, const yki_key *key, const double *numbers)
+{
+    char text[3][32];
+    size_t count = key->size / sizeof *numbers;
+    for (size_t i = 0; i < count; i++) yki_json_real(text[i], numbers[i]);
+    yki_identity_add(identity, key->path, count > 2 ? "[%s, %s, %s]" : "[%s, %s]", text[0], text[1],
+                     count > 2 ? text[2] : "");
+}
+
 /* What the options have of a key. */
 static void add_key(yki_identity *identity, const yki_key *key, const yoke_train_options *options)
 {
     const void *field = yki_key_option(key, options);
     const double *numbers = field;
-    char text[2][32];
     int value = 0;
     switch (key->kind) {
     case YKI_KEY_INT:
@@ -219,9 +227,12 @@ static void add_key(yki_identity *identity, const yki_key *key, const yoke_train
             memcpy(&value, field, sizeof value);
         yki_identity_add(identity, key->path, "%s", key->names[value - key->first]);
         break;
-    case YKI_KEY_BETAS:
-        yki_identity_add(identity, key->path, "[%s, %s]", yki_json_real(text[0], numbers[0]),
-                         yki_json_real(text[1], numbers[1]));
+    case YKI_KEY_NUMBERS:
+        add_numbers(identity, key, numbers);
+        break;
+    case YKI_KEY_SWITCH:
+        memcpy(&value, field, sizeof value);
+        add_flag(identity, key->path, value > 0);
         break;
     default:
         add_real(identity, key->path, numbers[0]);

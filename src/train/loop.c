@@ -9,11 +9,11 @@
 #include "optim/rate.h"
 #include "train/trainer.h"
 
-static yki_update update_at(const yoke_trainer *trainer, int64_t s)
+static yki_update update_at(const yoke_trainer *trainer, int64_t s, yki_rule_of rule)
 {
     const yoke_train_options *t = &trainer->options;
     int64_t done = s - trainer->skipped; /* a step that was left out has updated nothing */
-    return yki_optimizer_update(t, yki_rate_at(t, trainer->steps, s), done);
+    return yki_optimizer_update(t, rule, yki_rate_at(t, trainer->steps, s), done);
 }
 
 yoke_status yki_trainer_fetch_together(yoke_trainer *trainer, yoke_data *data, int64_t count)
@@ -55,10 +55,10 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
                      .inputs = trainer->inputs,
                      .targets = trainer->targets,
                      .step = s,
-                     .update = update_at(trainer, s),
                      .clip = trainer->options.clip,
                      .stop = atomic_load(&trainer->stop) != 0,
                      .ended = yki_saves_ended(trainer)};
+    for (int rule = 0; rule < YKI_RULES; rule++) step.update[rule] = update_at(trainer, s, (yki_rule_of)rule);
     YKI_TRY(yki_trainer_together(trainer, &step, fetched, result));
     trainer->stopping = result->stop;
     trainer->all_ended = result->ended == yki_cluster_size();

@@ -15,9 +15,10 @@ const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind
 {
     int moment = (int)kind - YKI_TENSOR_MOMENT;
     if (kind == YKI_TENSOR_WEIGHT) return "";
-    if (trainer->model->parameters[parameter].buffer || moment >= yki_optimizer_moments(&trainer->options))
-        return NULL;
-    return yki_optimizers[trainer->options.optimizer].moments[moment];
+    const yki_parameter *p = &trainer->model->parameters[parameter];
+    yki_rule_of rule = yki_optimizer_rule_of(trainer->options.optimizer, p->matrix);
+    if (p->buffer || moment >= yki_optimizer_moments(&trainer->options, rule)) return NULL;
+    return yki_optimizers[trainer->options.optimizer].rules[rule].moments[moment];
 }
 
 /* The files of tensors, by kind. */

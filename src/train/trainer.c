@@ -118,6 +118,13 @@ static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke
 /* Options that say what the model says too. */
 static yoke_status check_against_model(const yoke_model *model, const yoke_train_options *options)
 {
+    bool matrices = !yki_optimizers[options->optimizer].has_matrices;
+    for (int i = 0; i < model->nparameters; i++) matrices = matrices || model->parameters[i].matrix;
+    if (!matrices)
+        return yki_fail(YOKE_INVALID,
+                        "%s updates the matrices of linear layers but for the last one, which makes the "
+                        "output, and this model has none: choose another optimizer, like adamw",
+                        yki_optimizer_names[options->optimizer]);
     int64_t length = model->is_sequence ? model->values[model->input].dims[0] : 0;
     if (options->loss == YOKE_MSE && model->loss != YOKE_MSE)
         return yki_fail(YOKE_INVALID,

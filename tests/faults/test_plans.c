@@ -28,6 +28,7 @@ static const struct row {
     {"batchnorm", "layout.dp=2; layout.tp=2; layout.pp=2; layout.microbatches=3; layout.schedule=zb-h1"},
     {"batchnorm_tokens", "layout.dp=2; layout.tp=3; layout.zero=2; layout.microbatches=2"},
     {"devices", "layout.dp=2; layout.microbatches=3"},
+    {"llama", "layout.tp=6; layout.dp=2; layout.zero=2; train.optimizer=muon"},
     {"regress", "layout.tp=2; layout.pp=2; layout.microbatches=2; layout.schedule=zb-h1"},
 };
 

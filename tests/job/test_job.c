@@ -197,6 +197,17 @@ static void defaults_follow_other_keys(void **state)
     assert_true(t->optimizer == YOKE_LION && t->beta1 == 0.9 && t->beta2 == 0.99 && t->weight_decay == 0);
     yoke_job_destroy(job);
 
+    job = load(GPT, SET("train.optimizer={name: muon, adamw_betas: [0.8, 0.9]}"));
+    t = &job->train;
+    assert_true(t->optimizer == YOKE_MUON && t->momentum == 0.95 && t->nesterov == 1 && t->eps == 1e-7);
+    assert_true(t->weight_decay == 0.1 && t->lr == 1e-3 && t->adamw_lr == 0 && t->adamw_eps == 1e-8);
+    assert_true(t->ns_steps == 5 && t->ns_coefficients[1] == -4.775 && t->adamw_betas[1] == 0.9);
+    assert_int_equal(t->adjust_lr_fn, YOKE_ADJUST_LR_ORIGINAL);
+    yoke_job_destroy(job);
+    job = load(GPT, SET("train.optimizer={name: muon, momentum: 0}"));
+    assert_int_equal(job->train.nesterov, 0); /* there is nothing to look ahead to */
+    yoke_job_destroy(job);
+
     job = load_text("model: {family: llama, layers: 2, heads: 4, kv_heads: 2, width: 8, hidden: 16, context: "
                     "8, vocab: 9, "
                     "rope_theta: 1e4, norm_eps: 1e-5, tied: true, dropout: 0.0}\ndata: {format: csv, path: "
@@ -396,6 +407,10 @@ static void a_printed_job_reads_back_the_same(void **state)
                                        "train.schedule={name: polynomial, power: 2.5}")));
     assert_prints_itself(load(GPT, SET("train.optimizer=lion",
                                        "train.schedule={name: wsd, decay_steps: 40, decay_shape: 1-sqrt}")));
+    assert_prints_itself(load(GPT, SET("train.optimizer=muon")));
+    assert_prints_itself(
+        load(GPT, SET("train.optimizer={name: muon, lr: 0.02, nesterov: false, ns_steps: 3, adamw_lr: 1e-3, "
+                      "ns_coefficients: [2, -1.5, 0.5], adjust_lr_fn: match_rms_adamw, adamw_eps: 1e-6}")));
     assert_prints_itself(load(GPT, SET("data.format=csv", "data.path=/a: b/\"#\\é\t.csv",
                                        "data.targets=[a, 'b, c', \"3\", 'true', \"\\u00e9\\n\"]")));
     assert_prints_itself(

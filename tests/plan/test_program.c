@@ -253,6 +253,48 @@ static void test_gpt2_by_hand(void **state)
     }
 }
 
+/* Whether the end of a name, from its start or a dot on, is a word of a list. */
+static bool is_listed(const char *name, const char *list)
+{
+    char word[128];
+    for (const char *end = name; end; end = strchr(end, '.')) {
+        end += *end == '.';
+        snprintf(word, sizeof word, " %s ", end);
+        if (strstr(list, word)) return true;
+    }
+    return false;
+}
+
+/* Which weights an optimizer may update as whole matrices: those of linear and attention layers, but for the
+ * output's and tables of embeddings, tied to the output or not. */
+static void test_hidden_matrices(void **state)
+{
+    (void)state;
+    static const char products[] =
+        " q_proj.weight k_proj.weight v_proj.weight o_proj.weight gate_proj.weight "
+        "up_proj.weight down_proj.weight ";
+    static const struct {
+        const char *model, *matrices, *others; /* others of two dims */
+    } cases[] = {
+        {"gpt2", " attn.c_attn.weight attn.c_proj.weight mlp.c_fc.weight mlp.c_proj.weight ",
+         " wte.weight wpe.weight "},
+        {"llama", products, " embed_tokens.weight lm_head.weight "},
+        {"llama_tied", products, " embed_tokens.weight "},
+        {"conv", " 8.weight ", " 10.weight "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        yoke_job *job;
+        yoke_trainer *trainer = start_job(cases[i].model, "", &job);
+        for (int k = 0; k < trainer->model->nparameters; k++) {
+            const yki_parameter *p = &trainer->model->parameters[k];
+            if (p->matrix ? !is_listed(p->name, cases[i].matrices)
+                          : p->ndim == 2 && !is_listed(p->name, cases[i].others))
+                fail_msg("%s: %s is%s a hidden matrix", cases[i].model, p->name, p->matrix ? "" : " not");
+        }
+        finish_job(trainer, job);
+    }
+}
+
 /* More stages than a word has bits: each holds its own, and the first and the last the tied table. */
 static void test_many_stages(void **state)
 {
@@ -304,7 +346,8 @@ int main(void)
         cmocka_unit_test(test_replicas),     cmocka_unit_test(test_size_of_a_program),
         cmocka_unit_test(test_scratch),      cmocka_unit_test(test_scratch_of_evaluations),
         cmocka_unit_test(test_held_by_hand), cmocka_unit_test(test_gpt2_by_hand),
-        cmocka_unit_test(test_counted_once), cmocka_unit_test(test_many_stages),
+        cmocka_unit_test(test_counted_once), cmocka_unit_test(test_hidden_matrices),
+        cmocka_unit_test(test_many_stages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,27 @@ static void damage_body(yki_plan *plan, yki_program *program, yki_code *code)
     }
 }
 
+/* Whole matrices: movements, what they and kernels read, and kernels left out. */
+static void damage_end(yki_plan *plan, yki_program *program)
+{
+    yki_code *code = &program->ends[YKI_END_UPDATE];
+    for (int i = 0; i < code->count; i++) {
+        spot s = {plan, program, code, i, &code->instructions[i]};
+        if (s.in->kind != YKI_DO_KERNEL && s.in->kind != YKI_DO_MOVE) continue;
+        for (int k = 0; k < yki_inputs(s.in); k++) {
+            yki_operand *operand = &s.in->operands[k], kept = *operand;
+            if (operand->space != YKI_SPACE_TEMP) continue;
+            operand->offset += 64;
+            must_be_refused(&s, "an operand moved");
+            *operand = kept;
+            operand->value++;
+            must_be_refused(&s, "an operand of another name");
+            *operand = kept;
+        }
+        damage_movement(s);
+    }
+}
+
 static void test_every_instruction(void **state)
 {
     (void)state;
@@ -162,14 +183,18 @@ static void test_every_instruction(void **state)
         {"gpt2", "layout.cp=2; layout.recompute=full"},
         {"llama", "layout.cp=2; layout.cp_kind=ulysses; layout.tp=2; layout.dp=2; layout.zero=3"},
         {"gpt2", "layout.dp=2; layout.zero=2; layout.pp=3; layout.microbatches=4; train.precision=bf16"},
-        {"batchnorm", "layout.dp=2; layout.tp=2"}};
+        {"batchnorm", "layout.dp=2; layout.tp=2"},
+        {"mlp", "train.optimizer=muon; layout.dp=2; layout.tp=2; layout.zero=2"},
+        {"llama", "train.optimizer=muon; layout.dp=2; layout.tp=6; layout.zero=1"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         compiled c = compile(rows[i][0], rows[i][1], false);
         assert_non_null(c.plan);
-        for (int p = 0; p < c.plan->parts.nstages * c.plan->nlanes; p++)
+        for (int p = 0; p < c.plan->parts.nstages * c.plan->nlanes; p++) {
             for (int chunk = 0; chunk < c.plan->programs[p].nparts; chunk++)
                 for (int body = 0; body < YKI_BODY_COUNT; body++)
                     damage_body(c.plan, &c.plan->programs[p], code_of(c.plan, p, chunk, (yki_body)body));
+            damage_end(c.plan, &c.plan->programs[p]);
+        }
         assert_int_equal(yki_plan_prove(c.plan), YOKE_OK);
         release(&c);
     }

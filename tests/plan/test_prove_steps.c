@@ -217,6 +217,141 @@ static void body_in_an_end(yki_plan *plan)
     put_in(s, 0, *find_first(plan, 0, YKI_BODY_F, is_kernel).in);
 }
 
+/* Matrices that are updated whole. */
+static bool is_made(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_KERNEL;
+}
+static bool makes_unit(const yki_instruction *in)
+{
+    return in->op == YKI_KERNEL_UNIT;
+}
+static bool combines(const yki_instruction *in)
+{
+    return in->op == YKI_KERNEL_COMBINE;
+}
+static bool moves_lanes(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_MOVE;
+}
+static bool cuts_lanes(const yki_instruction *in)
+{
+    return in->op == YKI_OP_MOVE + YKI_MOVE_SHARD && in->kind == YKI_DO_MOVE;
+}
+static bool keeps_shards(const yki_instruction *in)
+{
+    return in->op == YKI_OP_MOVE + YKI_MOVE_SHARD && in->kind == YKI_DO_MOVE_STATES;
+}
+static bool is_directed(const yki_instruction *in)
+{
+    return in->op == YKI_KERNEL_MOMENTUM;
+}
+static bool is_scaled(const yki_instruction *in)
+{
+    return in->kind == YKI_DO_STATES && in->as.states.scaled;
+}
+static spot find_made(yki_plan *plan, chooses *is)
+{
+    return find_end(plan, 0, YKI_END_UPDATE, is);
+}
+static void drop_direction(yki_plan *plan)
+{
+    take_out(find_made(plan, is_directed));
+}
+static void direct_twice(yki_plan *plan)
+{
+    put_again(find_made(plan, is_directed));
+}
+static void direct_the_rest(yki_plan *plan)
+{
+    /* a bias and its kind have no such rule */
+    find_made(plan, is_directed).in->as.states.parameters =
+        find_end(plan, 0, YKI_END_UPDATE, computes_states).in->as.states.parameters;
+}
+static void update_unscaled(yki_plan *plan)
+{
+    find_made(plan, is_scaled).in->as.states.scaled = false;
+}
+static void update_by_the_rest(yki_plan *plan)
+{
+    struct yki_do_states *rest = &find_end(plan, 0, YKI_END_UPDATE, computes_states).in->as.states;
+    rest->parameters = find_made(plan, is_scaled).in->as.states.parameters;
+    rest->nparameters = 1;
+}
+static void update_before_made(yki_plan *plan)
+{
+    spot s = find_made(plan, is_scaled);
+    yki_instruction in = *s.in;
+    take_out(s);
+    put_in(s, find_made(plan, is_directed).at + 1, in);
+}
+static void read_not_whole(yki_plan *plan)
+{
+    /* what one lane has, for a matrix */
+    spot s = find_made(plan, moves_lanes);
+    yki_operand lane = s.in->operands[0];
+    take_out(s);
+    lane.ndim = 1;
+    lane.dims[0] *= lane.dims[1];
+    spot unit = find_made(plan, makes_unit);
+    yki_operand *own = own_operands(plan, unit.in);
+    own[0] = lane;
+    own[1].dims[0] = lane.dims[0];
+    plan->programs[0].made[own[1].value].elems = lane.dims[0];
+}
+static void drop_shards(yki_plan *plan)
+{
+    take_out(find_made(plan, moves_states));
+}
+static void drop_keeping(yki_plan *plan)
+{
+    take_out(find_made(plan, keeps_shards));
+}
+static void shards_of_another(yki_plan *plan)
+{
+    find_made(plan, moves_states).in->as.move_states.pieces[0].parameter =
+        find_made(plan, is_directed).in->as.states.parameters[1];
+}
+static void cut_what_is_raw(yki_plan *plan)
+{
+    /* given back as it was brought */
+    own_operands(plan, find_made(plan, cuts_lanes).in)[0] = find_made(plan, moves_lanes).in->operands[1];
+}
+static void drop_kernel(yki_plan *plan)
+{
+    spot s = find_made(plan, combines);
+    take_out(s);
+}
+static void made_number_of_another(yki_plan *plan)
+{
+    find_made(plan, combines).in->as.kernel.number = find_made(plan, is_made).in->as.kernel.number;
+}
+static void combine_over_the_other(yki_plan *plan)
+{
+    /* the output where the second operand is */
+    yki_operand *own = own_operands(plan, find_made(plan, combines).in);
+    own[2].offset = own[1].offset;
+}
+static void make_past_the_end(yki_plan *plan)
+{
+    yki_operand *own = own_operands(plan, find_made(plan, makes_unit).in);
+    own[1].offset = plan->programs[0].workspace_offset;
+}
+static void make_other_elements(yki_plan *plan)
+{
+    plan->programs[0].made[find_made(plan, makes_unit).in->operands[1].value].elems++;
+}
+static void matrices_in_another_order(yki_plan *plan)
+{
+    spot s = find_end(plan, 1, YKI_END_UPDATE, moves_lanes);
+    s.in->as.move.cut.outer *= 2;
+}
+static void moment_of_nobody(yki_plan *plan)
+{
+    const struct yki_do_states *of = &find_made(plan, is_directed).in->as.states;
+    plan->states[0].kept[of->parameters[0]].offset[YKI_TENSOR_MOMENT] = -1;
+}
+
 /* Slots. */
 static void slot_too_few(yki_plan *plan)
 {
@@ -289,6 +424,7 @@ static void slots_overlap(yki_plan *plan)
 #define PP      "gpt2", "layout.pp=3; layout.microbatches=4"
 #define BUCKETS "gpt2", "layout.dp=2; layout.bucket=1KiB"
 #define ZERO    "gpt2", "layout.dp=2; layout.zero=3"
+#define MUON    "gpt2", "train.optimizer={name: muon}; layout.tp=2; layout.dp=2"
 static const struct damage damages[] = {
     {"a gradient that nobody writes", "gpt2", "", gradient_of_nobody, {"gradient of '", "nobody writes it"}},
     {"a bucket too early",
@@ -384,6 +520,29 @@ static const struct damage damages[] = {
      "",
      body_in_an_end,
      {"the step's reductions, instruction 0", "no instruction of a step's end"}},
+
+    {"a direction left out", MUON, drop_direction, {"update, instruction", "of another matrix"}},
+    {"a direction twice", MUON, direct_twice, {"gradient of '", "used twice"}},
+    {"a direction of what has no such rule", MUON, direct_the_rest, {"gradient of '", "rule for it"}},
+    {"an update that is not scaled", MUON, update_unscaled, {"gradient of '", "rule for it"}},
+    {"an update by another rule", MUON, update_by_the_rest, {"gradient of '", "rule for it"}},
+    {"an update before it is made", MUON, update_before_made, {"gradient of '", "rule for it"}},
+    {"a matrix that is not whole", MUON, read_not_whole, {"gradient of '", "that is to be whole"}},
+    {"a direction not brought together", MUON "; layout.zero=1", drop_shards, {"before all shards'"}},
+    {"a direction that is not there",
+     MUON "; layout.zero=2",
+     drop_shards,
+     {"tensor ", "where it does not lie"}},
+    {"an update not given back", MUON "; layout.zero=3", drop_keeping, {"gradient of '", "rule for it"}},
+    {"shards of another matrix", MUON "; layout.zero=2", shards_of_another, {"not what is to be moved"}},
+    {"a direction given back", MUON, cut_what_is_raw, {"tensor ", "where it does not lie"}},
+    {"a product's result left out", MUON, drop_kernel, {"tensor ", "where it does not lie"}},
+    {"a number of another kernel", MUON, made_number_of_another, {"kernel's number"}},
+    {"an output over the other operand", MUON, combine_over_the_other, {"which the same instruction reads"}},
+    {"a matrix past the end", MUON, make_past_the_end, {"tensor ", "of a space of"}},
+    {"a matrix of other elements", MUON, make_other_elements, {"it is taken for"}},
+    {"another cut of a matrix", MUON, matrices_in_another_order, {"lane 1", "the movement's cut says"}},
+    {"a moment that nobody keeps", MUON, moment_of_nobody, {"moment of parameter"}},
 
     {"a slot too few", PP, slot_too_few, {"stage 0", "body F", "has slot"}},
     {"a slot for two", PP, slot_shared, {"action F1 takes slot 0, which micro-batch 0 has"}},

@@ -27,6 +27,7 @@ static const struct {
     {"recompute", "llama_tied", "layout.pp=3; layout.recompute=full; layout.microbatches=2", 3},
     {"devices", "devices", "layout.microbatches=3", 3},
     {"batchnorm", "batchnorm", "layout.dp=2; layout.microbatches=2", 2},
+    {"muon", "gpt2", "layout.tp=2; layout.dp=2; layout.zero=2; train.optimizer=muon", 4},
 };
 
 static const char *op_name(const yki_instruction *in)

@@ -49,11 +49,12 @@ static const factor factors[NFACTORS] = {
     {"batch", 4, {"12", "7", "13", "5"}},
     {"order", 4, {"", "drop_last: true", "holdout: 0.3", "shuffle: false"}},
     {"optimizer",
-     7,
+     8,
      {"", "{name: sgd, lr: 0.05}", "{name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}",
       "{name: adam, lr: 3e-3, weight_decay: 0.01}", "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: all}",
       "{name: adamw, lr: 3e-3, weight_decay: 0.2, decay: matrices}",
-      "{name: lion, lr: 1e-4, weight_decay: 0.2}"}}, /* small: rounding turns the sign of what is near 0 */
+      "{name: lion, lr: 1e-4, weight_decay: 0.2}", /* small: rounding turns the sign of what is near 0 */
+      "{name: muon, lr: 0.01, adamw_lr: 3e-3}"}},
     {"clip", 2, {"", "0.3"}},
     {"threads", 2, {"1", "2"}},
 };

@@ -31,8 +31,13 @@ typedef struct mesh {
     int dp, tp, pp, zero, m;
     bool bf16;
     const char *optimizer; /* "" the job's, adamw */
-    int moments;
+    int moments;           /* of muon: but for matrices, which have one */
 } mesh;
+
+static bool is_muon(const mesh *m)
+{
+    return strstr(m->optimizer, "muon") != NULL;
+}
 
 static int64_t share(int64_t n, int k, int i)
 {
@@ -66,10 +71,16 @@ static bool backward_reads(const char *name, bool last)
            !ends_with(name, "embed_tokens.weight");
 }
 
-/* Elements that a rank of a stage and tp place has; those of them that zero deals to it; and those of other
- * ranks that its backward pass reads. */
+/* Products' weights in blocks, which muon updates whole. */
+static bool is_matrix(const yki_parameter *p)
+{
+    return p->ndim == 2 && (strncmp(p->name, "h.", 2) == 0 || strstr(p->name, "layers."));
+}
+
+/* Elements that a rank of a stage and tp place has; those of them that zero deals to it; those of other
+ * ranks that its backward pass reads; and of matrices the first two, and what all ranks along tp have. */
 typedef struct elements {
-    int64_t whole, mine, others_read;
+    int64_t whole, mine, others_read, matrices, my_matrices, all_matrices;
 } elements;
 
 static elements count_elements(const yoke_trainer *trainer, const mesh *m, const yoke_device_report *d)
@@ -83,6 +94,11 @@ static elements count_elements(const yoke_trainer *trainer, const mesh *m, const
         mine = share(rows, m->dp, d->dp);
         e.whole += rows * columns;
         e.mine += mine * columns;
+        if (is_matrix(p)) {
+            e.matrices += rows * columns;
+            e.my_matrices += mine * columns;
+            e.all_matrices += p->dims[0] * p->dims[1];
+        }
         if (backward_reads(p->name, d->pp == m->pp - 1)) e.others_read += (rows - mine) * columns;
     }
     return e;
@@ -114,6 +130,7 @@ static void check_states(const char *model, const mesh *m)
         int64_t weights = (m->bf16 ? 2 : 4) * (m->zero >= 3 ? e.mine : e.whole),
                 gradients = 4 * (m->zero >= 2 ? e.mine : e.whole),
                 optimizer = 4 * (m->moments + m->bf16) * (m->zero >= 1 ? e.mine : e.whole);
+        if (is_muon(m)) optimizer -= 4 * (m->zero >= 1 ? e.my_matrices : e.matrices);
         if (d->bytes.weights != weights || d->bytes.gradients != gradients || d->bytes.optimizer != optimizer)
             fail_msg(
                 "%s [%s] rank %d holds %lld, %lld, %lld of weights, gradients, optimizer; by the formulas "
@@ -131,14 +148,17 @@ static void test_states(void **state)
     static const struct {
         const char *text;
         int moments;
-    } optimizers[] = {
-        {"", 2}, {"{name: sgd, lr: 0.1, momentum: 0.9}", 1}, {"{name: sgd, lr: 0.1}", 0}, {"lion", 1}};
+    } optimizers[] = {{"", 2},
+                      {"{name: sgd, lr: 0.1, momentum: 0.9}", 1},
+                      {"{name: sgd, lr: 0.1}", 0},
+                      {"lion", 1},
+                      {"muon", 2}};
     for (int f = 0; f < 2; f++)
         for (int place = 0; place < 9; place++)
             for (int dp = 1; dp <= 4; dp++)
                 for (int zero = 0; zero <= 3; zero++) {
                     /* of optimizers and precisions one: each pair of any two choices is among them */
-                    int o = (place + dp + zero + f) % 4;
+                    int o = (place + dp + zero + f) % 5;
                     mesh m = {dp,
                               1 + place % 3,
                               1 + place / 3,
@@ -164,18 +184,20 @@ static int64_t received(const yki_rank *rank, yki_axis axis)
 
 /* 2 (n - 1) / n of the gradients; under zero, where each of n ranks receives the others' parts of its rows
  * and the rows that the others have: once a step (1); gradients every micro-batch (2); and every micro-batch
- * weights for the forward pass, and those that the backward pass reads (3). */
+ * weights for the forward pass, and those that the backward pass reads (3). Muon brings matrices together. */
 static int64_t over_dp(const mesh *m, elements e)
 {
-    int64_t scatter = 4 * (m->dp - 1) * e.mine, others = e.whole - e.mine, size = m->bf16 ? 2 : 4;
-    if (m->zero == 1) return scatter + size * others;
-    if (m->zero == 2) return m->m * scatter + size * others;
-    if (m->zero == 3) return m->m * (scatter + size * (others + e.others_read));
+    int64_t scatter = 4 * (m->dp - 1) * e.mine, others = e.whole - e.mine, size = m->bf16 ? 2 : 4,
+            brought = is_muon(m) ? 4 * (e.matrices - e.my_matrices) : 0;
+    if (m->zero == 1) return scatter + size * others + brought;
+    if (m->zero == 2) return m->m * scatter + size * others + brought;
+    if (m->zero == 3) return m->m * (scatter + size * (others + e.others_read)) + brought;
     return 2 * (m->dp - 1) * 4 * e.whole / m->dp;
 }
 
 /* Forward: an all-reduce of the activations for the table, and two a layer; backward two a layer and one
- * before the head; the loss: one of each token's largest logit, one of its two sums, in f32. */
+ * before the head; the loss: one of each token's largest logit, one of its two sums, in f32. Muon brings
+ * matrices together. */
 static int64_t over_tp(const mesh *m, const family_facts *f, const yoke_trainer *trainer,
                        const yoke_device_report *d)
 {
@@ -188,7 +210,8 @@ static int64_t over_tp(const mesh *m, const family_facts *f, const yoke_trainer 
     }
     int64_t activation = (m->bf16 ? 2 : 4) * (int64_t)TOKENS / m->dp * f->width;
     int64_t bytes = activation * (4 * blocks + first + last) + last * 4 * 3 * (int64_t)TOKENS / m->dp;
-    return 2 * (m->tp - 1) * bytes / m->tp;
+    elements e = count_elements(trainer, m, d);
+    return 2 * (m->tp - 1) * bytes / m->tp + (is_muon(m) ? 4 * (e.all_matrices - e.matrices) : 0);
 }
 
 /* An activation from the stage before, its gradient from the one after; whole on every rank of tp. A table
@@ -259,7 +282,7 @@ static void test_movement(void **state)
                                   zero,
                                   microbatches,
                                   (zero + microbatches) % 2,
-                                  "",
+                                  (place + dp + zero) % 2 ? "muon" : "",
                                   2};
                         if (dp == 1 && zero > 0) continue;
                         if (f == 0 || m.tp != 2) check_movement(&families[f], &m);

@@ -84,22 +84,39 @@ static double whole_difference(const trained *a, const trained *b)
     return sqrt(apart / norm);
 }
 
+/* Elements of moments and masters of what a rank holds, one for one: of matrices muon has one moment. */
+static int64_t state_elems(const row *r, const trained *t, int rank)
+{
+    static const int moments[] = {
+        [YOKE_SGD] = 1, [YOKE_ADAM] = 2, [YOKE_ADAMW] = 2, [YOKE_LION] = 1, [YOKE_MUON] = 2};
+    const yoke_train_options *o = &t->trainer->options;
+    const yki_program *program = yki_plan_program(t->trainer->plan, rank);
+    int64_t elems = 0;
+    bool none = o->optimizer == YOKE_SGD && o->momentum == 0;
+    for (int i = 0; i < program->nparameters; i++) {
+        const yki_parameter *p = &t->trainer->model->parameters[program->parameters[i].parameter];
+        bool one = o->optimizer == YOKE_MUON && p->matrix;
+        elems += program->parameters[i].elems * ((none  ? 0
+                                                  : one ? 1
+                                                        : moments[o->optimizer]) +
+                                                 r->value[PRECISION]);
+    }
+    return elems;
+}
+
 /* What devices hold of parameters, where no replica leaves any to another: each logical element somewhere, no
  * element twice on one device; gradients in f32; moments, and masters under bf16, in f32. NULL: so it is. */
 static const char *residents_wrong(const row *r, const trained *t)
 {
     const yoke_train_options *o = &t->trainer->options;
     int64_t size = r->value[PRECISION] ? 2 : 4, all = yoke_model_parameters(t->trainer->model), held = 0;
-    static const int moments[] = {[YOKE_SGD] = 1, [YOKE_ADAM] = 2, [YOKE_ADAMW] = 2, [YOKE_LION] = 1};
-    bool none = o->optimizer == YOKE_SGD && o->momentum == 0;
-    int states = (none ? 0 : moments[o->optimizer]) + r->value[PRECISION];
     bool shards = r->value[ZERO] > 0 && degree_of(r, DP) > 1;
     for (int i = 0; i < t->outcome.ndevices; i++) {
         const yoke_bytes *b = &t->outcome.devices[i].bytes;
         held += b->weights / size;
         if (b->weights > all * size) return "a device holds more weights than there are";
         if (!shards && b->gradients != b->weights / size * 4) return "gradients are not f32 of each weight";
-        if (!shards && b->optimizer != b->weights / size * 4 * states)
+        if (!shards && b->optimizer != 4 * state_elems(r, t, t->outcome.devices[i].rank))
             return "the optimizer's state is another than its moments and masters";
     }
     return held < all ? "the devices together do not hold all weights" : NULL;

@@ -49,8 +49,12 @@ void *realloc(void *data, size_t bytes)
 #endif
 
 static const char *const layouts[] = {
-    "", "layout.dp=2", "layout.tp=2; layout.microbatches=3", "layout.pp=3; layout.microbatches=4",
-    "layout.dp=2; layout.pp=2; layout.microbatches=2; layout.schedule=zb-h1"};
+    "",
+    "layout.dp=2",
+    "layout.tp=2; layout.microbatches=3",
+    "layout.pp=3; layout.microbatches=4",
+    "layout.dp=2; layout.pp=2; layout.microbatches=2; layout.schedule=zb-h1",
+    "layout.tp=2; layout.dp=2; layout.zero=2; train.optimizer=muon"};
 enum { NLAYOUTS = sizeof layouts / sizeof *layouts };
 
 /* Steps, ragged ones among them, allocate nothing: not on the caller's thread, not on the ranks'. Small

@@ -22,6 +22,8 @@ static const struct {
     {"devices", "layout.dp=2; layout.microbatches=2"},
     {"conv", "layout.dp=2; layout.zero=2; train.optimizer={name: lion, lr: 1e-3}; train.precision=bf16"},
     {"mlp", "layout.threads=2; layout.dp=2"},
+    {"mlp", "layout.tp=2; layout.dp=2; layout.zero=2; train.optimizer={name: muon, lr: 0.02}"},
+    {"gpt2", "layout.threads=2; layout.dp=2; layout.zero=1; train.optimizer=muon; train.precision=bf16"},
 };
 enum { NCASES = sizeof cases / sizeof *cases };
 
@@ -132,6 +134,7 @@ static void test_resume_elsewhere(void **state)
     (void)state;
     resume_elsewhere("");
     resume_elsewhere("train.optimizer={name: lion, lr: 3e-4, weight_decay: 0.1}");
+    resume_elsewhere("train.optimizer={name: muon, lr: 0.01, adamw_lr: 1e-3}");
 }
 
 /* Resuming a finished run does no steps; resuming what does not fit leaves the trainer as it was. */
@@ -153,8 +156,9 @@ static void test_resume_refused(void **state)
     assert_int_equal(first, 20);
     /* other batch, other optimizer, other model: refused, and what the trainer had is still there */
     static const char *const others[] = {"train.batch=5", "train.optimizer={name: adamw, lr: 0.1}",
-                                         "train.optimizer={name: lion, lr: 0.1}", "model.layers.2.out=18"};
-    for (int i = 0; i < 4; i++) {
+                                         "train.optimizer={name: lion, lr: 0.1}", "train.optimizer=muon",
+                                         "model.layers.2.out=18"};
+    for (int i = 0; i < 5; i++) {
         int64_t elems;
         yoke_trainer *c = start_job("mlp", others[i], &jobs[2]);
         assert_int_equal(yoke_trainer_run(c, 2, NULL, NULL), YOKE_OK);

@@ -75,6 +75,13 @@ static void set_lion(yoke_train_options *o, yoke_layout *l)
     o->optimizer = YOKE_LION, o->weight_decay = 0.1, l->dp = 2, l->zero = 1;
 }
 
+static void set_muon(yoke_train_options *o, yoke_layout *l)
+{
+    o->optimizer = YOKE_MUON, o->lr = 0.02, o->ns_steps = 4, o->ns_coefficients[0] = 3, o->adamw_lr = 1e-3,
+    o->adjust_lr_fn = YOKE_ADJUST_LR_MATCH_RMS_ADAMW, o->adamw_betas[1] = 0.98, o->adamw_eps = 1e-7,
+    l->dp = 2, l->zero = 3;
+}
+
 static const same sames[] = {
     {"model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: batchnorm}, {type: "
      "layernorm}, "
@@ -133,10 +140,22 @@ static const same sames[] = {
      19,
      YOKE_CROSS_ENTROPY,
      set_lion},
+    {"model: {family: gpt2, layers: 2, heads: 2, width: 8, context: 12, vocab: 19, dropout: 0.1}\n"
+     "layout: {dp: 2, zero: 3}\n"
+     "train: {optimizer: {name: muon, lr: 0.02, ns_steps: 4, ns_coefficients: [3, -4.7750, 2.0315], "
+     "adamw_lr: 1e-3, "
+     "adjust_lr_fn: match_rms_adamw, adamw_betas: [0.9, 0.98], adamw_eps: 1e-7}",
+     make_gpt2,
+     {YOKE_I32, 1, {12}},
+     {YOKE_I32, 1, {12}},
+     19,
+     19,
+     YOKE_CROSS_ENTROPY,
+     set_muon},
 };
 
 /* The rest of a job: what its `set` says of data, and the sizes. */
-static const char *const of_data[] = {"", ", holdout: 0.1", ", shuffle: false, drop_last: true", "", ""};
+static const char *const of_data[] = {"", ", holdout: 0.1", ", shuffle: false, drop_last: true", "", "", ""};
 
 static void by_calls(const same *s, double *losses)
 {
@@ -194,7 +213,7 @@ static void test_same_refusals(void **state)
     (void)state;
     static const struct {
         const char *set, *word;
-        size_t offset; /* of a double, an int64_t, a bool or an enum in the options */
+        size_t offset; /* of a double, an int64_t or an enum in the options */
         char kind;
         double value;
     } wrongs[] = {
@@ -205,7 +224,15 @@ static void test_same_refusals(void **state)
         {"train.optimizer.momentum=1", "momentum", AT(momentum), 'd', 1},
         {"train.optimizer={name: adamw, momentum: 0.9}", "momentum", AT(momentum), 'd', 0.9},
         {"train.optimizer={name: lion, eps: 1e-8}", "eps", AT(eps), 'd', 1e-8},
-        {"train.optimizer.nesterov=true", "nesterov", AT(nesterov), 'b', 1},
+        {"train.optimizer.nesterov=true", "nesterov", AT(nesterov), 'e', 1},
+        {"train.optimizer={name: adamw, ns_steps: 3}", "ns_steps", AT(ns_steps), 'i', 3},
+        {"train.optimizer={name: adamw, adamw_lr: 0.1}", "adamw_lr", AT(adamw_lr), 'd', 0.1},
+        {"train.optimizer={name: muon, ns_steps: 0}", "ns_steps", AT(ns_steps), 'i', 0},
+        {"train.optimizer={name: muon, adamw_eps: 0}", "adamw_eps", AT(adamw_eps), 'd', 0},
+        {"train.optimizer={name: muon, adamw_betas: [1, 0.9]}", "adamw_betas", AT(adamw_betas), 'd', 1},
+        {"train.optimizer={name: muon, ns_coefficients: [1e9, 1, 1]}", "ns_coefficients", AT(ns_coefficients),
+         'd', 1e9},
+        {"train.optimizer={name: muon, adjust_lr_fn: unclamped}", "adjust_lr_fn", AT(adjust_lr_fn), 'e', 7},
         {"train.optimizer.weight_decay=-1", "weight_decay", AT(weight_decay), 'd', -1},
         {"train.schedule.final_lr=0.1", "final_lr", AT(final_lr), 'd', 0.1},
         {"train.schedule.power=2", "power", AT(power), 'd', 2},
@@ -249,10 +276,10 @@ static void test_same_refusals(void **state)
         if (wrongs[i].kind == 'd') memcpy(field, &wrongs[i].value, sizeof(double));
         if (wrongs[i].kind == 'i') memcpy(field, &(int64_t){(int64_t)wrongs[i].value}, sizeof(int64_t));
         if (wrongs[i].kind == 'e') memcpy(field, &(int){(int)wrongs[i].value}, sizeof(int));
-        if (wrongs[i].kind == 'b') memcpy(field, &(bool){true}, sizeof(bool));
         if (strstr(wrongs[i].set, "adam"))
             options.optimizer = strstr(wrongs[i].set, "adamw") ? YOKE_ADAMW : YOKE_ADAM;
         if (strstr(wrongs[i].set, "lion")) options.optimizer = YOKE_LION;
+        if (strstr(wrongs[i].set, "muon")) options.optimizer = YOKE_MUON;
         yoke_trainer *trainer = NULL;
         if (yoke_trainer_create(&trainer, model, data, &options, &layout) != YOKE_INVALID)
             fail_msg("%s is taken in C", wrongs[i].set);
@@ -268,6 +295,13 @@ static void test_same_refusals(void **state)
     options.loss = YOKE_CROSS_ENTROPY, options.sequence = 4;
     assert_int_equal(yoke_trainer_create(&trainer, model, data, &options, &layout), YOKE_INVALID);
     assert_true(nothing_missing("sequence"));
+    options.sequence = 0, options.optimizer = YOKE_MUON;
+    yoke_model *alone = new_model();
+    yoke_tensor only = yoke_linear(alone, input_of(alone, 1, IN, 0, 0), CLASSES, true);
+    assert_int_equal(yoke_model_finish(alone, only, YOKE_CROSS_ENTROPY), YOKE_OK);
+    assert_int_equal(yoke_trainer_create(&trainer, alone, data, &options, &layout), YOKE_INVALID);
+    assert_true(nothing_missing("this model has none"));
+    yoke_model_destroy(alone);
     yoke_model_destroy(model);
     yoke_data_destroy(data);
 }

@@ -61,8 +61,11 @@ static void localise_linear(yki_locality *l)
     l->skip_bias = l->query->out[0].state == YKI_PARTIAL && l->rank != 0;
 }
 
-YKI_OPERATOR(LINEAR) = {
-    .tokens = YKI_TOKENS_APART, .cut = cut_linear, .gradient = gradient_linear, .localise = localise_linear};
+YKI_OPERATOR(LINEAR) = {.tokens = YKI_TOKENS_APART,
+                        .cut = cut_linear,
+                        .gradient = gradient_linear,
+                        .localise = localise_linear,
+                        .matrix = 1};
 
 static yoke_status cut_conv2d(yki_cut_query *query)
 {

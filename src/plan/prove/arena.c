@@ -126,6 +126,13 @@ static const yki_states *states_of(const yki_prover *p, int shard)
     return &p->plan->states[(p->program - p->plan->programs) * p->plan->shards + shard];
 }
 
+/* Moments are kept of parameters whose rule has so many. */
+static bool has(const yki_prover *p, int index, yki_tensor_kind kind)
+{
+    int rule = (int)yki_plan_rule_of(p->plan, p->program->parameters[index].parameter);
+    return (int)kind - YKI_TENSOR_MOMENT < p->plan->options.moments[rule];
+}
+
 /* A kind of tensor, of each parameter; size: of an element, 0 where none is kept. */
 static void each_kept(yki_prover *p, regions *all, int shard, yki_tensor_kind kind, int size,
                       const char *what)
@@ -134,9 +141,10 @@ static void each_kept(yki_prover *p, regions *all, int shard, yki_tensor_kind ki
     const yki_kept *kept = states_of(p, shard)->kept;
     bool dealt = yki_states_sharded(p->plan, kind);
     for (int i = 0; i < program->nparameters && size > 0; i++)
-        add(p, all, kept[i].offset[kind],
-            size * (dealt ? kept[i].runs * kept[i].run_elems : program->parameters[i].elems), what,
-            program->parameters[i].parameter);
+        if (has(p, i, kind))
+            add(p, all, kept[i].offset[kind],
+                size * (dealt ? kept[i].runs * kept[i].run_elems : program->parameters[i].elems), what,
+                program->parameters[i].parameter);
 }
 
 static void each_state(yki_prover *p, regions *all, int shard)
@@ -148,7 +156,7 @@ static void each_state(yki_prover *p, regions *all, int shard)
     each_kept(p, all, shard, YKI_TENSOR_WEIGHT, bf16 ? 2 : 4, "weight of parameter");
     each_kept(p, all, shard, YKI_TENSOR_GRADIENT, trains ? 4 : 0, "gradient of parameter");
     each_kept(p, all, shard, YKI_TENSOR_MASTER, trains && bf16 ? 4 : 0, "master copy of parameter");
-    for (int m = 0; m < options->moments && trains; m++)
+    for (int m = 0; m < YKI_MAX_MOMENTS && trains; m++)
         each_kept(p, all, shard, (yki_tensor_kind)(YKI_TENSOR_MOMENT + m), 4, "moment of parameter");
     for (int i = program->nparameters; i < yki_kept_count(program); i++) {
         const yki_local_parameter *it = &program->parameters[i];

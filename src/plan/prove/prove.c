@@ -57,6 +57,9 @@ static void print_tensor(const yki_prover *p, const yki_operand *operand, char t
         return;
     }
     int value = operand->value, n = snprintf(text, TENSOR, ", tensor %d", value);
+    if (p->end && value >= 0 && value < p->program->nmade)
+        snprintf(text + n, (size_t)(TENSOR - n), " (of '%s')",
+                 parameter_name(p, p->program->made[value].parameter));
     if (!placed || value < 0 || value >= placed->nvalues || placed->values[value].producer < 0) return;
     const yki_placed_node *node = &placed->nodes[placed->values[value].producer];
     n += snprintf(text + n, (size_t)(TENSOR - n), " (output of %s", yki_op_name(node->op));

@@ -2,8 +2,8 @@
  * nothing that earlier passes knew when they chose offsets, slots and waits.
  * prove.c: the pass and its sentence; arena.c: what lies in a device's memory; uses.h, uses.c: what an
  * instruction does; contents.c: what memory holds while a micro-batch passes; signatures.c: kernels'
- * operands; sums.c: what becomes of gradients in a step; order.c: that ranks move the same in one order;
- * turns.c: that slots are free. */
+ * operands; sums.c: what becomes of gradients in a step; made.c: what updates make of matrices; order.c: that
+ * ranks move the same in one order; turns.c: that slots are free. */
 #ifndef YKI_PLAN_PROVE_PROVE_H
 #define YKI_PLAN_PROVE_PROVE_H
 
@@ -22,6 +22,13 @@ typedef struct yki_once {
     int chunk, at;
     yki_body body;
 } yki_once;
+
+/* A tensor that the step's update has made, and where it lies in temporary memory. */
+typedef struct yki_lying {
+    int64_t start, end;
+    int made; /* the program's */
+    bool raw; /* brought together, and nothing else */
+} yki_lying;
 
 /* Instructions of one kernel that have its signature's operands, and which of them was met last. */
 enum { YKI_EXAMPLES = 6 };
@@ -47,6 +54,8 @@ typedef struct yki_prover {
     int cmoving;
     yki_once *once;
     int nonce, conce;
+    yki_lying *lying; /* at the step's end */
+    int nlying, clying;
     /* numbers that instructions have for themselves: kernels', pieces', segments' */
     char *claimed[3];
     yki_examples *right; /* by kernel */
@@ -104,6 +113,11 @@ yoke_status yki_prove_signature(yki_prover *p, const yki_instruction *in);
 /* Of a program whose bodies are proved: each gradient is written before it is read, and summed once over each
  * group that has parts of it; what bodies begin once in a step ends; each weight is updated once. */
 yoke_status yki_prove_sums(yki_prover *p);
+/* Of the ends of one program: an instruction reads what another one has made, and says whether that is raw;
+ * an instruction makes its output. */
+void yki_made_begin(yki_prover *p);
+yoke_status yki_made_read(yki_prover *p, const yki_operand *operand, bool *raw_out);
+yoke_status yki_made_write(yki_prover *p, const yki_instruction *in, const yki_operand *operand, bool raw);
 /* Members of a group begin the same movements in the same order. */
 yoke_status yki_prove_order(yki_prover *p);
 /* Whoever takes a slot finds it free. */

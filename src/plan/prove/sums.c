@@ -1,5 +1,6 @@
 /* What becomes of gradients in a step: micro-batches write them, whoever has parts of a sum adds them up, and
- * what is complete is read, for the norm and for the update. */
+ * what is complete is read, for the norm and for the update. Where that is of whole matrices, gradients
+ * become directions, are brought together, computed with, and given back. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -17,7 +18,11 @@ enum {
     FROM_FIRST = 1 << 5, /* what is added to a buffer is the first replica's */
     NORMED = 1 << 6,
     UPDATED = 1 << 7,
-    GATHERED = 1 << 8
+    GATHERED = 1 << 8,
+    /* of a matrix whose update is made orthogonal: */
+    DIRECTED = 1 << 9,   /* its gradient's memory has the update's direction */
+    BROUGHT = 1 << 10,   /* and all shards' elements of it */
+    ORTHOGONAL = 1 << 11 /* and then what was made of it */
 };
 
 typedef struct sums {
@@ -78,6 +83,41 @@ static yoke_status sum_one(sums *s, int index, int group, bool scatters)
     return YOKE_OK;
 }
 
+static const yki_rule *rule_of(const sums *s, int index)
+{
+    return yki_plan_rule(s->p->plan, s->p->program->parameters[index].parameter);
+}
+
+/* Whether a matrix's gradient is between its direction and what is made of it. */
+static bool is_directed(const sums *s, int index)
+{
+    return index >= 0 && index < s->p->program->nparameters &&
+           (s->done[index] & (DIRECTED | ORTHOGONAL)) == DIRECTED;
+}
+
+/* Own elements of a direction are brought to all shards, or those of what was made of it are kept. */
+static yoke_status move_direction(sums *s, const yki_instruction *in, const yki_state_piece *piece)
+{
+    const yki_program *program = s->p->program;
+    int index = piece->parameter;
+    bool gathers = yki_gathers(in), apart = yki_states_sharded(s->p->plan, YKI_TENSOR_GRADIENT), raw = true;
+    if (!is_directed(s, index) || in->as.move_states.group != YKI_GROUP_SHARDS || s->p->plan->zero == 0 ||
+        (s->done[index] & BROUGHT) != (gathers || !apart ? 0 : BROUGHT) ||
+        apart != (piece->all.space != YKI_SPACE_NONE))
+        return yki_gradient_fault(s->p, index, "its direction is moved where that is not needed");
+    s->done[index] |= BROUGHT;
+    if (!apart) return gathers ? YOKE_OK : yki_gradient_fault(s->p, index, "it is kept already");
+    if (gathers)
+        YKI_TRY(yki_made_write(s->p, in, &piece->all, raw));
+    else
+        YKI_TRY(yki_made_read(s->p, &piece->all, &raw));
+    if (program->made[piece->all.value].parameter != index ||
+        program->made[piece->all.value].elems != program->parameters[index].elems || raw != gathers)
+        return yki_fault(s->p, &piece->all, "it is not what is to be moved");
+    if (!gathers) s->done[index] |= ORTHOGONAL;
+    return YOKE_OK;
+}
+
 static yoke_status gather_one(sums *s, int index, int group)
 {
     if (group != YKI_GROUP_SHARDS || !(s->done[index] & UPDATED) || (s->done[index] & GATHERED))
@@ -94,6 +134,8 @@ static yoke_status move_one(sums *s, const yki_instruction *in, const yki_state_
     int group = in->as.move_states.group, index = piece->parameter, op = in->op - YKI_OP_MOVE;
     yki_tensor_kind tensor = in->as.move_states.tensor;
     bool buffer = index >= s->p->program->nparameters;
+    if (tensor == YKI_TENSOR_GRADIENT && (op == YKI_MOVE_ALL_GATHER || op == YKI_MOVE_SHARD))
+        return move_direction(s, in, piece);
     if (piece->all.space != YKI_SPACE_NONE)
         return yki_fault(s->p, NULL, "it uses a body's temporary memory outside of the body");
     if (tensor == YKI_TENSOR_GRADIENT && !buffer &&
@@ -225,8 +267,35 @@ static bool is_there(const sums *s, yki_tensor_kind kind)
     return kind != YKI_TENSOR_MASTER || options->precision == YOKE_PRECISION_BF16;
 }
 
+/* Whether a kernel may do to a parameter what `bit` says. */
+static yoke_status check_rule(const sums *s, const struct yki_do_states *states, int index, int bit)
+{
+    if (s->done[index] & bit) return yki_gradient_fault(s->p, index, "it is used twice");
+    if (index >= s->p->program->nparameters) return YOKE_OK;
+    bool orthogonal = rule_of(s, index)->orthogonal;
+    int ready = bit == UPDATED && orthogonal ? DIRECTED | ORTHOGONAL : 0;
+    if ((s->done[index] & (DIRECTED | ORTHOGONAL)) != ready || (bit == DIRECTED && !orthogonal) ||
+        states->scaled != (bit == UPDATED && orthogonal))
+        return yki_gradient_fault(s->p, index, "it is used otherwise than the optimizer's rule for it says");
+    return YOKE_OK;
+}
+
+/* Whether devices keep what a kernel cannot do without. */
+static yoke_status check_kept(const sums *s, yki_kernel kernel, const struct yki_do_states *states, int index)
+{
+    const yki_plan *plan = s->p->plan;
+    const yki_kept *kept = plan->states[(s->p->program - plan->programs) * plan->shards].kept;
+    const yki_signature *signature = yki_kernel_signature(kernel);
+    for (int v = 0; v < states->ntensors; v++) {
+        bool there = states->tensors[v] != YKI_TENSOR_NONE && kept[index].offset[states->tensors[v]] >= 0;
+        if (!there && v < signature->nwords && !signature->words[v].optional)
+            return yki_gradient_fault(s->p, index, "its update asks for what devices do not keep");
+    }
+    return YOKE_OK;
+}
+
 /* A kernel on parameters' own elements. */
-static yoke_status compute(sums *s, const struct yki_do_states *states)
+static yoke_status compute(sums *s, yki_kernel kernel, const struct yki_do_states *states)
 {
     int bit = NORMED;
     bool reads = false;
@@ -235,17 +304,98 @@ static yoke_status compute(sums *s, const struct yki_do_states *states)
         if (!is_there(s, kind))
             return yki_fault(s->p, NULL, "it asks for master copies, which devices do not keep");
         reads |= kind == YKI_TENSOR_GRADIENT;
-        if (kind != YKI_TENSOR_GRADIENT && kind != YKI_TENSOR_NONE) bit = UPDATED;
+        if (kind == YKI_TENSOR_WEIGHT || kind == YKI_TENSOR_MASTER) bit = UPDATED;
+        if (kind >= YKI_TENSOR_MOMENT && kind < YKI_TENSOR_NONE && bit == NORMED) bit = DIRECTED;
     }
     for (int i = 0; i < states->nparameters; i++) {
         int index = states->parameters[i];
         if (index < 0 || index >= yki_kept_count(s->p->program))
             return yki_fault(s->p, NULL, "it names parameter %d of %d", index, yki_kept_count(s->p->program));
         if (reads) YKI_TRY(read_gradient(s, index));
-        if (s->done[index] & bit) return yki_gradient_fault(s->p, index, "it is used twice");
+        YKI_TRY(check_rule(s, states, index, bit));
+        YKI_TRY(check_kept(s, kernel, states, index));
         s->done[index] |= bit;
     }
     return YOKE_OK;
+}
+
+/* ---- matrices ---- */
+
+/* The parameter that an operand is of; -1: none. */
+static int owner_of(const sums *s, const yki_operand *operand)
+{
+    const yki_program *program = s->p->program;
+    if (operand->space == YKI_SPACE_GRADIENT) return operand->index;
+    bool known = operand->space == YKI_SPACE_TEMP && operand->value >= 0 && operand->value < program->nmade;
+    return known ? program->made[operand->value].parameter : -1;
+}
+
+/* A direction in its gradient's memory is read, or what was made of it is written there. */
+static yoke_status use_direction(sums *s, const yki_operand *operand, bool writes)
+{
+    const yki_plan *plan = s->p->plan;
+    int index = operand->index, needs = plan->zero > 0 ? BROUGHT : 0;
+    if (yki_states_sharded(plan, YKI_TENSOR_GRADIENT) || operand->dtype != YKI_F32 || operand->per_sample ||
+        yki_operand_elems(operand) != s->p->program->parameters[index].elems)
+        return yki_fault(s->p, operand, "it is taken for other elements than the device keeps");
+    if ((s->done[index] & BROUGHT) != needs)
+        return yki_fault(s->p, operand, "it is used before all shards' elements are there");
+    if (writes) s->done[index] |= ORTHOGONAL;
+    return YOKE_OK;
+}
+
+/* A whole matrix is made of lanes' shares, or cut into them: of `from`, which is raw or not, `to`. */
+static yoke_status check_lanes(sums *s, const yki_instruction *in, int index, bool raw)
+{
+    const yki_plan *plan = s->p->plan;
+    const yki_program *program = s->p->program;
+    int tp = plan->mesh.degree[YKI_AXIS_TP], group = in->as.move.group;
+    int at[YKI_AXIS_COUNT] = {[YKI_AXIS_TP] = program->lane % tp,
+                              [YKI_AXIS_CP] = program->lane / tp,
+                              [YKI_AXIS_PP] = program->stage};
+    if (in->phase != YKI_PHASE_WHOLE || group != place_of(s, index)->whole_group || in->noperands != 2 ||
+        (in->op != YKI_OP_MOVE + YKI_MOVE_SHARD && !yki_gathers(in)) || raw != yki_gathers(in))
+        return yki_fault(s->p, NULL, "it moves what needs no such movement");
+    if (!yki_fits_cut(in, yki_group_member(&plan->groups[group], at), plan->groups[group].size))
+        return yki_fault(s->p, &in->operands[1], "it is of another size than the movement's cut says");
+    return YOKE_OK;
+}
+
+static yoke_status check_kernel(sums *s, const yki_instruction *in)
+{
+    int number = in->as.kernel.number;
+    if (in->op < 0 || in->op >= YKI_KERNEL_COUNT)
+        return yki_fault(s->p, NULL, "its kernel is number %d of %d", in->op, YKI_KERNEL_COUNT);
+    if (!yki_claim(s->p->claimed[0], number, 1, s->p->program->nkernels))
+        return yki_fault(s->p, NULL, "its kernel's number %d is none, or another's", number);
+    return yki_prove_signature(s->p, in);
+}
+
+/* An instruction on what is brought and made of one matrix. Kernels read nothing raw but the whole of it. */
+static yoke_status make(sums *s, const yki_instruction *in)
+{
+    const yki_program *program = s->p->program;
+    const yoke_model *model = s->p->plan->options.model;
+    bool moves = in->kind == YKI_DO_MOVE, raw = false;
+    int inputs = yki_inputs(in), index = in->noperands > 0 ? owner_of(s, &in->operands[0]) : -1;
+    if (!is_directed(s, index))
+        return yki_fault(s->p, NULL,
+                         "it is no instruction of a step's end, or of another matrix than is updated");
+    int64_t whole =
+        yki_value_elems(&model->values[model->parameters[program->parameters[index].parameter].value]);
+    for (int k = 0; k < in->noperands; k++) {
+        const yki_operand *operand = &in->operands[k];
+        bool kept = operand->space == YKI_SPACE_GRADIENT, fresh = kept;
+        if (operand->space == YKI_SPACE_NONE) continue;
+        if (owner_of(s, operand) != index) return yki_fault(s->p, operand, "it is of another matrix");
+        if (kept) YKI_TRY(use_direction(s, operand, k >= inputs));
+        if (!kept && k < inputs) YKI_TRY(yki_made_read(s->p, operand, &fresh));
+        if (!kept && k >= inputs) YKI_TRY(yki_made_write(s->p, in, operand, moves && yki_gathers(in)));
+        if (k < inputs) raw |= fresh;
+        if (!moves && fresh && yki_operand_elems(operand) != whole)
+            return yki_fault(s->p, operand, "it is a part of a matrix that is to be whole");
+    }
+    return moves ? check_lanes(s, in, index, raw) : check_kernel(s, in);
 }
 
 static yoke_status run_end(sums *s, const yki_instruction *in)
@@ -257,7 +407,12 @@ static yoke_status run_end(sums *s, const yki_instruction *in)
             return yki_fault(s->p, NULL, "it is a movement that nobody can wait for");
         return move_states(s, in);
     case YKI_DO_STATES:
-        return compute(s, &in->as.states);
+        if (in->op < 0 || in->op >= YKI_KERNEL_COUNT)
+            return yki_fault(s->p, NULL, "its kernel is number %d of %d", in->op, YKI_KERNEL_COUNT);
+        return compute(s, (yki_kernel)in->op, &in->as.states);
+    case YKI_DO_KERNEL:
+    case YKI_DO_MOVE:
+        return make(s, in);
     case YKI_DO_DRAIN:
         s->drained++;
         return YOKE_OK;
@@ -278,6 +433,7 @@ static yoke_status prove_end(sums *s, yki_end end)
     p->body = YKI_BODY_COUNT;
     p->end = &p->program->ends[end];
     s->drained = s->agreed = 0;
+    yki_made_begin(s->p);
     for (p->at = 0; p->at < p->end->count; p->at++) YKI_TRY(run_end(s, &p->end->instructions[p->at]));
     p->at = -1;
     if (s->drained != times || s->agreed != times)
