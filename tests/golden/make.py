@@ -1,4 +1,4 @@
-"""Makes the golden cases beside it: python3 make.py (needs PyTorch). Small models are trained for ten steps by PyTorch, in
+"""Makes the golden cases beside it: python3 make.py [CASE...] (needs PyTorch 2.9 or later). Small models are trained for ten steps by PyTorch, in
 float64 from weights that float32 holds, and what yoke must reproduce is written down: the loss of every step, and the
 gradients of the first. Every file is made here, seeded, so that running it again gives the same numbers."""
 import gzip
@@ -6,6 +6,7 @@ import json
 import math
 import os
 import struct
+import sys
 
 import torch
 from torch import nn
@@ -62,12 +63,12 @@ def batches(samples, batch):
         yield slice(start, min(start + batch, samples))
 
 
-def train(path, model, loss_of, samples, batch, optimizer, rate=None, clip=None):
+def train(path, model, loss_of, samples, batch, optimizer, rate=None, clip=None, **more):
     losses = []
     for step, rows in enumerate(batches(samples, batch)):
         if rate:
             for group in optimizer.param_groups:
-                group["lr"] = rate(step)
+                group["lr"] = rate(step) * group.get("times", 1)
         optimizer.zero_grad()
         loss = loss_of(rows)
         loss.backward()
@@ -77,7 +78,8 @@ def train(path, model, loss_of, samples, batch, optimizer, rate=None, clip=None)
         if clip:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
-    write(path("expected.json"), json.dumps({"losses": losses}) + "\n")
+    write(path("expected.json"), json.dumps({"losses": losses, **more}) + "\n")
+    return losses
 
 
 def start(name, model):
@@ -347,16 +349,22 @@ class GPT2(nn.Module):
         return norm(x, "ln_f") @ p["wte.weight"].T
 
 
-def gpt2():
-    """Two blocks, llm.c's token file, clipping, a cosine, decay of matrices only."""
-    torch.manual_seed(4)
+def gpt2_and_tokens(name):
     width, vocab, context, T, samples = 20, 61, 12, 9, 26
     model = GPT2(2, 4, width, context, vocab)
-    path = start("gpt2", model)
+    path = start(name, model)
     ids = torch.randint(0, vocab, (samples * T + 1,))
     write(path("tokens.bin"), struct.pack("<256i", 20240520, 1, len(ids), *[0] * 253) + struct.pack(f"<{len(ids)}H", *ids.tolist()))
     write(path("config.json"), json.dumps({"model_type": "gpt2", "n_layer": 2, "n_head": 4, "n_embd": width, "n_positions": context, "n_ctx": context, "vocab_size": vocab,
                                            "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}, indent=1) + "\n")
+    x, y = ids[:-1].view(samples, T), ids[1:].view(samples, T)
+    return path, model, lambda rows: F.cross_entropy(model(x[rows]).flatten(0, 1), y[rows].flatten()), samples
+
+
+def gpt2():
+    """Two blocks, llm.c's token file, clipping, a cosine, decay of matrices only."""
+    torch.manual_seed(4)
+    path, model, loss_of, samples = gpt2_and_tokens("gpt2")
     write(path("job.yaml"), """model: {family: gpt2, from: .}
 data: {format: tokens, path: tokens.bin, shuffle: false}
 train:
@@ -368,13 +376,117 @@ train:
   schedule: {name: cosine, warmup: 2, final_lr: 5e-4}
   clip: 1.0
 """)
-    x, y = ids[:-1].view(samples, T), ids[1:].view(samples, T)
     rate = lambda s: 5e-3 * (s + 1) / 2 if s < 2 else 5e-4 + (5e-3 - 5e-4) * (1 + math.cos(math.pi * (s - 2) / (STEPS - 2))) / 2
     groups = [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": 0.1}, {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
-    train(path, model, lambda rows: F.cross_entropy(model(x[rows]).flatten(0, 1), y[rows].flatten()), samples, 6, optimizer, rate, clip=1.0)
+    train(path, model, loss_of, samples, 6, optimizer, rate, clip=1.0)
+
+
+class Together:
+    """Several optimizers as one: Muon for hidden matrices, AdamW for the rest."""
+
+    def __init__(self, *optimizers):
+        self.optimizers = optimizers
+        self.param_groups = [group for o in optimizers for group in o.param_groups]
+
+    def zero_grad(self):
+        for o in self.optimizers:
+            o.zero_grad()
+
+    def step(self):
+        for o in self.optimizers:
+            o.step()
+
+
+def orthogonal(grad, ns_coefficients, ns_steps, eps):
+    """What torch.optim.Muon calls _zeropower_via_newtonschulz, in the precision of `grad` where that is in bfloat16."""
+    a, b, c = ns_coefficients
+    x = grad.T if grad.size(0) > grad.size(1) else grad
+    x = x / x.norm().clamp(min=eps)
+    for _ in range(ns_steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if grad.size(0) > grad.size(1) else x
+
+
+def train_by_muon(path, model, loss_of, samples, batch, make_optimizer, rate, clip=None):
+    """Expected are the losses of torch.optim.Muon with an iteration in float64; `torch` are those with its own, in bfloat16."""
+    muon, own = torch.optim._muon, torch.optim._muon._zeropower_via_newtonschulz
+    first = {n: p.detach().clone() for n, p in model.named_parameters()}
+    bf16 = train(path, model, loss_of, samples, batch, make_optimizer(), rate, clip)
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            p.copy_(first[n])
+    muon._zeropower_via_newtonschulz = orthogonal
+    exact = train(path, model, loss_of, samples, batch, make_optimizer(), rate, clip, torch=bf16)
+    muon._zeropower_via_newtonschulz = own
+    worst = max(abs(a - b) / b for a, b in zip(bf16, exact))
+    print(f"{path('')}: losses of torch.optim.Muon, whose iteration is in bfloat16, differ by {worst:.2g} at most")
+
+
+def muon():
+    """Tall, wide and square matrices, one without a bias; the output's and all biases by AdamW with its own rate, betas and eps."""
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 9), nn.GELU(), nn.LayerNorm(9), nn.Linear(9, 9, bias=False), nn.Tanh(), nn.Linear(9, 3))
+    path = start("muon", model)
+    x, y = torch.randn(50, 6).float().double(), torch.randint(0, 3, (50,))
+    write_npy(path("x.npy"), x, "<f4")
+    write_npy(path("y.npy"), y, "<i8")
+    write(path("job.yaml"), """model:
+  family: layers
+  input: [6]
+  from: model.safetensors
+  layers:
+    - {type: linear, out: 16}
+    - {type: relu}
+    - {type: linear, out: 9}
+    - {type: gelu}
+    - {type: layernorm}
+    - {type: linear, out: 9, bias: false}
+    - {type: tanh}
+    - {type: linear, out: 3}
+data: {format: npy, inputs: x.npy, targets: y.npy, shuffle: false}
+train:
+  steps: 10
+  batch: 8
+  loss: cross_entropy
+  optimizer: {name: muon, lr: 2e-2, weight_decay: 0.05, adamw_lr: 1e-2, adamw_betas: [0.9, 0.98], adamw_eps: 1e-7}
+  schedule: {name: linear, warmup: 3, final_lr: 2e-3}
+""")
+    rate = lambda s: 2e-2 * (s + 1) / 3 if s < 3 else 2e-2 + (2e-3 - 2e-2) * (s - 3) / (STEPS - 3)
+    hidden = [model[i].weight for i in (0, 2, 5)]
+    rest = [p for p in model.parameters() if all(p is not h for h in hidden)]
+    make = lambda: Together(torch.optim.Muon(hidden, weight_decay=0.05),
+                            torch.optim.AdamW([{"params": rest, "times": 0.5}], betas=(0.9, 0.98), eps=1e-7, weight_decay=0.05))
+    train_by_muon(path, model, lambda rows: F.cross_entropy(model(x[rows]), y[rows]), 50, 8, make, rate)
+
+
+def muon_gpt2():
+    """GPT-2, whose files have products as [in, out]: all of Muon's settings, clipping, decay of matrices only."""
+    torch.manual_seed(8)
+    path, model, loss_of, samples = gpt2_and_tokens("muon_gpt2")
+    write(path("job.yaml"), """model: {family: gpt2, from: .}
+data: {format: tokens, path: tokens.bin, shuffle: false}
+train:
+  steps: 10
+  batch: 6
+  sequence: 9
+  loss: cross_entropy
+  optimizer: {name: muon, lr: 5e-3, momentum: 0.9, nesterov: false, eps: 1e-6, ns_steps: 4, ns_coefficients: [2, -1.5, 0.5],
+              adjust_lr_fn: match_rms_adamw, weight_decay: 0.1, decay: matrices}
+  schedule: {name: cosine, warmup: 2, final_lr: 5e-4}
+  clip: 1.0
+""")
+    rate = lambda s: 5e-3 * (s + 1) / 2 if s < 2 else 5e-4 + (5e-3 - 5e-4) * (1 + math.cos(math.pi * (s - 2) / (STEPS - 2))) / 2
+    hidden = [p for n, p in model.named_parameters() if n.startswith("h.") and p.ndim == 2]
+    tables = [model.named["wte.weight"], model.named["wpe.weight"]]
+    groups = [{"params": tables, "weight_decay": 0.1}, {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
+    make = lambda: Together(torch.optim.Muon(hidden, momentum=0.9, nesterov=False, eps=1e-6, ns_steps=4, ns_coefficients=(2, -1.5, 0.5), adjust_lr_fn="match_rms_adamw"),
+                            torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8))
+    train_by_muon(path, model, loss_of, samples, 6, make, rate, clip=1.0)
 
 
 if __name__ == "__main__":
-    for case in (mlp, conv, batchnorm, groupnorm, tokens, gpt2):
-        case()
+    for case in (mlp, conv, batchnorm, groupnorm, tokens, gpt2, muon, muon_gpt2):
+        if case.__name__ in sys.argv[1:] or not sys.argv[1:]:
+            case()

@@ -13,6 +13,8 @@ YOKE, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 LAYOUTS = ([], ["--dp", 2], ["--dp", 3, "--microbatches", 2], ["--tp", 2], ["--tp", 4], ["--pp", 2, "--microbatches", 3], ["--dp", 2, "--tp", 2],
            ["--pp", 3, "--microbatches", 2, "--schedule", "zb-h1"], ["--pp", 2, "--tp", 2, "--microbatches", 2, "--schedule", "gpipe"])
 
+SHARDED = (["--dp", 2, "--zero", 1], ["--dp", 2, "--zero", 2], ["--dp", 3, "--zero", 3], ["--dp", 2, "--tp", 2, "--zero", 3, "--microbatches", 2])
+
 
 def yoke(*arguments):
     p = subprocess.run([YOKE, *map(str, arguments), "--json", "-"], capture_output=True, timeout=120)
@@ -40,7 +42,7 @@ def norm(values):
 
 
 class Golden(unittest.TestCase):
-    def check(self, case):
+    def check(self, case, *others):
         job = os.path.join(FOLDER, case, "job.yaml")
         reference = os.path.join(FOLDER, case, "gradients.safetensors")
         with open(os.path.join(FOLDER, case, "expected.json")) as f:
@@ -49,7 +51,7 @@ class Golden(unittest.TestCase):
         wanted = safetensors(reference)
         whole = norm(x for _, values in wanted.values() for x in values)
         with tempfile.TemporaryDirectory() as folder:
-            for layout in LAYOUTS:
+            for layout in (*LAYOUTS, *others):
                 losses = [s["loss"] for s in yoke("train", job, *layout)["steps"]]
                 self.assertEqual(len(losses), len(expected))
                 worst = max(abs(a - b) / b for a, b in zip(losses, expected))
@@ -102,6 +104,20 @@ class Golden(unittest.TestCase):
 
     def test_gpt2(self):
         self.check("gpt2")
+
+    def test_muon(self):
+        self.check("muon", *SHARDED, ["--dp", 3, "--tp", 3, "--zero", 2])
+
+    def test_muon_gpt2(self):
+        self.check("muon_gpt2", *SHARDED, ["--cp", 2, "--dp", 2, "--zero", 3])
+
+    def test_muon_by_torch(self):
+        """PyTorch's iteration is in bfloat16: its losses are near, and others."""
+        for case in ("muon", "muon_gpt2"):
+            with open(os.path.join(FOLDER, case, "expected.json")) as f:
+                expected = json.load(f)
+            losses = [s["loss"] for s in yoke("train", os.path.join(FOLDER, case, "job.yaml"))["steps"]]
+            self.assertLessEqual(max(abs(a - b) / b for a, b in zip(losses, expected["torch"], strict=True)), 5e-3, case)
 
 
 if __name__ == "__main__":
