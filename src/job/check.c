@@ -128,9 +128,11 @@ static yoke_status check_matrices(const yki_reader *reader)
     if (!yki_optimizers[job->train.optimizer].has_matrices || job->model.family != YOKE_FAMILY_LAYERS ||
         count_linear(job->model.layers, job->model.nlayers) > 1)
         return YOKE_OK;
-    return fail_key(reader, "train.optimizer.name",
-                    "updates the matrices of linear layers but for the last one, which makes the output, and "
-                    "this model has none: choose another one, like adamw");
+    return yki_reader_fail(reader, yki_yaml_find(reader->root, "train.optimizer.name"),
+                           "train.optimizer.name",
+                           "%s updates the matrices of linear layers but for the last one, which makes the "
+                           "output, and this model has none: choose another one, like adamw",
+                           yki_optimizer_names[job->train.optimizer]);
 }
 
 yoke_status yki_reader_finish(const yki_reader *reader)

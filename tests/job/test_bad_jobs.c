@@ -205,7 +205,8 @@ static const bad_job bad_jobs[] = {
      "model: {family: layers, input: [3], layers: [{type: relu}, {type: linear, out: 3}]}\n"
      "data: {format: random}\ntrain: {steps: 1, optimizer:\n  {name: muon}}\n",
      NULL,
-     "updates the matrices of linear layers but for the last one, which makes the output, and this model has "
+     "muon updates the matrices of linear layers but for the last one, which makes the output, and this "
+     "model has "
      "none",
      4, "train.optimizer.name"},
     {MLP, "momentum: 0.9", "nesterov: true", NULL, "needs a momentum above 0", 15,
