@@ -15,6 +15,8 @@ static const struct {
     {"batchnorm", "layout.dp=3; layout.zero=1"},
     {"gpt2", "layout.pp=2; layout.dp=2; layout.zero=1; layout.microbatches=4; layout.schedule=zb-h1"},
     {"gpt2", "layout.tp=2; layout.sp=true; layout.zero=3; layout.dp=2"},
+    {"gpt2", "layout.tp=2; layout.dp=2; layout.zero=2; train.optimizer=muon"},
+    {"llama", "layout.tp=6; layout.dp=2; layout.zero=1; train.optimizer=muon"},
     {"gpt2", "train.sequence=8; layout.cp=2; layout.cp_kind=ulysses"},
     {"llama", "train.sequence=9; layout.cp=3"},
 };
