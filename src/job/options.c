@@ -81,7 +81,7 @@ static yoke_status check_name(const yki_key *key, const char *name, int value)
 
 static yoke_status check_numbers(const yki_key *key, const char *name, const double *numbers)
 {
-    char called[48];
+    char called[64];
     bool betas = strcmp(name, "betas") == 0; /* two fields */
     for (size_t i = 0; i < key->size / sizeof *numbers; i++) {
         if (betas)
