@@ -24,13 +24,15 @@ int main(int argc, char **argv)
 {
     /* The devices: ranks of the layout's list. */
     yoke_layout layout = YOKE_LAYOUT_DEFAULT;
+    int *devices = calloc((size_t)argc + 1, sizeof *devices);
+    if (!devices) return 4;
     layout.ndevices = argc > 1 ? argc - 1 : 2;
-    for (int i = 0; i < layout.ndevices && i < YOKE_MAX_DEVICES; i++)
-        layout.devices[i] = argc > 1 ? atoi(argv[i + 1]) : i;
+    for (int i = 0; i < layout.ndevices; i++) devices[i] = argc > 1 ? atoi(argv[i + 1]) : i;
+    layout.devices = devices;
     if (layout.ndevices > 1) /* all of them, when there is more than one */
         layout.dp = layout.ndevices;
     printf("devices [");
-    for (int i = 0; i < layout.ndevices; i++) printf("%s%d", i ? ", " : "", layout.devices[i]);
+    for (int i = 0; i < layout.ndevices; i++) printf("%s%d", i ? ", " : "", devices[i]);
     printf("]\n");
 
     /* The model, described once: nothing in it knows of devices. */
@@ -62,5 +64,6 @@ int main(int argc, char **argv)
     yoke_trainer_destroy(trainer);
     yoke_data_destroy(data);
     yoke_model_destroy(model);
+    free(devices);
     return 0;
 }

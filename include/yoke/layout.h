@@ -20,9 +20,13 @@ typedef enum yoke_recompute {
 typedef enum yoke_cp_kind { YOKE_CP_RING, YOKE_CP_ULYSSES } yoke_cp_kind;
 typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
 
-#define YOKE_MAX_DEVICES 1024
+/* The most devices of a layout: so many times what is counted of each is still an int. */
+#define YOKE_MAX_DEVICES (1 << 20)
 
-/* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. */
+/* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. A layout is a value: copied by
+ * assignment, thrown away, two that were read from the same text compare equal as memory. The lists that it
+ * points to are borrowed: those of a C program last until the call that was given the layout returns (a
+ * trainer copies them), in a job as long as the job does; those that the library made are never freed. */
 typedef struct yoke_layout {
     int dp, tp, pp, cp; /* degrees of data, tensor, pipeline and context parallelism; each at least 1 */
     yoke_cp_kind
@@ -37,14 +41,14 @@ typedef struct yoke_layout {
     int64_t bucket_bytes; /* gradients of so many bytes are reduced over dp together, while the backward pass
                              goes on (zero 0 and 1); 0: 4 MiB */
     yoke_recompute recompute;
-    int threads;                   /* per device; 0: cores / local ranks, at least 1 */
-    int64_t device_memory_bytes;   /* 0: what the device has */
-    int ndevices;                  /* 0: as many devices of the CPU as the degrees need */
-    int devices[YOKE_MAX_DEVICES]; /* device i of the layout is cpu:devices[i]; filled when ndevices > 0 */
+    int threads;                 /* per device; 0: cores / local ranks, at least 1 */
+    int64_t device_memory_bytes; /* 0: what the device has */
+    int ndevices;                /* 0: as many devices of the CPU as the degrees need */
+    const int *devices;          /* [ndevices]: device i of the layout is cpu:devices[i]; NULL: cpu:i */
     /* 0: `recompute` holds for all. Else the number of stages, and each has its own; `recompute` is then
      * NONE. */
     int nrecompute;
-    yoke_recompute recompute_of[YOKE_MAX_DEVICES];
+    const yoke_recompute *recompute_of; /* [nrecompute]; NULL: there are none */
 } yoke_layout;
 
 /* One device. As an initialiser, and for languages without C's. */
@@ -63,6 +67,9 @@ static inline yoke_layout yoke_layout_made()
         .dp = 1, .tp = 1, .pp = 1, .cp = 1, .microbatches = 1, .schedule = "1f1b", .chunks = 1               \
     }
 #endif
+
+/* The number of the CPU device that a rank of the layout is on: of cpu:3, 3. */
+YOKE_API int yoke_layout_device(const yoke_layout *layout, int rank);
 
 /* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout, `devices=[cpu:0,cpu:1]` and the path of a
  * schedule, relative to the current folder, among them. A degree named discards the device list; devices

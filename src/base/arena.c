@@ -46,6 +46,13 @@ void *yki_arena_alloc(yki_arena *arena, size_t bytes)
     return data;
 }
 
+void *yki_arena_own(yki_arena *arena, const void *data, size_t bytes)
+{
+    void *own = yki_arena_alloc(arena, bytes);
+    if (own && bytes > 0) memcpy(own, data, bytes);
+    return own;
+}
+
 char *yki_arena_copy(yki_arena *arena, const char *text)
 {
     size_t bytes = strlen(text) + 1;

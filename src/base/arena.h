@@ -16,6 +16,8 @@ typedef struct yki_arena {
 /* Zeroed memory, aligned for any type. Never NULL for sizes that fit what the system gives; when it gives
  * nothing, `failed` is set and NULL returned. */
 void *yki_arena_alloc(yki_arena *arena, size_t bytes);
+/* A copy of so many bytes; NULL as above. */
+void *yki_arena_own(yki_arena *arena, const void *data, size_t bytes);
 char *yki_arena_copy(yki_arena *arena, const char *text);
 char *yki_arena_print(yki_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void yki_arena_release(yki_arena *arena);

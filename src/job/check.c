@@ -1,5 +1,6 @@
 /* What holds between several keys, and devices against degrees. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -162,7 +163,7 @@ yoke_status yki_reader_finish(const yki_reader *reader)
 /* ---- devices ---- */
 
 typedef struct parts {
-    bool seen[YOKE_MAX_DEVICES], any;
+    bool *seen, any; /* seen: by device; NULL where nobody asks */
     int device, highest;
     char key[128]; /* of the layer that named the highest */
     int line;
@@ -177,7 +178,7 @@ static void walk(const yoke_layer *layers, int nlayers, const char *path, parts 
             p->any = true;
             p->device = layers[i].device;
         }
-        p->seen[p->device] = true;
+        if (p->seen) p->seen[p->device] = true;
         if (p->device > p->highest || (layers[i].device >= 0 && !p->key[0])) {
             p->highest = p->device;
             p->line = layers[i].line;
@@ -193,9 +194,18 @@ int yki_job_parts(const yoke_job *job)
 {
     parts p = {0};
     walk(job->model.layers, job->model.nlayers, "model.layers", &p);
-    int count = 0;
-    for (int i = 0; p.any && i < YOKE_MAX_DEVICES; i++) count += p.seen[i];
-    return count;
+    return p.any ? p.highest + 1 : 0;
+}
+
+int yki_devices_product(int a, int b, int c, int d)
+{
+    const int factors[] = {a, b, c, d};
+    int64_t product = 1;
+    for (int i = 0; i < 4; i++) {
+        product *= factors[i] > 0 ? factors[i] : 0;
+        if (product > YOKE_MAX_DEVICES) product = YOKE_MAX_DEVICES + 1;
+    }
+    return (int)product;
 }
 
 int yoke_job_devices(const yoke_job *job, const yoke_layout *layout)
@@ -203,7 +213,23 @@ int yoke_job_devices(const yoke_job *job, const yoke_layout *layout)
     if (!job) return 0;
     const yoke_layout *l = layout ? layout : &job->layout;
     int count = yki_job_parts(job);
-    return l->dp * (count ? count : l->tp * l->pp * l->cp);
+    return count ? yki_devices_product(l->dp, count, 1, 1) : yki_devices_product(l->dp, l->tp, l->pp, l->cp);
+}
+
+/* A replica's devices are numbered from 0 without a gap. */
+static yoke_status check_gaps(const yoke_job *job, int count)
+{
+    parts p = {.seen = calloc((size_t)count, sizeof *p.seen)};
+    int gap = 0;
+    if (!p.seen) return yki_fail_memory("a job's devices");
+    walk(job->model.layers, job->model.nlayers, "model.layers", &p);
+    while (gap < count && p.seen[gap]) gap++;
+    free(p.seen);
+    if (gap == count) return YOKE_OK;
+    return yki_fail_at(YOKE_INVALID, job->path, p.line, p.key,
+                       "a layer is on device %d, but none is on device %d: a replica's devices are numbered "
+                       "from 0",
+                       p.highest, gap);
 }
 
 static yoke_status check_parts(const yoke_job *job, int count)
@@ -221,14 +247,7 @@ static yoke_status check_parts(const yoke_job *job, int count)
             "layers placed by hand (%s) cannot be split by %s %d too: leave out their device, or %s", p.key,
             axis, degree, axis);
     }
-    for (int i = 0; i < p.highest; i++)
-        if (!p.seen[i])
-            return yki_fail_at(
-                YOKE_INVALID, job->path, p.line, p.key,
-                "a layer is on device %d, but none is on device %d: a replica's %d devices are numbered "
-                "from 0",
-                p.highest, i, count);
-    return YOKE_OK;
+    return check_gaps(job, count);
 }
 
 yoke_status yki_job_resolve_devices(yoke_job *job)
@@ -240,24 +259,29 @@ yoke_status yki_job_resolve_devices(yoke_job *job)
                            layout->pp, layout->cp);
     int parts_count = yki_job_parts(job);
     if (parts_count) YKI_TRY(check_parts(job, parts_count));
-    int64_t replica = parts_count ? parts_count : (int64_t)layout->tp * layout->pp * layout->cp;
+    int replica = parts_count ? parts_count : yki_devices_product(layout->tp, layout->pp, layout->cp, 1);
     char needs[160];
     if (parts_count)
         snprintf(needs, sizeof needs, "the layers' %d devices", parts_count);
     else
         snprintf(needs, sizeof needs, "tp %d x pp %d x cp %d", layout->tp, layout->pp, layout->cp);
-    if (layout->dp == 0) layout->dp = layout->dp_shard * layout->dp_replicate;
+    if (layout->dp == 0 && !yki_layout_multiply_shards(layout))
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.dp_shard",
+                           "%d x dp_replicate %d is more than %d devices", layout->dp_shard,
+                           layout->dp_replicate, YOKE_MAX_DEVICES);
     if (layout->dp == 0 && layout->ndevices % replica)
         return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.devices",
-                           "%d %s cannot be shared by replicas of %s: a multiple of %lld is needed",
-                           layout->ndevices, layout->ndevices == 1 ? "device" : "devices", needs,
-                           (long long)replica);
-    if (layout->dp == 0) layout->dp = layout->ndevices ? (int)(layout->ndevices / replica) : 1;
-    int64_t total = layout->dp * replica;
+                           "%d %s cannot be shared by replicas of %s: a multiple of %d is needed",
+                           layout->ndevices, layout->ndevices == 1 ? "device" : "devices", needs, replica);
+    if (layout->dp == 0) layout->dp = layout->ndevices ? layout->ndevices / replica : 1;
+    int total = yki_devices_product(layout->dp, replica, 1, 1);
+    if (total > YOKE_MAX_DEVICES)
+        return yki_fail_at(YOKE_INVALID, job->path, 0, "layout", "dp %d x %s is more than %d devices",
+                           layout->dp, needs, YOKE_MAX_DEVICES);
     if (layout->ndevices && layout->ndevices != total)
         return yki_fail_at(YOKE_INVALID, job->path, 0, "layout.devices",
-                           "dp %d x %s need %lld devices, but %d %s given", layout->dp, needs,
-                           (long long)total, layout->ndevices, layout->ndevices == 1 ? "is" : "are");
+                           "dp %d x %s need %d devices, but %d %s given", layout->dp, needs, total,
+                           layout->ndevices, layout->ndevices == 1 ? "is" : "are");
     return YOKE_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/kept.h"
 #include "job/read.h"
 #include "job/value.h"
 
@@ -241,8 +242,14 @@ static yoke_status read_schedule(const place *at, void *field)
     return YOKE_OK;
 }
 
+/* Devices that a list names, while it is read. */
+typedef struct named_devices {
+    int *list, count, room;
+    unsigned char *seen; /* by number: whether it is in the list */
+} named_devices;
+
 /* "cpu:3" */
-static yoke_status add_device(const place *at, const char *text, size_t length, yoke_layout *layout)
+static yoke_status add_device(const place *at, const char *text, size_t length, named_devices *named)
 {
     char name[64], shown[96];
     snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
@@ -253,21 +260,26 @@ static yoke_status add_device(const place *at, const char *text, size_t length, 
     if (strncmp(name, "cpu:", 4) != 0 || name[4] < '0' || name[4] > '9' ||
         yki_value_int(name + 4, &number) != YKI_VALUE_OK)
         return FAIL(at, "must be a number of devices or a list like [cpu:0, cpu:1], not '%s'", shown);
-    if (number > 65535) return FAIL(at, "is out of range: %s, the last one is cpu:65535", shown);
-    for (int i = 0; i < layout->ndevices; i++)
-        if (layout->devices[i] == number) return FAIL(at, "names %s twice", shown);
-    if (layout->ndevices == YOKE_MAX_DEVICES) return FAIL(at, "names more than %d devices", YOKE_MAX_DEVICES);
-    layout->devices[layout->ndevices++] = (int)number;
+    if (number >= YOKE_MAX_DEVICES)
+        return FAIL(at, "is out of range: %s, the last one is cpu:%d", shown, YOKE_MAX_DEVICES - 1);
+    if (named->seen[number]) return FAIL(at, "names %s twice", shown);
+    if (named->count == named->room) {
+        int room = 2 * named->room + 16, *list = realloc(named->list, sizeof *list * (size_t)room);
+        if (!list) return yki_fail_memory("a list of devices");
+        named->list = list;
+        named->room = room;
+    }
+    named->seen[number] = 1;
+    named->list[named->count++] = (int)number;
     return YOKE_OK;
 }
 
-static yoke_status read_device_list(const place *at, yoke_layout *layout)
+static yoke_status add_devices(const place *at, named_devices *named)
 {
-    layout->ndevices = 0;
     if (at->node->kind == YKI_YAML_SCALAR) { /* cpu:0,cpu:1 */
         for (const char *p = at->node->text;;) {
             size_t length = strcspn(p, ",");
-            YKI_TRY(add_device(at, p, length, layout));
+            YKI_TRY(add_device(at, p, length, named));
             if (!p[length]) return YOKE_OK;
             p += length + 1;
             p += strspn(p, " ");
@@ -276,9 +288,31 @@ static yoke_status read_device_list(const place *at, yoke_layout *layout)
     if (at->node->count == 0) return FAIL(at, "must name at least one device");
     for (int i = 0; i < at->node->count; i++) {
         YKI_TRY(need_scalar(at, at->node->items[i], "a list like [cpu:0, cpu:1]"));
-        YKI_TRY(add_device(at, at->node->items[i]->text, strlen(at->node->items[i]->text), layout));
+        YKI_TRY(add_device(at, at->node->items[i]->text, strlen(at->node->items[i]->text), named));
     }
     return YOKE_OK;
+}
+
+/* cpu:0, cpu:1, ... in order is the same as their number. */
+static yoke_status set_devices(yoke_layout *layout, const named_devices *named)
+{
+    bool counted = true;
+    for (int i = 0; i < named->count; i++) counted = counted && named->list[i] == i;
+    const int *kept = counted ? NULL : yki_keep(named->list, sizeof(int) * (size_t)named->count);
+    if (!counted && !kept) return yki_fail_memory("a list of devices");
+    layout->ndevices = named->count;
+    layout->devices = kept;
+    return YOKE_OK;
+}
+
+static yoke_status read_device_list(const place *at, yoke_layout *layout)
+{
+    named_devices named = {.seen = calloc(YOKE_MAX_DEVICES, 1)};
+    yoke_status status = named.seen ? add_devices(at, &named) : yki_fail_memory("a list of devices");
+    if (status == YOKE_OK) status = set_devices(layout, &named);
+    free(named.list);
+    free(named.seen);
+    return status;
 }
 
 static yoke_status read_devices(const place *at, void *field)
@@ -293,26 +327,17 @@ static yoke_status read_devices(const place *at, void *field)
     if (fault != YKI_VALUE_OK || count < 1 || count > YOKE_MAX_DEVICES)
         return FAIL(at, "must be a whole number of devices from 1 to %d", YOKE_MAX_DEVICES);
     layout->ndevices = (int)count;
-    for (int i = 0; i < layout->ndevices; i++) layout->devices[i] = i;
+    layout->devices = NULL;
     return YOKE_OK;
 }
 
-/* "full", or an entry for each stage: [full, none], and full,none. How many there must be, the plan knows. */
-static yoke_status read_recompute(const place *at, void *field)
+/* Entries of a list of kinds of recomputation, written [full, none] or full,none. */
+static yoke_status read_kinds(const place *at, int count, yoke_recompute *kinds)
 {
-    yoke_layout *layout = (yoke_layout *)((char *)field - offsetof(yoke_layout, recompute));
     const yki_yaml *node = at->node;
-    layout->nrecompute = 0;
-    memset(layout->recompute_of, 0, sizeof layout->recompute_of);
-    if (node->kind == YKI_YAML_SCALAR && !strchr(node->text, ',')) return read_name(at, field);
-    layout->recompute = YOKE_RECOMPUTE_NONE;
     const char *rest = node->kind == YKI_YAML_SCALAR ? node->text : "";
-    int count = node->kind == YKI_YAML_SEQUENCE ? node->count : 1;
-    for (const char *p = rest; *p; p++) count += *p == ',';
     char names[128], word[32], shown[96];
     list_names(names, sizeof names, at->key->names);
-    if (node->kind == YKI_YAML_MAPPING || count < 1 || count > YOKE_MAX_DEVICES)
-        return FAIL(at, "must be %s, or a list of them like [full, none], one for each stage", names);
     for (int i = 0; i < count; i++) {
         size_t length = strcspn(rest, ","), end = length;
         while (end > 0 && rest[end - 1] == ' ') end--;
@@ -324,10 +349,38 @@ static yoke_status read_recompute(const place *at, void *field)
         int value = index_of(at->key->names, text);
         if (value < 0)
             return FAIL(at, "must be %s for each stage, not '%s'", names, yki_yaml_shown(shown, text));
-        layout->recompute_of[i] = (yoke_recompute)value;
+        kinds[i] = (yoke_recompute)value;
     }
-    layout->nrecompute = count;
     return YOKE_OK;
+}
+
+/* "full", or an entry for each stage. How many there must be, the plan knows. */
+static yoke_status read_recompute(const place *at, void *field)
+{
+    yoke_layout *layout = (yoke_layout *)((char *)field - offsetof(yoke_layout, recompute));
+    const yki_yaml *node = at->node;
+    char names[128];
+    layout->nrecompute = 0;
+    layout->recompute_of = NULL;
+    if (node->kind == YKI_YAML_SCALAR && !strchr(node->text, ',')) return read_name(at, field);
+    layout->recompute = YOKE_RECOMPUTE_NONE;
+    int count = node->kind == YKI_YAML_SEQUENCE ? node->count : 1;
+    for (const char *p = node->kind == YKI_YAML_SCALAR ? node->text : ""; *p; p++) count += *p == ',';
+    list_names(names, sizeof names, at->key->names);
+    if (node->kind == YKI_YAML_MAPPING || count < 1)
+        return FAIL(at, "must be %s, or a list of them like [full, none], one for each stage", names);
+    if (count > YOKE_MAX_DEVICES)
+        return FAIL(at, "has %d entries, one for each stage, and there are %d at most", count,
+                    YOKE_MAX_DEVICES);
+    yoke_recompute *kinds = calloc((size_t)count, sizeof *kinds);
+    yoke_status status = kinds ? read_kinds(at, count, kinds) : yki_fail_memory("a list of stages");
+    if (status == YOKE_OK) {
+        layout->recompute_of = yki_keep(kinds, sizeof *kinds * (size_t)count);
+        layout->nrecompute = count;
+        if (!layout->recompute_of) status = yki_fail_memory("a list of stages");
+    }
+    free(kinds);
+    return status;
 }
 
 static yoke_status read_shape(const place *at, void *field)

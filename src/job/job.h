@@ -13,8 +13,13 @@ yoke_status yki_job_resolve_devices(yoke_job *job);
 yoke_status yki_job_check_batch(const yoke_job *job);
 /* YOKE_INVALID names the first of a C program's options that a job's reader would refuse. */
 yoke_status yki_options_check(const yoke_train_options *options);
-/* The distinct devices that the layers name, 0 where none is named: then the layout may split the model. */
+/* The devices that the layers of a replica are on, from 0 to the highest, 0 where none is named: then the
+ * layout may split the model. */
 int yki_job_parts(const yoke_job *job);
+/* A product of four degrees, or one above YOKE_MAX_DEVICES where it is larger than that. */
+int yki_devices_product(int a, int b, int c, int d);
+/* Makes dp of its two factors along zero; false where that is more than YOKE_MAX_DEVICES. */
+bool yki_layout_multiply_shards(yoke_layout *layout);
 /* yoke_layout_print that says where memory is out (YOKE_SYSTEM). */
 yoke_status yki_layout_text(const yoke_layout *layout, char *text, int size);
 

@@ -28,11 +28,10 @@ enum {
 };
 
 /* Bounds that keep every product of two of them in an int64_t, and a file from asking for endless work. */
-#define MANY       2147483647.0
-#define MAX_DEPTH  10000
-#define MAX_WIDTH  16777216
-#define MAX_STEPS  1e15
-#define MAX_DEGREE 1024
+#define MANY      2147483647.0
+#define MAX_DEPTH 10000
+#define MAX_WIDTH 16777216
+#define MAX_STEPS 1e15
 
 static const char *const families[] = {"layers", "gpt2", "llama", NULL};
 static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", NULL};
@@ -113,18 +112,18 @@ const yki_key yki_job_keys[] = {
     {"train.seed", YKI_KEY_SEED, FIELD(train.seed), .always = true},
 
     {"layout.devices", YKI_KEY_DEVICES, FIELD(layout.ndevices), .flag = "devices"},
-    {"layout.dp", YKI_KEY_INT, FIELD(layout.dp), RANGE(1, MAX_DEGREE), .flag = "dp"},
-    {"layout.tp", YKI_KEY_INT, FIELD(layout.tp), RANGE(1, MAX_DEGREE), .flag = "tp"},
-    {"layout.pp", YKI_KEY_INT, FIELD(layout.pp), RANGE(1, MAX_DEGREE), .flag = "pp"},
-    {"layout.cp", YKI_KEY_INT, FIELD(layout.cp), RANGE(1, MAX_DEGREE), .flag = "cp"},
+    {"layout.dp", YKI_KEY_INT, FIELD(layout.dp), RANGE(1, YOKE_MAX_DEVICES), .flag = "dp"},
+    {"layout.tp", YKI_KEY_INT, FIELD(layout.tp), RANGE(1, YOKE_MAX_DEVICES), .flag = "tp"},
+    {"layout.pp", YKI_KEY_INT, FIELD(layout.pp), RANGE(1, YOKE_MAX_DEVICES), .flag = "pp"},
+    {"layout.cp", YKI_KEY_INT, FIELD(layout.cp), RANGE(1, YOKE_MAX_DEVICES), .flag = "cp"},
     {"layout.cp_kind", YKI_KEY_NAME, FIELD(layout.cp_kind), .names = cp_kinds},
     {"layout.sp", YKI_KEY_BOOL, FIELD(layout.sp)},
     {"layout.microbatches", YKI_KEY_INT, FIELD(layout.microbatches), RANGE(1, 65536), .flag = "microbatches"},
     {"layout.schedule", YKI_KEY_SCHEDULE, FIELD(layout.schedule), .names = schedules, .flag = "schedule"},
     {"layout.chunks", YKI_KEY_INT, FIELD(layout.chunks), RANGE(1, 1024), .flag = "chunks"},
     {"layout.zero", YKI_KEY_INT, FIELD(layout.zero), RANGE(0, 3), .flag = "zero"},
-    {"layout.dp_shard", YKI_KEY_INT, FIELD(layout.dp_shard), RANGE(0, MAX_DEGREE)},
-    {"layout.dp_replicate", YKI_KEY_INT, FIELD(layout.dp_replicate), RANGE(0, MAX_DEGREE)},
+    {"layout.dp_shard", YKI_KEY_INT, FIELD(layout.dp_shard), RANGE(0, YOKE_MAX_DEVICES)},
+    {"layout.dp_replicate", YKI_KEY_INT, FIELD(layout.dp_replicate), RANGE(0, YOKE_MAX_DEVICES)},
     {"layout.bucket", YKI_KEY_BYTES, FIELD(layout.bucket_bytes)},
     {"layout.recompute", YKI_KEY_STAGES, FIELD(layout.recompute), .names = recomputes, .flag = "recompute"},
     {"layout.threads", YKI_KEY_INT, FIELD(layout.threads), RANGE(0, 1024), .flag = "threads"},

@@ -23,11 +23,25 @@ void yoke_layout_default(yoke_layout *layout)
     if (layout) *layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
 }
 
+int yoke_layout_device(const yoke_layout *layout, int rank)
+{
+    bool listed = layout && layout->devices && rank >= 0 && rank < layout->ndevices;
+    return listed ? layout->devices[rank] : rank;
+}
+
+bool yki_layout_multiply_shards(yoke_layout *layout)
+{
+    int64_t dp = (int64_t)layout->dp_shard * layout->dp_replicate;
+    if (dp > YOKE_MAX_DEVICES) return false;
+    layout->dp = (int)dp;
+    return true;
+}
+
 /* The data-parallel ranks that the devices leave, or 0 where they cannot be shared out. */
 static int dp_left(const yoke_layout *layout)
 {
-    int64_t replica = (int64_t)layout->tp * layout->pp * layout->cp;
-    return replica < 1 || layout->ndevices % replica ? 0 : (int)(layout->ndevices / replica);
+    int replica = yki_devices_product(layout->tp, layout->pp, layout->cp, 1);
+    return replica < 1 || layout->ndevices % replica ? 0 : layout->ndevices / replica;
 }
 
 static yoke_status settle_devices(const yki_reader *reader)
@@ -35,11 +49,19 @@ static yoke_status settle_devices(const yki_reader *reader)
     static const char *const degrees[] = {"layout.dp", "layout.tp", "layout.pp", "layout.cp"};
     yoke_layout *layout = &reader->job->layout;
     const yki_yaml *devices = yki_yaml_find(reader->root, "layout.devices");
+    const yki_yaml *shard = yki_yaml_find(reader->root, "layout.dp_shard");
     for (int i = 0; i < 4 && !devices; i++)
-        if (yki_yaml_find(reader->root, degrees[i])) layout->ndevices = 0;
+        if (yki_yaml_find(reader->root, degrees[i])) {
+            layout->ndevices = 0;
+            layout->devices = NULL;
+        }
     if (yki_yaml_find(reader->root, "layout.dp")) return YOKE_OK;
-    if (yki_yaml_find(reader->root, "layout.dp_shard") && yki_yaml_find(reader->root, "layout.dp_replicate"))
-        layout->dp = layout->dp_shard * layout->dp_replicate;
+    if (shard && yki_yaml_find(reader->root, "layout.dp_replicate")) {
+        if (!yki_layout_multiply_shards(layout))
+            return yki_reader_fail(reader, shard, "layout.dp_shard",
+                                   "%d x dp_replicate %d is more than %d devices", layout->dp_shard,
+                                   layout->dp_replicate, YOKE_MAX_DEVICES);
+    }
     if (!devices) return YOKE_OK;
     int dp = dp_left(layout);
     if (!dp)
@@ -189,7 +211,7 @@ static void give_recompute(flags *f, const yoke_layout *layout)
 static void give_devices(flags *f, const yoke_layout *layout)
 {
     bool counted = true;
-    for (int i = 0; i < layout->ndevices; i++) counted = counted && layout->devices[i] == i;
+    for (int i = 0; i < layout->ndevices; i++) counted = counted && yoke_layout_device(layout, i) == i;
     for (int i = 0; !counted && i < layout->ndevices; i++)
         yki_text_append(&f->out, "%scpu:%d",
                         i               ? ","

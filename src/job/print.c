@@ -10,7 +10,7 @@
 static void print_devices(yki_text *text, const yoke_layout *layout)
 {
     bool counted = true;
-    for (int i = 0; i < layout->ndevices; i++) counted = counted && layout->devices[i] == i;
+    for (int i = 0; i < layout->ndevices; i++) counted = counted && yoke_layout_device(layout, i) == i;
     if (counted) {
         yki_text_append(text, "%d", layout->ndevices);
         return;

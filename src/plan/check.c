@@ -65,7 +65,7 @@ yoke_status yki_plan_check(yki_plan *plan)
         char layers[96], wanted[64], has[64], missing[64], weights[24], gradients[24], state[24],
             activations[24], rest[24];
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);
-        int device = options->layout.ndevices > rank ? options->layout.devices[rank] : rank;
+        int device = yoke_layout_device(&options->layout, rank);
         const yoke_bytes *b = &states->bytes;
         return yki_fail(
             YOKE_DOES_NOT_FIT,

@@ -1,13 +1,15 @@
 /* What a run is planned with on this machine: its options, and its share of the machine's cores and memory.
  */
 #include "comm/cluster.h"
+#include "job/job.h"
 #include "plan/plan.h"
 
 int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_part)
 {
     int nranks = yki_mesh_of(layout).nranks;
     for (int i = 0; i < model->nlayers && !one_part; i++)
-        if (model->layers[i].device >= nranks) nranks = (model->layers[i].device + 1) * layout->dp;
+        if (model->layers[i].device >= nranks)
+            nranks = yki_devices_product(model->layers[i].device + 1, layout->dp, 1, 1);
     return nranks;
 }
 

@@ -89,9 +89,11 @@ static yoke_status split_by_cost(yki_plan *plan, int nparts)
 static yoke_status parts_by_device(yki_plan *plan)
 {
     const yoke_model *model = plan->options.model;
-    int chunks[YOKE_MAX_DEVICES] = {0}, nparts = 0, ndevices = 0;
+    int nparts = 0, ndevices = 0;
     for (int i = 0; i < model->nlayers; i++)
         if (model->layers[i].device >= ndevices) ndevices = model->layers[i].device + 1;
+    int *chunks = yki_arena_alloc(&plan->arena, sizeof *chunks * (size_t)ndevices);
+    if (!chunks) return yki_fail_memory("a plan");
     for (int i = 0; i < model->nlayers; i++) {
         int device = model->layers[i].device;
         if (i == 0 || device != model->layers[i - 1].device) {
@@ -114,7 +116,7 @@ static yoke_status parts_by_device(yki_plan *plan)
                         plan->options.layout.pp, plan->options.layout.tp, plan->options.layout.cp);
     plan->nparts = nparts;
     plan->options.layout.pp = ndevices;
-    return YOKE_OK;
+    return yki_degrees_check(&plan->options.layout);
 }
 
 static bool chunked(const char *schedule)

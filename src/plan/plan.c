@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "job/job.h"
 
 /* Bytes that can be counted: all samples of a batch, of each tensor. */
 static yoke_status check_sizes(const yki_plan_options *options)
@@ -22,16 +23,22 @@ static yoke_status check_sizes(const yki_plan_options *options)
     return YOKE_OK;
 }
 
-/* Devices that a layout names: as many as it needs, and such as there can be. */
+/* Devices that a layout names: as many as it needs, and such as there can be. The plan keeps a copy. */
 static yoke_status check_devices(yki_plan *plan)
 {
-    const yoke_layout *l = &plan->options.layout;
-    if (l->ndevices == 0 || plan->options.inference) return YOKE_OK;
+    yoke_layout *l = &plan->options.layout;
+    if (plan->options.inference) { /* where that runs is its caller's matter */
+        l->ndevices = 0;
+        l->devices = NULL;
+    }
+    if (l->ndevices == 0) return YOKE_OK;
     if (l->ndevices != plan->mesh.nranks)
         return yki_fail(YOKE_INVALID, "%d device%s named, and the layout needs %d", l->ndevices,
                         l->ndevices == 1 ? " is" : "s are", plan->mesh.nranks);
-    for (int i = 0; i < l->ndevices; i++)
+    for (int i = 0; i < l->ndevices && l->devices; i++)
         if (l->devices[i] < 0) return yki_fail(YOKE_INVALID, "device %d is none", l->devices[i]);
+    if (l->devices)
+        l->devices = yki_arena_own(&plan->arena, l->devices, sizeof *l->devices * (size_t)l->ndevices);
     return YOKE_OK;
 }
 
@@ -41,9 +48,7 @@ yoke_status yki_degrees_check(const yoke_layout *l)
         return yki_fail(YOKE_INVALID,
                         "dp %d, tp %d, pp %d, cp %d, microbatches %d, chunks %d: each must be at least 1",
                         l->dp, l->tp, l->pp, l->cp, l->microbatches, l->chunks);
-    int64_t replica = (int64_t)l->tp * l->pp; /* of two ints: cannot overflow */
-    if (l->cp > YOKE_MAX_DEVICES || l->dp > YOKE_MAX_DEVICES || replica > YOKE_MAX_DEVICES ||
-        replica * l->dp * l->cp > YOKE_MAX_DEVICES)
+    if (yki_devices_product(l->dp, l->tp, l->pp, l->cp) > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "dp %d x tp %d x pp %d x cp %d is more than %d devices", l->dp, l->tp,
                         l->pp, l->cp, YOKE_MAX_DEVICES);
     return YOKE_OK;

@@ -20,14 +20,21 @@ static yoke_recompute of_stage(const yoke_layout *layout, int stage)
 
 yoke_status yki_recompute_check(yki_plan *plan)
 {
-    const yoke_layout *layout = &plan->options.layout;
+    yoke_layout *layout = &plan->options.layout;
     int stages = plan->parts.nstages;
-    if (plan->options.inference || layout->nrecompute == 0) return YOKE_OK;
+    if (plan->options.inference) layout->nrecompute = 0; /* nothing is kept for a backward pass */
+    if (layout->nrecompute == 0) return YOKE_OK;
+    if (!layout->recompute_of)
+        return yki_fail(YOKE_INVALID, "recompute has %d entries, and its list is NULL", layout->nrecompute);
     for (int i = 0; i < stages && layout->nrecompute == stages; i++)
         if ((unsigned)layout->recompute_of[i] > YOKE_RECOMPUTE_FULL)
             return yki_fail(YOKE_INVALID, "recompute of stage %d is %d: it is none, selective or full", i,
                             (int)layout->recompute_of[i]);
-    if (layout->nrecompute == stages) return YOKE_OK;
+    if (layout->nrecompute == stages) {
+        layout->recompute_of =
+            yki_arena_own(&plan->arena, layout->recompute_of, sizeof *layout->recompute_of * (size_t)stages);
+        return layout->recompute_of ? YOKE_OK : yki_fail_memory("a plan");
+    }
     return yki_fail(
         YOKE_INVALID, "recompute has %d entr%s, and the layout %d stage%s; give one each, or one for all",
         layout->nrecompute, layout->nrecompute == 1 ? "y" : "ies", stages, stages == 1 ? "" : "s");

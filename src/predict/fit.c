@@ -42,6 +42,8 @@ static yoke_status plan_for(const yki_plan_options *options, const candidate *c,
     other.threads = threads_of(options, layout);
     if (c->dp != options->layout.dp) layout->dp_shard = layout->dp_replicate = 0;
     layout->ndevices = layout->nrecompute = 0;
+    layout->devices = NULL;
+    layout->recompute_of = NULL;
     layout->recompute = c->recompute;
     if (c->pp == 1 || strchr(layout->schedule, '.') || strchr(layout->schedule, '/'))
         snprintf(layout->schedule, sizeof layout->schedule, "1f1b");
@@ -58,36 +60,52 @@ typedef struct candidates {
     int count, room;
 } candidates;
 
-/* Adds every layout of n devices that the batch and the model allow, with each kind of recomputation and,
- * over data-parallel ranks, the job's stage of zero and those above it. More devices than `asked` cost much,
- * idle ones little. False: out of memory. */
-static bool list_over(const yki_plan_options *options, int n, int asked, candidates *found)
+/* What layouts are listed for. */
+typedef struct wanted {
+    const yki_plan_options *options;
+    int devices, more; /* and what as many cost beside those asked for */
+    bool placed, attends;
+} wanted;
+
+/* Adds the layouts of a mesh that the batch and the model allow, with each kind of recomputation and, over
+ * data-parallel ranks, the job's stage of zero and those above it. False: out of memory. */
+static bool list_mesh(const wanted *w, int tp, int pp, candidates *found)
 {
     static const int parts[] = {1, 2, 4, 8, 16}, costs[] = {0, 3, 9}, zeros[] = {0, 1, 1, 4};
     enum { PARTS = 5, KINDS = 3, ZEROS = 4 };
-    int more = n > asked ? 64 * n : n < asked ? 2 * (asked - n) : 0;
-    bool placed = false, attends = false;
-    for (int i = 0; i < options->model->nlayers; i++)
-        placed |= options->model->layers[i].device >= 0 && !options->one_part;
-    for (int i = 0; i < options->model->nnodes; i++) attends |= yki_op(options->model->nodes[i].op)->attends;
-    for (int at = 0; at < n * n; at++) {
-        int tp = at % n + 1, pp = at / n + 1, dp = n / (tp * pp);
-        if (dp * tp * pp != n || (placed && (tp > 1 || pp > 1))) continue;
-        int room = found->count + PARTS * KINDS * ZEROS;
-        candidate *list =
-            room <= found->room ? found->list : realloc(found->list, sizeof *list * (size_t)room);
-        if (!list) return false;
-        found->list = list;
-        found->room = room > found->room ? room : found->room;
-        for (int k = 0; k < PARTS * KINDS * ZEROS; k++) {
-            int m = k % PARTS, kind = k / PARTS % KINDS, zero = k / (PARTS * KINDS);
-            if ((dp == 1 ? zero > 0 : zero < options->layout.zero) ||
-                (int64_t)dp * parts[m] > options->batch || (kind == YOKE_RECOMPUTE_SELECTIVE && !attends))
-                continue;
-            int cost = more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero];
-            found->list[found->count++] = (candidate){dp, tp, pp, parts[m], zero, cost, (yoke_recompute)kind};
-        }
+    int dp = w->devices / (tp * pp), room = found->count + PARTS * KINDS * ZEROS;
+    if (w->placed && (tp > 1 || pp > 1)) return true;
+    candidate *list = room <= found->room ? found->list : realloc(found->list, sizeof *list * (size_t)room);
+    if (!list) return false;
+    found->list = list;
+    found->room = room > found->room ? room : found->room;
+    for (int k = 0; k < PARTS * KINDS * ZEROS; k++) {
+        int m = k % PARTS, kind = k / PARTS % KINDS, zero = k / (PARTS * KINDS);
+        if ((dp == 1 ? zero > 0 : zero < w->options->layout.zero) ||
+            (int64_t)dp * parts[m] > w->options->batch || (kind == YOKE_RECOMPUTE_SELECTIVE && !w->attends))
+            continue;
+        int cost = w->more + 4 * (pp - 1) + 8 * (tp - 1) + 2 * m + costs[kind] + zeros[zero];
+        found->list[found->count++] = (candidate){dp, tp, pp, parts[m], zero, cost, (yoke_recompute)kind};
     }
+    return true;
+}
+
+/* Adds every layout of n devices. More devices than `asked` cost much, idle ones little. False: out of
+ * memory. */
+static bool list_over(const yki_plan_options *options, int n, int asked, candidates *found)
+{
+    wanted w = {.options = options,
+                .devices = n,
+                .more = n > asked   ? 64 * n
+                        : n < asked ? 2 * (asked - n)
+                                    : 0};
+    for (int i = 0; i < options->model->nlayers; i++)
+        w.placed |= options->model->layers[i].device >= 0 && !options->one_part;
+    for (int i = 0; i < options->model->nnodes; i++)
+        w.attends |= yki_op(options->model->nodes[i].op)->attends;
+    for (int pp = 1; pp <= n; pp++)
+        for (int tp = 1; n % pp == 0 && tp <= n / pp; tp++)
+            if (n / pp % tp == 0 && !list_mesh(&w, tp, pp, found)) return false;
     return true;
 }
 

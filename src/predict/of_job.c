@@ -17,6 +17,7 @@ static yoke_status with_plan_options(const yoke_job *job,
     yki_plan_purpose purpose = {.alone = true, .copies = job->checkpoint.async && job->checkpoint.dir[0]};
     yki_source source;
     yoke_model *model = NULL;
+    YKI_TRY(yki_degrees_check(&job->layout));
     /* a tokenizer is read only where it says the vocabulary */
     yoke_status status = yki_source_read(job, NULL, job->model.vocab > 0 || job->model.from[0], 0, &source);
     if (status == YOKE_OK) status = yki_model_from_job(&source.job, &model);

@@ -93,7 +93,7 @@ static void put_rank(writer *w)
 {
     char name[128], layers[96];
     const yoke_layout *layout = &w->plan->options.layout;
-    int device = layout->ndevices > w->rank ? layout->devices[w->rank] : w->rank;
+    int device = yoke_layout_device(layout, w->rank);
     snprintf(name, sizeof name, "rank %d on cpu:%d (dp %d, tp %d, pp %d, cp %d)", w->rank, device,
              w->place[YKI_AXIS_DP], w->place[YKI_AXIS_TP], w->place[YKI_AXIS_PP], w->place[YKI_AXIS_CP]);
     put_metadata(w, THREAD_STEPS, "process_name", name);

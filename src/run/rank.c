@@ -147,7 +147,7 @@ yoke_status yki_rank_open(yki_rank *rank, void *unused)
 {
     (void)unused;
     const yki_plan_options *options = &rank->plan->options;
-    int device = options->layout.ndevices > rank->rank ? options->layout.devices[rank->rank] : rank->rank;
+    int device = yoke_layout_device(&options->layout, rank->rank);
     const yki_program *program = rank->program;
     rank->segments = calloc((size_t)program->nsegments + 1, sizeof *rank->segments);
     rank->pieces = calloc((size_t)program->npieces + 1, sizeof *rank->pieces);

@@ -173,7 +173,7 @@ static const bad_job bad_jobs[] = {
     {GPT, "devices: 2 ", "devices: [cpu:1, cpu:1]", NULL, "names cpu:1 twice", 32, "layout.devices"},
     {GPT, "devices: 2 ", "devices: [gpu]", NULL, "a list like [cpu:0, cpu:1], not 'gpu'", 32,
      "layout.devices"},
-    {GPT, "devices: 2 ", "devices: 0", NULL, "from 1 to 1024", 32, "layout.devices"},
+    {GPT, "devices: 2 ", "devices: 0", NULL, "from 1 to 1048576", 32, "layout.devices"},
     {GPT, "batch: 8", "batch: 1", NULL, "a batch of 1 samples is smaller than dp 2 x 1 micro-batches", 21,
      "train.batch"},
     {MLP, "{type: linear, out: 10, device: 0}", "{type: linear, out: 10, device: 3}", NULL,

@@ -1,6 +1,8 @@
 /* Layouts as text and as flags. */
 #include "job_files.h"
 
+#include <limits.h>
+
 #include "job/job.h"
 
 static yoke_layout parse(const char *text)
@@ -30,6 +32,9 @@ static void text_reads_back(void **state)
         "devices=2,dp=1",
         "device_memory=1000",
         "dp=1024",
+        "dp=32,tp=8,pp=64,microbatches=512,zero=1",
+        "dp=1048576",
+        "devices=[cpu:70000,cpu:1048575]",
         "pp=2,schedule=" MLP,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -83,13 +88,16 @@ static void text_changes_what_it_names(void **state)
 {
     (void)state;
     yoke_layout layout = parse("devices=[cpu:5,cpu:4],zero=2,microbatches=3");
-    assert_true(layout.dp == 2 && layout.ndevices == 2 && layout.devices[0] == 5 && layout.zero == 2);
+    assert_true(layout.dp == 2 && layout.ndevices == 2 && yoke_layout_device(&layout, 0) == 5 &&
+                layout.zero == 2);
     assert_int_equal(yoke_layout_parse(&layout, "zero=1"), YOKE_OK);
     assert_true(layout.dp == 2 && layout.ndevices == 2 && layout.zero == 1 && layout.microbatches == 3);
     assert_int_equal(yoke_layout_parse(&layout, "tp=2"), YOKE_OK); /* a degree: the list is void */
     assert_true(layout.dp == 2 && layout.tp == 2 && layout.ndevices == 0);
     assert_int_equal(yoke_layout_parse(&layout, "devices=cpu:0,cpu:1,cpu:2,cpu:3,zero=0"), YOKE_OK);
-    assert_true(layout.dp == 2 && layout.ndevices == 4 && layout.devices[3] == 3 && layout.zero == 0);
+    assert_true(layout.dp == 2 && layout.ndevices == 4 && yoke_layout_device(&layout, 3) == 3 &&
+                layout.zero == 0);
+    assert_null(layout.devices); /* counted from cpu:0 on is no list */
 }
 
 static void recompute_is_of_all_stages_or_of_each(void **state)
@@ -107,7 +115,7 @@ static void recompute_is_of_all_stages_or_of_each(void **state)
                 layout.recompute_of[2] == YOKE_RECOMPUTE_SELECTIVE);
     assert_int_equal(yoke_layout_parse(&layout, "recompute=full"), YOKE_OK);
     assert_true(layout.recompute == YOKE_RECOMPUTE_FULL && layout.nrecompute == 0);
-    for (int i = 0; i < 3; i++) assert_int_equal(layout.recompute_of[i], YOKE_RECOMPUTE_NONE);
+    assert_null(layout.recompute_of);
 }
 
 static void bad_text_is_refused_and_changes_nothing(void **state)
@@ -117,7 +125,12 @@ static void bad_text_is_refused_and_changes_nothing(void **state)
         const char *text, *says, *key;
     } cases[] = {
         {"dp=0", "at least 1", "layout.dp"},
-        {"dp=2000", "at most 1024", "layout.dp"},
+        {"dp=2000000", "at most 1048576", "layout.dp"},
+        {"dp_shard=1048576,dp_replicate=2", "1048576 x dp_replicate 2 is more than 1048576 devices",
+         "layout.dp_shard"},
+        {"devices=[cpu:1048576]", "the last one is cpu:1048575", "layout.devices"},
+        {"devices=[cpu:5,cpu:4,cpu:5]", "names cpu:5 twice", "layout.devices"},
+        {"devices=1048577", "from 1 to 1048576", "layout.devices"},
         {"dp", "must be like dp=2,zero=1", "layout"},
         {"=2", "must be like dp=2,zero=1", "layout"},
         {"dpp=2", "unknown key 'dpp' in layout; did you mean 'dp'?", "layout.dpp"},
@@ -174,6 +187,28 @@ static void flags_are_the_shortest(void **state)
     }
 }
 
+/* A layout is a value: lists that were read twice are one, and those of a layout that is gone stay. */
+static void lists_are_kept(void **state)
+{
+    (void)state;
+    static char text[16 * 5000];
+    int length = snprintf(text, sizeof text, "devices=[cpu:0");
+    for (int i = 1; i < 5000; i++)
+        length += snprintf(text + length, sizeof text - (size_t)length, ",cpu:%d", (i * 7) % 5000);
+    snprintf(text + length, sizeof text - (size_t)length, "]");
+    yoke_layout a = parse(text), b = parse(text), c = parse("devices=2"), d = a;
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(yoke_layout_parse(&a, "devices=[cpu:1,cpu:0]"), YOKE_OK);
+    assert_true(a.devices != d.devices && d.ndevices == 5000 && d.dp == 5000);
+    for (int i = 0; i < 5000; i++) assert_int_equal(yoke_layout_device(&d, i), (i * 7) % 5000);
+    assert_int_equal(yoke_layout_device(&a, 0), 1);
+    assert_int_equal(yoke_layout_device(&a, 2), 2); /* which it does not name */
+    assert_int_equal(yoke_layout_device(&a, -1), -1);
+    assert_int_equal(yoke_layout_device(&c, 1), 1);
+    assert_int_equal(yoke_layout_device(NULL, 3), 3);
+    assert_true(sizeof a < 512);
+}
+
 /* What a job names is given, though it is the default: its file says something else. */
 static void flags_override_what_a_job_names(void **state)
 {
@@ -212,6 +247,18 @@ static void degrees_below_one_are_refused(void **state)
         assert_non_null(strstr(yoke_error_get()->message, "must each be at least 1"));
         free(job);
     }
+    /* more devices than can be counted, however large the product */
+    static const int many[][3] = {{1 << 20, 2, 1}, {1 << 20, 1 << 20, 1 << 20}, {INT_MAX, INT_MAX, INT_MAX}};
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        yoke_job *job = calloc(1, sizeof *job);
+        assert_non_null(job);
+        job->layout = (yoke_layout)YOKE_LAYOUT_DEFAULT;
+        job->layout.dp = many[i][0], job->layout.tp = many[i][1], job->layout.pp = many[i][2];
+        assert_int_equal(yki_job_resolve_devices(job), YOKE_INVALID);
+        assert_non_null(strstr(yoke_error_get()->message, "is more than 1048576 devices"));
+        assert_true(yoke_job_devices(job, NULL) > YOKE_MAX_DEVICES);
+        free(job);
+    }
     yoke_layout layout = parse("dp_shard=2"), none = parse("devices=2");
     char text[64] = "abc";
     none.tp = 0;
@@ -231,6 +278,7 @@ int main(void)
         cmocka_unit_test(recompute_is_of_all_stages_or_of_each),
         cmocka_unit_test(bad_text_is_refused_and_changes_nothing),
         cmocka_unit_test(flags_are_the_shortest),
+        cmocka_unit_test(lists_are_kept),
         cmocka_unit_test(flags_override_what_a_job_names),
         cmocka_unit_test(degrees_below_one_are_refused),
     };

@@ -156,7 +156,9 @@ static void test_wrong_options(void **state)
     WRONG("threads", l.threads = -1);
     WRONG("device", l.dp = 2, l.ndevices = 1);
     WRONG("device", l.ndevices = 5);
-    WRONG("device", l.ndevices = 1, l.devices[0] = -4);
+    WRONG("device", l.ndevices = 1, l.devices = (const int[]){-4});
+    WRONG("is more than 1048576 devices", l.dp = 1 << 20, l.tp = 2);
+    WRONG("is more than 1048576 devices", l.dp = 1 << 20, l.tp = 1 << 20, l.pp = 1 << 20, l.cp = 1 << 20);
     WRONG("nope", l.pp = 2, snprintf(l.schedule, sizeof l.schedule, "nope"));
     WRONG("zero", l.dp = 2, l.zero = 7);
     WRONG("cp", l.cp = 2);

@@ -192,9 +192,12 @@ static void test_lists_have_an_entry_a_stage(void **state)
     must_refuse("devices", "layout.recompute=[full, none]",
                 "recompute has 2 entries, and the layout 3 stages; give one each, or one for all");
     yoke_job *job = open_job("gpt2", "layout.pp=2; layout.recompute=[full, none]");
-    job->layout.recompute_of[1] = (yoke_recompute)7;
+    job->layout.recompute_of = (const yoke_recompute[]){YOKE_RECOMPUTE_FULL, (yoke_recompute)7};
     assert_null(make_trainer(job));
     assert_non_null(strstr(yoke_error_get()->message, "recompute of stage 1 is 7"));
+    job->layout.recompute_of = NULL;
+    assert_null(make_trainer(job));
+    assert_non_null(strstr(yoke_error_get()->message, "recompute has 2 entries, and its list is NULL"));
     yoke_job_destroy(job);
 }
 

@@ -1,0 +1,48 @@
+/* Kept lists: chains by hash, under one lock. There are few of them: one for each different list that was
+ * read from a file or a command line. */
+#include "base/kept.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct kept {
+    struct kept *next;
+    uint64_t hash;
+    size_t bytes;
+    _Alignas(max_align_t) char list[];
+} kept;
+
+enum { CHAINS = 256 };
+static kept *chains[CHAINS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *list, size_t bytes)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)list[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static kept *find(uint64_t hash, const void *list, size_t bytes)
+{
+    kept *k = chains[hash % CHAINS];
+    while (k && (k->hash != hash || k->bytes != bytes || memcmp(k->list, list, bytes) != 0)) k = k->next;
+    return k;
+}
+
+const void *yki_keep(const void *list, size_t bytes)
+{
+    uint64_t hash = hash_of(list, bytes);
+    pthread_mutex_lock(&lock);
+    kept *k = find(hash, list, bytes);
+    if (!k && (k = malloc(sizeof *k + bytes))) {
+        *k = (kept){.next = chains[hash % CHAINS], .hash = hash, .bytes = bytes};
+        memcpy(k->list, list, bytes);
+        chains[hash % CHAINS] = k;
+    }
+    pthread_mutex_unlock(&lock);
+    return k ? k->list : NULL;
+}
