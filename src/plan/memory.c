@@ -88,14 +88,13 @@ static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
 {
     int count = add_size(sizes, 0, plan->largest);
     const int64_t steps[] = {plan->options.inference ? 0 : plan->options.batch, plan->options.ragged};
-    for (int k = 0; k < 2; k++) /* shares differ by one at most, along each axis: the ends show all of them */
-        for (int d = 0; d < plan->options.layout.dp && steps[k] > 0; d++)
-            for (int m = 0; m < 2; m++) {
-                int64_t first;
-                int at = m == 0 ? 0 : plan->microbatches - 1;
-                count = add_size(sizes, count, yki_plan_samples(plan, steps[k], d, at, &first));
-            }
     int dp = plan->options.layout.dp;
+    for (int k = 0; k < 2; k++) /* shares differ by one at most, along each axis: the ends show all of them */
+        for (int end = 0; end < 4 && steps[k] > 0; end++) {
+            int64_t first;
+            int d = end < 2 ? 0 : dp - 1, m = end % 2 == 0 ? 0 : plan->microbatches - 1;
+            count = add_size(sizes, count, yki_plan_samples(plan, steps[k], d, m, &first));
+        }
     int64_t most = plan->largest * dp < plan->options.batch ? plan->largest * dp : plan->options.batch;
     const int64_t parts[] = {most < plan->options.evaluated ? most : 0,
                              most > 0 ? plan->options.evaluated % most : 0};

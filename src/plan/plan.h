@@ -81,6 +81,17 @@ int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_
  * device_memory may promise more. alone: this one's. */
 int64_t yki_machines_memory(bool alone);
 
+/* How zero deals so many rows over shards. Tensors of as many rows have one list of shares. */
+typedef struct yki_deal {
+    int64_t rows;
+    const int64_t *share;
+} yki_deal;
+/* Shards in a row that are dealt as much of every tensor: they keep the same at the same places, and differ
+ * in where their own elements begin in the whole. There are few classes, however many shards there are. */
+typedef struct yki_shard_class {
+    int first, count;
+} yki_shard_class;
+
 typedef struct yki_plan {
     yki_arena arena;
     yki_plan_options options;
@@ -102,7 +113,11 @@ typedef struct yki_plan {
     yki_program *programs; /* [stage * lanes + lane] */
     int zero, shards;      /* the stage of sharded data parallelism that has anything to do, and over how many
                               neighbours along dp; 0 and 1: none */
-    yki_states *states;    /* [program * shards + shard] */
+    int ndeals, cdeals;
+    yki_deal *deals;
+    int nshard_classes, cshard_classes;
+    yki_shard_class *shard_classes; /* in the order of shards */
+    yki_states *states;             /* [program * shard classes + class] */
 } yki_plan;
 
 /* Bytes that all ranks need together. */
@@ -120,6 +135,13 @@ const yki_states *yki_rank_states(const yki_plan *plan, int rank);
 /* Whose rule a parameter of the model is updated by, and that rule. */
 yki_rule_of yki_plan_rule_of(const yki_plan *plan, int parameter);
 const yki_rule *yki_plan_rule(const yki_plan *plan, int parameter);
+/* Which of its class a rank's shard is, from 0; *class_out: the class. */
+int yki_rank_shard(const yki_plan *plan, int rank, int *class_out);
+/* Where that shard's own elements begin in a tensor that is kept whole. */
+static inline int64_t yki_own_first(const yki_kept *kept, int number)
+{
+    return kept->stride > 0 ? kept->first + number * kept->run_elems : kept->first;
+}
 /* The type that a program's parameter or buffer is kept in. */
 yki_dtype yki_tensor_dtype(const yki_plan *plan, const yki_program *program, yki_tensor_kind kind,
                            int parameter);

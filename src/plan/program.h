@@ -178,13 +178,15 @@ typedef struct yki_local_parameter {
 
 /* Where a rank keeps it, and which elements are its own: what it updates, and what its gradient is summed
  * for. They are `runs` stretches of `run_elems`; the k-th begins at element first + k * stride of a tensor
- * that is kept whole, and at k * run_elems of one that zero deals out. */
+ * that is kept whole, and at k * run_elems of one that zero deals out. `first` is that of the class's first
+ * shard (plan.h): of 10 rows over 4 shards, 3 3 2 2, the classes' begin at rows 0 and 6, and the others' one
+ * run later each (yki_own_first). stride 0: each shard has all of it, or nothing but its own. */
 typedef struct yki_kept {
     int64_t offset[YKI_TENSOR_KINDS]; /* from the arena's start; -1: nowhere */
     int64_t runs, run_elems, first, stride;
 } yki_kept;
 
-/* A rank's states: one for each program and shard. */
+/* A rank's states: one for each program and class of shards. */
 typedef struct yki_states {
     yki_kept *kept;      /* by the program's parameters and buffers */
     yoke_bytes bytes;    /* of all kinds */

@@ -3,17 +3,29 @@
  * on). What is gathered or scattered lives in a body's temporary memory, and no longer than it is needed. */
 #include "plan/placed.h"
 
+/* The list of shares of so many rows; NULL: out of memory. */
+static const int64_t *deal(yki_plan *plan, int64_t rows)
+{
+    for (int i = 0; i < plan->ndeals; i++)
+        if (plan->deals[i].rows == rows) return plan->deals[i].share;
+    int64_t *share = yki_arena_alloc(&plan->arena, sizeof *share * (size_t)plan->shards);
+    yki_deal *made = share ? YKI_APPEND(&plan->arena, plan, deals) : NULL;
+    if (!made) return NULL;
+    for (int s = 0; s < plan->shards; s++) share[s] = yki_share(rows, plan->shards, s);
+    *made = (yki_deal){rows, share};
+    return share;
+}
+
 /* A transposed tensor has its logical rows in its second dim. */
 bool yki_shards_cut(yki_plan *plan, int parameter, const int64_t *dims, yki_cut *cut_out)
 {
     const yki_parameter *p = &plan->options.model->parameters[parameter];
     int dim = p->transposed ? 1 : 0, ndim = plan->options.model->values[p->value].ndim;
-    int64_t *share = yki_arena_alloc(&plan->arena, sizeof *share * (size_t)plan->shards);
+    const int64_t *share = deal(plan, ndim > 0 ? dims[dim] : 1);
     if (!share) return false;
     *cut_out = (yki_cut){.outer = 1, .inner = 1, .share = share};
     for (int i = 0; i < dim; i++) cut_out->outer *= dims[i];
     for (int i = dim + 1; i < ndim; i++) cut_out->inner *= dims[i];
-    for (int s = 0; s < plan->shards; s++) share[s] = yki_share(ndim > 0 ? dims[dim] : 1, plan->shards, s);
     return true;
 }
 

@@ -2,7 +2,7 @@
  * each device's arena. Zero deals a tensor's rows (as files have it) over the shards of a replica group,
  * earlier ranks taking one more where they don't divide: of moments and master copies (1), of gradients too
  * (2), of weights too (3). Ranks whose shards differ share a program: it names parameters, and only the table
- * made here knows offsets. */
+ * made here knows offsets. Shards that are dealt as much of everything are a class, and share a row of it. */
 #include "base/fail.h"
 #include "plan/builder.h"
 #include "plan/passes.h"
@@ -126,25 +126,55 @@ yoke_status yki_plan_parameters(yki_plan *plan, yki_program *program)
     return place_parameters(plan, program) ? YOKE_OK : yki_fail_memory("a plan");
 }
 
+/* The first rows % shards of the shards have one row more. */
+static bool begins_class(const yki_plan *plan, int shard)
+{
+    bool begins = shard == 0;
+    for (int i = 0; i < plan->ndeals; i++) begins |= plan->deals[i].rows % plan->shards == shard;
+    return begins;
+}
+
+static bool find_shard_classes(yki_plan *plan)
+{
+    for (int s = 0; s < plan->shards; s++) {
+        yki_shard_class *it = begins_class(plan, s) ? YKI_APPEND(&plan->arena, plan, shard_classes)
+                                                    : &plan->shard_classes[plan->nshard_classes - 1];
+        if (!it) return false;
+        if (it->count++ == 0) it->first = s;
+    }
+    return true;
+}
+
 yoke_status yki_plan_states(yki_plan *plan)
 {
     int programs = plan->parts.nstages * plan->nlanes;
-    plan->states =
-        yki_arena_alloc(&plan->arena, sizeof *plan->states * (size_t)programs * (size_t)plan->shards);
+    if (!find_shard_classes(plan)) return yki_fail_memory("a plan");
+    int classes = plan->nshard_classes;
+    plan->states = yki_arena_alloc(&plan->arena, sizeof *plan->states * (size_t)programs * (size_t)classes);
     if (!plan->states) return yki_fail_memory("a plan");
     for (int i = 0; i < programs; i++)
-        for (int s = 0; s < plan->shards; s++)
-            if (!place_states(plan, &plan->programs[i], s, &plan->states[i * plan->shards + s]))
+        for (int c = 0; c < classes; c++)
+            if (!place_states(plan, &plan->programs[i], plan->shard_classes[c].first,
+                              &plan->states[i * classes + c]))
                 return yki_fail_memory("a plan");
     return YOKE_OK;
 }
 
+int yki_rank_shard(const yki_plan *plan, int rank, int *class_out)
+{
+    int place[YKI_AXIS_COUNT], c = 0;
+    yki_mesh_place(&plan->mesh, rank, place);
+    int shard = place[YKI_AXIS_DP] % plan->shards;
+    while (shard - plan->shard_classes[c].first >= plan->shard_classes[c].count) c++;
+    *class_out = c;
+    return shard - plan->shard_classes[c].first;
+}
+
 const yki_states *yki_rank_states(const yki_plan *plan, int rank)
 {
-    int place[YKI_AXIS_COUNT];
-    yki_mesh_place(&plan->mesh, rank, place);
-    int program = place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place);
-    return &plan->states[program * plan->shards + place[YKI_AXIS_DP] % plan->shards];
+    int of_shards;
+    yki_rank_shard(plan, rank, &of_shards);
+    return &plan->states[(yki_plan_program(plan, rank) - plan->programs) * plan->nshard_classes + of_shards];
 }
 
 bool yki_states_sharded(const yki_plan *plan, yki_tensor_kind kind)

@@ -50,7 +50,7 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 static double ends_seconds(const yki_plan *plan, int stage)
 {
     const yki_program *program = &plan->programs[stage * plan->nlanes];
-    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->shards].kept;
+    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->nshard_classes].kept;
     double bytes = 0, seconds = 0;
     for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++)
         for (int i = 0; i < program->ends[end].count; i++) {

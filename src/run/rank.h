@@ -56,6 +56,7 @@ struct yki_rank {
     const yki_plan *plan;
     const yki_program *program;
     const yki_states *states;
+    int shard; /* which of its class (yki_own_first) */
     const yki_backend_ops *backend;
     int rank, place[YKI_AXIS_COUNT];
     yki_device *device;

@@ -125,6 +125,8 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
                            .states = yki_rank_states(run->plan, run->first + i),
                            .backend = run->backend,
                            .rank = run->first + i};
+        int of_shards;
+        rank->shard = yki_rank_shard(run->plan, rank->rank, &of_shards);
         atomic_store(&rank->post.step, -1);
         yki_mesh_place(&run->plan->mesh, rank->rank, rank->place);
     }

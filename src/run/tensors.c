@@ -26,6 +26,7 @@ yki_view yki_rank_run(const yki_rank *rank, yki_tensor_kind kind, int parameter,
 {
     const yki_kept *kept = &rank->states->kept[parameter];
     bool dealt = yki_states_sharded(rank->plan, kind);
-    return view_of(rank, kind, parameter, dealt ? k * kept->run_elems : kept->first + k * kept->stride,
+    return view_of(rank, kind, parameter,
+                   dealt ? k * kept->run_elems : yki_own_first(kept, rank->shard) + k * kept->stride,
                    kept->run_elems);
 }

@@ -188,7 +188,17 @@ static void drop_gather(yki_plan *plan)
 }
 static void own_elements_of_another(yki_plan *plan)
 {
+    assert_true(plan->nshard_classes > 1 && plan->shard_classes[1].first == 1);
     plan->states[1].kept[0].first = 0;
+}
+static void class_of_unlike_shards(yki_plan *plan)
+{
+    plan->shard_classes[0].count += plan->shard_classes[1].count;
+    plan->nshard_classes = 1;
+}
+static void shard_in_no_class(yki_plan *plan)
+{
+    plan->nshard_classes--;
 }
 static void drop_drain(yki_plan *plan)
 {
@@ -499,9 +509,19 @@ static const struct damage damages[] = {
     {"a gather left out", "gpt2", "layout.dp=2; layout.zero=2", drop_gather, {"not gathered"}},
     {"own elements of another shard",
      "gpt2",
-     "layout.dp=2; layout.zero=1",
+     "model.vocab=33; layout.dp=2; layout.zero=1",
      own_elements_of_another,
      {"shard 1's own elements of parameter 0"}},
+    {"unlike shards in a class",
+     "gpt2",
+     "model.vocab=33; layout.dp=2; layout.zero=3",
+     class_of_unlike_shards,
+     {"shards 0 .. 1 are not dealt as many of 33 rows"}},
+    {"a shard in no class",
+     "gpt2",
+     "model.vocab=33; layout.dp=2; layout.zero=2",
+     shard_in_no_class,
+     {"1 of 2 shards are in no class"}},
     {"sends that nobody waits for", PP, drop_drain, {"the step's reductions", "0 times for what was sent"}},
     {"two agreements", PP, agree_twice, {"the end of a forward pass", "agrees 2 times"}},
     {"a gradient that nobody begins",

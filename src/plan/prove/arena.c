@@ -63,7 +63,7 @@ static yoke_status check_regions(const yki_prover *p, regions *all)
 }
 
 static yoke_status prove_regions(yki_prover *p, int64_t first, int64_t last, int shard,
-                                 void (*each)(yki_prover *p, regions *all, int shard))
+                                 void (*each)(yki_prover *p, regions *all, int class))
 {
     regions all = {.first = first, .last = last, .end = first, .follow = true};
     each(p, &all, shard);
@@ -84,12 +84,12 @@ static int send_slots(const yki_prover *p, int edge)
     return last + 1;
 }
 
-static void each_area(yki_prover *p, regions *all, int shard)
+static void each_area(yki_prover *p, regions *all, int class)
 {
     static const char *const areas[YKI_AREAS] = {"slots from F to B of part", "slots from F to W of part",
                                                  "slots from B to W of part"};
     const yki_program *program = p->program;
-    (void)shard;
+    (void)class;
     for (int c = 0; c < program->nparts; c++)
         for (int g = 0; g < YKI_AREAS; g++) {
             const yki_part_program *part = &program->parts[c];
@@ -121,9 +121,9 @@ static yoke_status check_slots(yki_prover *p)
 
 /* --- what is kept between steps --- */
 
-static const yki_states *states_of(const yki_prover *p, int shard)
+static const yki_states *states_of(const yki_prover *p, int class)
 {
-    return &p->plan->states[(p->program - p->plan->programs) * p->plan->shards + shard];
+    return &p->plan->states[(p->program - p->plan->programs) * p->plan->nshard_classes + class];
 }
 
 /* Moments are kept of parameters whose rule has so many. */
@@ -134,11 +134,11 @@ static bool has(const yki_prover *p, int index, yki_tensor_kind kind)
 }
 
 /* A kind of tensor, of each parameter; size: of an element, 0 where none is kept. */
-static void each_kept(yki_prover *p, regions *all, int shard, yki_tensor_kind kind, int size,
+static void each_kept(yki_prover *p, regions *all, int class, yki_tensor_kind kind, int size,
                       const char *what)
 {
     const yki_program *program = p->program;
-    const yki_kept *kept = states_of(p, shard)->kept;
+    const yki_kept *kept = states_of(p, class)->kept;
     bool dealt = yki_states_sharded(p->plan, kind);
     for (int i = 0; i < program->nparameters && size > 0; i++)
         if (has(p, i, kind))
@@ -147,17 +147,17 @@ static void each_kept(yki_prover *p, regions *all, int shard, yki_tensor_kind ki
                 program->parameters[i].parameter);
 }
 
-static void each_state(yki_prover *p, regions *all, int shard)
+static void each_state(yki_prover *p, regions *all, int class)
 {
     const yki_plan_options *options = &p->plan->options;
     const yki_program *program = p->program;
-    const yki_kept *kept = states_of(p, shard)->kept;
+    const yki_kept *kept = states_of(p, class)->kept;
     bool trains = !options->inference, bf16 = options->precision == YOKE_PRECISION_BF16;
-    each_kept(p, all, shard, YKI_TENSOR_WEIGHT, bf16 ? 2 : 4, "weight of parameter");
-    each_kept(p, all, shard, YKI_TENSOR_GRADIENT, trains ? 4 : 0, "gradient of parameter");
-    each_kept(p, all, shard, YKI_TENSOR_MASTER, trains && bf16 ? 4 : 0, "master copy of parameter");
+    each_kept(p, all, class, YKI_TENSOR_WEIGHT, bf16 ? 2 : 4, "weight of parameter");
+    each_kept(p, all, class, YKI_TENSOR_GRADIENT, trains ? 4 : 0, "gradient of parameter");
+    each_kept(p, all, class, YKI_TENSOR_MASTER, trains && bf16 ? 4 : 0, "master copy of parameter");
     for (int m = 0; m < YKI_MAX_MOMENTS && trains; m++)
-        each_kept(p, all, shard, (yki_tensor_kind)(YKI_TENSOR_MOMENT + m), 4, "moment of parameter");
+        each_kept(p, all, class, (yki_tensor_kind)(YKI_TENSOR_MOMENT + m), 4, "moment of parameter");
     for (int i = program->nparameters; i < yki_kept_count(program); i++) {
         const yki_local_parameter *it = &program->parameters[i];
         add(p, all, kept[i].offset[YKI_TENSOR_WEIGHT], 4 * it->elems, "buffer", it->parameter);
@@ -166,21 +166,60 @@ static void each_state(yki_prover *p, regions *all, int shard)
     }
 }
 
-/* A shard's own elements follow those of the shards before, of which there are `before` in a row. */
-static yoke_status check_own(yki_prover *p, int shard, int64_t *before)
+static bool are_alike(const int64_t *share, const yki_shard_class *of)
 {
-    const yki_kept *all = states_of(p, shard)->kept;
+    for (int s = 1; s < of->count; s++)
+        if (share[of->first + s] != share[of->first]) return false;
+    return true;
+}
+
+/* Each shard is in one class, and all of a class are dealt as much. */
+static yoke_status check_classes(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    int next = 0;
+    for (int c = 0; c < plan->nshard_classes; c++) {
+        const yki_shard_class *of = &plan->shard_classes[c];
+        if (of->first != next || of->count < 1 || of->count > plan->shards - next)
+            return yki_fault(p, NULL, "class %d of shards begins at shard %d, and %d are before it", c,
+                             of->first, next);
+        next += of->count;
+        for (int i = 0; i < plan->ndeals; i++)
+            if (!are_alike(plan->deals[i].share, of))
+                return yki_fault(p, NULL, "shards %d .. %d are not dealt as many of %lld rows", of->first,
+                                 next - 1, (long long)plan->deals[i].rows);
+    }
+    return next == plan->shards
+               ? YOKE_OK
+               : yki_fault(p, NULL, "%d of %d shards are in no class", plan->shards - next, plan->shards);
+}
+
+static bool is_checked(const yki_plan *plan, const int64_t *share)
+{
+    for (int i = 0; i < plan->ndeals; i++)
+        if (plan->deals[i].share == share) return true;
+    return false;
+}
+
+/* A class's own elements follow those of the shards before it, of which there are `before` in a row, and one
+ * shard's those of another. */
+static yoke_status check_own(yki_prover *p, int class, int64_t *before)
+{
+    const yki_shard_class *of = &p->plan->shard_classes[class];
+    const yki_kept *all = states_of(p, class)->kept;
     bool apart = p->plan->zero == 1 || p->plan->zero == 2;
     for (int i = 0; i < p->program->nparameters; i++) {
         const yki_local_parameter *it = &p->program->parameters[i];
         const yki_kept *kept = &all[i];
-        int64_t row = it->cut.share[shard] * it->cut.inner, runs = apart ? it->cut.outer : 1;
-        if (kept->runs != runs || kept->run_elems != (apart ? row : row * it->cut.outer) ||
-            kept->first != (apart ? before[i] : 0) || (apart && kept->stride * it->cut.outer != it->elems))
+        int64_t row = it->cut.share[of->first] * it->cut.inner, runs = apart ? it->cut.outer : 1;
+        if (!is_checked(p->plan, it->cut.share) || kept->runs != runs ||
+            kept->run_elems != (apart ? row : row * it->cut.outer) ||
+            kept->first != (apart ? before[i] : 0) || (apart && kept->stride * it->cut.outer != it->elems) ||
+            (!apart && kept->stride != 0))
             return yki_fault(p, NULL,
-                             "shard %d's own elements of parameter %d are not where its cut has them", shard,
-                             it->parameter);
-        before[i] += row;
+                             "shard %d's own elements of parameter %d are not where its cut has them",
+                             of->first, it->parameter);
+        before[i] += row * of->count;
     }
     return YOKE_OK;
 }
@@ -192,12 +231,13 @@ yoke_status yki_prove_arena(yki_prover *p)
     int cbefore = 0;
     for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
         const yki_program *program = p->program = &plan->programs[i];
+        if (i == 0) YKI_TRY(check_classes(p));
         YKI_TRY(check_slots(p));
         YKI_TRY(prove_regions(p, 0, program->states_offset, 0, each_area));
         yki_prover_renew(p, &before, &cbefore, program->nparameters, sizeof *before);
-        for (int shard = 0; shard < plan->shards; shard++) {
-            YKI_TRY(check_own(p, shard, before));
-            YKI_TRY(prove_regions(p, program->states_offset, states_of(p, shard)->total_bytes, shard,
+        for (int class = 0; class < plan->nshard_classes; class ++) {
+            YKI_TRY(check_own(p, class, before));
+            YKI_TRY(prove_regions(p, program->states_offset, states_of(p, class)->total_bytes, class,
                                   each_state));
         }
     }

@@ -155,7 +155,8 @@ static yoke_status check_numbers(sums *s, const yki_instruction *in)
 {
     const yki_program *program = s->p->program;
     const struct yki_do_move_states *move = &in->as.move_states;
-    const yki_states *states = &s->p->plan->states[(program - s->p->plan->programs) * s->p->plan->shards];
+    const yki_states *states =
+        &s->p->plan->states[(program - s->p->plan->programs) * s->p->plan->nshard_classes];
     int64_t segments = 0;
     for (int i = 0; i < move->npieces; i++) {
         int index = move->pieces[i].parameter;
