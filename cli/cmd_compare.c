@@ -19,7 +19,7 @@ static const option_group group_compare = {
     "Comparison",
     (const option[]){
         OPTION("devices", "N", OPTION_COUNT, "devices of each strategy (2)", .target = &given.devices,
-               .least = 1, .most = YOKE_MAX_DEVICES),
+               .least = 1, .most = YOKE_MAX_LOCAL_DEVICES),
         OPTION("layouts", "'A; B'", OPTION_TEXT, "more rows, e.g. 'dp=2,zero=1; tp=2'",
                .target = &given.layouts),
         OPTION("steps", "N", OPTION_COUNT, "steps of each row in each of the rounds (the job's, kept short)",

@@ -132,10 +132,20 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     free(actions);
 }
 
-static void print_device(table *t, const yoke_device_report *d)
+/* A device, and how many of its stage it stands for. */
+typedef struct shown_device {
+    const yoke_device_report *device;
+    int count;
+} shown_device;
+
+static void print_device(table *t, const shown_device *shown)
 {
     char size[32];
-    table_cell(t, "%s", d->name);
+    const yoke_device_report *d = shown->device;
+    if (shown->count > 1)
+        table_cell(t, "%s (of %d)", d->name, shown->count);
+    else
+        table_cell(t, "%s", d->name);
     table_cell(t, "%s", text_size(size, (double)d->predicted_peak_bytes));
     table_cell(t, "%s", d->measured_peak_bytes ? text_size(size, (double)d->measured_peak_bytes) : "-");
     table_cell(t, isfinite(d->idle_fraction) ? "%.0f %%" : "-", 100 * d->idle_fraction);
@@ -145,24 +155,53 @@ static void print_device(table *t, const yoke_device_report *d)
     }
 }
 
-/* One row a device; a narrow terminal gets the kinds of bytes below the row. */
+enum { SHOWN_MAX = 64 };
+
+/* One a device; where they are many, the one of each stage that holds most. Returns how many; *left_out:
+ * devices of further stages. */
+static int choose_devices(const yoke_device_report *devices, int count, shown_device shown[SHOWN_MAX],
+                          int *left_out)
+{
+    int n = 0;
+    *left_out = 0;
+    for (int i = 0; i < count; i++) {
+        shown_device *last = n > 0 ? &shown[n - 1] : NULL; /* stages are the slowest axis */
+        bool more = count > SHOWN_MAX && last && last->device->pp == devices[i].pp;
+        if (more) {
+            last->count++;
+            if (devices[i].predicted_peak_bytes > last->device->predicted_peak_bytes)
+                last->device = &devices[i];
+        } else if (n < SHOWN_MAX && *left_out == 0) {
+            shown[n++] = (shown_device){&devices[i], 1};
+        } else {
+            ++*left_out;
+        }
+    }
+    return n;
+}
+
+/* A row each; a narrow terminal gets the kinds of bytes below the row. */
 static void print_devices(const cli *run, const yoke_device_report *devices, int count)
 {
     static const char *const titles[] = {"<device",  "predicted", "measured",  "idle",
                                          "weights",  "gradients", "optimizer", "activations",
                                          "movement", "workspace", NULL};
-    enum { SHOWN_MAX = 64 };
+    shown_device shown[SHOWN_MAX];
+    int left_out, n = choose_devices(devices, count, shown, &left_out);
     table *t = table_create(titles);
-    for (int i = 0; i < count && i < SHOWN_MAX; i++) {
-        print_device(t, &devices[i]);
-        char note[sizeof devices[i].layers + 8];
-        snprintf(note, sizeof note, "layers %s", devices[i].layers);
-        if (count > 1 && devices[i].layers[0]) table_note(t, note);
+    for (int i = 0; i < n; i++) {
+        const char *layers = shown[i].device->layers;
+        char note[sizeof devices->layers + 8];
+        print_device(t, &shown[i]);
+        snprintf(note, sizeof note, "layers %s", layers);
+        if (count > 1 && layers[0]) table_note(t, note);
     }
     fputc('\n', run->out);
     table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
-    if (count > SHOWN_MAX) fprintf(run->out, "  and %d more\n", count - SHOWN_MAX);
+    if (left_out > 0) fprintf(run->out, "  and %d more\n", left_out);
+    if (count > SHOWN_MAX)
+        fprintf(run->out, "  %d devices: a row is the one of its stage that holds most\n", count);
 }
 
 static void print_moved(const cli *run, const yoke_run_report *report)

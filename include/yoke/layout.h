@@ -22,6 +22,8 @@ typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_pre
 
 /* The most devices of a layout: so many times what is counted of each is still an int. */
 #define YOKE_MAX_DEVICES (1 << 20)
+/* And of a process that runs them: each has a thread. */
+#define YOKE_MAX_LOCAL_DEVICES 1024
 
 /* Ranks run fastest first over tp, cp, dp, pp. Start from YOKE_LAYOUT_DEFAULT. A layout is a value: copied by
  * assignment, thrown away, two that were read from the same text compare equal as memory. The lists that it

@@ -34,6 +34,7 @@ static void make_particulars(yki_builder *b, const yki_placed *placed, const yki
     if (node->op < YKI_KERNEL_COUNT) {
         in->kind = YKI_DO_KERNEL;
         in->as.kernel = (struct yki_do_kernel){.attr = attr,
+                                               .node = (int)(node - placed->nodes),
                                                .number = b->program->nkernels++,
                                                .ninputs = ninputs,
                                                .counts_loss = node->counts_loss,
@@ -208,7 +209,7 @@ static void add_instruction(body_maker *m, const int *nodes, int count)
 static bool make_body(yki_builder *b, yki_part_program *part, const yki_part_storage *storage, yki_body body)
 {
     body_maker m = {.b = b,
-                    .placed = &b->plan->placed[b->program->lane][part->part],
+                    .placed = &b->plan->placed[b->program->lane_class][part->part],
                     .storage = storage,
                     .body = body,
                     .code = &part->body[body],

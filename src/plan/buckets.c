@@ -10,7 +10,7 @@ enum { USUAL_BUCKET_BYTES = 4 << 20 };
 static bool written_elsewhere(const yki_builder *b, int part, int parameter)
 {
     for (int c = 0; c < b->program->nparts; c++) {
-        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[c].part];
+        const yki_placed *placed = &b->plan->placed[b->program->lane_class][b->program->parts[c].part];
         for (int v = 0; v < placed->nvalues && b->program->parts[c].part != part; v++)
             if (placed->values[v].is_gradient && placed->values[v].parameter == parameter) return true;
     }
@@ -21,7 +21,7 @@ void yki_buckets_begin(yki_builder *b, const yki_part_program *part, const yki_p
                        yki_body body, yki_buckets *k)
 {
     const yki_program *program = b->program;
-    const yki_placed *placed = &b->plan->placed[program->lane][part->part];
+    const yki_placed *placed = &b->plan->placed[program->lane_class][part->part];
     size_t bytes = sizeof(int) * (size_t)(program->nparameters + 1);
     *k = (yki_buckets){.b = b,
                        .placed = placed,

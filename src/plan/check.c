@@ -28,10 +28,10 @@ void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size
 int64_t yki_plan_total_bytes(const yki_plan *plan)
 {
     int64_t total = 0, replicas = plan->mesh.degree[YKI_AXIS_DP] / plan->shards;
-    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++)
+    for (int i = 0; i < yki_plan_programs(plan); i++)
         for (int c = 0; c < plan->nshard_classes; c++)
             total += plan->states[i * plan->nshard_classes + c].total_bytes * plan->shard_classes[c].count *
-                     replicas;
+                     replicas * plan->lane_classes[plan->programs[i].lane_class].count;
     return total;
 }
 

@@ -295,38 +295,36 @@ static void backward(part_grad *g, int part, int nforward)
     }
 }
 
-yoke_status yki_plan_grad(yki_plan *plan)
+yoke_status yki_grad_lane(yki_plan *plan, int lane, int class)
 {
     int nparameters = plan->options.model->nparameters;
-    YKI_TRY(yki_recompute_check(plan));
-    for (int lane = 0; lane < plan->nlanes; lane++)
-        for (int part = 0; part < plan->nparts; part++) {
-            yki_placed *placed = &plan->placed[lane][part];
-            part_grad g = {.plan = plan, .placed = placed, .lane = lane};
-            g.context = (yki_grad_context){.in = node_in,
-                                           .out = node_out,
-                                           .dout = node_dout,
-                                           .wanted = wanted,
-                                           .emit = emit,
-                                           .emit_several = emit_several,
-                                           .emit_parameter = emit_parameter,
-                                           .over_replicas = over_replicas,
-                                           .attend_back = attend_back,
-                                           .give = give};
-            int nforward = placed->nnodes;
-            YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));
-            forward_copies(&g, part);
-            g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
-            g.whole = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
-            if (plan->arena.failed) return yki_fail_memory("a plan");
-            for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
-            for (int i = 0; i < nparameters; i++) g.whole[i] = -1;
-            int first = placed->nnodes;
-            if (!plan->options.inference) backward(&g, part, nforward);
-            yki_start_gathers(placed, first, placed->nnodes);
-            if (plan->zero >= 2 && !yki_scatter_gradients(plan, placed, g.whole))
-                return yki_fail_memory("a plan");
-            if (plan->arena.failed) return yki_fail_memory("a plan");
-        }
+    for (int part = 0; part < plan->nparts; part++) {
+        yki_placed *placed = &plan->placed[class][part];
+        part_grad g = {.plan = plan, .placed = placed, .lane = lane};
+        g.context = (yki_grad_context){.in = node_in,
+                                       .out = node_out,
+                                       .dout = node_dout,
+                                       .wanted = wanted,
+                                       .emit = emit,
+                                       .emit_several = emit_several,
+                                       .emit_parameter = emit_parameter,
+                                       .over_replicas = over_replicas,
+                                       .attend_back = attend_back,
+                                       .give = give};
+        int nforward = placed->nnodes;
+        YKI_TRY(yki_recompute_find(plan, part, placed, &g.recompute));
+        forward_copies(&g, part);
+        g.gradient = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(placed->nvalues + 1));
+        g.whole = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)(nparameters + 1));
+        if (plan->arena.failed) return yki_fail_memory("a plan");
+        for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
+        for (int i = 0; i < nparameters; i++) g.whole[i] = -1;
+        int first = placed->nnodes;
+        if (!plan->options.inference) backward(&g, part, nforward);
+        yki_start_gathers(placed, first, placed->nnodes);
+        if (plan->zero >= 2 && !yki_scatter_gradients(plan, placed, g.whole))
+            return yki_fail_memory("a plan");
+        if (plan->arena.failed) return yki_fail_memory("a plan");
+    }
     return YOKE_OK;
 }

@@ -48,7 +48,7 @@ static yoke_status place_sends(yki_builder *b)
         const yki_edge *edge = &plan->edges[e];
         program->send_offset[e] = -1;
         if (plan->stage_of[edge->to] != program->stage || edge->gradient_sent < 0) continue;
-        int64_t bytes = plan->edge_bytes[program->lane][e] * plan->largest;
+        int64_t bytes = plan->edge_bytes[program->lane_class][e] * plan->largest;
         program->send_bytes[e] = yki_align(bytes);
         program->send_offset[e] = b->at;
         b->at += b->sends->count[e] * program->send_bytes[e];
@@ -62,7 +62,7 @@ static void find_output(yki_builder *b)
 {
     b->program->output_chunk = -1;
     for (int chunk = 0; chunk < b->program->nparts; chunk++) {
-        const yki_placed *placed = &b->plan->placed[b->program->lane][b->program->parts[chunk].part];
+        const yki_placed *placed = &b->plan->placed[b->program->lane_class][b->program->parts[chunk].part];
         if (placed->output < 0) continue;
         b->program->output_chunk = chunk;
         b->program->output =
@@ -158,7 +158,7 @@ static yoke_status build(yki_builder *b)
         if (plan->stage_of[part] != program->stage) continue;
         int chunk = plan->chunk_of[part];
         program->parts[chunk].part = part;
-        YKI_TRY(yki_storage_plan(plan, program->lane, part, b->times->split[part], &b->storage[chunk]));
+        YKI_TRY(yki_storage_plan(plan, program->lane_class, part, b->times->split[part], &b->storage[chunk]));
         if (!place_slots(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
         if (b->storage[chunk].temp_bytes > temp) {
             temp = b->storage[chunk].temp_bytes;
@@ -193,12 +193,15 @@ yoke_status yki_plan_memory(yki_plan *plan)
     yki_send_slots sends;
     YKI_TRY(yki_action_times_find(plan, &times));
     YKI_TRY(yki_gradient_slots(plan, &times, &sends));
-    int lanes = plan->nlanes, count = plan->parts.nstages * lanes;
+    int classes = plan->nlane_classes, count = yki_plan_programs(plan);
     plan->programs = yki_arena_alloc(&plan->arena, sizeof *plan->programs * (size_t)count);
     if (!plan->programs) return yki_fail_memory("a plan");
     for (int i = 0; i < count; i++) {
-        plan->programs[i] = (yki_program){
-            .stage = i / lanes, .lane = i % lanes, .tp_rank = i % lanes % plan->mesh.degree[YKI_AXIS_TP]};
+        int lane = plan->lane_classes[i % classes].first;
+        plan->programs[i] = (yki_program){.stage = i / classes,
+                                          .lane_class = i % classes,
+                                          .lane = lane,
+                                          .tp_rank = lane % plan->mesh.degree[YKI_AXIS_TP]};
         yki_builder b = {.plan = plan, .program = &plan->programs[i], .times = &times, .sends = &sends};
         YKI_TRY(build(&b));
     }

@@ -249,13 +249,13 @@ static yoke_status pad_edges(yki_placer *p)
     return YOKE_OK;
 }
 
-static yoke_status place_for(yki_plan *plan, int lane)
+yoke_status yki_place_lane(yki_plan *plan, int lane, int class)
 {
     const yoke_model *model = plan->options.model;
     int tp = plan->mesh.degree[YKI_AXIS_TP];
     yki_placer p = {.plan = plan, .model = model, .lane = lane, .tp = tp, .tp_rank = lane % tp, .tokens = -1};
     if (plan->mesh.degree[YKI_AXIS_CP] > 1) p.positions = yki_context_positions(plan, lane / tp, &p.tokens);
-    p.parts = plan->placed[lane] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
+    p.parts = plan->placed[class] = yki_arena_alloc(&plan->arena, sizeof(yki_placed) * (size_t)plan->nparts);
     p.forms = yki_arena_alloc(&plan->arena, sizeof(yki_form *) * (size_t)plan->nparts);
     p.root = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
     p.part_of = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nvalues);
@@ -286,34 +286,15 @@ static yoke_status place_for(yki_plan *plan, int lane)
     for (int part = 0; part < plan->nparts; part++)
         yki_start_gathers(&p.parts[part], 0, p.parts[part].nnodes);
     YKI_TRY(pad_edges(&p));
-    plan->edge_bytes[lane] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
+    plan->edge_bytes[class] = yki_arena_alloc(&plan->arena, sizeof(int64_t) * (size_t)(plan->nedges + 1));
     if (plan->arena.failed) return yki_fail_memory("a plan");
     for (int e = 0; e < plan->nedges; e++) {
         const yki_edge *edge = &plan->edges[e];
         if (edge->imported >= 0) {
             const yki_placed_value *value = &p.parts[edge->to].values[edge->imported];
-            plan->edge_bytes[lane][e] =
+            plan->edge_bytes[class][e] =
                 yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(plan, value));
         }
     }
-    return YOKE_OK;
-}
-
-yoke_status yki_plan_place(yki_plan *plan)
-{
-    const yoke_model *model = plan->options.model;
-    YKI_TRY(yki_context_check(plan));
-    plan->nlanes = yki_mesh_lanes(&plan->mesh);
-    plan->param_places =
-        yki_arena_alloc(&plan->arena, sizeof *plan->param_places * (size_t)(model->nparameters + 1));
-    plan->placed = yki_arena_alloc(&plan->arena, sizeof *plan->placed * (size_t)plan->nlanes);
-    plan->edge_bytes = yki_arena_alloc(&plan->arena, sizeof *plan->edge_bytes * (size_t)plan->nlanes);
-    if (plan->arena.failed) return yki_fail_memory("a plan");
-    for (int i = 0; i < model->nparameters; i++) {
-        plan->param_places[i].spec = YKI_SPEC_REPLICATED;
-        plan->param_places[i].held = yki_arena_alloc(&plan->arena, (size_t)plan->parts.nstages);
-        if (!plan->param_places[i].held) return yki_fail_memory("a plan");
-    }
-    for (int lane = 0; lane < plan->nlanes; lane++) YKI_TRY(place_for(plan, lane));
     return YOKE_OK;
 }

@@ -111,9 +111,9 @@ static yoke_status check_options(const yki_plan_options *options)
 
 static yoke_status run_passes(yki_plan *plan)
 {
-    static yoke_status (*const passes[])(yki_plan *) = {
-        yki_plan_parts,    check_devices,   yki_plan_place,  yki_plan_groups, yki_plan_grad,
-        yki_plan_schedule, yki_plan_memory, yki_plan_states, yki_plan_check,  yki_plan_prove};
+    static yoke_status (*const passes[])(yki_plan *) = {yki_plan_parts,  check_devices,     yki_plan_lanes,
+                                                        yki_plan_groups, yki_plan_schedule, yki_plan_memory,
+                                                        yki_plan_states, yki_plan_check,    yki_plan_prove};
     yoke_status status = YOKE_OK;
     for (size_t i = 0; i < sizeof passes / sizeof *passes && status == YOKE_OK; i++) status = passes[i](plan);
     return status;
@@ -125,9 +125,9 @@ static yoke_status compile(yki_plan *plan)
 {
     jmp_buf escape;
     if (setjmp(escape) != 0) return yki_fail_memory("a plan");
-    plan->arena.escape = &escape;
+    plan->arena.escape = plan->lane_arena.escape = &escape;
     yoke_status status = run_passes(plan);
-    plan->arena.escape = NULL;
+    plan->arena.escape = plan->lane_arena.escape = NULL;
     return status;
 }
 
@@ -156,6 +156,7 @@ void yki_plan_destroy(yki_plan *plan)
     if (!plan) return;
     yoke_schedule_destroy(plan->schedule);
     yki_arena_release(&plan->arena);
+    yki_arena_release(&plan->lane_arena);
     free(plan);
 }
 
@@ -163,7 +164,8 @@ const yki_program *yki_plan_program(const yki_plan *plan, int rank)
 {
     int place[YKI_AXIS_COUNT];
     yki_mesh_place(&plan->mesh, rank, place);
-    return &plan->programs[place[YKI_AXIS_PP] * plan->nlanes + yki_mesh_lane(&plan->mesh, place)];
+    const yki_lane *lane = &plan->lanes[yki_mesh_lane(&plan->mesh, place)];
+    return &plan->programs[place[YKI_AXIS_PP] * plan->nlane_classes + lane->class];
 }
 
 yki_rule_of yki_plan_rule_of(const yki_plan *plan, int parameter)

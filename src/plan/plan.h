@@ -81,6 +81,26 @@ int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_
  * device_memory may promise more. alone: this one's. */
 int64_t yki_machines_memory(bool alone);
 
+/* Constants of a placed node that say where a lane's share begins; and those of a part's nodes. */
+typedef struct yki_begin {
+    int node;
+    int64_t offset, first_group;
+    yki_positions rows, keys;
+} yki_begin;
+typedef struct yki_begins {
+    int count;
+    yki_begin *list; /* by node */
+} yki_begins;
+/* Lanes that differ in nothing but where their shares begin are a class (lanes.c), and run one program. */
+typedef struct yki_lane {
+    int class;
+    yki_begins *begins; /* by part: where they begin elsewhere than those of the class's first lane; NULL:
+                           that is it */
+} yki_lane;
+typedef struct yki_lane_class {
+    int first, count;
+} yki_lane_class;
+
 /* How zero deals so many rows over shards. Tensors of as many rows have one list of shares. */
 typedef struct yki_deal {
     int64_t rows;
@@ -93,7 +113,7 @@ typedef struct yki_shard_class {
 } yki_shard_class;
 
 typedef struct yki_plan {
-    yki_arena arena;
+    yki_arena arena, lane_arena;
     yki_plan_options options;
     yki_mesh mesh;
     int nparts;
@@ -105,12 +125,14 @@ typedef struct yki_plan {
     yki_param_place *param_places;
     int ngroups;
     yki_group *groups; /* mesh.h */
-    int nlanes;
-    yki_placed **placed; /* [lane][part] */
+    int nlanes, nlane_classes;
+    yki_lane *lanes;
+    yki_lane_class *lane_classes;
+    yki_placed **placed; /* [lane class][part] */
     int nedges, cedges;
     yki_edge *edges;       /* placed values differ between lanes in size alone */
-    int64_t **edge_bytes;  /* [lane][edge], of one sample */
-    yki_program *programs; /* [stage * lanes + lane] */
+    int64_t **edge_bytes;  /* [lane class][edge], of one sample */
+    yki_program *programs; /* [stage * lane classes + class] */
     int zero, shards;      /* the stage of sharded data parallelism that has anything to do, and over how many
                               neighbours along dp; 0 and 1: none */
     int ndeals, cdeals;
@@ -119,6 +141,15 @@ typedef struct yki_plan {
     yki_shard_class *shard_classes; /* in the order of shards */
     yki_states *states;             /* [program * shard classes + class] */
 } yki_plan;
+
+static inline int yki_plan_programs(const yki_plan *plan)
+{
+    return plan->parts.nstages * plan->nlane_classes;
+}
+/* Whether a kernel of a part has constants of its own on a lane: then they are written. */
+bool yki_lane_attr(const yki_plan *plan, int lane, int part, const yki_instruction *in, yki_attr *attr_out);
+/* Whether what a lane holds of a parameter counts in the global norm, where its first stage does. */
+bool yki_lane_counts(const yki_plan *plan, int parameter, int lane);
 
 /* Bytes that all ranks need together. */
 int64_t yki_plan_total_bytes(const yki_plan *plan);

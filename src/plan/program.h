@@ -84,8 +84,9 @@ typedef struct yki_instruction {
     int request;           /* START, WAIT: which of the movements under way; -1 */
     union {
         struct yki_do_kernel {
-            const yki_attr *attr;
-            int number; /* among the program's: where its prepared kernel stands */
+            const yki_attr *attr; /* of the class's first lane (yki_lane_attr) */
+            int node;             /* of the part's placed graph */
+            int number;           /* among the program's: where its prepared kernel stands */
             int ninputs;
             bool counts_loss;      /* this rank's loss is part of the global one */
             bool adds;             /* to what its outputs have */
@@ -215,9 +216,11 @@ typedef struct yki_made {
     int64_t elems;
 } yki_made;
 
-/* One rank's program but for its place along dp: one for each stage and lane. */
+/* One rank's program but for its place along dp, and where its shares begin: one for each stage and class of
+ * lanes. */
 typedef struct yki_program {
-    int stage, lane, tp_rank;
+    int stage, lane_class;
+    int lane, tp_rank; /* of the class's first lane */
     int nparts;
     yki_part_program *parts; /* by local chunk */
     int nactions;

@@ -7,6 +7,13 @@
 #include "plan/builder.h"
 #include "plan/passes.h"
 
+bool yki_lane_counts(const yki_plan *plan, int parameter, int lane)
+{
+    yki_spec spec = plan->param_places[parameter].spec;
+    int tp = plan->mesh.degree[YKI_AXIS_TP];
+    return lane < tp && (spec.state == YKI_SHARDED ? lane % yki_spec_copies(spec) == 0 : lane == 0);
+}
+
 /* What a program's lane holds of each parameter of its stage. */
 static bool place_parameters(yki_plan *plan, yki_program *program)
 {
@@ -38,10 +45,7 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
         if (yki_plan_rule(plan, i)->orthogonal)
             local->scale = yki_orthogonal_scale(&plan->options.orthogonal, p->dims[0], p->dims[1]);
         local->decays = !plan->options.decay_matrices || value->ndim >= 2;
-        local->counts =
-            program->stage == place->first_stage && program->lane < plan->options.layout.tp &&
-            (place->spec.state == YKI_SHARDED ? program->tp_rank % yki_spec_copies(place->spec) == 0
-                                              : program->tp_rank == 0);
+        local->counts = program->stage == place->first_stage && yki_lane_counts(plan, i, program->lane);
         if (!yki_shards_cut(plan, i, local->dims, &local->cut)) return false;
     }
     return true;
@@ -147,7 +151,7 @@ static bool find_shard_classes(yki_plan *plan)
 
 yoke_status yki_plan_states(yki_plan *plan)
 {
-    int programs = plan->parts.nstages * plan->nlanes;
+    int programs = yki_plan_programs(plan);
     if (!find_shard_classes(plan)) return yki_fail_memory("a plan");
     int classes = plan->nshard_classes;
     plan->states = yki_arena_alloc(&plan->arena, sizeof *plan->states * (size_t)programs * (size_t)classes);

@@ -322,10 +322,10 @@ static bool pack_body(planner *p, yki_body body)
     return region >= 0;
 }
 
-yoke_status yki_storage_plan(yki_plan *plan, int lane, int part, bool split, yki_part_storage *storage_out)
+yoke_status yki_storage_plan(yki_plan *plan, int class, int part, bool split, yki_part_storage *storage_out)
 {
     *storage_out = (yki_part_storage){.split = split, .peak_layer = -1};
-    planner p = {.plan = plan, .placed = &plan->placed[lane][part], .out = storage_out, .part = part};
+    planner p = {.plan = plan, .placed = &plan->placed[class][part], .out = storage_out, .part = part};
     size_t nnodes = (size_t)p.placed->nnodes + 1, nvalues = (size_t)p.placed->nvalues + 1;
     p.position = yki_arena_alloc(&plan->arena, sizeof(int) * nnodes);
     p.last_use = yki_arena_alloc(&plan->arena, sizeof(int) * nvalues);

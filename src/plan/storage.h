@@ -28,9 +28,9 @@ typedef struct yki_part_storage {
     int peak_layer; /* where the hungriest body is hungriest */
 } yki_part_storage;
 
-/* Plans part `part` as lane `lane` sees it, for micro-batches of up to `largest` samples.
+/* Plans part `part` as lanes of class `class` see it, for micro-batches of up to `largest` samples.
  */
-yoke_status yki_storage_plan(yki_plan *plan, int lane, int part, bool split, yki_part_storage *storage_out);
+yoke_status yki_storage_plan(yki_plan *plan, int class, int part, bool split, yki_part_storage *storage_out);
 
 static inline bool yki_scatters_gradient(const yki_placed_node *node)
 {

@@ -30,7 +30,7 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
 {
     for (int part = 0; part < plan->nparts; part++) {
         const yki_part_program *program =
-            &plan->programs[plan->stage_of[part] * plan->nlanes].parts[plan->chunk_of[part]];
+            &plan->programs[plan->stage_of[part] * plan->nlane_classes].parts[plan->chunk_of[part]];
         yoke_times *t = &times_out[part];
         *t = (yoke_times){.forward = body_seconds(program, YKI_BODY_F, plan->largest)};
         if (program->present[YKI_BODY_B]) {
@@ -49,8 +49,8 @@ void yki_predict_times(const yki_plan *plan, yoke_times *times_out)
  * writes the others; of whole matrices it does what it does in bodies. */
 static double ends_seconds(const yki_plan *plan, int stage)
 {
-    const yki_program *program = &plan->programs[stage * plan->nlanes];
-    const yki_kept *kept = plan->states[stage * plan->nlanes * plan->nshard_classes].kept;
+    const yki_program *program = &plan->programs[stage * plan->nlane_classes];
+    const yki_kept *kept = plan->states[stage * plan->nlane_classes * plan->nshard_classes].kept;
     double bytes = 0, seconds = 0;
     for (int end = YKI_END_REDUCE; end < YKI_END_COUNT; end++)
         for (int i = 0; i < program->ends[end].count; i++) {

@@ -5,20 +5,31 @@
 #include "base/fail.h"
 #include "predict/predict.h"
 
+/* Of a sample, on a lane: what attention sees depends on where its share of the tokens is. */
+static double forward_flops(const yki_plan *plan, int lane, const yki_part_program *part)
+{
+    const yki_code *code = &part->body[YKI_BODY_F];
+    double flops = 0;
+    for (int k = 0; k < code->count; k++) {
+        const yki_instruction *in = &code->instructions[k];
+        yki_launch launch;
+        yki_attr own;
+        if (in->kind != YKI_DO_KERNEL || !*yki_kernel_signature((yki_kernel)in->op)->work) continue;
+        yki_instruction_shapes(in, 1, &launch);
+        if (yki_lane_attr(plan, lane, part->part, in, &own)) launch.attr = &own;
+        flops += yki_launch_flops(&launch);
+    }
+    return flops;
+}
+
 double yki_predict_flops(const yki_plan *plan)
 {
     double flops = 0;
-    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++)
-        for (int c = 0; c < plan->programs[i].nparts; c++) {
-            const yki_code *code = &plan->programs[i].parts[c].body[YKI_BODY_F];
-            for (int k = 0; k < code->count; k++) {
-                const yki_instruction *in = &code->instructions[k];
-                yki_launch launch;
-                if (in->kind != YKI_DO_KERNEL || !*yki_kernel_signature((yki_kernel)in->op)->work) continue;
-                yki_instruction_shapes(in, 1, &launch);
-                flops += yki_launch_flops(&launch);
-            }
-        }
+    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
+        int lane = i % plan->nlanes, stage = i / plan->nlanes;
+        const yki_program *program = &plan->programs[stage * plan->nlane_classes + plan->lanes[lane].class];
+        for (int c = 0; c < program->nparts; c++) flops += forward_flops(plan, lane, &program->parts[c]);
+    }
     return 3 * flops; /* as convention has it: the backward pass is two products for each one */
 }
 

@@ -189,7 +189,7 @@ static void put_arrow(writer *w, const yki_instruction *in, bool sends, double a
     else
         copy = channels + (w->action - w->program->actions) * (int64_t)w->program->nrequests + in->request;
     int64_t most = channels; /* copies of a step: the same number on all ranks */
-    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
+    for (int i = 0; i < yki_plan_programs(plan); i++) {
         int64_t of = channels + plan->programs[i].nactions * (int64_t)plan->programs[i].nrequests;
         most = of > most ? of : most;
     }
@@ -259,7 +259,11 @@ static void put_kernel(writer *w, const yki_traced *row, const char *layer)
     put_name(w, in, layer);
     put_place(w);
     yki_launch launch;
+    yki_attr own;
     yki_instruction_shapes(in, w->samples, &launch);
+    if (in->kind == YKI_DO_KERNEL && yki_lane_attr(w->plan, yki_mesh_lane(&w->plan->mesh, w->place),
+                                                   w->program->parts[w->action->chunk].part, in, &own))
+        launch.attr = &own;
     fprintf(w->out, ",\"node\":%d,\"bytes\":%.0f", w->node,
             in->kind == YKI_DO_STATES ? state_bytes(w, &in->as.states) : yki_launch_bytes(&launch));
     if (in->kind == YKI_DO_KERNEL) fprintf(w->out, ",\"flops\":%.0f", yki_launch_flops(&launch));

@@ -68,6 +68,7 @@ static yoke_status launch(const yki_frame *f, const yki_instruction *in)
     const struct yki_do_kernel *kernel = &in->as.kernel;
     yki_launch launch;
     yki_instruction_shapes(in, f->samples, &launch);
+    yki_rank_localise(rank, in, &launch);
     for (int i = 0; i < in->noperands; i++) launch.views[i].data = yki_frame_address(f, &in->operands[i]);
     launch.training = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
     launch.scale = (float)(1.0 / ((double)step->samples * (double)rank->run->rows_per_sample));

@@ -70,6 +70,7 @@ static yoke_status prepare_code(yki_rank *rank, const yki_code *code, const yki_
         if (in->kind != YKI_DO_KERNEL) continue;
         yki_launch shapes;
         yki_instruction_shapes(in, variant->samples, &shapes);
+        yki_rank_localise(rank, in, &shapes);
         YKI_TRY(grow_workspace(
             rank, (int64_t)rank->backend->workspace_bytes(&shapes, rank->plan->options.threads)));
         YKI_TRY(rank->backend->prepare(rank->device, &shapes, &variant->prepared[in->as.kernel.number]));
@@ -99,6 +100,29 @@ yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant 
     for (int end = 0; end < YKI_END_COUNT; end++)
         YKI_TRY(prepare_code(rank, &rank->program->ends[end], variant));
     *variant_out = variant;
+    return YOKE_OK;
+}
+
+/* Constants of kernels that the lane does not share with its class. */
+static yoke_status find_attrs(yki_rank *rank)
+{
+    const yki_program *program = rank->program;
+    int lane = yki_mesh_lane(&rank->plan->mesh, rank->place), count = 0;
+    const yki_begins *begins = rank->plan->lanes[lane].begins;
+    if (!begins) return YOKE_OK;
+    for (int c = 0; c < program->nparts; c++) count += begins[program->parts[c].part].count;
+    rank->attrs = calloc((size_t)program->nkernels + 1, sizeof *rank->attrs);
+    rank->own_attrs = calloc((size_t)count + 1, sizeof *rank->own_attrs);
+    if (!rank->attrs || !rank->own_attrs) return yki_fail_memory("a rank");
+    yki_attr *next = rank->own_attrs;
+    for (int c = 0; c < program->nparts; c++)
+        for (int body = 0; body < YKI_BODY_COUNT; body++)
+            for (int i = 0; i < program->parts[c].body[body].count; i++) {
+                const yki_instruction *in = &program->parts[c].body[body].instructions[i];
+                if (in->kind == YKI_DO_KERNEL &&
+                    yki_lane_attr(rank->plan, lane, program->parts[c].part, in, next))
+                    rank->attrs[in->as.kernel.number] = next++;
+            }
     return YOKE_OK;
 }
 
@@ -156,6 +180,7 @@ yoke_status yki_rank_open(yki_rank *rank, void *unused)
     rank->spans = calloc((size_t)yki_rank_most_spans(program) + (size_t)program->nparts, sizeof *rank->spans);
     if (!rank->segments || !rank->pieces || !rank->requests || !rank->ran || !rank->spans)
         return yki_fail_memory("a rank");
+    YKI_TRY(find_attrs(rank));
     YKI_TRY(rank->backend->device_create(device, options->threads, &rank->device));
     if (rank->started) YKI_TRY(bind(rank));
     YKI_TRY(open_memory(rank));
@@ -194,4 +219,6 @@ void yki_rank_close(yki_rank *rank)
     free(rank->ran);
     free(rank->spans);
     free(rank->halves);
+    free(rank->attrs);
+    free(rank->own_attrs);
 }

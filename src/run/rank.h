@@ -56,7 +56,10 @@ struct yki_rank {
     const yki_plan *plan;
     const yki_program *program;
     const yki_states *states;
-    int shard; /* which of its class (yki_own_first) */
+    const yki_attr *
+        *attrs;          /* by kernel: the lane's own constants; NULL: the program's. NULL: of all kernels */
+    yki_attr *own_attrs; /* what they point to */
+    int shard;           /* which of its class (yki_own_first) */
     const yki_backend_ops *backend;
     int rank, place[YKI_AXIS_COUNT];
     yki_device *device;
@@ -145,6 +148,12 @@ struct yki_run {
 /* rank.c: life of a rank, on its own thread. */
 yki_command yki_rank_open;
 void yki_rank_close(yki_rank *rank);
+/* A launch of an instruction, with the constants that are the lane's own. */
+static inline void yki_rank_localise(const yki_rank *rank, const yki_instruction *in, yki_launch *launch)
+{
+    if (rank->attrs && in->kind == YKI_DO_KERNEL && rank->attrs[in->as.kernel.number])
+        launch->attr = rank->attrs[in->as.kernel.number];
+}
 /* Kernels made ready for micro-batches of so many samples. */
 yoke_status yki_rank_prepare(yki_rank *rank, int64_t samples, const yki_variant **variant_out);
 

@@ -90,8 +90,6 @@ static yoke_status start_threads(yki_run *run)
     return YOKE_OK;
 }
 
-enum { MOST_LOCAL = 1024 };
-
 /* The ranks of this process: all, or its share of them. */
 static yoke_status deal_ranks(yki_run *run, bool alone)
 {
@@ -109,11 +107,11 @@ static yoke_status deal_ranks(yki_run *run, bool alone)
                          "as many processes as devices, or a divisor of that",
                          run->nranks, processes);
     run->nlocal = run->nranks / processes;
-    if (run->nlocal > MOST_LOCAL)
+    if (run->nlocal > YOKE_MAX_LOCAL_DEVICES)
         return yki_fail(YOKE_INVALID,
                         "%d devices in one process: each is a thread, and %d are the most; share them among "
                         "more processes (mpirun, srun, yoke launch), or plan only, with --dry-run",
-                        run->nlocal, MOST_LOCAL);
+                        run->nlocal, YOKE_MAX_LOCAL_DEVICES);
     run->first = alone ? 0 : yki_cluster_rank() * run->nlocal;
     run->ranks = calloc((size_t)run->nlocal, sizeof *run->ranks);
     if (!run->ranks) return yki_fail_memory("a run");

@@ -78,7 +78,7 @@ yoke_status yki_run_trace(yki_run *run, int64_t first, int64_t last, int64_t mos
 {
     int64_t longest = 1, window = last - first < most_steps ? last - first + 1 : most_steps;
     yki_run_trace_end(run);
-    for (int i = 0; i < run->plan->parts.nstages * run->plan->nlanes; i++) {
+    for (int i = 0; i < yki_plan_programs(run->plan); i++) {
         int64_t rows = rows_of(&run->plan->programs[i]);
         longest = rows > longest ? rows : longest;
     }

@@ -218,8 +218,8 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
     if (nlayouts < 0 || (nlayouts > 0 && !layouts))
         return yki_fail(YOKE_INVALID, "yoke_compare: %d layouts, and they are NULL", nlayouts);
     enum { ROUNDS = 3, LONGEST = 8 };
-    if (devices < 1 || devices > YOKE_MAX_DEVICES)
-        return yki_fail(YOKE_INVALID, "--devices %d: must be 1 to %d", devices, YOKE_MAX_DEVICES);
+    if (devices < 1 || devices > YOKE_MAX_LOCAL_DEVICES)
+        return yki_fail(YOKE_INVALID, "--devices %d: must be 1 to %d", devices, YOKE_MAX_LOCAL_DEVICES);
     YKI_TRY(check_job(job));
     YKI_TRY(yki_isa_check()); /* no row could run */
     yoke_comparison *c = calloc(1, sizeof *c);

@@ -322,6 +322,25 @@ checkpoint: {dir: ck}
         self.wrong("train", "large.yaml", *flags, code=3, says=r"8 devices would need .* together.*--dry-run")
         self.assertFalse(os.path.exists(self.path("ck")))
 
+    def test_plans_for_more_devices_than_any_machine_has(self):
+        self.write("huge.yaml", """model: {family: gpt2, layers: 64, heads: 64, width: 8192, context: 2048, vocab: 50257}
+data: {format: random, samples: 16384}
+train: {steps: 10, batch: 16384, optimizer: {name: adamw, lr: 1e-4}}
+layout: {dp: 32, tp: 8, pp: 64, microbatches: 512, zero: 1, device_memory: 1TiB}
+""")
+        r = self.run_json("train", "huge.yaml", "--dry-run")
+        devices, text = r.json["devices"], r.out.decode()
+        self.assertEqual(len(devices), 16384)
+        self.assertEqual(sum(d["predicted_peak_bytes"] for d in devices), r.json["total_bytes"])
+        self.assertEqual([(d["rank"], d["name"]) for d in devices[::4999]], [(i, f"cpu:{i}") for i in range(0, 16384, 4999)])
+        self.assertRegex(text, r"cpu:0 \(of 256\)[\s\S]*16384 devices: a row is the one of its stage that holds most")
+        self.assertLess(text.count("\n"), 300)
+        for i, stage in enumerate(line for line in text.splitlines() if " (of 256) " in line):
+            most = max(devices[256 * i:256 * (i + 1)], key=lambda d: d["predicted_peak_bytes"])
+            self.assertIn(most["name"] + " ", stage)
+        self.wrong("train", "huge.yaml", "--dp", 1 << 15, "--dry-run", says="dp 32768 x tp 8 x pp 64 x cp 1 is more than 1048576 devices")
+        self.wrong("train", "huge.yaml", "--dp", 1 << 21, "--dry-run", says="at most 1048576")
+
     def test_no_steps(self):
         r = self.run_json("train", "job.yaml", "--steps", 0)
         self.assertRegex(r.out.decode(), r"no steps to do.*\n[\s\S]*cpu:0 ")

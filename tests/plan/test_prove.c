@@ -189,7 +189,7 @@ static void test_every_instruction(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         compiled c = compile(rows[i][0], rows[i][1], false);
         assert_non_null(c.plan);
-        for (int p = 0; p < c.plan->parts.nstages * c.plan->nlanes; p++) {
+        for (int p = 0; p < c.plan->parts.nstages * c.plan->nlane_classes; p++) {
             for (int chunk = 0; chunk < c.plan->programs[p].nparts; chunk++)
                 for (int body = 0; body < YKI_BODY_COUNT; body++)
                     damage_body(c.plan, &c.plan->programs[p], code_of(c.plan, p, chunk, (yki_body)body));

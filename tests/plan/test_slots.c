@@ -81,8 +81,8 @@ static void check_plan(const yki_plan *plan, int *shared)
 {
     order o;
     order_init(&o, plan);
-    int M = plan->microbatches, tp = plan->options.layout.tp;
-    for (int p = 0; p < plan->parts.nstages * tp; p++) {
+    int M = plan->microbatches;
+    for (int p = 0; p < yki_plan_programs(plan); p++) {
         const yki_program *program = &plan->programs[p];
         for (int c = 0; c < program->nparts; c++) {
             const yki_part_program *part = &program->parts[c];

@@ -229,7 +229,7 @@ yoke_status yki_prove_arena(yki_prover *p)
     const yki_plan *plan = p->plan;
     int64_t *before = NULL;
     int cbefore = 0;
-    for (int i = 0; i < plan->parts.nstages * plan->nlanes; i++) {
+    for (int i = 0; i < yki_plan_programs(plan); i++) {
         const yki_program *program = p->program = &plan->programs[i];
         if (i == 0) YKI_TRY(check_classes(p));
         YKI_TRY(check_slots(p));

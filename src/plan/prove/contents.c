@@ -404,18 +404,21 @@ static yoke_status check_move(walk *w, const yki_instruction *in)
     const yki_plan *plan = w->p->plan;
     const yki_program *program = w->p->program;
     const yki_group *group = &plan->groups[in->as.move.group];
-    int tp = plan->mesh.degree[YKI_AXIS_TP];
-    int at[YKI_AXIS_COUNT] = {[YKI_AXIS_TP] = program->lane % tp,
-                              [YKI_AXIS_CP] = program->lane / tp,
-                              [YKI_AXIS_PP] = program->stage};
     if (in->noperands != 2) return yki_fault(w->p, NULL, "it moves %d operands", in->noperands);
     if (group->axis == YKI_AXIS_PP)
         return yki_fault(w->p, NULL, "stages run other actions, and are to move together");
     if (group->axis == YKI_AXIS_DP && in->operands[1].per_sample)
         return yki_fault(w->p, &in->operands[1],
                          "it is moved over dp, and every replica has its own number of samples");
-    if (!yki_fits_cut(in, yki_group_member(group, at), group->size))
-        return yki_fault(w->p, &in->operands[1], "it is of another size than the movement's cut says");
+    for (int lane = program->lane, left = plan->lane_classes[program->lane_class].count; left > 0; lane++) {
+        int at[YKI_AXIS_COUNT];
+        if (plan->lanes[lane].class != program->lane_class) continue;
+        left--;
+        yki_lane_place(plan, lane, program->stage, at);
+        if (!yki_fits_cut(in, yki_group_member(group, at), group->size))
+            return yki_fault(w->p, &in->operands[1],
+                             "it is of another size than the movement's cut says for lane %d", lane);
+    }
     return YOKE_OK;
 }
 
@@ -742,9 +745,9 @@ yoke_status yki_prove_contents(yki_prover *p)
     const yki_plan *plan = p->plan;
     size_t edges = (size_t)plan->nedges + 1, groups = (size_t)plan->ngroups;
     int most = 0; /* tensors of a part */
-    for (int lane = 0; lane < plan->nlanes; lane++)
+    for (int class = 0; class < plan->nlane_classes; class ++)
         for (int part = 0; part < plan->nparts; part++)
-            if (plan->placed[lane][part].nvalues > most) most = plan->placed[lane][part].nvalues;
+            if (plan->placed[class][part].nvalues > most) most = plan->placed[class][part].nvalues;
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16;
     walk w = {
         .p = p,
@@ -761,10 +764,10 @@ yoke_status yki_prove_contents(yki_prover *p)
         w.degree[plan->edges[e].from]++, w.degree[plan->edges[e].to]++;
         w.sent[e] = -1;
     }
-    for (int lane = 0; lane < plan->nlanes; lane++) {
+    for (int class = 0; class < plan->nlane_classes; class ++) {
         memset(w.messages, 0, sizeof *w.messages * 2 * edges);
         for (int stage = 0; stage < plan->parts.nstages; stage++) {
-            p->program = &plan->programs[stage * plan->nlanes + lane];
+            p->program = &plan->programs[stage * plan->nlane_classes + class];
             YKI_TRY(run_program(&w));
         }
     }

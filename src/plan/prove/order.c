@@ -1,6 +1,6 @@
 /* Ranks that form a group begin the same movements in the same order. Lanes of one stage run the same list of
  * actions, so that it is enough that their bodies agree; stages meet in the step's end alone (contents.c); of
- * replicas and shards the program is one and the same. */
+ * replicas, of shards and of the lanes of a class the program is one and the same. */
 #include "base/fail.h"
 #include "plan/prove/prove.h"
 #include "plan/prove/uses.h"
@@ -56,27 +56,38 @@ static yoke_status prove_group(yki_prover *p, const yki_program *other, int grou
     return YOKE_OK;
 }
 
-static yoke_status prove_program(yki_prover *p)
+/* Which programs were compared over a group, [program's class][class of the first member's]. */
+typedef struct compared {
+    char *pairs;
+    int cpairs;
+} compared;
+
+/* Each lane of a stage with the first member of each of its groups; lanes of a class run one program, and so
+ * two classes are compared once. */
+static yoke_status prove_stage(yki_prover *p, compared *c, int stage, int g)
 {
     const yki_plan *plan = p->plan;
-    int tp = plan->mesh.degree[YKI_AXIS_TP];
-    int place[YKI_AXIS_COUNT] = {[YKI_AXIS_TP] = p->program->lane % tp,
-                                 [YKI_AXIS_CP] = p->program->lane / tp,
-                                 [YKI_AXIS_PP] = p->program->stage};
-    for (int g = 0; g < plan->ngroups; g++) {
-        const yki_group *group = &plan->groups[g];
-        if (group->size == 1 || yki_group_member(group, place) <= 0) continue;
-        YKI_TRY(prove_group(p, yki_plan_program(plan, yki_group_first(&plan->mesh, group, place)), g));
+    const yki_group *group = &plan->groups[g];
+    int classes = plan->nlane_classes, place[YKI_AXIS_COUNT];
+    yki_prover_renew(p, &c->pairs, &c->cpairs, classes * classes, sizeof *c->pairs);
+    for (int lane = 0; lane < plan->nlanes; lane++) {
+        yki_lane_place(plan, lane, stage, place);
+        if (yki_group_member(group, place) <= 0) continue;
+        const yki_program *first = yki_plan_program(plan, yki_group_first(&plan->mesh, group, place));
+        p->program = &plan->programs[stage * classes + plan->lanes[lane].class];
+        char *pair = &c->pairs[p->program->lane_class * classes + first->lane_class];
+        if (!*pair && first != p->program) YKI_TRY(prove_group(p, first, g));
+        *pair = 1;
     }
     return YOKE_OK;
 }
 
 yoke_status yki_prove_order(yki_prover *p)
 {
-    for (int i = 0; i < p->plan->parts.nstages * p->plan->nlanes; i++) {
-        p->program = &p->plan->programs[i];
-        YKI_TRY(prove_program(p));
-    }
+    compared c = {0};
+    for (int g = 0; g < p->plan->ngroups; g++)
+        for (int stage = 0; stage < p->plan->parts.nstages && p->plan->groups[g].size > 1; stage++)
+            YKI_TRY(prove_stage(p, &c, stage, g));
     yki_prover_leave(p);
     return YOKE_OK;
 }

@@ -79,7 +79,7 @@ static inline const yki_part_program *yki_prover_part(const yki_prover *p)
 /* The tensors that a part's instructions are about. */
 static inline const yki_placed *yki_prover_placed(const yki_prover *p)
 {
-    return &p->plan->placed[p->program->lane][yki_prover_part(p)->part];
+    return &p->plan->placed[p->program->lane_class][yki_prover_part(p)->part];
 }
 static inline const yki_code *yki_prover_code(const yki_prover *p)
 {
@@ -95,6 +95,16 @@ static inline bool yki_claim(char *claimed, int first, int count, int limit)
         claimed[i] = 1;
     }
     return true;
+}
+
+/* The place of the first replica's rank of a lane and stage. */
+static inline void yki_lane_place(const yki_plan *plan, int lane, int stage, int place[YKI_AXIS_COUNT])
+{
+    int tp = plan->mesh.degree[YKI_AXIS_TP];
+    place[YKI_AXIS_TP] = lane % tp;
+    place[YKI_AXIS_CP] = lane / tp;
+    place[YKI_AXIS_DP] = 0;
+    place[YKI_AXIS_PP] = stage;
 }
 
 /* Parameters and buffers of a program. */

@@ -135,7 +135,7 @@ static yoke_status follow(turns *t)
     int stage, index, count = 0;
     YKI_TRY(yki_walk_init(&walk, plan->schedule));
     while (yki_walk_next(&walk, &stage, &index)) {
-        const yoke_action *action = &plan->programs[stage * plan->nlanes].actions[index];
+        const yoke_action *action = &plan->programs[stage * plan->nlane_classes].actions[index];
         int part = yki_schedule_part(plan->schedule, stage, *action), at = t->first[stage] + index;
         size_t of = yki_schedule_slot(plan->schedule, part, action->microbatch);
         t->order[count++] = at;
@@ -246,8 +246,10 @@ static yoke_status prove_edges(turns *t)
 {
     yki_prover *p = t->p;
     for (int e = 0; e < p->plan->nedges; e++)
-        for (int lane = 0; lane < p->plan->nlanes && p->plan->edges[e].gradient_sent >= 0; lane++) {
-            p->program = &p->plan->programs[p->plan->stage_of[p->plan->edges[e].to] * p->plan->nlanes + lane];
+        for (int class = 0; class < p->plan->nlane_classes && p->plan->edges[e].gradient_sent >= 0;
+             class ++) {
+            int sender = p->plan->stage_of[p->plan->edges[e].to];
+            p->program = &p->plan->programs[sender * p->plan->nlane_classes + class];
             YKI_TRY(prove_edge(t, e));
         }
     yki_prover_leave(p);
@@ -260,7 +262,8 @@ yoke_status yki_prove_turns(yki_prover *p)
     int stages = plan->parts.nstages;
     size_t passes = yki_schedule_slot(plan->schedule, plan->nparts, 0);
     turns t = {.p = p, .first = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(stages + 1))};
-    for (int s = 0; s < stages; s++) t.first[s + 1] = t.first[s] + plan->programs[s * plan->nlanes].nactions;
+    for (int s = 0; s < stages; s++)
+        t.first[s + 1] = t.first[s] + plan->programs[s * plan->nlane_classes].nactions;
     int **tables[] = {&t.order, &t.needs, &t.stage_of, &t.seen};
     for (size_t i = 0; i < 4; i++)
         *tables[i] = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(t.first[stages] + 1));
@@ -270,7 +273,7 @@ yoke_status yki_prove_turns(yki_prover *p)
     t.owners = yki_arena_alloc(p->arena, sizeof *t.owners * (size_t)(YKI_AREAS * plan->nparts + 1));
     t.begins = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(YKI_BODY_COUNT * plan->nparts + 1));
     t.last = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(plan->nparts + 1));
-    for (int i = 0; i < stages * plan->nlanes; i++) {
+    for (int i = 0; i < yki_plan_programs(plan); i++) {
         p->program = &plan->programs[i];
         YKI_TRY(prove_slots(&t));
     }
