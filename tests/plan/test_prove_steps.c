@@ -196,6 +196,21 @@ static void class_of_unlike_shards(yki_plan *plan)
     plan->shard_classes[0].count += plan->shard_classes[1].count;
     plan->nshard_classes = 1;
 }
+/* Of 101 rows over three lanes the last has one less, and of 8 tokens. */
+static void unlike_lane_in_class(yki_plan *plan)
+{
+    assert_true(plan->nlane_classes == 3 && plan->lanes[2].class == 2);
+    plan->lanes[2].class = 1;
+    plan->lane_classes[1].count++;
+    plan->nlane_classes--;
+    for (int stage = 0; stage < plan->parts.nstages; stage++)
+        for (int class = 0; class < 2; class ++)
+            plan->programs[2 * stage + class] = plan->programs[3 * stage + class];
+}
+static void lanes_miscounted(yki_plan *plan)
+{
+    plan->lane_classes[1].count++;
+}
 static void shard_in_no_class(yki_plan *plan)
 {
     plan->nshard_classes--;
@@ -517,6 +532,17 @@ static const struct damage damages[] = {
      "model.vocab=33; layout.dp=2; layout.zero=3",
      class_of_unlike_shards,
      {"shards 0 .. 1 are not dealt as many of 33 rows"}},
+    {"an unlike lane in a class",
+     "gpt2",
+     "layout.tp=3",
+     unlike_lane_in_class,
+     {"lane 2 has another share of parameter 0 than its class"}},
+    {"a lane with fewer tokens in a class",
+     "gpt2",
+     "layout.cp=3; train.sequence=8",
+     unlike_lane_in_class,
+     {"it is of another size than the movement's cut says for lane 2"}},
+    {"lanes that are not there", "gpt2", "layout.tp=3", lanes_miscounted, {"is said to have 2 lanes"}},
     {"a shard in no class",
      "gpt2",
      "model.vocab=33; layout.dp=2; layout.zero=2",

@@ -194,6 +194,44 @@ static yoke_status check_classes(yki_prover *p)
                : yki_fault(p, NULL, "%d of %d shards are in no class", plan->shards - next, plan->shards);
 }
 
+/* A lane keeps as much of each parameter as its class's first one, and counts the same in norms. */
+static yoke_status check_lane(yki_prover *p, int lane)
+{
+    const yki_plan *plan = p->plan;
+    const yoke_model *model = plan->options.model;
+    int tp = plan->mesh.degree[YKI_AXIS_TP], first = plan->lane_classes[plan->lanes[lane].class].first;
+    for (int i = 0; i < model->nparameters && lane != first; i++) {
+        yki_spec spec = plan->param_places[i].spec;
+        int64_t size =
+            spec.state == YKI_SHARDED ? model->values[model->parameters[i].value].dims[spec.dim] : 0;
+        if (yki_spec_share(spec, size, tp, lane % tp) != yki_spec_share(spec, size, tp, first % tp) ||
+            yki_lane_counts(plan, i, lane) != yki_lane_counts(plan, i, first))
+            return yki_fault(p, NULL, "lane %d has another share of parameter %d than its class", lane, i);
+    }
+    return YOKE_OK;
+}
+
+/* Each lane is in a class, each class has its first lane and as many as are counted. */
+static yoke_status check_lanes(yki_prover *p)
+{
+    const yki_plan *plan = p->plan;
+    int *count = yki_arena_alloc(p->arena, sizeof *count * ((size_t)plan->nlane_classes + 1));
+    for (int lane = 0; lane < plan->nlanes; lane++) {
+        int class = plan->lanes[lane].class;
+        if (class < 0 || class >= plan->nlane_classes)
+            return yki_fault(p, NULL, "lane %d is in class %d of %d", lane, class, plan->nlane_classes);
+        if (count[class]++ == 0 && plan->lane_classes[class].first != lane)
+            return yki_fault(p, NULL, "class %d's first lane is called %d, and is %d", class,
+                             plan->lane_classes[class].first, lane);
+        YKI_TRY(check_lane(p, lane));
+    }
+    for (int class = 0; class < plan->nlane_classes; class ++)
+        if (count[class] < 1 || count[class] != plan->lane_classes[class].count)
+            return yki_fault(p, NULL, "class %d is said to have %d lanes, and has %d", class,
+                             plan->lane_classes[class].count, count[class]);
+    return YOKE_OK;
+}
+
 static bool is_checked(const yki_plan *plan, const int64_t *share)
 {
     for (int i = 0; i < plan->ndeals; i++)
@@ -231,6 +269,7 @@ yoke_status yki_prove_arena(yki_prover *p)
     int cbefore = 0;
     for (int i = 0; i < yki_plan_programs(plan); i++) {
         const yki_program *program = p->program = &plan->programs[i];
+        if (i == 0) YKI_TRY(check_lanes(p));
         if (i == 0) YKI_TRY(check_classes(p));
         YKI_TRY(check_slots(p));
         YKI_TRY(prove_regions(p, 0, program->states_offset, 0, each_area));
