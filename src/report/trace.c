@@ -261,8 +261,9 @@ static void put_kernel(writer *w, const yki_traced *row, const char *layer)
     yki_launch launch;
     yki_attr own;
     yki_instruction_shapes(in, w->samples, &launch);
-    if (in->kind == YKI_DO_KERNEL && yki_lane_attr(w->plan, yki_mesh_lane(&w->plan->mesh, w->place),
-                                                   w->program->parts[w->action->chunk].part, in, &own))
+    int lane = yki_mesh_lane(&w->plan->mesh, w->place);
+    if (in->kind == YKI_DO_KERNEL && w->action && /* ends have no constants of a lane */
+        yki_lane_attr(w->plan, lane, w->program->parts[w->action->chunk].part, in, &own))
         launch.attr = &own;
     fprintf(w->out, ",\"node\":%d,\"bytes\":%.0f", w->node,
             in->kind == YKI_DO_STATES ? state_bytes(w, &in->as.states) : yki_launch_bytes(&launch));

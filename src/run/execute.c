@@ -107,12 +107,13 @@ static void load_run(const yki_frame *f, const yki_view *to, int64_t at, const c
 /* The micro-batch's samples, of all that the step has. */
 static void load_rows(const yki_frame *f, const yki_view *to, const yki_value *value, const char *rows)
 {
-    int64_t whole = yki_value_elems(value), count, token = whole / value->dims[0];
+    int64_t whole = yki_value_elems(value), count;
     if (f->rank->plan->mesh.degree[YKI_AXIS_CP] == 1) {
         load_run(f, to, 0, rows + f->first * whole * 4, yki_view_elems(to));
         return;
     }
     yki_positions at = yki_context_positions(f->rank->plan, f->rank->place[YKI_AXIS_CP], &count);
+    int64_t token = whole / value->dims[0];
     for (int64_t s = 0; s < f->samples; s++)
         for (int64_t t = 0, end; t < count; t = end) { /* one run of positions, then another */
             end = t < at.split ? at.split : count;

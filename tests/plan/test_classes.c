@@ -170,7 +170,7 @@ static void check_states(const yki_plan *plan, int rank)
     const yki_states *states = yki_rank_states(plan, rank);
     int shard = place[YKI_AXIS_DP] % plan->shards, n = program->nparameters, zero = plan->zero;
     bool bf16 = plan->options.precision == YOKE_PRECISION_BF16;
-    int number = yki_rank_shard(plan, rank, &of_shards), kinds = 3 + plan->options.moments;
+    int number = yki_rank_shard(plan, rank, &of_shards), kinds = 3 + YKI_MAX_MOMENTS;
     int64_t at = program->states_offset;
     yoke_bytes sum = {0};
     assert_int_equal(plan->shard_classes[of_shards].first + number, shard);
@@ -190,6 +190,7 @@ static void check_states(const yki_plan *plan, int rank)
             int from = kind == 0 ? 3 : kind == 1 ? 2 : 1; /* the stage of zero that deals it */
             int64_t bytes = (kind == 0 && bf16 ? 2 : 4) * (zero >= from ? mine : p->elems);
             if (kind == 2 && !bf16) continue;
+            if (kind - 3 >= plan->options.moments[yki_plan_rule_of(plan, p->parameter)]) continue;
             yki_tensor_kind tensor = kind == 0   ? YKI_TENSOR_WEIGHT
                                      : kind == 1 ? YKI_TENSOR_GRADIENT
                                      : kind == 2 ? YKI_TENSOR_MASTER

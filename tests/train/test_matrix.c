@@ -108,7 +108,6 @@ static int64_t state_elems(const row *r, const trained *t, int rank)
  * element twice on one device; gradients in f32; moments, and masters under bf16, in f32. NULL: so it is. */
 static const char *residents_wrong(const row *r, const trained *t)
 {
-    const yoke_train_options *o = &t->trainer->options;
     int64_t size = r->value[PRECISION] ? 2 : 4, all = yoke_model_parameters(t->trainer->model), held = 0;
     bool shards = r->value[ZERO] > 0 && degree_of(r, DP) > 1;
     for (int i = 0; i < t->outcome.ndevices; i++) {

@@ -285,7 +285,7 @@ static yoke_status check_rule(const sums *s, const struct yki_do_states *states,
 static yoke_status check_kept(const sums *s, yki_kernel kernel, const struct yki_do_states *states, int index)
 {
     const yki_plan *plan = s->p->plan;
-    const yki_kept *kept = plan->states[(s->p->program - plan->programs) * plan->shards].kept;
+    const yki_kept *kept = plan->states[(s->p->program - plan->programs) * plan->nshard_classes].kept;
     const yki_signature *signature = yki_kernel_signature(kernel);
     for (int v = 0; v < states->ntensors; v++) {
         bool there = states->tensors[v] != YKI_TENSOR_NONE && kept[index].offset[states->tensors[v]] >= 0;
