@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 typedef struct kept {
     struct kept *next;
@@ -18,14 +19,6 @@ enum { CHAINS = 256 };
 static kept *chains[CHAINS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *list, size_t bytes)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)list[i]) * 0x100000001b3u;
-    return hash;
-}
-
 static kept *find(uint64_t hash, const void *list, size_t bytes)
 {
     kept *k = chains[hash % CHAINS];
@@ -35,7 +28,7 @@ static kept *find(uint64_t hash, const void *list, size_t bytes)
 
 const void *yki_keep(const void *list, size_t bytes)
 {
-    uint64_t hash = hash_of(list, bytes);
+    uint64_t hash = XXH3_64bits(list, bytes);
     pthread_mutex_lock(&lock);
     kept *k = find(hash, list, bytes);
     if (!k && (k = malloc(sizeof *k + bytes))) {
