@@ -355,6 +355,37 @@ static void a_run_is_printed_and_read_back(void **state)
     free(text);
 }
 
+/* A fact's key and value are kept with the 0 that ends them: as many bytes as there is room for, less one. */
+static void facts_are_read_where_there_is_room_for_them(void **state)
+{
+    (void)state;
+    enum { KEY = (int)sizeof((yki_fact *)NULL)->key, VALUE = YKI_FACT_BYTES };
+    static const struct {
+        int key, value;
+        bool fits;
+    } cases[] = {{KEY - 1, VALUE - 1, true}, {KEY, 1, false}, {1, VALUE, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char key[KEY + 1], value[VALUE + 1], text[1024];
+        memset(key, 'k', sizeof key);
+        key[cases[i].key] = '\0';
+        memset(value, 'v', sizeof value);
+        value[cases[i].value] = '\0';
+        snprintf(text, sizeof text,
+                 "{\"run\":\"" RUN "\",\"identity\":{\"%s\":\"%s\"},\"step\":1,\"seed\":1," REST, key, value);
+        write_text(in_folder("state.json"), text);
+        yki_saved_state read;
+        if (cases[i].fits) {
+            assert_int_equal(yki_checkpoint_state(folder, &read), YOKE_OK);
+            assert_int_equal(read.identity.nfacts, 1);
+            assert_string_equal(read.identity.facts[0].key, key);
+            assert_string_equal(read.identity.facts[0].value, value);
+        } else {
+            refused(yki_checkpoint_state(folder, &read), in_folder("state.json"), "too long a one");
+            assert_string_equal(yoke_error_get()->key, "identity");
+        }
+    }
+}
+
 static void states_are_refused_in_words(void **state)
 {
     (void)state;
@@ -465,6 +496,7 @@ int main(void)
         cmocka_unit_test(configs_are_printed_and_read_back),
         cmocka_unit_test(states_are_printed_and_read_back),
         cmocka_unit_test(a_run_is_printed_and_read_back),
+        cmocka_unit_test(facts_are_read_where_there_is_room_for_them),
         cmocka_unit_test(states_are_refused_in_words),
         cmocka_unit_test(no_mutation_crashes_the_readers),
     };
