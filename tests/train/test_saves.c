@@ -2,6 +2,7 @@
  * last finite step stays; a request to stop is neither lost nor kept for another run. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -408,13 +409,46 @@ static void test_another_seed(void **state)
     finish_job(trainer, job);
 }
 
+/* A folder that another run holds is refused, to a run's claim and to a save by itself; and who was refused
+ * gives nothing back, and closes nothing, that was never its own. */
+static void test_a_held_folder_stays_its_holders(void **state)
+{
+    (void)state;
+    yoke_job *jobs[2];
+    yoke_trainer *trainers[2];
+    char dir[128], whose[33];
+    snprintf(dir, sizeof dir, "%s/taken", folder);
+    for (int i = 0; i < 2; i++) trainers[i] = start("mlp", "taken", "train.steps=2", &jobs[i]);
+    assert_int_equal(yoke_trainer_claim(trainers[0]), YOKE_OK);
+    /* number 0 is the file that a claim of zeros would close, were it taken for one that holds something */
+    if (fcntl(0, F_GETFD) < 0) assert_int_equal(open("/dev/null", O_RDONLY), 0);
+    for (int saves = 0; saves < 2; saves++) {
+        yoke_status status =
+            saves ? yoke_trainer_save(trainers[1], dir, NULL) : yoke_trainer_claim(trainers[1]);
+        assert_int_equal(status, YOKE_INVALID);
+        assert_non_null(strstr(yoke_error_get()->message, "belongs to a run that is under way"));
+    }
+    finish_job(trainers[1], jobs[1]);
+    assert_true(fcntl(0, F_GETFD) >= 0);
+    yoke_checkpoint_holder(dir, whose);
+    assert_string_equal(whose, trainers[0]->identity.run);
+    assert_int_equal(yoke_trainer_run(trainers[0], 0, NULL, NULL), YOKE_OK);
+    assert_true(has_step("taken", 2));
+    finish_job(trainers[0], jobs[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beside_and_between), cmocka_unit_test(test_alone_the_copy_is_whole),
-        cmocka_unit_test(test_steps_do_not_wait),  cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_last_save),          cmocka_unit_test(test_requests_in_the_last_step),
-        cmocka_unit_test(test_last_finite_stays),  cmocka_unit_test(test_another_seed),
+        cmocka_unit_test(test_beside_and_between),
+        cmocka_unit_test(test_alone_the_copy_is_whole),
+        cmocka_unit_test(test_steps_do_not_wait),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_last_save),
+        cmocka_unit_test(test_requests_in_the_last_step),
+        cmocka_unit_test(test_last_finite_stays),
+        cmocka_unit_test(test_another_seed),
+        cmocka_unit_test(test_a_held_folder_stays_its_holders),
     };
     return cmocka_run_group_tests(tests, make_folder_on_disk, remove_folder);
 }
