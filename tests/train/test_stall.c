@@ -47,6 +47,67 @@ static void a_rank_that_stalls_is_named(void **state)
     finish_job(trainer, job);
 }
 
+/* The action that rank 1 stalls in before its first instruction, where its backend is asked for the time. */
+static struct {
+    yki_rank *rank;
+    void (*stamp)(yki_queue *queue, double *ns_out);
+    yoke_action_kind kind;
+    int microbatch;
+    bool stalled;
+} stalling;
+
+static void stamp_or_stall(yki_queue *queue, double *ns_out)
+{
+    const yki_rank *rank = stalling.rank;
+    /* by its place in the program: nothing that the rank says of itself */
+    if (!stalling.stalled && rank->nran < rank->program->nactions) {
+        const yoke_action *action = &rank->program->actions[rank->nran];
+        stalling.stalled = action->kind == stalling.kind && action->microbatch == stalling.microbatch;
+        if (stalling.stalled) nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
+    }
+    stalling.stamp(queue, ns_out);
+}
+
+static void the_action_of_a_rank_that_stalls_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schedule;
+        yoke_action_kind kind;
+        int microbatch;
+        const char *says;
+    } cases[] = {
+        {"zb-h1", YOKE_ACTION_F, 1, "rank 1 computes in step 0, action F1"},
+        {"zb-h1", YOKE_ACTION_B, 0, "rank 1 computes in step 0, action B0"},
+        {"zb-h1", YOKE_ACTION_W, 1, "rank 1 computes in step 0, action W1"},
+        {"1f1b", YOKE_ACTION_BW, 1, "rank 1 computes in step 0, action BW1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        yoke_job *job;
+        char overrides[128];
+        snprintf(overrides, sizeof overrides,
+                 "layout.pp=2; layout.microbatches=2; layout.schedule=%s; train.timeout=1",
+                 cases[i].schedule);
+        yoke_trainer *trainer = start_job("gpt2", overrides, &job);
+        yki_rank *rank = yki_run_rank(trainer->run, 1);
+        yki_backend_ops slow = *rank->backend;
+        stalling.rank = rank;
+        stalling.stamp = slow.stamp;
+        stalling.kind = cases[i].kind;
+        stalling.microbatch = cases[i].microbatch;
+        stalling.stalled = false;
+        slow.stamp = stamp_or_stall;
+        const yki_backend_ops *own = rank->backend;
+        rank->backend = &slow;
+        assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_PEER_FAILED);
+        const char *said = yoke_error_get()->message, *from = strstr(said, "rank 1 ");
+        assert_true(stalling.stalled);
+        if (!from || strcmp(from, cases[i].says) != 0) fail_msg("%s, and not %s", said, cases[i].says);
+        rank->backend = own;
+        finish_job(trainer, job);
+    }
+}
+
 /* Whatever a thread was told in between: every later call says why the run was lost. */
 static void a_lost_run_says_so_for_good(void **state)
 {
@@ -89,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rank_that_stalls_is_named),
+        cmocka_unit_test(the_action_of_a_rank_that_stalls_is_told),
         cmocka_unit_test(a_lost_run_says_so_for_good),
         cmocka_unit_test(a_rank_that_is_slow_is_not),
         cmocka_unit_test(any_time_is_allowed),
