@@ -268,6 +268,42 @@ static void npy_types_convert(void **state)
     }
 }
 
+/* Bytes of pictures are divided by 255, which planes of 0 and 1 are hardly meant for: it is said of those,
+ * and of nothing else. */
+static void npy_pictures_that_look_like_planes_are_told_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        unsigned char bytes[4];
+        float values[4];
+        bool told;
+    } cases[] = {
+        {HEADER("|u1", "(2, 1, 2)"), {0, 1, 1, 0}, {0, 1 / 255.0f, 1 / 255.0f, 0}, true},
+        {HEADER("|u1", "(2, 1, 2)"), {0, 0, 0, 0}, {0, 0, 0, 0}, true},
+        {HEADER("|u1", "(2, 1, 2)"), {0, 1, 2, 0}, {0, 1 / 255.0f, 2 / 255.0f, 0}, false},
+        {HEADER("|u1", "(2, 1, 2)"), {0, 1, 1, 255}, {0, 1 / 255.0f, 1 / 255.0f, 1}, false},
+        {HEADER("|b1", "(2, 1, 2)"), {0, 1, 1, 0}, {0, 1, 1, 0}, false},
+    };
+    const char *targets = fixture_write_npy("plane_y.npy", 1, HEADER("|u1", "(2,)"), "\0\1", 2);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *inputs = fixture_write_npy("plane_x.npy", 1, cases[i].header, cases[i].bytes, 4);
+        yoke_data *data = NULL;
+        ok(yoke_data_from_npy(&data, inputs, targets));
+        assert_int_equal(data->notes.count, cases[i].told);
+        if (cases[i].told)
+            assert_non_null(strstr(data->notes.names[0], "divided by 255, and none is above 1"));
+        for (int64_t s = 0; s < 2; s++) {
+            float x[2];
+            int32_t y;
+            ok(yoke_data_get(data, s, x, &y));
+            assert_floats(x, cases[i].values + 2 * s, 2);
+            assert_int_equal(y, s);
+        }
+        yoke_data_destroy(data);
+    }
+}
+
 static void npy_halves_and_signs(void **state)
 {
     (void)state;
@@ -558,6 +594,7 @@ int main(void)
         cmocka_unit_test(npy_floats_and_classes),
         cmocka_unit_test(npy_versions_keys_in_any_order_and_double_targets),
         cmocka_unit_test(npy_types_convert),
+        cmocka_unit_test(npy_pictures_that_look_like_planes_are_told_of),
         cmocka_unit_test(npy_halves_and_signs),
         cmocka_unit_test(idx_plain_and_compressed),
         cmocka_unit_test(gzip_of_several_members),
