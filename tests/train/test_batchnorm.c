@@ -85,6 +85,17 @@ static float *buffers_of(yoke_trainer *trainer, int64_t *count_out)
     return all;
 }
 
+/* What a rank's device has of a buffer. Owns: the caller. */
+static float *buffer_of(const yki_rank *rank, int buffer)
+{
+    yki_view view = yki_rank_tensor(rank, YKI_TENSOR_WEIGHT, buffer);
+    size_t bytes = sizeof(float) * (size_t)yki_view_elems(&view);
+    float *values = malloc(bytes + 1);
+    yki_queue_transfer(rank->queue, YKI_DOWNLOAD, values, view.data, bytes);
+    assert_int_equal(rank->backend->synchronize(rank->queue), YOKE_OK);
+    return values;
+}
+
 /* A rank's own buffers are as its neighbours' along dp: what evaluation on any of them reads. */
 static bool replicas_agree(const yoke_trainer *trainer)
 {
@@ -96,11 +107,13 @@ static bool replicas_agree(const yoke_trainer *trainer)
         place[YKI_AXIS_DP] = 0;
         const yki_rank *first = &trainer->run->ranks[yki_mesh_rank(&plan->mesh, place)];
         const yki_program *p = rank->program;
-        for (int i = p->nparameters; i < p->nparameters + p->nbuffers; i++)
-            if (memcmp(rank->memory + rank->states->kept[i].offset[YKI_TENSOR_WEIGHT],
-                       first->memory + first->states->kept[i].offset[YKI_TENSOR_WEIGHT],
-                       sizeof(float) * (size_t)p->parameters[i].elems) != 0)
-                return false;
+        for (int i = p->nparameters; i < p->nparameters + p->nbuffers; i++) {
+            float *own = buffer_of(rank, i), *other = buffer_of(first, i);
+            bool same = memcmp(own, other, sizeof(float) * (size_t)p->parameters[i].elems) == 0;
+            free(own);
+            free(other);
+            if (!same) return false;
+        }
     }
     return true;
 }
