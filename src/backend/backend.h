@@ -50,7 +50,7 @@ static inline void yki_rect_copy(const yki_rect *rect)
 }
 
 struct yki_backend_ops {
-    const char *name; /* "cpu", "cuda", "null" */
+    const char *name; /* "cpu", "far", "null" */
     yki_memory memory;
     /* How many devices there are; any index is legal on the CPU. */
     int (*count)(void);

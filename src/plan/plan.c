@@ -133,6 +133,7 @@ static yoke_status compile(yki_plan *plan)
 
 yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out)
 {
+    YKI_TRY(yki_backend_check());
     YKI_TRY(check_options(options));
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");

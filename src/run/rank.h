@@ -29,7 +29,7 @@ typedef struct yki_post {
     _Atomic(const yki_instruction *) moving; /* a movement of a body */
     _Atomic(const char *) waiting;           /* another one; NULL beside that one: it computes */
     _Atomic int64_t step;                    /* -1: none */
-    _Atomic uint32_t action;                 /* 1 + kind, micro-batch, chunk; 0: none */
+    _Atomic uint32_t action;                 /* 1 + kind + 8 * micro-batch; 0: none */
 } yki_post;
 
 /* How far this process's clock is ahead of the first one's, at a time of its own. */

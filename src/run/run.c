@@ -150,8 +150,7 @@ yoke_status yki_run_create(const yki_plan *plan, const yki_run_options *options,
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->go, NULL);
     pthread_cond_init(&run->done, NULL);
-    yoke_status status = yki_backend_check();
-    if (status == YOKE_OK) status = deal_ranks(run, options->alone);
+    yoke_status status = deal_ranks(run, options->alone);
     run->waits = status == YOKE_OK && (run->nranks > 1 || plan->options.threads > 1);
     if (run->waits) yki_crowd_begin();
     if (status == YOKE_OK) status = start_threads(run);

@@ -49,6 +49,10 @@ static void test_another_name_is_refused(void **state)
         assert_int_equal(out.status, YOKE_INVALID);
         assert_non_null(strstr(out.message, names[i]));
         assert_non_null(strstr(out.message, "YOKE_BACKEND"));
+        yoke_job *job = open_job("mlp", "");
+        yoke_dry_run *dry = NULL; /* nor is anything told of a run that there cannot be */
+        assert_int_equal(yoke_job_dry_run(job, &dry), YOKE_INVALID);
+        yoke_job_destroy(job);
     }
     unsetenv("YOKE_BACKEND");
 }
