@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cluster.h"
+#include "page.h"
 #include "text.h"
 
 static int columns_of(int file)
@@ -114,11 +115,8 @@ static void put_notices(const cli *run)
     put_end_array(run->json);
 }
 
-static bool write_json(cli *run)
+static bool write_json(cli *run, const char *text)
 {
-    if (run->nnotices > 0) put_notices(run);
-    if (run->failed_with) put_error(run);
-    const char *text = out_text(run->json);
     if (!text) {
         errno = ENOMEM;
         return false;
@@ -142,11 +140,15 @@ int cli_close(cli *run, int code)
         code = code ? code : 1;
     }
     if (run->json) {
-        if (!write_json(run)) {
+        if (run->nnotices > 0) put_notices(run);
+        if (run->failed_with) put_error(run);
+        const char *text = out_text(run->json);
+        if (run->json_file >= 0 && !write_json(run, text)) {
             if (errno != EPIPE)
                 fprintf(stderr, "yoke: cannot write the JSON to %s: %s\n", run->json_path, strerror(errno));
             code = code ? code : 1;
         }
+        code = page_end(run, text, code);
         out_destroy(run->json);
     }
     if (run->out && run->out != stdout) fclose(run->out);

@@ -19,7 +19,7 @@ typedef struct cli {
     arguments arguments;
     bool quiet; /* one of many processes, of which another one speaks */
     FILE *out;  /* for results: standard output, or nowhere under --json - */
-    json *json; /* NULL without --json; open in its outermost object */
+    json *json; /* NULL without --json and --html; open in its outermost object */
     const char *json_path;
     int json_file;                     /* -1: none */
     bool out_terminal, error_terminal; /* a terminal that can redraw a line */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "rows.h"
@@ -132,7 +133,7 @@ static int command_run(cli *run)
     yoke_data *data = NULL;
     if (!given.data) return cli_fail(run, 2, "--data", "--data FILE is missing: the samples to predict for");
     if (given.out && strcmp(given.out, "-") == 0) given.out = NULL;
-    if (run->json && strcmp(run->json_path, "-") == 0 && !given.out)
+    if (run->json_file == STDOUT_FILENO && !given.out)
         return cli_fail(run, 2, "--out", "--json - takes standard output; --out FILE says where the rows go");
     if (given.out && is_one_file(given.out, given.data))
         return cli_fail(run, 2, "--out", "--out %s is the file of --data, which the rows would replace",

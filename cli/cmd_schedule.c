@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "page.h"
 #include "text.h"
 #include "yoke/train.h"
 
@@ -178,8 +179,7 @@ static bool is_stdout(const char *path)
 /* Standard output takes one thing. */
 static int check_outputs(cli *run)
 {
-    bool taken = run->json && strcmp(run->json_path, "-") == 0, out = is_stdout(given.out),
-         svg = is_stdout(given.svg);
+    bool taken = run->json_file == STDOUT_FILENO, out = is_stdout(given.out), svg = is_stdout(given.svg);
     if (out + svg + taken < 2) return -1;
     return cli_fail(run, 2, out ? "--out" : "--svg",
                     "standard output takes one of --out -, --svg - and --json -");
@@ -263,6 +263,7 @@ static int run_job(cli *run, const yoke_times *times)
     int code = override_layout(run);
     yoke_job *job = code < 0 ? cli_load_job(run, &code) : NULL;
     if (!job) return code;
+    page_put_job(run, job);
     if (yoke_job_schedule(job, &schedule) != YOKE_OK)
         code = cli_fail_library(run);
     else
@@ -299,12 +300,14 @@ const command command_schedule = {
              "a chunk after "
              "a dot (`F0.1`). Times are per stage, divided by its chunks; what cannot run is refused by "
              "stage and action.",
-    .groups =
-        (const option_group *const[]){&group_schedule, &group_output, &options_job, &options_general, NULL},
-    .examples = "yoke schedule --schedule 1f1b --stages 4 --microbatches 8\n"
-                "yoke schedule --schedule zb-h1 --stages 4 --microbatches 8 --times 1,1,1,0.1 --svg zb.svg\n"
-                "yoke schedule --schedule gpipe --stages 2 --microbatches 4 --out mine.txt\n"
-                "yoke schedule gpt.yaml --schedule mine.txt --stages 2 --microbatches 4",
+    .groups = (const option_group *const[]){&group_schedule, &group_output, &options_page, &options_job,
+                                            &options_general, NULL},
+    .examples =
+        "yoke schedule --schedule 1f1b --stages 4 --microbatches 8\n"
+        "yoke schedule --schedule zb-h1 --stages 4 --microbatches 8 --times 1,1,1,0.1 --svg zb.svg\n"
+        "yoke schedule --schedule interleaved --stages 4 --microbatches 8 --chunks 2 --html page.html\n"
+        "yoke schedule --schedule gpipe --stages 2 --microbatches 4 --out mine.txt\n"
+        "yoke schedule gpt.yaml --schedule mine.txt --stages 2 --microbatches 4",
     .codes = "0   drawn\n"
              "1   the system refused: disk full\n"
              "2   bad usage, or a schedule that cannot run",

@@ -9,6 +9,7 @@
 #include "cluster.h"
 #include "commands.h"
 #include "help.h"
+#include "page.h"
 #include "signs.h"
 #include "yoke/version.h"
 
@@ -48,6 +49,7 @@ static int dispatch(cli *run, int argc, char **argv)
     run->command = command_find(name, &nearest);
     if (!run->command) return unknown_command(run, name, nearest);
     int code = options_parse(run, argc, argv, 2);
+    if (code < 0) code = page_begin(run, argc, argv);
     if (code < 0) code = signs_begin(run);
     if (code < 0) code = cluster_enter(run);
     return code >= 0 ? code : run->command->run(run);

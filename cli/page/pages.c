@@ -1,0 +1,4 @@
+/* The commands that have a page. */
+#include "page.h"
+
+const page_kind *const page_kinds[] = {&page_schedule, NULL};

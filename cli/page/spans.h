@@ -1,0 +1,15 @@
+/* Time lines of what ran, from the documents: of a schedule's `actions`, by stage, and of a run's `timeline`,
+ * by device. */
+#ifndef CLI_PAGE_SPANS_H
+#define CLI_PAGE_SPANS_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Of the document of `yoke schedule`. */
+void spans_of_stages(FILE *out, const json_t *data);
+/* Of `timeline: [{device, kind, microbatch, chunk, start_ms, end_ms}]`; nothing where it is empty. about: a
+ * sentence. */
+void spans_of_devices(FILE *out, const json_t *timeline, const char *about);
+
+#endif
