@@ -11,6 +11,7 @@ const command *const commands[] = {
     &command_compare,
     &command_verify,
     &command_schedule,
+    &command_simulate,
     &command_generate,
     &command_predict,
     &command_eval,

@@ -26,8 +26,8 @@ typedef struct command {
     int (*run)(struct cli *run);
 } command;
 
-extern const command command_train, command_compare, command_verify, command_schedule, command_generate,
-    command_predict, command_eval, command_inspect, command_devices, command_launch;
+extern const command command_train, command_compare, command_verify, command_schedule, command_simulate,
+    command_generate, command_predict, command_eval, command_inspect, command_devices, command_launch;
 
 extern const command *const commands[]; /* NULL-terminated, in the order of help */
 /* The command, or NULL and in *nearest_out the name nearest to it (NULL: none is near). */

@@ -13,6 +13,7 @@
 #include "yoke/predict.h"
 #include "yoke/record.h"
 #include "yoke/schedule.h"
+#include "yoke/simulate.h"
 #include "yoke/status.h"
 #include "yoke/tokenizer.h"
 #include "yoke/train.h"

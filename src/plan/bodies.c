@@ -38,6 +38,7 @@ static void make_particulars(yki_builder *b, const yki_placed *placed, const yki
                                                .number = b->program->nkernels++,
                                                .ninputs = ninputs,
                                                .counts_loss = node->counts_loss,
+                                               .again = node->again,
                                                .adds = node->adds};
         for (int i = 0; i < node->nout; i++)
             in->as.kernel.writes_gradients |= placed->values[node->out[i]].is_gradient;

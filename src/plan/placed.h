@@ -34,6 +34,7 @@ typedef struct yki_placed_node {
     bool skip_bias;        /* row-parallel: the first rank adds it */
     bool counts_loss;      /* this rank's loss is part of the global one */
     bool adds;             /* to what its outputs have */
+    bool again;            /* made a second time, for the backward pass */
     bool shards;           /* a gather of a parameter, or a scatter of its gradient, over zero's shards */
     yki_axis axis;         /* of a movement that is no copy */
     bool back;             /* a copy along it: to the member before */

@@ -90,6 +90,7 @@ typedef struct yki_instruction {
             int ninputs;
             bool counts_loss;      /* this rank's loss is part of the global one */
             bool adds;             /* to what its outputs have */
+            bool again;            /* a second time: what it makes was not kept */
             bool writes_gradients; /* outputs are gradients of parameters, or what is added to buffers: it
                                       adds to them, unless */
             bool begins;           /* it is the step's first that writes them, in the body's first action */

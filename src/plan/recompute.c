@@ -207,6 +207,7 @@ static bool clone_node(yki_plan *plan, yki_placed *placed, yki_recompute *r, int
     yki_placed_node *node = yki_placed_node_add(plan, placed, copy.op, YKI_BODY_B, copy.layer);
     if (!node) return false;
     copy.body = YKI_BODY_B;
+    copy.again = true;
     copy.order = node->order;
     *node = copy;
     int at = placed->nnodes - 1;

@@ -7,12 +7,12 @@
 #include "model/model.h"
 #include "model/source.h"
 #include "predict/fit.h"
+#include "predict/of_job.h"
 #include "yoke/train.h"
 
-/* What a plan of the job needs: `use` gets it, with the layout to plan for. */
-static yoke_status with_plan_options(const yoke_job *job,
-                                     yoke_status (*use)(const yki_plan_options *options, void *context),
-                                     void *context)
+yoke_status yki_with_plan_options(const yoke_job *job,
+                                  yoke_status (*use)(const yki_plan_options *options, void *context),
+                                  void *context)
 {
     yki_plan_purpose purpose = {.alone = true, .copies = job->checkpoint.async && job->checkpoint.dir[0]};
     yki_source source;
@@ -46,7 +46,7 @@ static yoke_status take_schedule(const yki_plan_options *options, void *schedule
 yoke_status yoke_job_schedule(const yoke_job *job, yoke_schedule **schedule_out)
 {
     YKI_NEED(job, schedule_out);
-    return with_plan_options(job, take_schedule, schedule_out);
+    return yki_with_plan_options(job, take_schedule, schedule_out);
 }
 
 typedef struct wanted_layouts {
@@ -68,7 +68,7 @@ yoke_status yoke_job_layouts(const yoke_job *job, int devices, yoke_layout *layo
     *count_out = 0;
     if (devices < 1 || devices > YOKE_MAX_DEVICES)
         return yki_fail(YOKE_INVALID, "%d devices: layouts are over 1 to %d", devices, YOKE_MAX_DEVICES);
-    return with_plan_options(job, find_layouts, &wanted);
+    return yki_with_plan_options(job, find_layouts, &wanted);
 }
 
 /* The first of the job's fallbacks that the processes can hold, over *used of them, as many devices on each.

@@ -1,0 +1,71 @@
+/* One training step of a job on a described machine, as events: nothing runs, no data is read, and the
+ * machine may be imagined. What is walked are the programs that would run there. */
+#ifndef YOKE_SIMULATE_H
+#define YOKE_SIMULATE_H
+
+#include "yoke/job.h"
+#include "yoke/machine.h"
+#include "yoke/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a step's time goes to. Causes of waiting are found one after the other, in the order below from the
+ * last: each one's share is what the step would be shorter without it, when those after it are gone already.
+ */
+typedef enum yoke_share {
+    YOKE_SHARE_COMPUTE,    /* kernels of the forward and backward pass */
+    YOKE_SHARE_RECOMPUTE,  /* what is computed a second time, since it was not kept */
+    YOKE_SHARE_OPTIMIZER,  /* kernels at the step's end */
+    YOKE_SHARE_LAUNCH,     /* launching kernels */
+    YOKE_SHARE_OTHER,      /* nothing of all this */
+    YOKE_SHARE_FILL_DRAIN, /* stages that wait at a pipeline's ends, where all stages are equal */
+    YOKE_SHARE_IMBALANCE,  /* devices that have less to compute than others */
+    YOKE_SHARE_EXPOSED_PP, /* moving along an axis, as far as nothing is computed meanwhile, or more slowly */
+    YOKE_SHARE_EXPOSED_CP,
+    YOKE_SHARE_EXPOSED_TP,
+    YOKE_SHARE_EXPOSED_DP,
+    YOKE_SHARE_STRAGGLER, /* devices that are slower than the machine's others */
+    YOKE_SHARE_DATA,      /* waiting for samples; nothing, in a simulation */
+    YOKE_SHARES
+} yoke_share;
+
+/* "compute", "exposed_tp", ...; NULL past the last. Static storage. */
+YOKE_API const char *yoke_share_name(int share);
+
+typedef struct yoke_stage_report {
+    int64_t peak_bytes; /* of the device that holds most */
+    yoke_bytes bytes;   /* of that device, by kind */
+    char layers[96];
+} yoke_stage_report;
+
+typedef struct yoke_simulation {
+    char layout[512]; /* as text, which yoke_layout_parse reads; "": one device */
+    int devices;
+    double step_s, samples_per_s, tokens_per_s; /* tokens: NaN where the job has none */
+    double model_flops_per_device_s;            /* three times the forward pass's products */
+    double hardware_flops_per_device_s;         /* and what is computed a second time */
+    double idle_fraction;                       /* 1 - time inside kernels / (step * devices) */
+    double shares[YOKE_SHARES];                 /* of the step; they sum to 1 */
+    int64_t moved_bytes[4]; /* by axis: tp, cp, dp, pp; what devices receive, all together */
+    int nstages;
+    yoke_stage_report *stages; /* owned */
+    int classes;               /* of devices, which do the same at the same time */
+    bool measured;             /* the machine's figures were measured */
+} yoke_simulation;
+
+/* Simulates one full step. The layout is the job's; a device may hold what the machine's memory leaves beside
+ * its reserve, or layout.device_memory where that is less. YOKE_INVALID: the job, its layout, or a rate that
+ * the machine does not say; YOKE_DOES_NOT_FIT: memory, or more devices than the machine has. Owns: the
+ * caller; yoke_simulation_destroy. */
+YOKE_API yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine,
+                                   yoke_simulation **simulation_out);
+
+/* NULL is nothing. */
+YOKE_API void yoke_simulation_destroy(yoke_simulation *simulation);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/* Rates of kernels and links. A kernel takes as long as its arithmetic at the share of the peak that a
+ * product of so much work reaches, or as its memory traffic, whichever is slower. Movements over a group are
+ * rings that follow the levels: each boundary is crossed once in each direction by all that a member receives
+ * (Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009). */
+#include "predict/simulate/cost.h"
+
+#include <math.h>
+
+#include "backend/signature.h"
+#include "base/fail.h"
+
+yoke_status yki_costs_of(const yoke_machine *machine, const yki_plan *plan, yki_costs *costs_out)
+{
+    const char *wanted = plan->options.precision == YOKE_PRECISION_BF16 ? "bf16" : "f32";
+    double rate, other;
+    YKI_TRY(yoke_machine_rate(machine, wanted, &rate));
+    *costs_out = (yki_costs){.machine = machine, .product = {rate, rate}};
+    for (int i = 0; i < YOKE_MACHINE_PRECISIONS;
+         i++) { /* an f32 product of a bf16 job: what updates compute */
+        if (strcmp(yoke_machine_precision(i), "f32") != 0) continue;
+        other = machine->device.rates[i];
+        if (other > 0) costs_out->product[0] = other;
+    }
+    return YOKE_OK;
+}
+
+double yki_kernel_seconds(const yki_costs *costs, const yki_launch *launch)
+{
+    const yoke_machine *machine = costs->machine;
+    double seconds = yki_launch_bytes(launch) / machine->device.bandwidth;
+    if (!*yki_kernel_signature(launch->kernel)->work) return seconds;
+    double work = yki_launch_flops(launch), rate = costs->product[launch->views[0].dtype == YKI_BF16];
+    return work > 0 ? fmax(seconds, work / (rate * yoke_machine_efficiency(machine, work))) : seconds;
+}
+
+/* Bytes/s that leave the member of a level which has this device. */
+static double member_bandwidth(const yoke_machine *machine, int l, int64_t members_devices, int64_t device)
+{
+    const yoke_machine_level *level = &machine->levels[l];
+    double one = level->bandwidth;
+    for (int i = 0; i < machine->nlinks; i++)
+        if (machine->links[i].level == l && machine->links[i].group == device / members_devices)
+            one = machine->links[i].bandwidth;
+    double links = level->adapters > 0 ? (double)level->adapters : (double)members_devices;
+    return one * links / (level->oversubscription > 1 ? level->oversubscription : 1);
+}
+
+/* How many steps a ring takes round so many, or a tree there and back, where that is fewer. */
+static double steps_over(int64_t members)
+{
+    return fmin((double)members - 1, 2 * ceil(log2((double)members)));
+}
+
+yki_route yki_route_of(const yki_costs *costs, const int *ranks, int size)
+{
+    const yoke_machine *machine = costs->machine;
+    yki_route route = {.level = -1, .bytes_s = INFINITY, .crossing = INFINITY};
+    int64_t devices = 1; /* of a member of the level */
+    for (int l = 0; l < machine->nlevels; devices *= machine->levels[l++].count) {
+        int64_t whole = devices * machine->levels[l].count, units = 0, most = 0, here = 0, spanned = 1,
+                widest = 1;
+        double slowest = INFINITY;
+        for (int i = 0; i < size; i++) { /* ranks ascend, so those of a member are neighbours */
+            bool next = i == 0 || ranks[i] / devices != ranks[i - 1] / devices;
+            if (next) {
+                spanned = i > 0 && ranks[i] / whole == ranks[i - 1] / whole ? spanned + 1 : 1;
+                here = 0, units++;
+                slowest = fmin(slowest, member_bandwidth(machine, l, devices, ranks[i]));
+            }
+            widest = spanned > widest ? spanned : widest;
+            most = ++here > most ? here : most;
+        }
+        if (widest < 2) continue;
+        /* what leaves a member is shared by all its devices, whose groups do the same at the same time */
+        double share = slowest * (double)most / (double)devices;
+        route.level = l;
+        route.latency_s += steps_over(widest) * machine->levels[l].latency_s;
+        route.bytes_s = fmin(route.bytes_s, share);
+        double leaves = (double)most * (double)(size - most) / (double)(size > 1 ? size - 1 : 1);
+        route.crossing = fmin(route.crossing, share / leaves);
+    }
+    return route;
+}

@@ -1,0 +1,216 @@
+/* A simulated step, and what its time goes to: the step is simulated again without each cause of waiting in
+ * turn, and what it is shorter then is that cause's share. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "job/job.h"
+#include "predict/fit.h"
+#include "predict/of_job.h"
+#include "predict/predict.h"
+#include "predict/simulate/simulate.h"
+#include "yoke/simulate.h"
+
+static const char *const names[YOKE_SHARES] = {
+    [YOKE_SHARE_COMPUTE] = "compute",
+    [YOKE_SHARE_RECOMPUTE] = "recompute",
+    [YOKE_SHARE_OPTIMIZER] = "optimizer",
+    [YOKE_SHARE_LAUNCH] = "launch",
+    [YOKE_SHARE_OTHER] = "other",
+    [YOKE_SHARE_FILL_DRAIN] = "fill_drain",
+    [YOKE_SHARE_IMBALANCE] = "imbalance",
+    [YOKE_SHARE_EXPOSED_PP] = "exposed_pp",
+    [YOKE_SHARE_EXPOSED_CP] = "exposed_cp",
+    [YOKE_SHARE_EXPOSED_TP] = "exposed_tp",
+    [YOKE_SHARE_EXPOSED_DP] = "exposed_dp",
+    [YOKE_SHARE_STRAGGLER] = "straggler",
+    [YOKE_SHARE_DATA] = "data",
+};
+
+const char *yoke_share_name(int share)
+{
+    return share >= 0 && share < YOKE_SHARES ? names[share] : NULL;
+}
+
+/* In the order in which they are taken away. */
+static const struct {
+    yki_axis axis;
+    yoke_share share;
+} exposed[] = {{YKI_AXIS_DP, YOKE_SHARE_EXPOSED_DP},
+               {YKI_AXIS_TP, YOKE_SHARE_EXPOSED_TP},
+               {YKI_AXIS_CP, YOKE_SHARE_EXPOSED_CP},
+               {YKI_AXIS_PP, YOKE_SHARE_EXPOSED_PP}};
+
+typedef struct telling {
+    const yki_plan *plan;
+    const yki_costs *costs;
+    yki_works *works;
+    yki_simulated whole; /* as it is */
+    double before;       /* seconds, with what was taken away so far */
+    yoke_simulation *out;
+} telling;
+
+static void give(telling *t, yoke_share share, double seconds)
+{
+    t->out->shares[share] = fmax(t->before - seconds, 0) / t->whole.seconds;
+    t->before = fmin(t->before, seconds);
+}
+
+static yoke_status take_away(telling *t, yki_what_if *what_if)
+{
+    yki_simulated without;
+    for (size_t i = 0; i < sizeof exposed / sizeof *exposed; i++) {
+        if (t->whole.moved[exposed[i].axis] == 0) continue;
+        what_if->free_axis[exposed[i].axis] = true;
+        YKI_TRY(yki_simulate(t->works, what_if, &without));
+        give(t, exposed[i].share, without.seconds);
+    }
+    for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) what_if->free_axis[axis] = true;
+    YKI_TRY(yki_simulate(t->works, what_if, &without));
+    give(t, YOKE_SHARE_OTHER, without.seconds); /* what all agree on */
+    what_if->balanced = true;
+    YKI_TRY(yki_simulate(t->works, what_if, &without));
+    give(t, YOKE_SHARE_IMBALANCE, without.seconds);
+    double computing = without.computing / t->plan->mesh.nranks;
+    double *rest = &t->out->shares[t->plan->parts.nstages > 1 ? YOKE_SHARE_FILL_DRAIN : YOKE_SHARE_OTHER];
+    *rest += fmax(t->before - computing, 0) / t->whole.seconds;
+    t->before = fmin(t->before, computing);
+    return YOKE_OK;
+}
+
+/* What is left is computed. */
+static void tell_computing(telling *t)
+{
+    const yki_busy *mean = &t->whole.mean;
+    double *shares = t->out->shares, all = mean->bodies + mean->ends;
+    double left = t->before / t->whole.seconds, scale = all > 0 ? left / all : 0;
+    shares[YOKE_SHARE_RECOMPUTE] = scale * mean->again;
+    shares[YOKE_SHARE_LAUNCH] = scale * (mean->launches[0] + mean->launches[1]);
+    shares[YOKE_SHARE_OPTIMIZER] = scale * (mean->ends - mean->launches[1]);
+    shares[YOKE_SHARE_COMPUTE] = scale * (mean->bodies - mean->again - mean->launches[0]);
+}
+
+static yoke_status simulate_with(telling *t, yki_classes *classes, bool slow)
+{
+    YKI_TRY(yki_classes_of(t->plan, t->costs, slow, classes));
+    return yki_works_of(t->plan, t->costs, classes, t->works);
+}
+
+static yoke_status tell(telling *t)
+{
+    yki_what_if what_if = {0};
+    yki_classes classes = {0};
+    yki_works works = {0};
+    t->works = &works;
+    yoke_status status = simulate_with(t, &classes, true);
+    if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &t->whole);
+    t->out->classes = classes.count;
+    t->before = t->whole.seconds;
+    if (status == YOKE_OK && t->costs->machine->nstragglers > 0) {
+        yki_simulated without;
+        yki_works_release(&works);
+        yki_classes_release(&classes);
+        status = simulate_with(t, &classes, false);
+        if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &without);
+        if (status == YOKE_OK) give(t, YOKE_SHARE_STRAGGLER, without.seconds);
+        if (status == YOKE_OK) t->whole.mean = without.mean;
+    }
+    if (status == YOKE_OK) status = take_away(t, &what_if);
+    if (status == YOKE_OK) tell_computing(t);
+    yki_works_release(&works);
+    yki_classes_release(&classes);
+    return status;
+}
+
+static yoke_status tell_stages(const yki_plan *plan, yoke_simulation *out)
+{
+    int per_stage = plan->nlane_classes * plan->nshard_classes;
+    out->nstages = plan->parts.nstages;
+    out->stages = calloc((size_t)out->nstages, sizeof *out->stages);
+    if (!out->stages) return yki_fail_memory("a simulation");
+    for (int stage = 0; stage < out->nstages; stage++) {
+        yoke_stage_report *report = &out->stages[stage];
+        for (int i = 0; i < per_stage; i++) {
+            const yki_states *states = &plan->states[stage * per_stage + i];
+            if (states->total_bytes <= report->peak_bytes) continue;
+            report->peak_bytes = states->total_bytes;
+            report->bytes = states->bytes;
+        }
+        yki_plan_stage_layers(plan, stage, report->layers, sizeof report->layers);
+    }
+    return YOKE_OK;
+}
+
+static yoke_status tell_rates(telling *t, int64_t tokens)
+{
+    yoke_simulation *out = t->out;
+    const yki_plan *plan = t->plan;
+    double batch = (double)plan->options.batch, flops = yki_predict_flops(plan) * batch,
+           device_seconds = t->whole.seconds * plan->mesh.nranks;
+    YKI_TRY(yki_layout_text(&plan->options.layout, out->layout, sizeof out->layout));
+    out->step_s = t->whole.seconds;
+    out->devices = plan->mesh.nranks;
+    out->samples_per_s = batch / out->step_s;
+    out->tokens_per_s = tokens > 0 ? out->samples_per_s * (double)tokens : NAN;
+    out->model_flops_per_device_s = flops / device_seconds;
+    out->hardware_flops_per_device_s =
+        out->model_flops_per_device_s + t->whole.mean.flops_again / t->whole.seconds;
+    out->idle_fraction = fmax(1 - t->whole.computing / device_seconds, 0);
+    memcpy(out->moved_bytes, t->whole.moved, sizeof out->moved_bytes);
+    return tell_stages(plan, out);
+}
+
+typedef struct asked {
+    const yoke_job *job;
+    const yoke_machine *machine;
+    yoke_simulation *out;
+} asked;
+
+static yoke_status simulate_plan(const yki_plan_options *options, void *context)
+{
+    asked *a = context;
+    const yoke_machine *machine = a->machine;
+    yki_plan_options there = *options;
+    int64_t memory = machine->device.memory_bytes - machine->device.reserve_bytes;
+    int ranks = yki_plan_ranks(options->model, &options->layout, options->one_part);
+    if (ranks > machine->ndevices)
+        return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,
+                        machine->name, (long long)machine->ndevices);
+    int64_t own = options->layout.device_memory_bytes; /* else the options have what is here */
+    there.device_memory_bytes = own > 0 && own < memory ? own : memory;
+    there.all_memory_bytes = 0;
+    yki_plan *plan;
+    yoke_status status = yki_plan_create(&there, &plan);
+    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&there, a->job->layout_named);
+    if (status != YOKE_OK) return status;
+    yki_costs costs;
+    telling t = {.plan = plan, .costs = &costs, .out = a->out};
+    a->out->measured = machine->measured_on[0] != 0;
+    status = yki_costs_of(machine, plan, &costs);
+    if (status == YOKE_OK) status = tell(&t);
+    if (status == YOKE_OK) status = tell_rates(&t, a->job->train.sequence);
+    yki_plan_destroy(plan);
+    return status;
+}
+
+yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine, yoke_simulation **simulation_out)
+{
+    YKI_NEED(job, machine, simulation_out);
+    yoke_simulation *out = calloc(1, sizeof *out);
+    if (!out) return yki_fail_memory("a simulation");
+    asked a = {job, machine, out};
+    yoke_status status = yki_with_plan_options(job, simulate_plan, &a);
+    if (status == YOKE_OK)
+        *simulation_out = out;
+    else
+        yoke_simulation_destroy(out);
+    return status;
+}
+
+void yoke_simulation_destroy(yoke_simulation *simulation)
+{
+    if (!simulation) return;
+    free(simulation->stages);
+    free(simulation);
+}

@@ -1,0 +1,86 @@
+/* One step of a plan as events: what every class of ranks computes and moves, from the programs that it runs.
+ * A class has two resources, what computes and the links of each level; what is under way on a level at the
+ * same time shares it. */
+#ifndef YKI_PREDICT_SIMULATE_SIMULATE_H
+#define YKI_PREDICT_SIMULATE_SIMULATE_H
+
+#include "predict/simulate/classes.h"
+
+/* Of a class's time in kernels, alone and at the speed of its fellows. */
+typedef struct yki_busy {
+    double bodies, ends, again; /* in bodies, in ends; what of bodies is made a second time */
+    double launches[2];         /* of both, in bodies and in ends: launching kernels */
+    double flops_again;         /* products of what is made a second time */
+} yki_busy;
+
+void yki_busy_add(yki_busy *to, const yki_busy *more, double times);
+
+/* What is taken away to see what it costs. */
+typedef struct yki_what_if {
+    bool free_axis[YKI_AXIS_COUNT]; /* what moves along it is there at once */
+    bool balanced;                  /* every class computes as long as all do on average */
+} yki_what_if;
+
+typedef struct yki_simulated {
+    double seconds;
+    double computing;              /* of all ranks together: seconds inside kernels, as they ran */
+    int64_t moved[YKI_AXIS_COUNT]; /* bytes that ranks receive */
+    yki_busy mean;                 /* of a rank */
+} yki_simulated;
+
+/* --- lower.c: bodies as few steps --- */
+
+typedef enum yki_step_kind {
+    YKI_STEP_COMPUTE,
+    YKI_STEP_START, /* of a movement along a group */
+    YKI_STEP_WAIT,
+    YKI_STEP_SEND,
+    YKI_STEP_RECEIVE, /* waits for it */
+    YKI_STEP_DRAIN,
+    YKI_STEP_MEET, /* all ranks */
+} yki_step_kind;
+
+typedef struct yki_timed {
+    yki_step_kind kind;
+    bool once; /* left out but for the part's last weight gradients */
+    bool gradient;
+    int at; /* group; edge */
+    int request;
+    int64_t bytes; /* of a group: what its members receive together; of a copy, what is copied */
+    double seconds, again, launches, flops_again; /* compute */
+    bool crosses;                                 /* all_to_all */
+    bool twice;                                   /* all_reduce: round the ring and back */
+} yki_timed;
+
+typedef struct yki_lowered {
+    int64_t samples;
+    int count;
+    yki_timed *steps;
+    yki_busy busy;
+    struct yki_lowered *next; /* of the same body, for other numbers of samples */
+} yki_lowered;
+
+/* What every class computes and moves, body by body; made as it is asked for. */
+typedef struct yki_works {
+    yki_arena arena;
+    const yki_plan *plan;
+    const yki_costs *costs;
+    const yki_classes *classes;
+    yki_lowered ***bodies; /* by class; by chunk and body, then the ends */
+    yki_busy *busy;        /* by class: of a step */
+} yki_works;
+
+/* YOKE_SYSTEM: memory. The works borrow all that they are made of. */
+yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes,
+                         yki_works *out);
+void yki_works_release(yki_works *works);
+/* Of an action of a class; of an end. NULL: memory. */
+const yki_lowered *yki_work_of_action(yki_works *works, int class, const yoke_action *action);
+const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end);
+
+/* --- engine.c --- */
+
+/* YOKE_SYSTEM: memory. */
+yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out);
+
+#endif
