@@ -1,0 +1,120 @@
+"""yoke simulate from outside: its bytes are those that train moves and holds, and its times obey what needs no measurement.
+test_simulate.py YOKE"""
+import json
+import subprocess
+import sys
+import unittest
+
+import case
+
+YOKE = sys.argv.pop(1)
+KINDS = ("weights", "gradients", "optimizer", "activations")
+MACHINE = """name: {name}
+device: {{name: d, memory: {memory}, rates: {{f32: 10 TFLOP/s{bf16}}}, bandwidth: 1000 GB/s, launch: {launch}}}
+levels:
+  - {{name: near, count: {near}, bandwidth: {bandwidth} GB/s, latency: 2 us}}
+  - {{name: far, count: {far}, bandwidth: 100 GB/s, latency: 5 us}}
+"""
+JOB = """model: {{family: {family}, {hidden}layers: 4, heads: 4, width: 32, context: 16, vocab: 64}}
+data: {{format: random}}
+train: {{steps: 2, batch: {batch}, sequence: 16, loss: cross_entropy, precision: {precision}, optimizer: {{name: adamw, lr: 1e-3}}, clip: 1.0}}
+"""
+
+
+class Simulate(case.Folder):
+    def yoke(self, *arguments, code=0):
+        done = subprocess.run([YOKE, *map(str, arguments), "--json", "-"], capture_output=True, text=True, timeout=300, cwd=self.dir)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    def job(self, family="gpt2", batch=16, precision="f32"):
+        self.write("job.yaml", JOB.format(family=family, hidden="hidden: 24, " if family == "llama" else "", batch=batch, precision=precision))
+        return "job.yaml"
+
+    def machine(self, name="m", memory="4TB", bf16=", bf16: 100 TFLOP/s", launch="0 us", near=4, far=2, bandwidth=200, more=""):
+        self.write(f"{name}.yaml", MACHINE.format(**{k: v for k, v in locals().items() if k != "self"}) + more)
+        return f"{name}.yaml"
+
+    def simulate(self, job, machine, *layout):
+        s = self.yoke("simulate", job, "--machine", machine, *layout)
+        self.assertAlmostEqual(sum(s["shares"].values()), 1, delta=1e-9, msg=str(layout))
+        self.assertGreaterEqual(min(s["shares"].values()), 0)
+        return s
+
+    def test_bytes_are_those_of_training(self):
+        """What moves along each axis and what each stage holds, by kind, of every kind of layout."""
+        machine = self.machine(near=8)
+        layouts = ["", "dp=2", "dp=3,zero=1", "dp=2,zero=2,microbatches=2", "dp=2,zero=3", "tp=2", "tp=2,sp=true", "pp=2,microbatches=4",
+                   "pp=2,microbatches=4,schedule=zb-h1", "pp=2,chunks=2,microbatches=4,schedule=interleaved", "cp=2", "dp=2,tp=2",
+                   "dp=2,pp=2,microbatches=2,zero=1", "tp=2,pp=2,microbatches=2,recompute=full", "dp=2,cp=2,recompute=selective"]
+        for family, batch, precision in (("gpt2", 16, "f32"), ("gpt2", 7, "bf16"), ("llama", 9, "f32")):
+            job = self.job(family, batch, precision)
+            for layout in layouts:
+                with self.subTest(family=family, batch=batch, precision=precision, layout=layout):
+                    flags = ["--layout", layout] if layout else []
+                    ran, said = self.yoke("train", job, *flags, "--threads", 1), self.simulate(job, machine, *flags)
+                    self.assertEqual(ran["moved_by_axis"], said["moved_by_axis"])
+                    self.assertEqual(ran["moved_bytes_per_step"], said["moved_bytes_per_step"])
+                    stages = len(said["stages"])
+                    for i, stage in enumerate(said["stages"]):
+                        devices = [d for d in ran["devices"] if d["place"]["pp"] == i] if stages > 1 else ran["devices"]
+                        held = [[d["bytes"][k] for k in KINDS] for d in devices]
+                        self.assertIn([stage[k] for k in KINDS], held)
+
+    def test_devices_share_the_work(self):
+        """Over links that cost nothing n replicas take an nth, and a slow one makes all wait for it."""
+        job = self.job(batch=64)
+        one = self.simulate(job, self.machine())
+        self.assertAlmostEqual(one["idle_fraction"], 0, delta=1e-12)
+        fast = self.machine("fast", bandwidth=1e9).replace(".yaml", "")
+        text = self.read(fast + ".yaml").replace("2 us", "0 us").replace("5 us", "0 us")
+        self.write("fast.yaml", text)
+        four = self.simulate(job, "fast.yaml", "--dp", 4)
+        bodies = one["step_ms"] * (one["shares"]["compute"])
+        self.assertAlmostEqual(four["step_ms"] * four["shares"]["compute"], bodies / 4, delta=bodies * 0.2)
+        self.write("slow.yaml", text + "exceptions:\n  - {device: 2, slower: 3.0}\n")
+        slow = self.simulate(job, "slow.yaml", "--dp", 4)
+        self.assertAlmostEqual(slow["step_ms"], 3 * four["step_ms"], delta=1e-6 * slow["step_ms"])
+        self.assertAlmostEqual(slow["shares"]["straggler"], 2 / 3, delta=1e-6)
+
+    def test_links(self):
+        """Bytes over bandwidth: a slow link is what the step waits for, and a dead adapter slows the groups that use it."""
+        job = self.job(batch=64)
+        fast = self.simulate(job, self.machine(), "--dp", 8)
+        slow = self.simulate(job, self.machine("slow", more="exceptions:\n  - {level: far, group: 1, bandwidth: 1 GB/s}\n"), "--dp", 8)
+        self.assertGreater(slow["shares"]["exposed_dp"], fast["shares"]["exposed_dp"])
+        self.assertGreater(slow["step_ms"], fast["step_ms"])
+        near = self.simulate(job, self.machine("near", far=1), "--dp", 4)
+        self.assertEqual(near["stages"], self.simulate(job, self.machine("other", far=1, bandwidth=1), "--dp", 4)["stages"])
+
+    def test_pipelines(self):
+        """gpipe over p stages in m micro-batches idles (p - 1) / (m + p - 1) of the time, where stages are equal."""
+        self.write("layers.yaml", "model:\n  family: layers\n  input: [256]\n  layers:\n" + "    - {type: linear, out: 256}\n" * 8 +
+                   "data: {format: random, samples: 64}\ntrain: {steps: 1, batch: 64, loss: mse, optimizer: {name: sgd, lr: 0.1}}\n")
+        text = self.read(self.machine("fast", bandwidth=1e9)).replace("2 us", "0 us").replace("5 us", "0 us")
+        self.write("fast.yaml", text)
+        for stages, micro in ((2, 4), (4, 8), (2, 16)):
+            s = self.simulate("layers.yaml", "fast.yaml", "--pp", stages, "--microbatches", micro, "--schedule", "gpipe")
+            works = 1 - s["shares"]["optimizer"] - s["shares"]["imbalance"] - s["shares"]["other"]
+            self.assertAlmostEqual(s["shares"]["fill_drain"] / works, (stages - 1) / (micro + stages - 1), delta=0.06, msg=str(s["shares"]))
+
+    def test_launches(self):
+        """What a kernel costs whatever its size."""
+        job = self.job()
+        none, some = self.simulate(job, self.machine()), self.simulate(job, self.machine("slow", launch="50 us"))
+        self.assertEqual(none["shares"]["launch"], 0)
+        self.assertAlmostEqual(some["step_ms"] * some["shares"]["launch"], some["step_ms"] - none["step_ms"], delta=1e-9 * some["step_ms"])
+
+    def test_wrong_uses(self):
+        """One sentence each, and the contract's codes."""
+        job = self.job()
+        for code, words, *arguments in ((2, "--machine", job), (2, "nowhere.yaml", job, "--machine", "nowhere.yaml"),
+                                        (3, "16 devices", job, "--machine", self.machine(), "--dp", 16),
+                                        (3, "short", job, "--machine", self.machine("small", memory="200kB")),
+                                        (2, "bf16", self.job(precision="bf16"), "--machine", self.machine("f32", bf16=""))):
+            error = self.yoke("simulate", *arguments, code=code)["error"]
+            self.assertIn(words, error["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()
