@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "simulation.h"
 #include "table.h"
 #include "text.h"
 #include "yoke/simulate.h"
@@ -23,50 +24,6 @@ static const option_group group_simulate = {
     },
 };
 
-static void write_bytes(json *j, const yoke_bytes *bytes)
-{
-    put_integer(j, "weights", bytes->weights);
-    put_integer(j, "gradients", bytes->gradients);
-    put_integer(j, "optimizer", bytes->optimizer);
-    put_integer(j, "activations", bytes->activations);
-    put_integer(j, "movement", bytes->movement);
-    put_integer(j, "workspace", bytes->workspace);
-}
-
-static void write_result(json *j, const yoke_machine *machine, const yoke_simulation *s)
-{
-    static const char *const axes[] = {"tp", "cp", "dp", "pp"};
-    int64_t moved = 0;
-    put_string(j, "machine", machine->name);
-    put_string(j, "layout", s->layout);
-    put_number(j, "step_ms", s->step_s * 1e3);
-    put_integer(j, "devices", s->devices);
-    put_integer(j, "classes", s->classes);
-    put_number(j, "samples_per_s", s->samples_per_s);
-    put_number(j, "tokens_per_s", s->tokens_per_s);
-    put_number(j, "model_flops_per_device_s", s->model_flops_per_device_s);
-    put_number(j, "hardware_flops_per_device_s", s->hardware_flops_per_device_s);
-    put_number(j, "idle_fraction", s->idle_fraction);
-    put_boolean(j, "calibrated", s->measured);
-    put_begin_object(j, "shares");
-    for (int i = 0; i < YOKE_SHARES; i++) put_number(j, yoke_share_name(i), s->shares[i]);
-    put_end_object(j);
-    put_begin_object(j, "moved_by_axis");
-    for (int i = 0; i < 4; i++) put_integer(j, axes[i], s->moved_bytes[i]), moved += s->moved_bytes[i];
-    put_end_object(j);
-    put_integer(j, "moved_bytes_per_step", moved);
-    put_begin_array(j, "stages");
-    for (int i = 0; i < s->nstages; i++) {
-        put_begin_object(j, NULL);
-        put_integer(j, "stage", i);
-        put_string(j, "layers", s->stages[i].layers);
-        put_integer(j, "peak_bytes", s->stages[i].peak_bytes);
-        write_bytes(j, &s->stages[i].bytes);
-        put_end_object(j);
-    }
-    put_end_array(j);
-}
-
 static void print_shares(FILE *out, const yoke_simulation *s)
 {
     bool told[YOKE_SHARES] = {false};
@@ -84,15 +41,7 @@ static void print_shares(FILE *out, const yoke_simulation *s)
 static void print_result(cli *run, const yoke_machine *machine, const yoke_simulation *s)
 {
     char a[32], b[32], c[32], d[32];
-    fprintf(run->out, "%s on %s, %d device%s: a step takes %.4g ms\n",
-            s->layout[0] ? s->layout : "one device", machine->name, s->devices, s->devices == 1 ? "" : "s",
-            s->step_s * 1e3);
-    fprintf(run->out, "%.4g samples/s", s->samples_per_s);
-    if (isfinite(s->tokens_per_s)) fprintf(run->out, ", %.4g tokens/s", s->tokens_per_s);
-    fprintf(run->out, ", %.4g TFLOP/s a device, idle %.1f %%\n", s->model_flops_per_device_s / 1e12,
-            100 * s->idle_fraction);
-    if (!s->measured)
-        fputs("the machine's figures were not measured on it: times may be off by a fifth\n", run->out);
+    simulation_print_head(run->out, machine, s);
     print_shares(run->out, s);
     fputs("\nbytes of each stage's fullest device\n", run->out);
     table *t = table_create((const char *const[]){"stage", "<layers", "peak", "weights", "gradients",
@@ -126,7 +75,7 @@ static int command_run(cli *run)
         yoke_simulate(job, machine, &simulation) != YOKE_OK) {
         code = cli_fail_library(run);
     } else {
-        if (run->json) write_result(run->json, machine, simulation);
+        if (run->json) simulation_write(run->json, machine, simulation);
         print_result(run, machine, simulation);
     }
     yoke_simulation_destroy(simulation);

@@ -37,6 +37,7 @@ YOKE_API const char *yoke_share_name(int share);
 typedef struct yoke_stage_report {
     int64_t peak_bytes; /* of the device that holds most */
     yoke_bytes bytes;   /* of that device, by kind */
+    double compute_s;   /* in kernels, of a step, as if alone: of the device that has most */
     char layers[96];
 } yoke_stage_report;
 
@@ -61,6 +62,40 @@ typedef struct yoke_simulation {
  * caller; yoke_simulation_destroy. */
 YOKE_API yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine,
                                    yoke_simulation **simulation_out);
+
+/* Why a step takes as long as it does. */
+typedef struct yoke_finding {
+    const char *cause; /* a name of shares; static */
+    double share;      /* of the step */
+    int stage, device; /* where; -1: no one in particular */
+    char layers[96], level[64];
+    char sentence[400];
+} yoke_finding;
+
+/* A layout of the same devices that is predicted to be faster, or something that no layout does. */
+typedef struct yoke_change {
+    char flags[256];     /* of `train`, the whole layout; "": none does it, and the figures are NaN */
+    double step_s, gain; /* the step now / then */
+    char sentence[400];
+} yoke_change;
+
+typedef struct yoke_explanation {
+    yoke_simulation *simulation;
+    int nfindings, nchanges;
+    yoke_finding findings[YOKE_SHARES]; /* worst first, of time that is lost; what computes is last, or first
+                                           where all that is lost together is under 5 % */
+    yoke_change changes[8];             /* best first */
+    int tried;                          /* layouts that were simulated for them */
+} yoke_explanation;
+
+/* Simulates one step, says where its time goes, and simulates other layouts of as many devices: more
+ * micro-batches, other schedules, zero, less recomputation, other degrees. As yoke_simulate. Owns: the
+ * caller; yoke_explanation_destroy. */
+YOKE_API yoke_status yoke_explain(const yoke_job *job, const yoke_machine *machine,
+                                  yoke_explanation **explanation_out);
+
+/* NULL is nothing. */
+YOKE_API void yoke_explanation_destroy(yoke_explanation *explanation);
 
 /* NULL is nothing. */
 YOKE_API void yoke_simulation_destroy(yoke_simulation *simulation);

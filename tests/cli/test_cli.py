@@ -74,7 +74,7 @@ class Help(Case):
             self.assertEqual((r.code, r.err), (0, ""))
             for name in COMMANDS:
                 self.assertIn(f"\n  {name} ", r.out.decode())
-            self.assertNotRegex(r.out.decode(), r"\n  (plan|explain|bench) ")
+            self.assertNotRegex(r.out.decode(), r"\n  (plan|bench) ")
 
     def test_commands(self):
         for name in COMMANDS:
@@ -102,7 +102,7 @@ class WrongUse(Case):
     def test_unknown_command(self):
         self.wrong("trian", says="'trian' is no command.*'train'")
         self.wrong("plan", says="'plan' is no command")
-        for name in ("explain", "bench"):
+        for name in ("bench",):
             self.wrong(name, says=name)
         self.wrong("help", "trian", says="train")
         self.wrong("--frob", says="command comes first")

@@ -105,6 +105,34 @@ class Simulate(case.Folder):
         self.assertEqual(none["shares"]["launch"], 0)
         self.assertAlmostEqual(some["step_ms"] * some["shares"]["launch"], some["step_ms"] - none["step_ms"], delta=1e-9 * some["step_ms"])
 
+    def test_causes_are_named_first(self):
+        """Faults that were planted in a layout or a machine; and a change that is suggested brings what simulate says."""
+        job = self.job(batch=64)
+        slow_links, straggler = self.machine("links", bandwidth=0.01, far=1), self.machine("slow", more="exceptions:\n  - {device: 2, slower: 2.5}\n")
+        self.write("uneven.yaml", "model:\n  family: layers\n  input: [64]\n  layers:\n" + "".join(
+            f"    - {{type: linear, out: 1024, device: {device}}}\n" for device in (0, 1, 1, 1, 1, 1)) +
+            "data: {format: random, samples: 64}\ntrain: {steps: 1, batch: 64, loss: mse, optimizer: {name: sgd, lr: 0.1}}\n")
+        fast = self.machine("fast", near=2, far=1)
+        for cause, of, machine, *layout in (("fill_drain", job, fast, "--pp", 2, "--microbatches", 1),
+                                            ("exposed_dp", job, slow_links, "--dp", 4), ("exposed_tp", job, slow_links, "--tp", 4),
+                                            ("straggler", job, straggler, "--dp", 4),
+                                            ("imbalance", "uneven.yaml", fast, "--microbatches", 16),
+                                            ("launch", job, self.machine("late", launch="1 ms"), "--dp", 2)):
+            with self.subTest(cause=cause):
+                e = self.yoke("explain", of, "--machine", machine, *layout)
+                self.assertEqual(e["findings"][0]["cause"], cause, e["shares"])
+                self.assertEqual(e["shares"], self.simulate(of, machine, *layout)["shares"])
+                lost = [f["share"] for f in e["findings"] if f["cause"] not in ("compute", "optimizer")]
+                self.assertEqual(lost, sorted(lost, reverse=True))
+                where = e["findings"][0]["where"]
+                self.assertEqual((where["device"], where["stage"]), {"straggler": (2, None), "imbalance": (None, 1)}.get(cause, (None, None)))
+                for change in e["changes"]:
+                    if change["flags"]:
+                        then = self.simulate(of, machine, *change["flags"].split())["step_ms"]
+                        self.assertAlmostEqual(change["step_ms"], then, delta=1e-9 * then)
+                        self.assertAlmostEqual(change["gain"], e["step_ms"] / then, delta=1e-9 * change["gain"])
+                        self.assertLess(then, e["step_ms"])
+
     def test_wrong_uses(self):
         """One sentence each, and the contract's codes."""
         job = self.job()

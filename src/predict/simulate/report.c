@@ -97,6 +97,15 @@ static yoke_status simulate_with(telling *t, yki_classes *classes, bool slow)
     return yki_works_of(t->plan, t->costs, classes, t->works);
 }
 
+static void tell_stage_times(telling *t)
+{
+    for (int c = 0; c < t->works->classes->count; c++) {
+        const yki_rank_class *class = &t->works->classes->list[c];
+        double *seconds = &t->out->stages[yki_plan_program(t->plan, class->first)->stage].compute_s;
+        *seconds = fmax(*seconds, t->works->busy[c].bodies + t->works->busy[c].ends);
+    }
+}
+
 static yoke_status tell(telling *t)
 {
     yki_what_if what_if = {0};
@@ -104,6 +113,7 @@ static yoke_status tell(telling *t)
     yki_works works = {0};
     t->works = &works;
     yoke_status status = simulate_with(t, &classes, true);
+    if (status == YOKE_OK) tell_stage_times(t);
     if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &t->whole);
     t->out->classes = classes.count;
     t->before = t->whole.seconds;
@@ -158,7 +168,63 @@ static yoke_status tell_rates(telling *t, int64_t tokens)
         out->model_flops_per_device_s + t->whole.mean.flops_again / t->whole.seconds;
     out->idle_fraction = fmax(1 - t->whole.computing / device_seconds, 0);
     memcpy(out->moved_bytes, t->whole.moved, sizeof out->moved_bytes);
-    return tell_stages(plan, out);
+    return YOKE_OK;
+}
+
+/* Options as they are there. */
+static yki_plan_options options_there(const yki_plan_options *options, const yoke_machine *machine)
+{
+    yki_plan_options there = *options;
+    int64_t memory = machine->device.memory_bytes - machine->device.reserve_bytes;
+    int64_t own = options->layout.device_memory_bytes; /* else the options have what is here */
+    there.device_memory_bytes = own > 0 && own < memory ? own : memory;
+    there.all_memory_bytes = 0;
+    return there;
+}
+
+yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
+                               double *seconds_out)
+{
+    yki_plan_options there = options_there(options, machine);
+    yki_costs costs;
+    yki_classes classes = {0};
+    yki_works works = {0};
+    yki_what_if what_if = {0};
+    yki_simulated whole;
+    yki_plan *plan;
+    YKI_TRY(yki_plan_create(&there, &plan));
+    yoke_status status = yki_costs_of(machine, plan, &costs);
+    if (status == YOKE_OK) status = yki_classes_of(plan, &costs, true, &classes);
+    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, &works);
+    if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &whole);
+    if (status == YOKE_OK) *seconds_out = whole.seconds;
+    yki_works_release(&works);
+    yki_classes_release(&classes);
+    yki_plan_destroy(plan);
+    return status;
+}
+
+yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
+                             const yoke_machine *machine, yoke_simulation *out)
+{
+    yki_plan_options there = options_there(options, machine);
+    int ranks = yki_plan_ranks(options->model, &options->layout, options->one_part);
+    if (ranks > machine->ndevices)
+        return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,
+                        machine->name, (long long)machine->ndevices);
+    yki_plan *plan;
+    yoke_status status = yki_plan_create(&there, &plan);
+    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&there, job->layout_named);
+    if (status != YOKE_OK) return status;
+    yki_costs costs;
+    telling t = {.plan = plan, .costs = &costs, .out = out};
+    out->measured = machine->measured_on[0] != 0;
+    status = yki_costs_of(machine, plan, &costs);
+    if (status == YOKE_OK) status = tell_stages(plan, out);
+    if (status == YOKE_OK) status = tell(&t);
+    if (status == YOKE_OK) status = tell_rates(&t, job->train.sequence);
+    yki_plan_destroy(plan);
+    return status;
 }
 
 typedef struct asked {
@@ -167,31 +233,10 @@ typedef struct asked {
     yoke_simulation *out;
 } asked;
 
-static yoke_status simulate_plan(const yki_plan_options *options, void *context)
+static yoke_status simulate_asked(const yki_plan_options *options, void *context)
 {
     asked *a = context;
-    const yoke_machine *machine = a->machine;
-    yki_plan_options there = *options;
-    int64_t memory = machine->device.memory_bytes - machine->device.reserve_bytes;
-    int ranks = yki_plan_ranks(options->model, &options->layout, options->one_part);
-    if (ranks > machine->ndevices)
-        return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,
-                        machine->name, (long long)machine->ndevices);
-    int64_t own = options->layout.device_memory_bytes; /* else the options have what is here */
-    there.device_memory_bytes = own > 0 && own < memory ? own : memory;
-    there.all_memory_bytes = 0;
-    yki_plan *plan;
-    yoke_status status = yki_plan_create(&there, &plan);
-    if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&there, a->job->layout_named);
-    if (status != YOKE_OK) return status;
-    yki_costs costs;
-    telling t = {.plan = plan, .costs = &costs, .out = a->out};
-    a->out->measured = machine->measured_on[0] != 0;
-    status = yki_costs_of(machine, plan, &costs);
-    if (status == YOKE_OK) status = tell(&t);
-    if (status == YOKE_OK) status = tell_rates(&t, a->job->train.sequence);
-    yki_plan_destroy(plan);
-    return status;
+    return yki_simulate_job(options, a->job, a->machine, a->out);
 }
 
 yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine, yoke_simulation **simulation_out)
@@ -200,7 +245,7 @@ yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine, yoke
     yoke_simulation *out = calloc(1, sizeof *out);
     if (!out) return yki_fail_memory("a simulation");
     asked a = {job, machine, out};
-    yoke_status status = yki_with_plan_options(job, simulate_plan, &a);
+    yoke_status status = yki_with_plan_options(job, simulate_asked, &a);
     if (status == YOKE_OK)
         *simulation_out = out;
     else

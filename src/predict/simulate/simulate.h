@@ -5,6 +5,7 @@
 #define YKI_PREDICT_SIMULATE_SIMULATE_H
 
 #include "predict/simulate/classes.h"
+#include "yoke/simulate.h"
 
 /* Of a class's time in kernels, alone and at the speed of its fellows. */
 typedef struct yki_busy {
@@ -77,6 +78,15 @@ void yki_works_release(yki_works *works);
 /* Of an action of a class; of an end. NULL: memory. */
 const yki_lowered *yki_work_of_action(yki_works *works, int class, const yoke_action *action);
 const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end);
+
+/* --- report.c --- */
+
+/* A step's seconds under the options' layout, with stragglers. As yoke_simulate. */
+yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
+                               double *seconds_out);
+/* yoke_simulate, of a job that is read already. */
+yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
+                             const yoke_machine *machine, yoke_simulation *out);
 
 /* --- engine.c --- */
 
