@@ -278,6 +278,49 @@ checkpoint: {dir: ck}
         self.wrong("predict", "text", "--data", "text.txt", says="yoke generate DIR")
 
 
+class Far(Daily):
+    """What is done with a saved model, on a device whose memory the host cannot touch: the CPU's bits."""
+    CONV = """model: {family: layers, input: [2, 6, 6], layers: [{type: conv2d, out: 3, kernel: 3}, {type: batchnorm}, {type: relu},
+  {type: maxpool2d, kernel: 2}, {type: flatten}, {type: linear, out: 6}, {type: tanh}, {type: linear, out: 3}]}
+data: {format: random, samples: 40, holdout: 0.45}
+train: {steps: 2, batch: 7, loss: cross_entropy, optimizer: {name: muon, lr: 0.01}}
+checkpoint: {dir: conv}
+"""
+
+    def both(self, *command):
+        """Exit code, standard output and JSON of a command, which must be the same on both backends; the JSON."""
+        results = []
+        for name in ("cpu", "far"):
+            out = self.path("out.json")
+            r = Run(*command, "--json", out, cwd=self.dir, env={"YOKE_BACKEND": name})
+            self.assertEqual(r.code, 0, f"{command} on {name}: {r.err}")
+            with open(out, encoding="utf-8") as f:
+                results.append((r.out, json.load(f)))
+        self.assertEqual(results[0], results[1], command)
+        return results[0][1]
+
+    def test_generate(self):
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=f32")
+        self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=bf16", "--precision", "bf16")
+        for name in ("f32", "bf16"):  # more than the context holds
+            said = self.both("generate", name, "--prompt", "to be", "--tokens", 24, "--temperature", 0.9, "--top-k", 20, "--seed", 5)
+            self.assertEqual(len(said["tokens"]), 24)
+            self.both("eval", name)
+            self.both("verify", "gpt.yaml", "--set", f"model.from={name}", "--layout", "dp=2,pp=2,microbatches=2,zero=1")
+
+    def test_eval_and_predict(self):
+        self.write("conv.yaml", self.CONV)
+        self.run_json("train", "conv.yaml")
+        self.assertEqual(sum(map(sum, self.both("eval", "conv")["confusion"])), 18)  # 7, 7 and 4
+        self.both("verify", "conv.yaml", "--tp", 3, "--dp", 2)
+        self.pick(33)
+        self.run_json("train", "pick.yaml", "--set", "checkpoint.dir=pick")
+        self.both("predict", "pick", "--data", "x.npy", "--all", "--out", "out.csv")
+        for name in ("cpu", "far"):
+            r = Run("predict", "pick", "--data", "x.npy", "--all", cwd=self.dir, env={"YOKE_BACKEND": name})
+            self.assertEqual((r.code, r.out), (0, self.read("out.csv").encode()))
+
+
 class DryRun(Daily):
     # weights, gradients and moments of 1.5 billion parameters, which no machine of these tests has room for
     LARGE = """model: {family: gpt2, layers: 48, heads: 25, width: 1600, context: 1024, vocab: 50257}
