@@ -56,13 +56,24 @@ bool yki_walk_missing(const yki_walk *walk, int stage, yki_need *need_out)
     return false;
 }
 
+/* Whether all that yki_action_needs says is done, of an action with its slot: it is asked once or twice of
+ * each action there is. */
+static inline bool may_run(const yki_walk *walk, yoke_action action, int part, size_t slot)
+{
+    size_t next = (size_t)walk->schedule->microbatches; /* part */
+    const uint8_t *forward = walk->done[0] + slot, *backward = walk->done[1] + slot;
+    if (action.kind == YOKE_ACTION_F) return part == 0 || *(forward - next);
+    if (action.kind == YOKE_ACTION_W) return *backward;
+    return *forward && (part + 1 == walk->schedule->parts.nparts || backward[next]);
+}
+
 /* Notes an action as done and wakes the stage of the part it hands its result to. */
-static void finish(yki_walk *walk, int part, yoke_action action)
+static inline void finish(yki_walk *walk, yoke_action action, int part, size_t slot)
 {
     if (action.kind == YOKE_ACTION_W) return;
     const yoke_schedule *schedule = walk->schedule;
     bool is_backward = action.kind != YOKE_ACTION_F;
-    walk->done[is_backward][yki_schedule_slot(schedule, part, action.microbatch)] = 1;
+    walk->done[is_backward][slot] = 1;
     int to = is_backward ? part - 1 : part + 1;
     if (to < 0 || to >= schedule->parts.nparts) return;
     int stage = schedule->parts.stage_of[to];
@@ -77,22 +88,24 @@ bool yki_walk_next(yki_walk *walk, int *stage_out, int *index_out)
 {
     const yoke_schedule *schedule = walk->schedule;
     while (walk->nready > 0) {
-        int stage = walk->ready[walk->nready - 1];
-        yki_need missing;
-        if (walk->position[stage] == schedule->filled[stage]) {
+        int stage = walk->ready[walk->nready - 1], index = walk->position[stage];
+        if (index == schedule->filled[stage]) {
             walk->nready--;
-        } else if (yki_walk_missing(walk, stage, &missing)) {
-            walk->is_waiting[stage] = 1;
-            walk->nready--;
-        } else {
-            int index = walk->position[stage]++;
-            yoke_action action = schedule->actions[schedule->first_action[stage] + index];
+            continue;
+        }
+        yoke_action action = schedule->actions[schedule->first_action[stage] + index];
+        int part = yki_schedule_part(schedule, stage, action);
+        size_t slot = yki_schedule_slot(schedule, part, action.microbatch);
+        if (may_run(walk, action, part, slot)) {
+            walk->position[stage]++;
             walk->left--;
-            finish(walk, yki_schedule_part(schedule, stage, action), action);
+            finish(walk, action, part, slot);
             *stage_out = stage;
             *index_out = index;
             return true;
         }
+        walk->is_waiting[stage] = 1;
+        walk->nready--;
     }
     return false;
 }

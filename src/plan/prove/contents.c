@@ -56,7 +56,8 @@ enum { SPACES = YKI_SPACE_TEMP + 1 };
 
 typedef struct walk {
     yki_prover *p;
-    int time; /* the instruction, counted over all bodies */
+    int time;                 /* the instruction, counted over all bodies */
+    const yki_placed *placed; /* the part's */
     tensor *tensors;
     int ntensors, part;
     int from[SPACES];       /* since when what was written to a space is there */
@@ -80,18 +81,24 @@ typedef struct walk {
 
 static void begin_tensors(walk *w)
 {
-    w->ntensors = yki_prover_placed(w->p)->nvalues;
+    w->placed = yki_prover_placed(w->p);
+    w->ntensors = w->placed->nvalues;
     w->part++;
 }
 
 static tensor *know(walk *w, int value)
 {
-    const yki_placed_value *of = &yki_prover_placed(w->p)->values[value];
+    const yki_placed_value *of = &w->placed->values[value];
     tensor *t = &w->tensors[value];
-    *t = (tensor){.part = w->part, .root = value, .per_sample = of->per_sample};
-    t->dtype = yki_placed_dtype(w->p->plan, of);
-    t->elems = yki_placed_elems(of);
-    t->bytes = t->elems * (t->per_sample ? w->p->plan->largest : 1) * (int64_t)yki_dtype_bytes(t->dtype);
+    yki_dtype dtype = yki_placed_dtype(w->p->plan, of);
+    int64_t elems = yki_elems_of(of->ndim, of->dims);
+    t->elems = elems;
+    t->bytes = elems * (of->per_sample ? w->p->plan->largest : 1) * (int64_t)yki_dtype_bytes(dtype);
+    t->dtype = dtype;
+    t->part = w->part;
+    t->root = value;
+    t->written = 0; /* what else there is to know is known of those that were written */
+    t->per_sample = of->per_sample;
     return t;
 }
 
@@ -104,7 +111,7 @@ static inline tensor *tensor_of(walk *w, int value)
 /* What nobody writes may be another name of what somebody has written. */
 static tensor *resolve(walk *w, int value)
 {
-    const yki_placed *placed = yki_prover_placed(w->p);
+    const yki_placed *placed = w->placed;
     int root = value, at = placed->values[value].producer;
     for (; at >= 0 && yki_is_alias(placed->nodes[at].op); at = placed->values[root].producer)
         root = placed->nodes[at].in[0];
@@ -166,15 +173,20 @@ static inline bool fits_kept(const walk *w, const yki_operand *operand)
            operand->dtype == (gradient || buffer ? YKI_F32 : w->computes) && (buffer || !w->dealt[gradient]);
 }
 
-/* Whether it is the tensor that it names, and within its space. */
+/* The tensor that an operand names, if it is that one and lies within its space; NULL: it does not fit. */
+static inline tensor *fitting(walk *w, const yki_operand *operand)
+{
+    if ((unsigned)operand->value >= (unsigned)w->ntensors) return NULL;
+    tensor *t = tensor_of(w, operand->value);
+    bool fits = operand->dtype == t->dtype && operand->per_sample == t->per_sample &&
+                yki_operand_elems(operand) == t->elems && operand->offset >= 0 &&
+                t->bytes <= limit_of(w, operand) - operand->offset;
+    return fits ? t : NULL;
+}
+
 static inline bool fits(walk *w, const yki_operand *operand)
 {
-    if (is_kept(operand)) return fits_kept(w, operand);
-    if ((unsigned)operand->value >= (unsigned)w->ntensors) return false;
-    const tensor *t = tensor_of(w, operand->value);
-    return operand->dtype == t->dtype && operand->per_sample == t->per_sample &&
-           yki_operand_elems(operand) == t->elems && operand->offset >= 0 &&
-           t->bytes <= limit_of(w, operand) - operand->offset;
+    return is_kept(operand) ? fits_kept(w, operand) : fitting(w, operand) != NULL;
 }
 
 static const char *const types[] = {"f32", "bf16", "i32"};
@@ -234,12 +246,12 @@ static inline bool lies(const walk *w, const tensor *t, const yki_operand *opera
 /* Why a read does not find its tensor. */
 static yoke_status refuse_read(walk *w, const yki_operand *operand)
 {
+    if (operand->space == YKI_SPACE_GRADIENT)
+        return yki_fault(w->p, operand, "it is read before its sum is complete");
     const places *c = &w->in[operand->space];
     const tensor *t = root_of(w, operand->value);
     int64_t start = start_of(operand);
     int at = find(c, start);
-    if (operand->space == YKI_SPACE_GRADIENT)
-        return yki_fault(w->p, operand, "it is read before its sum is complete");
     if (lies(w, t, operand)) return yki_fault(w->p, operand, "it is read while a movement still brings it");
     if (at == c->nlist || c->list[at].start >= start + t->bytes)
         return yki_fault(w->p, operand, "it is read before anything is written there");
@@ -252,9 +264,10 @@ static yoke_status refuse_read(walk *w, const yki_operand *operand)
 static inline bool finds(walk *w, const yki_operand *operand, int k)
 {
     if (operand->space == YKI_SPACE_NONE) return true;
-    if (!fits(w, operand)) return false;
-    if (operand->space == YKI_SPACE_WEIGHT) return true;
-    tensor *t = root_of(w, operand->value);
+    if (is_kept(operand)) return operand->space == YKI_SPACE_WEIGHT && fits_kept(w, operand);
+    tensor *t = fitting(w, operand);
+    if (!t) return false;
+    if (t->root != operand->value || !t->written) t = root_of(w, operand->value);
     if (!lies(w, t, operand) || t->request >= 0) return false;
     t->reader = w->time;
     t->number = k;
@@ -318,7 +331,7 @@ static yoke_status make_room(walk *w, const yki_operand *operand, int k, int64_t
         w->tensors[c->list[last].root].written = 0;
     }
     int rest = c->nlist - last;
-    yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
+    if (c->nlist == c->clist) yki_arena_grow(w->p->arena, &c->list, &c->clist, c->nlist + 1, sizeof *c->list);
     if (last != first + 1 && rest > 0)
         memmove(&c->list[first + 1], &c->list[last], sizeof *c->list * (size_t)rest);
     c->nlist = first + 1 + rest;
@@ -326,10 +339,10 @@ static yoke_status make_room(walk *w, const yki_operand *operand, int k, int64_t
     return YOKE_OK;
 }
 
-static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
+/* A tensor lies from `start` on, and nothing else. */
+static inline yoke_status take_place(walk *w, const yki_operand *operand, int k, int64_t start, int64_t end)
 {
     places *c = &w->in[operand->space];
-    int64_t start = start_of(operand), end = start + w->tensors[operand->value].bytes;
     int at = c->nlist;
     if (start == end) return YOKE_OK;
     if (at < c->clist && (at == 0 || c->list[at - 1].end <= start)) /* as slots are filled */
@@ -340,21 +353,26 @@ static inline yoke_status take_place(walk *w, const yki_operand *operand, int k)
     return YOKE_OK;
 }
 
+static yoke_status write_kept(walk *w, const yki_instruction *in, const yki_operand *operand, int request)
+{
+    if (!fits_kept(w, operand)) return refuse_operand(w, operand);
+    if (operand->space == YKI_SPACE_WEIGHT)
+        return yki_fault(w->p, operand, "it is written while micro-batches need it");
+    return write_gradient(w, operand->index, in->kind == YKI_DO_KERNEL && in->as.kernel.begins, request >= 0);
+}
+
 static inline yoke_status write_operand(walk *w, const yki_instruction *in, const yki_operand *operand, int k,
                                         int request)
 {
     if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
-    if (!fits(w, operand)) return refuse_operand(w, operand);
-    if (operand->space == YKI_SPACE_WEIGHT)
-        return yki_fault(w->p, operand, "it is written while micro-batches need it");
-    if (operand->space == YKI_SPACE_GRADIENT)
-        return write_gradient(w, operand->index, in->kind == YKI_DO_KERNEL && in->as.kernel.begins,
-                              request >= 0);
-    YKI_TRY(take_place(w, operand, k));
-    tensor *t = &w->tensors[operand->value];
+    if (is_kept(operand)) return write_kept(w, in, operand, request);
+    tensor *t = fitting(w, operand);
+    if (!t) return refuse_operand(w, operand);
+    int64_t start = start_of(operand);
+    YKI_TRY(take_place(w, operand, k, start, start + t->bytes));
     t->root = operand->value;
     t->space = (uint8_t)operand->space;
-    t->start = start_of(operand);
+    t->start = start;
     t->written = w->time;
     t->reader = t->held = 0;
     t->request = request;
@@ -563,10 +581,11 @@ static yoke_status run_once(walk *w, const yki_instruction *in)
 static inline yoke_status check_numbers(walk *w, const yki_instruction *in)
 {
     const yki_program *program = w->p->program;
-    if (in->kind == YKI_DO_KERNEL && !yki_claim(w->p->claimed[0], in->as.kernel.number, 1, program->nkernels))
+    if (in->kind == YKI_DO_KERNEL &&
+        !yki_claim(w->p, &w->p->kernels, in->as.kernel.number, 1, program->nkernels))
         return yki_fault(w->p, NULL, "its kernel's number %d is none, or another's", in->as.kernel.number);
     if (in->kind == YKI_DO_MOVE_STATES && in->phase != YKI_PHASE_WAIT &&
-        !yki_claim(w->p->claimed[1], in->as.move_states.first_piece, in->as.move_states.npieces,
+        !yki_claim(w->p, &w->p->pieces, in->as.move_states.first_piece, in->as.move_states.npieces,
                    program->npieces))
         return yki_fault(w->p, NULL, "its %d pieces from %d on are others' too", in->as.move_states.npieces,
                          in->as.move_states.first_piece);
@@ -723,8 +742,7 @@ static yoke_status run_program(walk *w)
 {
     yki_prover *p = w->p;
     const yki_program *program = p->program;
-    const int claims[] = {program->nkernels, program->npieces, program->nsegments};
-    for (int k = 0; k < 3; k++) yki_prover_renew(p, &p->claimed[k], &p->cclaimed[k], claims[k], 1);
+    p->kernels.nlist = p->pieces.nlist = p->segments.nlist = 0;
     yki_prover_renew(p, &p->gradients, &p->cgradients, yki_kept_count(program), sizeof *p->gradients);
     for (int i = 0; i < yki_kept_count(program); i++)
         p->gradients[i] = (yki_gradient_use){.chunk = -1, .first = -1, .begins = -1};

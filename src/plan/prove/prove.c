@@ -107,6 +107,24 @@ void yki_prover_renew(yki_prover *p, void *array, int *capacity, int count, size
     if (count > 0) memset(table, 0, (size_t)count * bytes);
 }
 
+bool yki_claim_apart(yki_prover *p, yki_claims *claims, int first, int count, int limit)
+{
+    if (first < 0 || count < 0 || first > limit - count) return false;
+    if (count == 0) return true;
+    int at = claims->nlist;
+    while (at > 0 && claims->list[at - 1].first >= first + count) at--;
+    if (at > 0 && claims->list[at - 1].end > first) return false;
+    if (at > 0 && claims->list[at - 1].end == first) {
+        claims->list[at - 1].end += count;
+        return true;
+    }
+    *YKI_APPEND(p->arena, claims, list) = (yki_stretch){0};
+    memmove(&claims->list[at + 1], &claims->list[at],
+            sizeof *claims->list * (size_t)(claims->nlist - 1 - at));
+    claims->list[at] = (yki_stretch){first, first + count};
+    return true;
+}
+
 /* --- the pass --- */
 
 static yoke_status prove(yki_prover *p)

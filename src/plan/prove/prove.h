@@ -31,11 +31,20 @@ typedef struct yki_lying {
 } yki_lying;
 
 /* Instructions of one kernel that have its signature's operands, and which of them was met last. */
-enum { YKI_EXAMPLES = 6 };
+enum { YKI_EXAMPLES = 16 };
 typedef struct yki_examples {
     const yki_instruction *of[YKI_EXAMPLES];
     int count, last;
 } yki_examples;
+
+/* Numbers that instructions have for themselves: stretches of them, in order, and none meets another. */
+typedef struct yki_stretch {
+    int first, end;
+} yki_stretch;
+typedef struct yki_claims {
+    yki_stretch *list;
+    int nlist, clist;
+} yki_claims;
 
 typedef struct yki_prover {
     const yki_plan *plan;
@@ -56,10 +65,8 @@ typedef struct yki_prover {
     int nonce, conce;
     yki_lying *lying; /* at the step's end */
     int nlying, clying;
-    /* numbers that instructions have for themselves: kernels', pieces', segments' */
-    char *claimed[3];
+    yki_claims kernels, pieces, segments;
     yki_examples *right; /* by kernel */
-    int cclaimed[3];
 } yki_prover;
 
 /* Says that a program does not hold, where, and in which of its tensors (NULL: none). YOKE_CHECK_FAILED. */
@@ -86,14 +93,16 @@ static inline const yki_code *yki_prover_code(const yki_prover *p)
     return p->end ? p->end : &yki_prover_part(p)->body[p->body];
 }
 
-/* An instruction has numbers for itself, [first, first + count) of `limit`. */
-static inline bool yki_claim(char *claimed, int first, int count, int limit)
+/* An instruction has numbers for itself, [first, first + count) of `limit`; false: they are none, or others'.
+ */
+bool yki_claim_apart(yki_prover *p, yki_claims *claims, int first, int count, int limit);
+/* They follow those before, as a rule. */
+static inline bool yki_claim(yki_prover *p, yki_claims *claims, int first, int count, int limit)
 {
-    if (first < 0 || count < 0 || first > limit - count) return false;
-    for (int i = first; i < first + count; i++) {
-        if (claimed[i]) return false;
-        claimed[i] = 1;
-    }
+    yki_stretch *last = claims->nlist > 0 ? &claims->list[claims->nlist - 1] : NULL;
+    if (!last || last->end != first || count < 0 || count > limit - first)
+        return yki_claim_apart(p, claims, first, count, limit);
+    last->end += count;
     return true;
 }
 

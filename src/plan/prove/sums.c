@@ -164,12 +164,12 @@ static yoke_status check_numbers(sums *s, const yki_instruction *in)
             return yki_fault(s->p, NULL, "it names parameter %d of %d", index, yki_kept_count(program));
         segments += states->kept[index].runs;
     }
-    if (s->p->end && !yki_claim(s->p->claimed[1], move->first_piece, move->npieces, program->npieces))
+    if (s->p->end && !yki_claim(s->p, &s->p->pieces, move->first_piece, move->npieces, program->npieces))
         return yki_fault(s->p, NULL, "its %d pieces from %d on are others' too", move->npieces,
                          move->first_piece);
     if (in->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE &&
         (segments > program->nsegments ||
-         !yki_claim(s->p->claimed[2], move->first_segment, (int)segments, program->nsegments)))
+         !yki_claim(s->p, &s->p->segments, move->first_segment, (int)segments, program->nsegments)))
         return yki_fault(s->p, NULL, "its %lld segments from %d on are others' too", (long long)segments,
                          move->first_segment);
     return YOKE_OK;
@@ -221,24 +221,40 @@ static yoke_status end_once(sums *s, const yki_instruction *in)
     return YOKE_OK;
 }
 
+/* The part whose gradients are complete next after action `last`; -1: there is none. */
+static int next_complete(const yki_program *program, int last)
+{
+    int next = -1;
+    for (int c = 0; c < program->nparts; c++) {
+        int at = program->parts[c].last_weight;
+        if (at > last && (next < 0 || at < program->parts[next].last_weight)) next = c;
+    }
+    return next;
+}
+
+static yoke_status run_of_part(sums *s, int chunk)
+{
+    yki_prover *p = s->p;
+    for (int k = 0; k < p->nonce; k++) {
+        if (p->once[k].chunk != chunk) continue;
+        p->chunk = chunk;
+        p->body = p->once[k].body;
+        p->at = p->once[k].at;
+        const yki_instruction *in = &yki_prover_code(p)->instructions[p->at];
+        if (in->phase == YKI_PHASE_WHOLE)
+            return yki_fault(p, NULL, "it is a movement that nobody can wait for");
+        YKI_TRY(in->phase == YKI_PHASE_START ? begin_once(s, in) : end_once(s, in));
+    }
+    return YOKE_OK;
+}
+
 /* In the order of the actions with which parts' gradients are complete. */
 static yoke_status run_once(sums *s)
 {
-    yki_prover *p = s->p;
-    for (int i = 0; i < p->program->nactions && p->nonce > 0; i++) {
-        int chunk = p->program->actions[i].chunk;
-        if (p->program->parts[chunk].last_weight != i) continue;
-        for (int k = 0; k < p->nonce; k++) {
-            if (p->once[k].chunk != chunk) continue;
-            p->chunk = chunk;
-            p->body = p->once[k].body;
-            p->at = p->once[k].at;
-            const yki_instruction *in = &yki_prover_code(p)->instructions[p->at];
-            if (in->phase == YKI_PHASE_WHOLE)
-                return yki_fault(p, NULL, "it is a movement that nobody can wait for");
-            YKI_TRY(in->phase == YKI_PHASE_START ? begin_once(s, in) : end_once(s, in));
-        }
-    }
+    const yki_program *program = s->p->program;
+    for (int chunk = next_complete(program, -1); chunk >= 0;
+         chunk = next_complete(program, program->parts[chunk].last_weight))
+        YKI_TRY(run_of_part(s, chunk));
     return YOKE_OK;
 }
 
@@ -281,16 +297,18 @@ static yoke_status check_rule(const sums *s, const struct yki_do_states *states,
     return YOKE_OK;
 }
 
-/* Whether devices keep what a kernel cannot do without. */
-static yoke_status check_kept(const sums *s, yki_kernel kernel, const struct yki_do_states *states, int index)
+/* Whether devices keep what a kernel cannot do without of each parameter. */
+static yoke_status check_kept(const sums *s, yki_kernel kernel, const struct yki_do_states *states)
 {
     const yki_plan *plan = s->p->plan;
     const yki_kept *kept = plan->states[(s->p->program - plan->programs) * plan->nshard_classes].kept;
     const yki_signature *signature = yki_kernel_signature(kernel);
-    for (int v = 0; v < states->ntensors; v++) {
-        bool there = states->tensors[v] != YKI_TENSOR_NONE && kept[index].offset[states->tensors[v]] >= 0;
-        if (!there && v < signature->nwords && !signature->words[v].optional)
-            return yki_gradient_fault(s->p, index, "its update asks for what devices do not keep");
+    for (int v = 0; v < states->ntensors && v < signature->nwords; v++) {
+        yki_tensor_kind kind = states->tensors[v];
+        for (int i = 0; i < states->nparameters && !signature->words[v].optional; i++)
+            if (kind == YKI_TENSOR_NONE || kept[states->parameters[i]].offset[kind] < 0)
+                return yki_gradient_fault(s->p, states->parameters[i],
+                                          "its update asks for what devices do not keep");
     }
     return YOKE_OK;
 }
@@ -314,10 +332,9 @@ static yoke_status compute(sums *s, yki_kernel kernel, const struct yki_do_state
             return yki_fault(s->p, NULL, "it names parameter %d of %d", index, yki_kept_count(s->p->program));
         if (reads) YKI_TRY(read_gradient(s, index));
         YKI_TRY(check_rule(s, states, index, bit));
-        YKI_TRY(check_kept(s, kernel, states, index));
         s->done[index] |= bit;
     }
-    return YOKE_OK;
+    return check_kept(s, kernel, states);
 }
 
 /* ---- matrices ---- */
@@ -367,7 +384,7 @@ static yoke_status check_kernel(sums *s, const yki_instruction *in)
     int number = in->as.kernel.number;
     if (in->op < 0 || in->op >= YKI_KERNEL_COUNT)
         return yki_fault(s->p, NULL, "its kernel is number %d of %d", in->op, YKI_KERNEL_COUNT);
-    if (!yki_claim(s->p->claimed[0], number, 1, s->p->program->nkernels))
+    if (!yki_claim(s->p, &s->p->kernels, number, 1, s->p->program->nkernels))
         return yki_fault(s->p, NULL, "its kernel's number %d is none, or another's", number);
     return yki_prove_signature(s->p, in);
 }

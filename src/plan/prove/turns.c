@@ -10,6 +10,13 @@
 #include "plan/prove/prove.h"
 #include "schedule/walk.h"
 
+/* Slots of a part, which micro-batches take in turn. */
+typedef struct area {
+    const int *slot; /* by micro-batch */
+    int slots;       /* 0: nothing lies there */
+    int *owner;      /* by slot: who has it, from 1; 0: nobody */
+} area;
+
 typedef struct turns {
     yki_prover *p;
     int *first;              /* by stage: the number of its first action among those of all stages */
@@ -19,7 +26,7 @@ typedef struct turns {
     int *forward, *backward; /* by part and micro-batch: F, and B or BW */
     int *seen, *now;         /* by action, by stage: how far the stage that is watched had got */
     int *owner, cowner;      /* by slot: who has it, from 1; 0: nobody */
-    int **owners;            /* by part and area: of its slots */
+    area *areas;             /* of the program's parts */
     int *begins;             /* by part and body: the first action that runs it */
     int *last;               /* by part: the last action that adds to its weights' gradients */
 } turns;
@@ -39,20 +46,21 @@ static const struct {
 static yoke_status run_action(turns *t, const yoke_action *action)
 {
     yki_prover *p = t->p;
-    const yki_part_program *part = yki_prover_part(p);
+    const area *areas = &t->areas[YKI_AREAS * p->chunk];
+    int mine = action->microbatch + 1;
     char text[YKI_ACTION_TEXT];
     for (int g = 0; g < YKI_AREAS; g++) {
-        int slot = part->slot[g][action->microbatch], mine = action->microbatch + 1;
-        if (part->area_bytes[g] == 0) continue;
-        if (slot < 0 || slot >= part->area_slots[g])
+        bool takes = rules[action->kind].takes[g], gives = rules[action->kind].gives[g];
+        if (areas[g].slots == 0 || !(takes || gives)) continue;
+        int slot = areas[g].slot[action->microbatch];
+        if (slot < 0 || slot >= areas[g].slots)
             return yki_fault(p, NULL, "action %s has slot %d of %d", yki_action_print(text, *action), slot,
-                             part->area_slots[g]);
-        int *owner = &t->owners[YKI_AREAS * p->chunk + g][slot];
-        if (rules[action->kind].takes[g] ? *owner != 0 : *owner != mine && rules[action->kind].gives[g])
+                             areas[g].slots);
+        int *owner = &areas[g].owner[slot];
+        if (*owner != (takes ? 0 : mine))
             return yki_fault(p, NULL, "action %s takes slot %d, which micro-batch %d has",
                              yki_action_print(text, *action), slot, *owner - 1);
-        if (rules[action->kind].takes[g]) *owner = mine;
-        if (rules[action->kind].gives[g]) *owner = 0;
+        *owner = gives ? 0 : mine;
     }
     return YOKE_OK;
 }
@@ -94,12 +102,11 @@ static yoke_status check_ends(turns *t)
     return YOKE_OK;
 }
 
-static yoke_status prove_slots(turns *t)
+/* No slot is anybody's, and no body has run. */
+static void begin_program(turns *t)
 {
-    yki_prover *p = t->p;
-    const yki_program *program = p->program;
+    const yki_program *program = t->p->program;
     int slots = 0;
-    YKI_TRY(check_list(t));
     for (int c = 0; c < program->nparts; c++) {
         t->last[c] = -1;
         for (int body = 0; body < YKI_BODY_COUNT; body++) t->begins[YKI_BODY_COUNT * c + body] = -1;
@@ -107,9 +114,18 @@ static yoke_status prove_slots(turns *t)
     }
     free_slots(t, slots);
     for (int k = 0, at = 0; k < YKI_AREAS * program->nparts; k++) {
-        t->owners[k] = t->owner + at;
-        at += program->parts[k / YKI_AREAS].area_slots[k % YKI_AREAS];
+        const yki_part_program *part = &program->parts[k / YKI_AREAS];
+        int g = k % YKI_AREAS;
+        t->areas[k] = (area){part->slot[g], part->area_bytes[g] > 0 ? part->area_slots[g] : 0, t->owner + at};
+        at += part->area_slots[g];
     }
+}
+
+static yoke_status prove_slots(turns *t)
+{
+    yki_prover *p = t->p;
+    const yki_program *program = p->program;
+    begin_program(t);
     for (int i = 0; i < program->nactions; i++) {
         const yoke_action *action = &program->actions[i];
         p->chunk = action->chunk;
@@ -123,6 +139,38 @@ static yoke_status prove_slots(turns *t)
     }
     p->body = YKI_BODY_COUNT;
     return check_ends(t);
+}
+
+/* The first lane class's program of the same stage, which is gone through before. */
+static const yki_program *first_class(const yki_prover *p)
+{
+    return p->program - p->program->lane_class;
+}
+
+/* Whether all that turns depend on is as in another program, which has the same actions. */
+static bool takes_turns_as(const yki_plan *plan, const yki_program *a, const yki_program *b)
+{
+    if (a->nparts != b->nparts) return false;
+    for (int c = 0; c < a->nparts; c++) {
+        const yki_part_program *x = &a->parts[c], *y = &b->parts[c];
+        if (memcmp(x->present, y->present, sizeof x->present) != 0 ||
+            memcmp(x->first_action, y->first_action, sizeof x->first_action) != 0 ||
+            x->last_weight != y->last_weight)
+            return false;
+        for (int g = 0; g < YKI_AREAS; g++)
+            if (x->area_slots[g] != y->area_slots[g] || (x->area_bytes[g] > 0) != (y->area_bytes[g] > 0) ||
+                memcmp(x->slot[g], y->slot[g], sizeof *x->slot[g] * (size_t)plan->microbatches) != 0)
+                return false;
+    }
+    return true;
+}
+
+static yoke_status prove_program(turns *t)
+{
+    const yki_prover *p = t->p;
+    const yki_program *first = first_class(p);
+    YKI_TRY(check_list(t));
+    return first != p->program && takes_turns_as(p->plan, p->program, first) ? YOKE_OK : prove_slots(t);
 }
 
 /* --- gradients on their way --- */
@@ -250,7 +298,8 @@ static yoke_status prove_edges(turns *t)
              class ++) {
             int sender = p->plan->stage_of[p->plan->edges[e].to];
             p->program = &p->plan->programs[sender * p->plan->nlane_classes + class];
-            YKI_TRY(prove_edge(t, e));
+            if (class == 0 || p->program->send_slot[e] != first_class(p)->send_slot[e])
+                YKI_TRY(prove_edge(t, e));
         }
     yki_prover_leave(p);
     return YOKE_OK;
@@ -270,12 +319,12 @@ yoke_status yki_prove_turns(yki_prover *p)
     t.forward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
     t.backward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
     t.now = yki_arena_alloc(p->arena, sizeof(int) * (size_t)stages);
-    t.owners = yki_arena_alloc(p->arena, sizeof *t.owners * (size_t)(YKI_AREAS * plan->nparts + 1));
+    t.areas = yki_arena_alloc(p->arena, sizeof *t.areas * (size_t)(YKI_AREAS * plan->nparts + 1));
     t.begins = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(YKI_BODY_COUNT * plan->nparts + 1));
     t.last = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(plan->nparts + 1));
     for (int i = 0; i < yki_plan_programs(plan); i++) {
         p->program = &plan->programs[i];
-        YKI_TRY(prove_slots(&t));
+        YKI_TRY(prove_program(&t));
     }
     yki_prover_leave(p);
     YKI_TRY(check_links(p));

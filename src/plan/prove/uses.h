@@ -57,15 +57,17 @@ static inline const yki_operand *yki_written(const yki_instruction *in, int k)
 }
 
 /* The usual three dims without a loop: it is asked of every operand. */
+static inline int64_t yki_elems_of(int ndim, const int64_t *dims)
+{
+    int64_t elems = ndim > 0 ? dims[0] : 1;
+    if (ndim > 1) elems *= dims[1];
+    if (ndim > 2) elems *= dims[2];
+    for (int i = 3; i < ndim; i++) elems *= dims[i];
+    return elems;
+}
 static inline int64_t yki_operand_elems(const yki_operand *operand)
 {
-    int n = operand->ndim;
-    const int64_t *dims = operand->dims;
-    int64_t elems = n > 0 ? dims[0] : 1;
-    if (n > 1) elems *= dims[1];
-    if (n > 2) elems *= dims[2];
-    for (int i = 3; i < n; i++) elems *= dims[i];
-    return elems;
+    return yki_elems_of(operand->ndim, operand->dims);
 }
 
 /* Whether an instruction may write its first output where it reads its input number `read`. */
