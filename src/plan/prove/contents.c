@@ -428,14 +428,19 @@ static yoke_status check_move(walk *w, const yki_instruction *in)
     if (group->axis == YKI_AXIS_DP && in->operands[1].per_sample)
         return yki_fault(w->p, &in->operands[1],
                          "it is moved over dp, and every replica has its own number of samples");
+    uint64_t right = 0; /* bits: members, of the first 64, that it fits */
     for (int lane = program->lane, left = plan->lane_classes[program->lane_class].count; left > 0; lane++) {
         int at[YKI_AXIS_COUNT];
         if (plan->lanes[lane].class != program->lane_class) continue;
         left--;
         yki_lane_place(plan, lane, program->stage, at);
-        if (!yki_fits_cut(in, yki_group_member(group, at), group->size))
+        int member = yki_group_member(group, at);
+        uint64_t bit = (unsigned)member < 64 ? UINT64_C(1) << member : 0;
+        if (right & bit) continue;
+        if (!yki_fits_cut(in, member, group->size))
             return yki_fault(w->p, &in->operands[1],
                              "it is of another size than the movement's cut says for lane %d", lane);
+        right |= bit;
     }
     return YOKE_OK;
 }

@@ -58,19 +58,22 @@ static bool may_replace(const yki_instruction *in, const yki_operand *output, co
 yoke_status yki_made_write(yki_prover *p, const yki_instruction *in, const yki_operand *operand, bool raw)
 {
     YKI_TRY(check_operand(p, operand));
+    int64_t start = operand->offset, end = end_of(operand);
     int kept = 0;
     for (int i = 0; i < p->nlying; i++) {
         const yki_lying *at = &p->lying[i];
         if (at->made == operand->value) return yki_fault(p, operand, "it is made twice");
-        if (at->end <= operand->offset || at->start >= end_of(operand)) {
-            p->lying[kept++] = *at;
+        if (at->end <= start || at->start >= end) {
+            if (kept < i) p->lying[kept] = *at;
+            kept++;
             continue;
         }
         if (!may_replace(in, operand, at))
             return yki_fault(p, operand, "it is written over tensor %d, which the same instruction reads",
                              at->made);
     }
-    p->nlying = kept;
-    *YKI_APPEND(p->arena, p, lying) = (yki_lying){operand->offset, end_of(operand), operand->value, raw};
+    if (kept == p->clying) yki_arena_grow(p->arena, &p->lying, &p->clying, kept + 1, sizeof *p->lying);
+    p->lying[kept] = (yki_lying){start, end, operand->value, raw};
+    p->nlying = kept + 1;
     return YOKE_OK;
 }

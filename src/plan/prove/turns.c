@@ -20,16 +20,21 @@ typedef struct area {
 typedef struct turns {
     yki_prover *p;
     int *first;              /* by stage: the number of its first action among those of all stages */
-    int *order, *needs;      /* actions in an order in which they can run; the one of another stage that each
-                                needs; -1 */
-    int *stage_of;           /* by action */
+    int *order;              /* stages, each time that of the next action in an order in which all can run */
+    int *needs;              /* by action: the one of another stage that it needs; -1 */
     int *forward, *backward; /* by part and micro-batch: F, and B or BW */
-    int *seen, *now;         /* by action, by stage: how far the stage that is watched had got */
+    int *now, *at;           /* by stage: how far the stage that is watched had got; the next action */
+    int *direct, *seen;      /* how far by action of one stage, and of all; seen NULL: not asked for yet */
     int *owner, cowner;      /* by slot: who has it, from 1; 0: nobody */
     area *areas;             /* of the program's parts */
     int *begins;             /* by part and body: the first action that runs it */
     int *last;               /* by part: the last action that adds to its weights' gradients */
 } turns;
+
+static int *numbers(const yki_prover *p, int count)
+{
+    return yki_arena_alloc(p->arena, sizeof(int) * ((size_t)count + 1));
+}
 
 /* --- slots of a part --- */
 
@@ -50,8 +55,9 @@ static yoke_status run_action(turns *t, const yoke_action *action)
     int mine = action->microbatch + 1;
     char text[YKI_ACTION_TEXT];
     for (int g = 0; g < YKI_AREAS; g++) {
+        if (areas[g].slots == 0) continue;
         bool takes = rules[action->kind].takes[g], gives = rules[action->kind].gives[g];
-        if (areas[g].slots == 0 || !(takes || gives)) continue;
+        if (!takes && !gives) continue;
         int slot = areas[g].slot[action->microbatch];
         if (slot < 0 || slot >= areas[g].slots)
             return yki_fault(p, NULL, "action %s has slot %d of %d", yki_action_print(text, *action), slot,
@@ -186,8 +192,7 @@ static yoke_status follow(turns *t)
         const yoke_action *action = &plan->programs[stage * plan->nlane_classes].actions[index];
         int part = yki_schedule_part(plan->schedule, stage, *action), at = t->first[stage] + index;
         size_t of = yki_schedule_slot(plan->schedule, part, action->microbatch);
-        t->order[count++] = at;
-        t->stage_of[at] = stage;
+        t->order[count++] = stage;
         t->needs[at] = -1;
         if (action->kind == YOKE_ACTION_F) {
             t->forward[of] = at;
@@ -217,36 +222,42 @@ static yoke_status check_links(yki_prover *p)
     return YOKE_OK;
 }
 
-/* How far `watched` had got, at least, when each action starts. */
-static void watch(turns *t, int watched)
+/* How far `watched` had got, at least, when each action of `stage` starts. */
+static const int *watch(turns *t, int watched, int stage)
 {
-    const yki_plan *plan = t->p->plan;
-    for (int s = 0; s < plan->parts.nstages; s++) t->now[s] = -1;
-    for (int i = 0; i < t->first[plan->parts.nstages]; i++) {
-        int at = t->order[i], needs = t->needs[at], *now = &t->now[t->stage_of[at]];
+    int stages = t->p->plan->parts.nstages, count = t->first[stages];
+    if (!t->seen) t->seen = numbers(t->p, count);
+    for (int s = 0; s < stages; s++) t->now[s] = -1;
+    memcpy(t->at, t->first, sizeof *t->at * (size_t)stages);
+    for (int i = 0; i < count; i++) {
+        int at = t->at[t->order[i]]++, needs = t->needs[at], *now = &t->now[t->order[i]];
         if (needs >= 0) {
-            int known = t->stage_of[needs] == watched ? needs - t->first[watched] : t->seen[needs];
+            bool here = needs >= t->first[watched] && needs < t->first[watched + 1];
+            int known = here ? needs - t->first[watched] : t->seen[needs];
             if (known > *now) *now = known;
         }
         t->seen[at] = *now;
     }
+    return t->seen + t->first[stage];
 }
 
-/* The same of the actions of one stage, and by messages from `watched` to it alone: of less, but soon done.
- */
-static void watch_directly(turns *t, int watched, int stage)
+/* The same by messages from `watched` to the stage alone: less, but soon found. */
+static const int *watch_directly(turns *t, int watched, int stage)
 {
-    for (int at = t->first[stage], now = -1; at < t->first[stage + 1]; at++) {
-        int needs = t->needs[at];
-        if (needs >= 0 && t->stage_of[needs] == watched && needs - t->first[watched] > now)
-            now = needs - t->first[watched];
-        t->seen[at] = now;
+    const int *needs = t->needs + t->first[stage];
+    int count = t->first[stage + 1] - t->first[stage], from = t->first[watched],
+        most = t->first[watched + 1] - from;
+    for (int i = 0, now = -1; i < count; i++) {
+        int known = needs[i] - from;
+        if (known > now && known < most) now = known;
+        t->direct[i] = now;
     }
+    return t->direct;
 }
 
-/* The first action of an edge's sender whose slot is not known to be free, by what is seen; -1: there is
- * none. Whose it is by then: *before_out, -1 where it is none of the edge's. */
-static int find_taken(turns *t, int e, int *before_out)
+/* The first action of an edge's sender whose slot is not known to be free, by what each of its actions has
+ * seen; -1: there is none. Whose it is by then: *before_out, -1 where it is none of the edge's. */
+static int find_taken(turns *t, int e, const int *seen, int *before_out)
 {
     const yki_plan *plan = t->p->plan;
     const yki_program *program = t->p->program;
@@ -266,7 +277,7 @@ static int find_taken(turns *t, int e, int *before_out)
         if (before < 0) continue;
         int taken = t->backward[yki_schedule_slot(plan->schedule, edge->from, before)] - t->first[receiver];
         *before_out = before;
-        if (sender == receiver ? taken >= i : t->seen[t->first[sender] + i] < taken) return i;
+        if (sender == receiver ? taken >= i : seen[i] < taken) return i;
     }
     return -1;
 }
@@ -277,10 +288,8 @@ static yoke_status prove_edge(turns *t, int e)
     yki_prover *p = t->p;
     int receiver = p->plan->stage_of[p->plan->edges[e].from], before, i;
     char text[YKI_ACTION_TEXT];
-    watch_directly(t, receiver, p->program->stage);
-    if (find_taken(t, e, &before) < 0) return YOKE_OK;
-    watch(t, receiver);
-    if ((i = find_taken(t, e, &before)) < 0) return YOKE_OK;
+    if (find_taken(t, e, watch_directly(t, receiver, p->program->stage), &before) < 0) return YOKE_OK;
+    if ((i = find_taken(t, e, watch(t, receiver, p->program->stage), &before)) < 0) return YOKE_OK;
     yki_action_print(text, p->program->actions[i]);
     if (before < 0) return yki_fault(p, NULL, "action %s has no slot for its gradient over edge %d", text, e);
     return yki_fault(
@@ -309,19 +318,19 @@ yoke_status yki_prove_turns(yki_prover *p)
 {
     const yki_plan *plan = p->plan;
     int stages = plan->parts.nstages;
-    size_t passes = yki_schedule_slot(plan->schedule, plan->nparts, 0);
-    turns t = {.p = p, .first = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(stages + 1))};
-    for (int s = 0; s < stages; s++)
-        t.first[s + 1] = t.first[s] + plan->programs[s * plan->nlane_classes].nactions;
-    int **tables[] = {&t.order, &t.needs, &t.stage_of, &t.seen};
-    for (size_t i = 0; i < 4; i++)
-        *tables[i] = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(t.first[stages] + 1));
-    t.forward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
-    t.backward = yki_arena_alloc(p->arena, sizeof(int) * (passes + 1));
-    t.now = yki_arena_alloc(p->arena, sizeof(int) * (size_t)stages);
+    int passes = (int)yki_schedule_slot(plan->schedule, plan->nparts, 0); /* no more than actions */
+    turns t = {.p = p, .first = numbers(p, stages)};
+    int most = 0; /* actions of a stage */
+    for (int s = 0; s < stages; s++) {
+        int count = plan->programs[s * plan->nlane_classes].nactions;
+        t.first[s + 1] = t.first[s] + count;
+        most = count > most ? count : most;
+    }
+    t.order = numbers(p, t.first[stages]), t.needs = numbers(p, t.first[stages]);
+    t.forward = numbers(p, passes), t.backward = numbers(p, passes);
+    t.now = numbers(p, stages), t.at = numbers(p, stages), t.direct = numbers(p, most);
+    t.begins = numbers(p, YKI_BODY_COUNT * plan->nparts), t.last = numbers(p, plan->nparts);
     t.areas = yki_arena_alloc(p->arena, sizeof *t.areas * (size_t)(YKI_AREAS * plan->nparts + 1));
-    t.begins = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(YKI_BODY_COUNT * plan->nparts + 1));
-    t.last = yki_arena_alloc(p->arena, sizeof(int) * (size_t)(plan->nparts + 1));
     for (int i = 0; i < yki_plan_programs(plan); i++) {
         p->program = &plan->programs[i];
         YKI_TRY(prove_program(&t));
