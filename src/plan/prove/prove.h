@@ -31,7 +31,7 @@ typedef struct yki_lying {
 } yki_lying;
 
 /* Instructions of one kernel that have its signature's operands, and which of them was met last. */
-enum { YKI_EXAMPLES = 16 };
+enum { YKI_EXAMPLES = 6 };
 typedef struct yki_examples {
     const yki_instruction *of[YKI_EXAMPLES];
     int count, last;
