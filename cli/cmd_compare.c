@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "cli.h"
+#include "page.h"
 #include "progress.h"
+#include "report.h"
 #include "table.h"
 #include "text.h"
 #include "yoke/compare.h"
@@ -119,6 +121,18 @@ static char *more_of(const cli *run, const yoke_job *job, const yoke_compare_row
     return NULL;
 }
 
+/* What only rows that ran have. */
+static void write_course(json *j, const yoke_compare_row *row)
+{
+    put_begin_object(j, "bytes");
+    report_write_bytes(j, &row->bytes);
+    put_end_object(j);
+    put_begin_array(j, "losses");
+    for (int64_t i = 0; i < row->nlosses; i++) put_number(j, NULL, row->losses[i]);
+    put_end_array(j);
+    report_write_timeline(j, row->timeline, row->ntimeline);
+}
+
 static void write_row(json *j, const yoke_compare_row *row, const char *more)
 {
     bool ok = row->status == YOKE_ROW_OK;
@@ -158,6 +172,11 @@ static void write_row(json *j, const yoke_compare_row *row, const char *more)
     put_number(j, "max_loss_rel_diff", ok ? row->max_loss_rel_diff : NAN);
     put_string(j, "limit", row->limit[0] ? row->limit : NULL);
     put_string(j, "more", more);
+    if (row->limit_bytes > 0)
+        put_integer(j, "limit_bytes", row->limit_bytes);
+    else
+        put_null(j, "limit_bytes");
+    if (ok) write_course(j, row);
     put_end_object(j);
 }
 
@@ -302,6 +321,7 @@ static int command_run(cli *run)
     }
     yoke_job *job = cli_load_job(run, &code);
     if (job) {
+        page_put_job(run, job);
         int devices = given.devices ? (int)given.devices : 2;
         say_sharing(run, devices);
         progress_start(&shown.shown, run, 0);
@@ -333,10 +353,12 @@ const command command_compare = {
              "bytes per device predicted and measured, bytes moved, idle share, and how far the losses "
              "differ. A strategy "
              "that cannot run has a row that says why. No checkpoint is written.",
-    .groups = (const option_group *const[]){&group_compare, &options_job, &options_general, NULL},
+    .groups =
+        (const option_group *const[]){&group_compare, &options_page, &options_job, &options_general, NULL},
     .examples =
         "yoke compare gpt.yaml\n"
-        "yoke compare gpt.yaml --devices 4 --layouts 'dp=2,tp=2; pp=2,microbatches=4' --json table.json",
+        "yoke compare gpt.yaml --devices 4 --layouts 'dp=2,tp=2; pp=2,microbatches=4' --json table.json\n"
+        "yoke compare gpt.yaml --html page.html",
     .codes = "0   compared, rows that could not run included\n"
              "1   the system refused\n"
              "2   bad usage, job file or data",

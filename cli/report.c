@@ -45,6 +45,35 @@ double report_losses(cli *run, const yoke_trainer *trainer)
     return last;
 }
 
+void report_write_bytes(json *j, const yoke_bytes *bytes)
+{
+    for (int k = 0; k < NKINDS; k++) put_integer(j, kinds[k].key, bytes_of(bytes, k));
+}
+
+void report_write_timeline(json *j, const yoke_ran *ran, int count)
+{
+    static const char *const actions[] = {
+        [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
+    static const char *const others[] = {
+        [YOKE_RAN_REDUCE] = "reduce", [YOKE_RAN_UPDATE] = "update", [YOKE_RAN_MOVEMENT] = "move"};
+    char device[24];
+    put_begin_array(j, "timeline");
+    for (int i = 0; i < count; i++) {
+        bool of_action = ran[i].part >= 0;
+        snprintf(device, sizeof device, "cpu:%d", ran[i].device);
+        put_begin_object(j, NULL);
+        put_string(j, "device", device);
+        put_string(j, "kind",
+                   ran[i].kind == YOKE_RAN_ACTION ? actions[ran[i].action.kind] : others[ran[i].kind]);
+        if (of_action) put_integer(j, "microbatch", ran[i].action.microbatch);
+        if (of_action) put_integer(j, "chunk", ran[i].action.chunk);
+        put_number(j, "start_ms", 1e3 * ran[i].start);
+        put_number(j, "end_ms", 1e3 * ran[i].end);
+        put_end_object(j);
+    }
+    put_end_array(j);
+}
+
 /* dry: nothing was measured. */
 static void write_devices(json *j, const yoke_device_report *devices, int count, bool dry)
 {
@@ -68,7 +97,7 @@ static void write_devices(json *j, const yoke_device_report *devices, int count,
             put_integer(j, "measured_peak_bytes", d->measured_peak_bytes);
         put_number(j, "idle_fraction", d->idle_fraction);
         put_begin_object(j, "bytes");
-        for (int k = 0; k < NKINDS; k++) put_integer(j, kinds[k].key, bytes_of(&d->bytes, k));
+        report_write_bytes(j, &d->bytes);
         put_end_object(j);
         put_end_object(j);
     }

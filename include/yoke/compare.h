@@ -28,7 +28,16 @@ typedef struct yoke_compare_row {
     double cores_taken; /* the share that others took of the cores while this row was timed; NaN: not known */
     int64_t predicted_peak_bytes, measured_peak_bytes; /* of the device that holds most */
     int64_t moved_bytes_per_step;
-    int threads; /* each device had */
+    int64_t
+        limit_bytes;  /* that one device might take; 0: there is no limit, or the row did not come to one */
+    yoke_bytes bytes; /* of the device that holds most */
+    int threads;      /* each device had */
+    /* Owned by the comparison; of a row that did not run empty. */
+    int64_t nlosses; /* steps of a round, those not timed too */
+    double *losses;  /* of the first round's steps */
+    int ntimeline;
+    yoke_ran *timeline; /* the last round's last step, by start, as of yoke_trainer_timeline; device: as in
+                           cpu:0 */
 } yoke_compare_row;
 
 typedef struct yoke_comparison {

@@ -30,11 +30,20 @@ typedef struct yoke_device_report {
     char layers[96];      /* which layers it holds, for people: "layers 0-3", "h.0 .. h.5" */
 } yoke_device_report;
 
-/* One action that ran in the last step, on one device. Times in seconds from the step's start. */
+typedef enum yoke_ran_kind {
+    YOKE_RAN_ACTION,  /* of the schedule; with the movements that were waited for in it */
+    YOKE_RAN_REDUCE,  /* after the last action: gradients are summed, and their norm agreed on; likewise */
+    YOKE_RAN_UPDATE,  /* of the weights; likewise */
+    YOKE_RAN_MOVEMENT /* within one of these the device moved data, or waited for them, and computed nothing
+                       */
+} yoke_ran_kind;
+
+/* What one device did in the last step. Times in seconds from the step's start. */
 typedef struct yoke_ran {
-    yoke_action action;
+    yoke_ran_kind kind;
+    yoke_action action; /* zeroed where it is of none: reduce, update, and movements in them */
     int rank, device, stage, dp;
-    int part;        /* of the model, in the order of the forward pass */
+    int part;        /* of the model, in the order of the forward pass; -1: of none, as its action */
     int64_t samples; /* of the micro-batch that this rank ran */
     double start, end;
 } yoke_ran;
@@ -256,8 +265,12 @@ YOKE_API const double *yoke_trainer_losses(const yoke_trainer *trainer, int64_t 
                                            int64_t *count_out);
 /* The schedule's text as the last step ran it, stage by stage (of the first replica); freed by the caller. */
 YOKE_API char *yoke_trainer_actions_run(const yoke_trainer *trainer);
-/* Every action of the last step, by start time; borrowed until the next run. */
+/* Every action of the last step, by start time; borrowed until the next run, or call of this or of
+ * yoke_trainer_timeline. */
 YOKE_API const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer, int *count_out);
+/* The same with all else that took the last step's time: reduce, update, and the movements of a thousandth of
+ * the step or more. */
+YOKE_API const yoke_ran *yoke_trainer_timeline(const yoke_trainer *trainer, int *count_out);
 /* The schedule that the trainer runs; borrowed. */
 YOKE_API const yoke_schedule *yoke_trainer_schedule(const yoke_trainer *trainer);
 

@@ -322,6 +322,7 @@ yoke_status yki_rank_end(yki_rank *rank, yki_end end)
     yki_traced *traced = rank->recording ? yki_trace_add(rank, YKI_TRACED_END) : NULL;
     if (traced) traced->of.number = end;
     yki_span *span = begin_span(rank, false);
+    span->end = end;
     YKI_TRY(run_code(&f, &rank->program->ends[end]));
     rank->backend->stamp(rank->queue, &span->end_ns);
     if (traced) rank->backend->stamp(rank->queue, &traced->end_ns);

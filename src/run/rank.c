@@ -176,7 +176,8 @@ yoke_status yki_rank_open(yki_rank *rank, void *unused)
     rank->segments = calloc((size_t)program->nsegments + 1, sizeof *rank->segments);
     rank->pieces = calloc((size_t)program->npieces + 1, sizeof *rank->pieces);
     rank->requests = calloc((size_t)program->nrequests + 1, sizeof *rank->requests);
-    rank->ran = calloc((size_t)program->nactions + (size_t)program->nparts + 1, sizeof *rank->ran);
+    size_t nran = (size_t)program->nactions + (size_t)program->nparts + YKI_END_COUNT + YKI_MOST_TOLD;
+    rank->ran = calloc(nran, sizeof *rank->ran);
     rank->spans = calloc((size_t)yki_rank_most_spans(program) + (size_t)program->nparts, sizeof *rank->spans);
     if (!rank->segments || !rank->pieces || !rank->requests || !rank->ran || !rank->spans)
         return yki_fail_memory("a rank");

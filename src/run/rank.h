@@ -19,8 +19,9 @@ enum { YKI_MAX_VARIANTS = 16 };
 /* When the device was in an action or an end of the step, or in a movement of one. */
 typedef struct yki_span {
     double start_ns, end_ns;
-    int ran;    /* the action, as told; -1: none */
-    bool moves; /* it did not compute */
+    int ran;     /* the action, as told; -1: none */
+    bool moves;  /* it did not compute */
+    yki_end end; /* where it is neither */
 } yki_span;
 
 /* What a rank does, for others to see: written by it alone. */
@@ -86,7 +87,7 @@ struct yki_rank {
     int nspans;
     double computing_ns, stepping_ns;
     int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
-    yoke_ran *ran;
+    yoke_ran *ran; /* of the last step that trained: its actions, and then what else took time */
     int nran;
     yki_trace *trace;           /* NULL: nothing is recorded */
     yki_traced_step *recording; /* the step under way; NULL: not recorded */
@@ -171,6 +172,8 @@ typedef struct yki_frame {
 /* execute.c */
 /* Spans of a step at most. */
 int yki_rank_most_spans(const yki_program *program);
+/* Movements that are told of take a share of the step, so that they are not many. */
+enum { YKI_MOST_TOLD = 1000 };
 void *yki_frame_address(const yki_frame *frame, const yki_operand *operand);
 /* Runs an action; `at` is its place in the program's list, -1 in a forward pass alone. */
 yoke_status yki_rank_action(yki_rank *rank, const yoke_action *action, int at);

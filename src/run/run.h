@@ -148,7 +148,7 @@ yoke_status yki_run_collect(yki_run *run);
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
 double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);
-/* Actions of the last step, of one rank. */
+/* What one rank did in the last step: its actions, in order, and then what else took time. */
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out);
 
 /* The number of a copy between parts among all of a step's; with edge nedges, how many there are. */

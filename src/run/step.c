@@ -76,6 +76,35 @@ static yoke_status run_forward(yki_rank *rank)
     return rank->backend->synchronize(rank->queue);
 }
 
+/* Adds to the actions what else took the step's time, of movements those that are no trifle. */
+static void tell_rest(yki_rank *rank, double origin)
+{
+    static const yoke_ran_kind kinds[YKI_END_COUNT] = {
+        [YKI_END_REDUCE] = YOKE_RAN_REDUCE, [YKI_END_UPDATE] = YOKE_RAN_UPDATE};
+    const yoke_ran none = {.rank = rank->rank,
+                           .device = rank->rank,
+                           .stage = rank->place[YKI_AXIS_PP],
+                           .dp = rank->place[YKI_AXIS_DP],
+                           .part = -1};
+    yoke_ran in = none;
+    double last = origin;
+    int told_of = 0;
+    for (int i = 0; i < rank->nspans; i++) last = fmax(last, rank->spans[i].end_ns);
+    for (int i = 0; i < rank->nspans; i++) {
+        const yki_span *span = &rank->spans[i];
+        if (!span->moves) in = span->ran >= 0 ? rank->ran[span->ran] : none;
+        if (span->ran >= 0) continue;
+        if (span->moves && (span->end_ns - span->start_ns < (last - origin) / YKI_MOST_TOLD ||
+                            told_of++ >= YKI_MOST_TOLD)) /* they follow each other: so many are a step */
+            continue;
+        yoke_ran *told = &rank->ran[rank->nran++];
+        *told = in;
+        told->kind = span->moves ? YOKE_RAN_MOVEMENT : kinds[span->end];
+        told->start = (span->start_ns - origin) * 1e-9;
+        told->end = (span->end_ns - origin) * 1e-9;
+    }
+}
+
 /* What the device took for what it did, once it is at rest. */
 static void measure(yki_rank *rank)
 {
@@ -88,6 +117,7 @@ static void measure(yki_rank *rank)
         rank->ran[span->ran].start = (span->start_ns - origin) * 1e-9;
         rank->ran[span->ran].end = (span->end_ns - origin) * 1e-9;
     }
+    tell_rest(rank, origin);
 }
 
 static yoke_status take_step(yki_rank *rank)

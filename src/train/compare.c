@@ -92,8 +92,36 @@ static void note_run(const yoke_job *job, yoke_compare_row *row, const yoke_run_
         if (report->devices[i].predicted_peak_bytes > row->predicted_peak_bytes) {
             row->predicted_peak_bytes = report->devices[i].predicted_peak_bytes;
             row->measured_peak_bytes = report->devices[i].measured_peak_bytes;
+            row->bytes = report->devices[i].bytes;
         }
     if (by_device) row->layout.pp = yki_job_parts(job);
+}
+
+/* A copy of `count` things of `size` in place of what was there; false: out of memory. */
+static bool keep(void **kept, const void *things, int64_t count, size_t size)
+{
+    void *copy = realloc(*kept, (size_t)(count + 1) * size);
+    if (!copy) return false;
+    *kept = copy;
+    if (count > 0) memcpy(copy, things, (size_t)count * size);
+    return true;
+}
+
+/* What a round's last step was, and the first round's losses. */
+static yoke_status note_course(yoke_compare_row *row, const yoke_trainer *trainer, int round)
+{
+    int64_t first, count;
+    int nran;
+    const double *losses = yoke_trainer_losses(trainer, &first, &count);
+    const yoke_ran *ran = yoke_trainer_timeline(trainer, &nran);
+    if (!ran || !keep((void **)&row->timeline, ran, nran, sizeof *ran) ||
+        (round == 0 && !keep((void **)&row->losses, losses, count, sizeof *losses)))
+        return yki_fail_memory("a comparison");
+    row->ntimeline = nran;
+    row->nlosses = count;
+    for (int i = 0; i < nran; i++)
+        row->timeline[i].device = yoke_layout_device(&trainer->plan->options.layout, ran[i].rank);
+    return YOKE_OK;
 }
 
 /* One row in one round: a trainer of its own, so that no more than one row's memory is taken at a time. */
@@ -113,6 +141,8 @@ static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare
     yoke_run_report report;
     yoke_status status = time_steps(trainer, c, m);
     if (status == YOKE_OK) status = yoke_trainer_report(trainer, &report);
+    if (status == YOKE_OK) status = note_course(row, trainer, m->rounds);
+    row->limit_bytes = trainer->plan->options.device_memory_bytes;
     if (status == YOKE_OK) {
         int64_t first, count;
         const double *losses = yoke_trainer_losses(trainer, &first, &count);
@@ -256,6 +286,10 @@ yoke_status yoke_compare(const yoke_job *job, int devices, int nlayouts, const c
 void yoke_comparison_destroy(yoke_comparison *comparison)
 {
     if (!comparison) return;
+    for (int i = 0; comparison->rows && i < comparison->nrows; i++) {
+        free(comparison->rows[i].losses);
+        free(comparison->rows[i].timeline);
+    }
     free(comparison->rows);
     free(comparison);
 }

@@ -140,7 +140,8 @@ static int by_start(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
+/* Of all ranks, by start: what is of a kind up to `last`. */
+static const yoke_ran *list_ran(const yoke_trainer *trainer_in, yoke_ran_kind last, int *count_out)
 {
     yoke_trainer *trainer =
         (yoke_trainer *)(uintptr_t)trainer_in; /* the list is a cache of what ranks recorded */
@@ -157,11 +158,21 @@ const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer_in, int *count_out)
     trainer->ran = ran;
     for (int r = 0; r < trainer->plan->mesh.nranks; r++) {
         const yoke_ran *of = yki_run_ran(trainer->run, r, &count);
-        memcpy(ran + *count_out, of, sizeof *ran * (size_t)count);
-        *count_out += count;
+        for (int i = 0; i < count; i++)
+            if (of[i].kind <= last) ran[(*count_out)++] = of[i];
     }
-    qsort(ran, (size_t)total, sizeof *ran, by_start);
+    qsort(ran, (size_t)*count_out, sizeof *ran, by_start);
     return ran;
+}
+
+const yoke_ran *yoke_trainer_ran(const yoke_trainer *trainer, int *count_out)
+{
+    return list_ran(trainer, YOKE_RAN_ACTION, count_out);
+}
+
+const yoke_ran *yoke_trainer_timeline(const yoke_trainer *trainer, int *count_out)
+{
+    return list_ran(trainer, YOKE_RAN_MOVEMENT, count_out);
 }
 
 char *yoke_trainer_actions_run(const yoke_trainer *trainer)
@@ -178,7 +189,7 @@ char *yoke_trainer_actions_run(const yoke_trainer *trainer)
         int place[YKI_AXIS_COUNT] = {0}, count;
         place[YKI_AXIS_PP] = stage;
         const yoke_ran *ran = yki_run_ran(trainer->run, yki_mesh_rank(&plan->mesh, place), &count);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count && ran[i].kind == YOKE_RAN_ACTION; i++) {
             fprintf(out, "%s%s%d", i ? " " : "", names[ran[i].action.kind], ran[i].action.microbatch);
             if (ran[i].action.chunk > 0) fprintf(out, ".%d", ran[i].action.chunk);
         }
