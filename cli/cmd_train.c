@@ -6,6 +6,8 @@
 #include "cli.h"
 #include "cluster.h"
 #include "commands.h"
+#include "course.h"
+#include "page.h"
 #include "progress.h"
 #include "records.h"
 #include "report.h"
@@ -110,6 +112,13 @@ static void on_notice(void *context, const yoke_error *notice)
     cli_notice(shown->run, "%s", text);
 }
 
+static course steps; /* of this run */
+
+static void on_step(void *context, const yoke_step_report *report)
+{
+    course_note(context, report);
+}
+
 /* Loss over the samples held out, where there are any. */
 static int evaluate(cli *run, yoke_trainer *trainer)
 {
@@ -139,7 +148,7 @@ static int conclude(cli *run, const yoke_job *job, yoke_trainer *trainer, const 
     bool early = stopped || (given.stop_after && shown->first >= 0 && !shown->finished);
     char *said = NULL;
     int code = early ? rescue_save(run, trainer, &said) : 0; /* before all else */
-    if (code == 0) code = report_run(run, trainer);
+    if (code == 0) code = report_run(run, trainer, &steps);
     if (code == 0 && !stopped && job->train.holdout > 0) code = evaluate(run, trainer);
     if (code == 0 && stopped)
         code = cli_fail(run, yoke_status_exit_code(YOKE_STOPPED), "", "stopped by a signal; %s",
@@ -168,7 +177,9 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     progress shown;
     yoke_status status = YOKE_STOPPED;
     progress_start(&shown, run, given.stop_after);
-    if (progress_watch(&shown, trainer) != YOKE_OK) return cli_fail_library(run);
+    if (progress_watch(&shown, trainer) != YOKE_OK ||
+        yoke_trainer_watch(trainer, &(yoke_watcher){.context = &steps, .step = on_step}) != YOKE_OK)
+        return cli_fail_library(run);
     yoke_trainer_on_notice(trainer, on_notice, &shown);
     if (yoke_trainer_start(trainer) != YOKE_OK) return cli_fail_library(run);
     int code = records_open_trace(run, trainer, kept);
@@ -183,6 +194,7 @@ static int train(cli *run, const yoke_job *job, yoke_trainer *trainer, records *
     code = cli_fail_library(run);
     rescue_after(run, trainer);
     report_losses(run, trainer);
+    if (run->json) course_write(&steps, run->json);
     return code;
 }
 
@@ -205,10 +217,13 @@ static int command_run(cli *run)
 {
     yoke_trainer *trainer = NULL;
     yoke_start start;
+    if (given.dry_run && page_path())
+        return cli_fail(run, 2, "--html", "--html shows what a run did, and --dry-run begins none");
     catch_signals();
     int code = train_find_job(run);
     yoke_job *job = code == 0 ? cluster_load_job(run, &code) : NULL;
     if (!job) return code;
+    page_put_job(run, job);
     if (given.dry_run) {
         code = dry_run(run, job);
         yoke_job_destroy(job);
@@ -248,7 +263,7 @@ const command command_train = {
              "cannot run, or "
              "that does not fit, is refused before anything starts.",
     .groups = (const option_group *const[]){&options_layout, &options_training, &group_run, &options_records,
-                                            &options_job, &options_general, NULL},
+                                            &options_page, &options_job, &options_general, NULL},
     .examples = "yoke train gpt.yaml\n"
                 "yoke train gpt.yaml --dp 2 --steps 500\n"
                 "yoke train gpt.yaml --dp 8 --zero 3 --device-memory 16GiB --dry-run\n"
@@ -257,6 +272,7 @@ const command command_train = {
                 "yoke train gpt.yaml --resume runs/gpt\n"
                 "yoke train gpt.yaml --set checkpoint.dir=runs/gpt --resume auto\n"
                 "yoke train gpt.yaml --pp 2 --microbatches 4 --trace trace.json --trace-steps 10..12\n"
+                "yoke train gpt.yaml --dp 2 --html page.html\n"
                 "yoke train gpt.yaml --log run.jsonl --tensorboard runs/gpt",
     .codes = "0   all steps done, or --stop-after reached\n"
              "1   the system refused: disk full, no memory\n"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cluster.h"
+#include "page.h"
 #include "text.h"
 #include "yoke/cluster.h"
 
@@ -50,7 +51,7 @@ const char *records_kept(int i, const char **value_out)
 {
     const struct {
         const char *flag, *value;
-    } kept[] = {{"--log", given.log}, {"--tensorboard", given.tensorboard}};
+    } kept[] = {{"--log", given.log}, {"--tensorboard", given.tensorboard}, {"--html", page_path()}};
     if (i < 0 || (size_t)i >= sizeof kept / sizeof *kept) return NULL;
     *value_out = kept[i].value;
     return kept[i].flag;

@@ -159,6 +159,13 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     char *actions = yoke_trainer_actions_run(trainer);
     put_string(j, "actions_run", actions);
     free(actions);
+    int count;
+    const yoke_ran *ran = yoke_trainer_timeline(trainer, &count);
+    report_write_timeline(j, ran, ran ? count : 0);
+    if (report->limit_bytes > 0)
+        put_integer(j, "limit_bytes", report->limit_bytes);
+    else
+        put_null(j, "limit_bytes");
 }
 
 /* A device, and how many of its stage it stands for. */
@@ -327,14 +334,17 @@ static void print_times(const cli *run, const yoke_run_report *report)
                 text_size(rate, (double)report->staging_bytes));
 }
 
-int report_run(cli *run, yoke_trainer *trainer)
+int report_run(cli *run, yoke_trainer *trainer, const course *steps)
 {
     yoke_run_report report;
     int64_t first, count;
     if (yoke_trainer_report(trainer, &report) != YOKE_OK) return cli_fail_library(run);
     double last = report_losses(run, trainer);
     yoke_trainer_losses(trainer, &first, &count);
-    if (run->json) write_run(run->json, trainer, &report);
+    if (run->json) {
+        write_run(run->json, trainer, &report);
+        course_write(steps, run->json);
+    }
     if (count == 0) {
         if (report.steps_done > 0)
             fprintf(run->out, "nothing to do: %lld steps were done before\n", (long long)report.steps_done);

@@ -3,6 +3,7 @@
 #define CLI_REPORT_H
 
 #include "cli.h"
+#include "course.h"
 #include "yoke/train.h"
 
 /* The losses of this run as JSON (`steps`, `final_loss`); returns the last one, NaN where no step was done.
@@ -14,7 +15,7 @@ void report_write_bytes(json *j, const yoke_bytes *bytes);
 void report_write_timeline(json *j, const yoke_ran *ran, int count);
 /* What a run would take: devices as predicted. */
 void report_dry_run(cli *run, const yoke_dry_run *dry);
-/* Everything: losses, times, devices, bytes moved, the actions that ran. Returns the exit code. */
-int report_run(cli *run, yoke_trainer *trainer);
+/* Everything: losses, course, times, devices, bytes moved, the actions that ran. Returns the exit code. */
+int report_run(cli *run, yoke_trainer *trainer, const course *steps);
 
 #endif

@@ -190,6 +190,10 @@ const char *word_share(html_word word, double share)
 
 const char *word_number(html_word word, double number)
 {
-    snprintf(word, sizeof(html_word), isfinite(number) ? "%.4g" : "-", number);
+    snprintf(word, sizeof(html_word),
+             !isfinite(number)                            ? "-"
+             : fabs(number) < 1000 || fabs(number) > 1e15 ? "%.4g"
+                                                          : "%.0f",
+             number);
     return word;
 }

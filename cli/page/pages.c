@@ -1,4 +1,4 @@
 /* The commands that have a page. */
 #include "page.h"
 
-const page_kind *const page_kinds[] = {&page_schedule, NULL};
+const page_kind *const page_kinds[] = {&page_compare, &page_schedule, &page_train, NULL};

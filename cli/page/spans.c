@@ -138,3 +138,86 @@ void spans_of_devices(FILE *out, const json_t *timeline, const char *about)
     qsort(r.names, (size_t)r.count, sizeof *r.names, by_name);
     draw(out, &r, timeline, "device", "start_ms", "end_ms", "ms", about);
 }
+
+/* What each device did, by series; in the last one nothing. */
+typedef struct shares {
+    double of[CHART_SERIES];
+} shares;
+
+/* The event that a movement is within: of the same device, the last that began no later. Events come by their
+ * start; what starts at once may stand behind. */
+static const json_t *holder_of(const json_t *timeline, size_t at)
+{
+    const json_t *move = json_array_get(timeline, at);
+    double start = json_number_of(move, "start_ms");
+    const char *device = json_text_of(move, "device");
+    size_t i = at + 1, count = json_array_size(timeline);
+    while (i < count && json_number_of(json_array_get(timeline, i), "start_ms") <= start) i++;
+    while (i-- > 0) {
+        const json_t *event = json_array_get(timeline, i);
+        const char *other = json_text_of(event, "device");
+        bool computes = !kinds[series_of(json_text_of(event, "kind"))].thin;
+        if (computes && device && other && strcmp(device, other) == 0) return event;
+    }
+    return NULL;
+}
+
+static void add_up(rows *r, shares *sums, const json_t *timeline)
+{
+    size_t i;
+    const json_t *event;
+    json_array_foreach(timeline, i, event)
+    {
+        const char *device = json_text_of(event, "device");
+        int series = series_of(json_text_of(event, "kind")), row = device ? row_of(r, device) : -1;
+        double ms = json_number_of(event, "end_ms") - json_number_of(event, "start_ms");
+        if (row < 0 || !(ms > 0)) continue;
+        sums[row].of[series] += ms;
+        const json_t *holder = kinds[series].thin ? holder_of(timeline, i) : NULL;
+        if (holder) sums[row].of[series_of(json_text_of(holder, "kind"))] -= ms;
+    }
+}
+
+void spans_shares(FILE *out, const json_t *timeline)
+{
+    rows r = {0};
+    size_t i;
+    const json_t *event;
+    double end = 0;
+    const char *names[CHART_SERIES] = {[CHART_SERIES - 1] = "idle"};
+    json_array_foreach(timeline, i, event)
+    {
+        const char *device = json_text_of(event, "device");
+        if (device) row_of(&r, device);
+        end = fmax(end, json_number_of(event, "end_ms"));
+    }
+    shares *sums = calloc((size_t)r.count + 1, sizeof *sums);
+    chart_bar *bars = calloc((size_t)r.count + 1, sizeof *bars);
+    html_word *words = calloc((size_t)r.count + 1, sizeof *words);
+    if (r.count > 0) qsort(r.names, (size_t)r.count, sizeof *r.names, by_name);
+    if (sums) add_up(&r, sums, timeline);
+    for (int row = 0; row < r.count && sums && bars && words; row++) {
+        double sum = 0, idle;
+        bars[row] = (chart_bar){.label = r.names[row], .nparts = CHART_SERIES};
+        for (int k = 0; k < CHART_SERIES - 1; k++) {
+            double share = fmax(sums[row].of[k], 0) / end;
+            if (share > 0) names[k] = kinds[k].name;
+            bars[row].parts[k] = share;
+            sum += share;
+        }
+        idle = fmax(1 - sum, 0);
+        bars[row].parts[CHART_SERIES - 1] = idle;
+        snprintf(words[row], sizeof words[row], "%.0f\u00a0%% computes",
+                 100 * (sum - bars[row].parts[series_of("move")]));
+        bars[row].value = words[row];
+    }
+    if (r.count > 0 && sums && bars && words) {
+        chart_legend(out, names, CHART_SERIES);
+        chart_bars(out, bars, r.count, 0, "");
+    }
+    for (int k = 0; k < r.count; k++) free(r.names[k]);
+    free(r.names);
+    free(words);
+    free(bars);
+    free(sums);
+}

@@ -95,6 +95,7 @@ typedef struct yoke_run_report {
     int64_t best_step;  /* the step of the least held-out loss, of earlier parts of the run too; -1: none */
     double best_loss;
     double evaluation_seconds; /* of evaluations on the way */
+    int64_t limit_bytes;       /* that one device may take; 0: no limit */
 } yoke_run_report;
 
 /* Called after every step on the thread that runs the trainer. */

@@ -122,7 +122,8 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         .stopped_early = trainer->stopped_early,
         .best_step = trainer->standing.least_step > 0 ? trainer->standing.least_step : -1,
         .best_loss = trainer->standing.least_loss,
-        .evaluation_seconds = trainer->evaluation_seconds};
+        .evaluation_seconds = trainer->evaluation_seconds,
+        .limit_bytes = plan->options.device_memory_bytes};
     tell_losses(trainer, report_out);
     return YOKE_OK;
 }

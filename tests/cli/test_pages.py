@@ -81,6 +81,87 @@ class Schedule(Pages):
         self.assertEqual(sorted(os.listdir(self.dir)), ["page.html", "wrong.txt"])
 
 
+class Compare(Pages):
+    def test_it_carries_the_json_and_shows_every_strategy(self):
+        self.write("job.yaml", JOB)
+        page, result = self.page("compare", "job.yaml", "--layouts", "dp=4; pp=9; pp=2,microbatches=4", "--device-memory", "1MiB")
+        self.assertEqual(page.data, result)
+        self.assertEqual(page.data["rows"][7]["status"], "refused")
+        for row in result["rows"]:
+            self.assertIn(row["strategy"], page.text)
+            self.assertIn(row["limit"] or row["reason"], page.text)
+            if row["status"] != "ok":
+                self.assertNotIn("timeline", row)
+                continue
+            self.assertEqual(row["limit_bytes"], 1 << 20)
+            self.assertEqual(sum(row["bytes"].values()), row["predicted_peak_bytes"])
+            self.assertEqual(len(row["losses"]), result["steps"])
+            self.assertAlmostEqual(row["losses"][0], result["rows"][0]["losses"][0], 4)
+        self.assertIn(result["job"], page.text)
+        self.assertIn("yoke compare job.yaml", page.text)
+
+    def test_time_lines_are_what_ran(self):
+        self.write("job.yaml", JOB)
+        _, result = self.page("compare", "job.yaml")
+        rows = {row["strategy"]: row for row in result["rows"]}
+        self.assertEqual({e["device"] for e in rows["single"]["timeline"]}, {"cpu:0"})
+        self.assertEqual([e["kind"] for e in rows["single"]["timeline"] if e["kind"] != "move"], ["F", "BW", "reduce", "update"])
+        for name, row in rows.items():
+            events = row["timeline"]
+            self.assertEqual(events, sorted(events, key=lambda e: e["start_ms"]), name)
+            for device in {e["device"] for e in events}:
+                own = sorted((e for e in events if e["device"] == device and e["kind"] != "move"), key=lambda e: e["start_ms"])
+                for a, b in zip(own, own[1:]):
+                    self.assertLessEqual(a["end_ms"], b["start_ms"] + 1e-6, (name, a, b))  # one after the other
+                self.assertEqual([e["kind"] for e in own[-2:]], ["reduce", "update"], name)
+                for move in (e for e in events if e["device"] == device and e["kind"] == "move"):
+                    self.assertTrue(any(e["start_ms"] - 1e-6 <= move["start_ms"] and move["end_ms"] <= e["end_ms"] + 1e-6 for e in own), (name, move))
+        microbatches = rows["pipeline"]["microbatches"]
+        self.assertGreater(microbatches, 1)
+        for device in ("cpu:0", "cpu:1"):
+            for kind in ("F", "BW"):
+                ran = [e["microbatch"] for e in rows["pipeline"]["timeline"] if (e["device"], e["kind"]) == (device, kind)]
+                self.assertEqual(ran, list(range(microbatches)))
+
+
+class Train(Pages):
+    def test_it_carries_the_json_and_the_course(self):
+        self.write("job.yaml", JOB + "eval: {every: 2}\n")
+        page, result = self.page("train", "job.yaml", "--dp", 2, "--set", "data.holdout=0.25", "--set", "train.optimizer.lr=0.02")
+        self.assertEqual(page.data, result)
+        self.assertEqual([s["step"] for s in result["course"]], [0, 1, 2, 3, 4])
+        for step in result["course"]:
+            self.assertEqual(step["lr"], 0.02)
+            self.assertGreater(step["gradient_norm"], 0)
+            self.assertGreater(step["step_ms"], 0)
+        self.assertEqual({e["device"] for e in result["timeline"]}, {"cpu:0", "cpu:1"})
+        self.assertGreater(result["limit_bytes"], result["devices"][0]["predicted_peak_bytes"])
+        for word in ("cpu:0", "cpu:1", "held-out loss", "Learning rate", "Gradient norm", "Where the last step's time went", result["job"]):
+            self.assertIn(word, page.text)
+
+    def test_a_long_run_keeps_steps_that_are_even(self):
+        self.write("job.yaml", JOB)
+        page, result = self.page("train", "job.yaml", "--steps", 4100)
+        steps = [s["step"] for s in result["course"]]
+        self.assertEqual(steps, list(range(0, 4100, steps[1])))
+        self.assertGreaterEqual(len(steps), 1000)
+        self.assertLessEqual(len(steps), 2000)
+        self.assertEqual(page.data["steps"], result["steps"])
+
+    def test_a_run_that_ends_early_says_why(self):
+        self.write("job.yaml", JOB)
+        page, result = self.page("train", "job.yaml", "--set", "train.optimizer.lr=1e30", code=5)
+        self.assertEqual(page.data, result)
+        self.assertIn(result["error"]["message"], page.text)
+
+    def test_what_begins_nothing_has_no_page(self):
+        self.write("job.yaml", JOB)
+        self.assertIn("--dry-run", self.yoke("train", "job.yaml", "--dry-run", "--html", "page.html", code=2).stderr)
+        self.yoke("train", "job.yaml", "--set", "train.batch=0", "--html", "page.html", code=2)
+        self.yoke("train", "job.yaml", "--html", "none/page.html", code=2)
+        self.assertEqual(os.listdir(self.dir), ["job.yaml"])
+
+
 class Files(Pages):
     ARGS = ("schedule", "--stages", 2, "--microbatches", 2, "--html")
 
