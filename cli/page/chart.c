@@ -120,7 +120,7 @@ void chart_bars(FILE *out, const chart_bar *bars, int count, double limit, const
 static void draw_span(FILE *out, const chart_span *s, double scale)
 {
     double x = s->start * scale, width = (s->end - s->start) * scale;
-    int y = s->thin ? ROW_HEIGHT - 10 : 1, height = s->thin ? 9 : ROW_HEIGHT - 2;
+    int y = s->thin ? ROW_HEIGHT - 9 : 1, height = s->thin ? 8 : ROW_HEIGHT - 2;
     fprintf(out, "<rect class=\"f\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"%d\" fill=\"url(#p%d)\"",
             x, y, fmax(width, 0.02), height, s->series % CHART_SERIES);
     if (s->title[0]) {
@@ -137,7 +137,7 @@ static void draw_span(FILE *out, const chart_span *s, double scale)
                        : width >= .48 * each + .2 ? " b"
                                                   : NULL;
     if (!s->thin && each > 0 && room) {
-        fprintf(out, "<text class=\"t%s\" x=\"%.3f%%\" y=\"17\">", room, x + width / 2);
+        fprintf(out, "<text class=\"t%s\" x=\"%.3f%%\" y=\"15\">", room, x + width / 2);
         html_text(out, s->label);
         fputs("</text>", out);
     }
