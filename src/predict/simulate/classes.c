@@ -65,7 +65,6 @@ static void paint_first(painter *p)
     for (int rank = 0; rank < p->nranks; rank++) {
         int place[YKI_AXIS_COUNT], shards;
         yki_mesh_place(&plan->mesh, rank, place);
-        int lane = yki_mesh_lane(&plan->mesh, place);
         double slower = slowness(p, rank);
         uint64_t bits;
         memcpy(&bits, &slower, sizeof bits);
@@ -78,8 +77,9 @@ static void paint_first(painter *p)
             hash = mixed(
                 hash, (uint64_t)yki_plan_samples(plan, plan->options.batch, place[YKI_AXIS_DP], m, &first));
         }
-        hash =
-            mixed(hash, plan->lanes[lane].begins ? (uint64_t)lane + 1 : 0); /* what it sees of a sequence */
+        /* what attention sees of a sequence depends on where the rank's tokens are; on nothing else that
+         * lanes differ in */
+        hash = mixed(hash, (uint64_t)place[YKI_AXIS_CP]);
         p->colour[rank] = mixed(mixed(hash, bits), links_of(p, rank));
     }
 }
