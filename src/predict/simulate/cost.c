@@ -5,6 +5,7 @@
 #include "predict/simulate/cost.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "backend/signature.h"
 #include "base/fail.h"
@@ -24,13 +25,24 @@ yoke_status yki_costs_of(const yoke_machine *machine, const yki_plan *plan, yki_
     return YOKE_OK;
 }
 
+/* Attention reaches a little less than half of what products of its size do: between its two products lies a
+ * softmax, and where it is causal, tiles that are half masked are computed whole (Dao, "FlashAttention-2",
+ * arXiv 2307.08691, figures 4 and 5, beside products at 80 to 90 % of the peak). */
+static double share_of_peak(const yki_costs *costs, yki_kernel kernel, double work)
+{
+    const double attention = 0.45;
+    double share = yoke_machine_efficiency(costs->machine, work);
+    bool pairs = strpbrk(yki_kernel_signature(kernel)->work, "cP") != NULL; /* of queries and keys */
+    return pairs ? attention * share : share;
+}
+
 double yki_kernel_seconds(const yki_costs *costs, const yki_launch *launch)
 {
     const yoke_machine *machine = costs->machine;
     double seconds = yki_launch_bytes(launch) / machine->device.bandwidth;
     if (!*yki_kernel_signature(launch->kernel)->work) return seconds;
     double work = yki_launch_flops(launch), rate = costs->product[launch->views[0].dtype == YKI_BF16];
-    return work > 0 ? fmax(seconds, work / (rate * yoke_machine_efficiency(machine, work))) : seconds;
+    return work > 0 ? fmax(seconds, work / (rate * share_of_peak(costs, launch->kernel, work))) : seconds;
 }
 
 /* Bytes/s that leave the member of a level which has this device. */
