@@ -37,6 +37,9 @@ SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=1000 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
+# Nothing above asks for cgroups, yet slurmd looks for the kind that is mounted, and ends where there is none, or both are. The
+# first kind's plugin, when named, does nothing before it is asked to
+CGROUP = "CgroupPlugin=cgroup/v1\n"
 
 
 def daemon(name):
@@ -74,6 +77,8 @@ class Slurm:
             f.write(os.urandom(128))
         with open(self.dir + "/slurm.conf", "w") as f:
             f.write(CONF.format(host=os.uname().nodename.split(".")[0], dir=self.dir, mpi=mpi))
+        with open(self.dir + "/cgroup.conf", "w") as f:
+            f.write(CGROUP)
         os.environ["SLURM_CONF"] = self.dir + "/slurm.conf"
 
     def __enter__(self):
