@@ -28,7 +28,8 @@ void yki_error_set(const yoke_error *record);
 
 /* What ends a block with the record that it began with, whatever fails in it: what destroys, gives back or
  * closes leaves its caller's record alone. */
-#define YKI_KEEP_RECORD yoke_error yki_kept_ __attribute__((cleanup(yki_error_put_back))) = *yoke_error_get()
+#define YKI_KEEP_RECORD                                                                                      \
+    yoke_error yki_kept_ __attribute__((cleanup(yki_error_put_back), unused)) = *yoke_error_get()
 static inline void yki_error_put_back(yoke_error *kept)
 {
     yki_error_set(kept);
