@@ -175,6 +175,14 @@ static inline void ranks_run(int size, int spin, ranks_body body, void *shared)
 
 #endif
 
+/* Whether a case of a product is run, of whose factors' indices `sum` is the sum. Over MPI each takes a world
+ * of its own, which is slow: one of `part`, and still every pair of values of two factors if every factor's
+ * count is at least `part`. */
+static inline bool ranks_take(int sum, int part)
+{
+    return !ranks_over_mpi || sum % part == 0;
+}
+
 /* A value of element `i` on rank `r`, between -1 and 1, of few enough bits that bf16 holds it. */
 static inline float ranks_value(int r, int64_t i)
 {
