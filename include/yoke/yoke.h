@@ -10,6 +10,7 @@
 #include "yoke/layout.h"
 #include "yoke/machine.h"
 #include "yoke/model.h"
+#include "yoke/planning.h"
 #include "yoke/predict.h"
 #include "yoke/record.h"
 #include "yoke/schedule.h"

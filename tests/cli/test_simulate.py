@@ -144,5 +144,27 @@ class Simulate(case.Folder):
             self.assertIn(words, error["message"])
 
 
+class Plan(Simulate):
+    def test_plan_is_what_simulate_says(self):
+        job, machine = self.job(), self.machine()
+        p = self.yoke("plan", job, "--machine", machine, "--top", 7)
+        self.assertEqual(p["chosen"], p["candidates"][0])
+        self.assertEqual(len(p["candidates"]), 7)
+        self.assertEqual([c["step_ms"] for c in p["candidates"]], sorted(c["step_ms"] for c in p["candidates"]))
+        for c in p["candidates"]:
+            s = self.yoke("simulate", job, "--machine", machine, *(["--layout", c["layout"]] if c["layout"] else []))
+            self.assertAlmostEqual(s["step_ms"] / c["step_ms"], 1, places=9)
+            self.assertEqual(max(x["peak_bytes"] for x in s["stages"]), c["peak_bytes"])
+
+    def test_nothing_fits(self):
+        e = self.yoke("plan", self.job(), "--machine", self.machine(memory="20kB"), code=3)["error"]
+        self.assertRegex(e["message"], "no layout over 8 devices fits.* short")
+
+    def test_this_host(self):
+        p = self.yoke("plan", self.job(), "--devices", 2, "--device-memory", "1GB")
+        self.assertLessEqual(p["chosen"]["peak_bytes"], 1e9)
+        self.assertIn("--devices", self.yoke("plan", self.job(), code=2)["error"]["message"])
+
+
 if __name__ == "__main__":
     unittest.main()

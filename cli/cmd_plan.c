@@ -1,0 +1,154 @@
+/* yoke plan: the layout to train a job under. */
+#include <math.h>
+#include <string.h>
+
+#include "cli.h"
+#include "table.h"
+#include "text.h"
+#include "yoke/planning.h"
+
+static struct {
+    const char *machine;
+    int64_t devices, top;
+} given;
+
+static const option_group group_plan = {
+    "Machine",
+    (const option[]){
+        OPTION("machine", "FILE|NAME", OPTION_TEXT,
+               "a machine file, here (what yoke bench wrote), or a preset: h100-sxm is one node, "
+               "h100-sxm:8x128 is 128 nodes of 8 devices",
+               .target = &given.machine),
+        OPTION("devices", "N", OPTION_COUNT,
+               "up to N devices: of this host where there is no --machine, else of the machine's",
+               .target = &given.devices, .least = 1, .most = 1 << 20),
+        OPTION("device-memory", "SIZE", OPTION_KEY, "bytes that one device may use, e.g. 512MiB or 2GB",
+               .key = "layout.device_memory"),
+        OPTION("top", "K", OPTION_COUNT, "layouts to show, the choice among them (5)", .target = &given.top,
+               .least = 1, .most = 48),
+        {0},
+    },
+};
+
+static void write_row(json *j, const char *name, const yoke_planned_row *row)
+{
+    static const char *const recompute[] = {"none", "selective", "full"};
+    const yoke_layout *l = &row->layout;
+    put_begin_object(j, name);
+    put_string(j, "layout", row->text);
+    put_begin_object(j, "mesh");
+    put_integer(j, "dp", l->dp);
+    put_integer(j, "tp", l->tp);
+    put_integer(j, "pp", l->pp);
+    put_integer(j, "cp", l->cp);
+    put_end_object(j);
+    put_integer(j, "zero", l->zero);
+    put_string(j, "schedule", l->schedule);
+    put_integer(j, "chunks", l->chunks);
+    put_integer(j, "microbatches", l->microbatches);
+    put_string(j, "recompute", recompute[l->recompute]);
+    put_boolean(j, "sp", l->sp);
+    put_number(j, "step_ms", row->step_s * 1e3);
+    put_integer(j, "peak_bytes", row->peak_bytes);
+    put_begin_object(j, "bytes");
+    put_integer(j, "weights", row->bytes.weights);
+    put_integer(j, "gradients", row->bytes.gradients);
+    put_integer(j, "optimizer", row->bytes.optimizer);
+    put_integer(j, "activations", row->bytes.activations);
+    put_integer(j, "movement", row->bytes.movement);
+    put_integer(j, "workspace", row->bytes.workspace);
+    put_end_object(j);
+    put_boolean(j, "fits", row->fits);
+    put_string(j, "limit", row->limit);
+    put_end_object(j);
+}
+
+static void write_result(json *j, const yoke_machine *machine, const yoke_planned *p)
+{
+    put_string(j, "machine", machine->name);
+    write_row(j, "chosen", &p->rows[0]);
+    put_begin_array(j, "candidates");
+    for (int i = 0; i < p->nrows; i++) write_row(j, NULL, &p->rows[i]);
+    put_end_array(j);
+    put_integer(j, "considered", p->considered);
+    put_integer(j, "simulated", p->simulated);
+    put_boolean(j, "proved", p->proved);
+    put_number(j, "search_ms", p->search_s * 1e3);
+    put_boolean(j, "calibrated", p->measured);
+    put_number(j, "error_bound", p->error_bound);
+}
+
+static void print_result(cli *run, const yoke_machine *machine, const yoke_planned *p)
+{
+    const yoke_planned_row *best = &p->rows[0];
+    fprintf(run->out, "%s on %s: a step takes %.4g ms\n", best->text[0] ? best->text : "one device",
+            machine->name, best->step_s * 1e3);
+    fprintf(run->out, "%lld layouts considered, %d simulated, in %.3g s; %s\n\n", (long long)p->considered,
+            p->simulated, p->search_s,
+            p->proved ? "none of the others can be faster"
+                      : "the others promised less, but may be faster than simulated ones");
+    table *t = table_create((const char *const[]){"<layout", "step", "peak", "weights", "gradients",
+                                                  "optimizer", "activations", "<limit", NULL});
+    for (int i = 0; i < p->nrows; i++) {
+        const yoke_planned_row *row = &p->rows[i];
+        const int64_t sizes[] = {row->peak_bytes, row->bytes.weights, row->bytes.gradients,
+                                 row->bytes.optimizer, row->bytes.activations};
+        char size[32];
+        table_cell(t, "%s", row->text[0] ? row->text : "one device");
+        table_cell(t, "%.4g ms", row->step_s * 1e3);
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+            table_cell(t, "%s", text_size(size, (double)sizes[k]));
+        table_cell(t, "%s", row->limit);
+    }
+    table_print(t, run->out, run->width, run->out_colour);
+    table_destroy(t);
+    if (!p->measured)
+        fputs("\nthe machine's figures were not measured on it: times may be off by a fifth\n", run->out);
+}
+
+static int command_run(cli *run)
+{
+    int code = 0;
+    yoke_machine *machine = NULL;
+    yoke_planned *planned = NULL;
+    if (!given.machine && !given.devices)
+        return cli_fail(run, 2, "--machine",
+                        "say for what: --devices N of this host, or --machine with a file, here, or a preset "
+                        "like h100-sxm:8x4");
+    yoke_job *job = cli_load_job(run, &code);
+    if (!job) return code;
+    yoke_status status = given.machine ? yoke_machine_find(given.machine, &machine)
+                                       : yoke_machine_of_host(job, (int)given.devices, &machine);
+    if (status == YOKE_OK) status = yoke_plan_job(job, machine, (int)given.devices, (int)given.top, &planned);
+    if (status != YOKE_OK) {
+        code = cli_fail_library(run);
+    } else {
+        if (run->json) write_result(run->json, machine, planned);
+        print_result(run, machine, planned);
+    }
+    yoke_planned_destroy(planned);
+    yoke_machine_destroy(machine);
+    yoke_job_destroy(job);
+    return code;
+}
+
+const command command_plan = {
+    .name = "plan",
+    .summary = "choose the layout to train a job under",
+    .usage = "JOB --machine FILE|NAME | --devices N [options]",
+    .operand = "JOB",
+    .least = 1,
+    .most = 1,
+    .about =
+        "Bounds every layout over the devices, or over a divisor of their number, compiles and simulates "
+        "the best ones, and prints them, fastest first: the first is the one to take. Nothing runs, and "
+        "no data is read. The job's own degrees are not looked at.",
+    .groups =
+        (const option_group *const[]){&group_plan, &options_training, &options_job, &options_general, NULL},
+    .examples = "yoke plan gpt.yaml --devices 2\n"
+                "yoke plan gpt.yaml --machine h100-sxm:8x2\n"
+                "yoke plan gpt.yaml --machine cluster.yaml --device-memory 64GB --top 10 --json -",
+    .codes = "0   done\n2   bad usage, job or machine file\n3   no layout fits",
+    .processes = FIRST_PROCESS,
+    .run = command_run,
+};
