@@ -199,7 +199,7 @@ static int take_layout(struct cli *run, const char *text, const char *typed)
     if (strcmp(text, "auto") == 0)
         return cli_fail(
             run, 2, "--layout",
-            "--layout auto needs `yoke plan`, which this release does not have; name the degrees, e.g. "
+            "--layout auto is not in this release; take what `yoke plan` says, or name the degrees, e.g. "
             "--layout 'dp=2,zero=1'");
     char *pairs = strdup(text), *rest = pairs, *pair;
     int code = pairs ? -1 : cli_fail(run, 1, "--layout", "out of memory");
