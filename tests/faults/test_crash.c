@@ -20,7 +20,7 @@
 extern char **environ;
 
 enum { MOST_RUNS = 3, MOST_ARGUMENTS = 24, GOES_ON = 12 };
-static int samples = 12;
+static int samples = 24;
 
 /* ---- a run, as a process of its own ---- */
 

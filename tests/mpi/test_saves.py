@@ -143,7 +143,7 @@ class Faults(Case):
         return max(map(int, re.findall(r"^step +(\d+)/", stderr, re.M)), default=0)
 
     def test_kills(self):
-        for victim, kills in ((0, 5), (1, 3)):
+        for victim, kills in ((0, 8), (1, 5)):
             calls, losses = self.clean(victim)
             save = calls // (self.STEPS // self.EVERY)
             for number in sorted({save + 1 + (save - 1) * i // (kills - 1) for i in range(kills)}):
