@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "simulation.h"
 #include "table.h"
 #include "text.h"
 #include "yoke/planning.h"
@@ -51,12 +52,7 @@ static void write_row(json *j, const char *name, const yoke_planned_row *row)
     put_number(j, "step_ms", row->step_s * 1e3);
     put_integer(j, "peak_bytes", row->peak_bytes);
     put_begin_object(j, "bytes");
-    put_integer(j, "weights", row->bytes.weights);
-    put_integer(j, "gradients", row->bytes.gradients);
-    put_integer(j, "optimizer", row->bytes.optimizer);
-    put_integer(j, "activations", row->bytes.activations);
-    put_integer(j, "movement", row->bytes.movement);
-    put_integer(j, "workspace", row->bytes.workspace);
+    simulation_write_bytes(j, &row->bytes);
     put_end_object(j);
     put_boolean(j, "fits", row->fits);
     put_string(j, "limit", row->limit);

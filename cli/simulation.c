@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static void write_bytes(json *j, const yoke_bytes *bytes)
+void simulation_write_bytes(json *j, const yoke_bytes *bytes)
 {
     put_integer(j, "weights", bytes->weights);
     put_integer(j, "gradients", bytes->gradients);
@@ -42,7 +42,7 @@ void simulation_write(json *j, const yoke_machine *machine, const yoke_simulatio
         put_string(j, "layers", s->stages[i].layers);
         put_number(j, "compute_ms", 1e3 * s->stages[i].compute_s);
         put_integer(j, "peak_bytes", s->stages[i].peak_bytes);
-        write_bytes(j, &s->stages[i].bytes);
+        simulation_write_bytes(j, &s->stages[i].bytes);
         put_end_object(j);
     }
     put_end_array(j);

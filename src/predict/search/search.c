@@ -223,11 +223,7 @@ static yoke_status fail_nothing_fits(search *s)
 static yoke_status search_with(const yki_plan_options *options, void *context)
 {
     search *s = context;
-    int64_t own = s->job->layout.device_memory_bytes;
-    int64_t memory = s->machine->device.memory_bytes - s->machine->device.reserve_bytes;
-    s->options = *options;
-    s->options.device_memory_bytes = own > 0 && own < memory ? own : memory;
-    s->options.all_memory_bytes = 0;
+    s->options = yki_options_there(options, s->machine);
     s->bounds = (yki_bounds){.options = &s->options, .machine = s->machine};
     for (int n = s->devices; n >= 1; n--)
         if (s->devices % n == 0) YKI_TRY(yki_candidates_over(&s->options, n, &s->found));

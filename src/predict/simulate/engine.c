@@ -59,7 +59,6 @@ typedef struct engine {
     double meet_s;
     yki_simulated *out;
     bool failed;
-    yki_arena arena;
 } engine;
 
 static void push(engine *e, double time, int what, int version)

@@ -171,8 +171,7 @@ static yoke_status tell_rates(telling *t, int64_t tokens)
     return YOKE_OK;
 }
 
-/* Options as they are there. */
-static yki_plan_options options_there(const yki_plan_options *options, const yoke_machine *machine)
+yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_machine *machine)
 {
     yki_plan_options there = *options;
     int64_t memory = machine->device.memory_bytes - machine->device.reserve_bytes;
@@ -185,7 +184,7 @@ static yki_plan_options options_there(const yki_plan_options *options, const yok
 yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
                                double *seconds_out)
 {
-    yki_plan_options there = options_there(options, machine);
+    yki_plan_options there = yki_options_there(options, machine);
     yki_costs costs;
     yki_classes classes = {0};
     yki_works works = {0};
@@ -207,7 +206,7 @@ yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machi
 yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
                              const yoke_machine *machine, yoke_simulation *out)
 {
-    yki_plan_options there = options_there(options, machine);
+    yki_plan_options there = yki_options_there(options, machine);
     int ranks = yki_plan_ranks(options->model, &options->layout, options->one_part);
     if (ranks > machine->ndevices)
         return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,

@@ -81,6 +81,9 @@ const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end);
 
 /* --- report.c --- */
 
+/* Options as they are there: a device has the machine's memory but for its reserve, or layout.device_memory.
+ */
+yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_machine *machine);
 /* A step's seconds under the options' layout, with stragglers. As yoke_simulate. */
 yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
                                double *seconds_out);
