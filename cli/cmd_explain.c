@@ -6,19 +6,6 @@
 #include "text.h"
 #include "yoke/simulate.h"
 
-static struct {
-    const char *machine;
-} given;
-
-static const option_group group_explain = {
-    "Machine",
-    (const option[]){
-        OPTION("machine", "FILE|NAME", OPTION_TEXT, "a machine file, here, or a preset like h100-sxm:8x4",
-               .target = &given.machine),
-        {0},
-    },
-};
-
 static void put_place(json *j, const char *key, int number)
 {
     if (number < 0)
@@ -76,26 +63,20 @@ static void print_result(cli *run, const yoke_machine *machine, const yoke_expla
     if (e->nchanges == 0) fprintf(run->out, "  none of %d other layouts of these devices\n", e->tried - 1);
 }
 
+static yoke_status explain(cli *run, const yoke_job *job, const yoke_machine *machine)
+{
+    yoke_explanation *e;
+    yoke_status status = yoke_explain(job, machine, &e);
+    if (status != YOKE_OK) return status;
+    if (run->json) write_result(run->json, machine, e);
+    print_result(run, machine, e);
+    yoke_explanation_destroy(e);
+    return YOKE_OK;
+}
+
 static int command_run(cli *run)
 {
-    int code = 0;
-    yoke_machine *machine = NULL;
-    yoke_explanation *e = NULL;
-    if (!given.machine)
-        return cli_fail(run, 2, "--machine",
-                        "--machine is missing: a machine file, here, or a preset like h100-sxm:8x4");
-    yoke_job *job = cli_load_job(run, &code);
-    if (!job) return code;
-    if (yoke_machine_find(given.machine, &machine) != YOKE_OK || yoke_explain(job, machine, &e) != YOKE_OK) {
-        code = cli_fail_library(run);
-    } else {
-        if (run->json) write_result(run->json, machine, e);
-        print_result(run, machine, e);
-    }
-    yoke_explanation_destroy(e);
-    yoke_machine_destroy(machine);
-    yoke_job_destroy(job);
-    return code;
+    return simulation_run(run, NULL, explain);
 }
 
 const command command_explain = {
@@ -110,8 +91,8 @@ const command command_explain = {
              "layouts of as many devices are simulated, one thing changed or other degrees, and those that "
              "are faster "
              "are listed with what they gain.",
-    .groups = (const option_group *const[]){&group_explain, &options_layout, &options_training, &options_job,
-                                            &options_general, NULL},
+    .groups = (const option_group *const[]){&options_machine, &options_layout, &options_training,
+                                            &options_job, &options_general, NULL},
     .examples = "yoke explain gpt.yaml --machine h100-sxm --pp 4 --microbatches 4\n"
                 "yoke explain gpt.yaml --machine cluster.yaml --dp 64 --json -",
     .codes = "0   done\n2   bad usage, job, layout or machine file\n3   does not fit: memory, or devices",

@@ -9,17 +9,12 @@
 #include "yoke/planning.h"
 
 static struct {
-    const char *machine;
     int64_t devices, top;
 } given;
 
 static const option_group group_plan = {
-    "Machine",
+    "Devices",
     (const option[]){
-        OPTION("machine", "FILE|NAME", OPTION_TEXT,
-               "a machine file, here (what yoke bench wrote), or a preset: h100-sxm is one node, "
-               "h100-sxm:8x128 is 128 nodes of 8 devices",
-               .target = &given.machine),
         OPTION("devices", "N", OPTION_COUNT,
                "up to N devices: of this host where there is no --machine, else of the machine's",
                .target = &given.devices, .least = 1, .most = 1 << 20),
@@ -102,30 +97,29 @@ static void print_result(cli *run, const yoke_machine *machine, const yoke_plann
         fputs("\nthe machine's figures were not measured on it: times may be off by a fifth\n", run->out);
 }
 
+static yoke_status plan(cli *run, const yoke_job *job, const yoke_machine *machine)
+{
+    yoke_planned *planned;
+    yoke_status status = yoke_plan_job(job, machine, (int)given.devices, (int)given.top, &planned);
+    if (status != YOKE_OK) return status;
+    if (run->json) write_result(run->json, machine, planned);
+    print_result(run, machine, planned);
+    yoke_planned_destroy(planned);
+    return YOKE_OK;
+}
+
+static yoke_status this_host(const yoke_job *job, yoke_machine **machine_out)
+{
+    return yoke_machine_of_host(job, (int)given.devices, machine_out);
+}
+
 static int command_run(cli *run)
 {
-    int code = 0;
-    yoke_machine *machine = NULL;
-    yoke_planned *planned = NULL;
-    if (!given.machine && !given.devices)
+    if (!simulation_machine() && !given.devices)
         return cli_fail(run, 2, "--machine",
                         "say for what: --devices N of this host, or --machine with a file, here, or a preset "
                         "like h100-sxm:8x4");
-    yoke_job *job = cli_load_job(run, &code);
-    if (!job) return code;
-    yoke_status status = given.machine ? yoke_machine_find(given.machine, &machine)
-                                       : yoke_machine_of_host(job, (int)given.devices, &machine);
-    if (status == YOKE_OK) status = yoke_plan_job(job, machine, (int)given.devices, (int)given.top, &planned);
-    if (status != YOKE_OK) {
-        code = cli_fail_library(run);
-    } else {
-        if (run->json) write_result(run->json, machine, planned);
-        print_result(run, machine, planned);
-    }
-    yoke_planned_destroy(planned);
-    yoke_machine_destroy(machine);
-    yoke_job_destroy(job);
-    return code;
+    return simulation_run(run, this_host, plan);
 }
 
 const command command_plan = {
@@ -139,8 +133,8 @@ const command command_plan = {
         "Bounds every layout over the devices, or over a divisor of their number, compiles and simulates "
         "the best ones, and prints them, fastest first: the first is the one to take. Nothing runs, and "
         "no data is read. The job's own degrees are not looked at.",
-    .groups =
-        (const option_group *const[]){&group_plan, &options_training, &options_job, &options_general, NULL},
+    .groups = (const option_group *const[]){&options_machine, &group_plan, &options_training, &options_job,
+                                            &options_general, NULL},
     .examples = "yoke plan gpt.yaml --devices 2\n"
                 "yoke plan gpt.yaml --machine h100-sxm:8x2\n"
                 "yoke plan gpt.yaml --machine cluster.yaml --device-memory 64GB --top 10 --json -",

@@ -8,22 +8,6 @@
 #include "text.h"
 #include "yoke/simulate.h"
 
-static struct {
-    const char *machine;
-} given;
-
-static const option_group group_simulate = {
-    "Machine",
-    (const option[]){
-        OPTION("machine", "FILE|NAME", OPTION_TEXT,
-               "a machine file, here (what yoke bench wrote), or a preset: h100-sxm is one node, "
-               "h100-sxm:8x128 is 128 "
-               "nodes of 8 devices",
-               .target = &given.machine),
-        {0},
-    },
-};
-
 static void print_shares(FILE *out, const yoke_simulation *s)
 {
     bool told[YOKE_SHARES] = {false};
@@ -61,27 +45,20 @@ static void print_result(cli *run, const yoke_machine *machine, const yoke_simul
     table_destroy(t);
 }
 
+static yoke_status simulate(cli *run, const yoke_job *job, const yoke_machine *machine)
+{
+    yoke_simulation *simulation;
+    yoke_status status = yoke_simulate(job, machine, &simulation);
+    if (status != YOKE_OK) return status;
+    if (run->json) simulation_write(run->json, machine, simulation);
+    print_result(run, machine, simulation);
+    yoke_simulation_destroy(simulation);
+    return YOKE_OK;
+}
+
 static int command_run(cli *run)
 {
-    int code = 0;
-    yoke_machine *machine = NULL;
-    yoke_simulation *simulation = NULL;
-    if (!given.machine)
-        return cli_fail(run, 2, "--machine",
-                        "--machine is missing: a machine file, here, or a preset like h100-sxm:8x4");
-    yoke_job *job = cli_load_job(run, &code);
-    if (!job) return code;
-    if (yoke_machine_find(given.machine, &machine) != YOKE_OK ||
-        yoke_simulate(job, machine, &simulation) != YOKE_OK) {
-        code = cli_fail_library(run);
-    } else {
-        if (run->json) simulation_write(run->json, machine, simulation);
-        print_result(run, machine, simulation);
-    }
-    yoke_simulation_destroy(simulation);
-    yoke_machine_destroy(machine);
-    yoke_job_destroy(job);
-    return code;
+    return simulation_run(run, NULL, simulate);
 }
 
 const command command_simulate = {
@@ -96,8 +73,8 @@ const command command_simulate = {
              "every device computes and moves, when, and who waits for whom. Nothing runs, and no data is "
              "read. Prints "
              "the step's time, what it goes to, and the bytes of each stage.",
-    .groups = (const option_group *const[]){&group_simulate, &options_layout, &options_training, &options_job,
-                                            &options_general, NULL},
+    .groups = (const option_group *const[]){&options_machine, &options_layout, &options_training,
+                                            &options_job, &options_general, NULL},
     .examples = "yoke simulate gpt.yaml --machine h100-sxm --dp 8\n"
                 "yoke simulate gpt.yaml --machine h100-sxm:8x4 --tp 8 --pp 4 --microbatches 16\n"
                 "yoke simulate gpt.yaml --machine cluster.yaml --layout 'dp=16,zero=3' --json -",

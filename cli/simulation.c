@@ -1,7 +1,42 @@
-/* What simulate and explain say alike of a simulated step. */
 #include "simulation.h"
 
 #include <math.h>
+
+static const char *machine_text;
+
+const option_group options_machine = {
+    "Machine",
+    (const option[]){
+        OPTION("machine", "FILE|NAME", OPTION_TEXT,
+               "a machine file, here (what yoke bench wrote), or a preset: h100-sxm is one node, "
+               "h100-sxm:8x128 is 128 nodes of 8 devices",
+               .target = &machine_text),
+        {0},
+    },
+};
+
+const char *simulation_machine(void)
+{
+    return machine_text;
+}
+
+int simulation_run(cli *run, yoke_status (*found)(const yoke_job *job, yoke_machine **machine_out),
+                   yoke_status (*body)(cli *run, const yoke_job *job, const yoke_machine *machine))
+{
+    int code = 0;
+    yoke_machine *machine = NULL;
+    if (!machine_text && !found)
+        return cli_fail(run, 2, "--machine",
+                        "--machine is missing: a machine file, here, or a preset like h100-sxm:8x4");
+    yoke_job *job = cli_load_job(run, &code);
+    if (!job) return code;
+    yoke_status status = machine_text ? yoke_machine_find(machine_text, &machine) : found(job, &machine);
+    if (status == YOKE_OK) status = body(run, job, machine);
+    if (status != YOKE_OK) code = cli_fail_library(run);
+    yoke_machine_destroy(machine);
+    yoke_job_destroy(job);
+    return code;
+}
 
 void simulation_write_bytes(json *j, const yoke_bytes *bytes)
 {
