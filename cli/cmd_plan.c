@@ -74,22 +74,26 @@ static void print_result(cli *run, const yoke_machine *machine, const yoke_plann
     const yoke_planned_row *best = &p->rows[0];
     fprintf(run->out, "%s on %s: a step takes %.4g ms\n", best->text[0] ? best->text : "one device",
             machine->name, best->step_s * 1e3);
-    fprintf(run->out, "%lld layouts considered, %d simulated, in %.3g s; %s\n\n", (long long)p->considered,
-            p->simulated, p->search_s,
-            p->proved ? "none of the others can be faster"
-                      : "the others promised less, but may be faster than simulated ones");
-    table *t = table_create((const char *const[]){"<layout", "step", "peak", "weights", "gradients",
-                                                  "optimizer", "activations", "<limit", NULL});
+    char searched[192];
+    snprintf(searched, sizeof searched, "%lld layouts considered, %d simulated, in %.3g s; %s",
+             (long long)p->considered, p->simulated, p->search_s,
+             p->proved ? "none of the others can be faster"
+                       : "the others promised less, but may be faster than simulated ones");
+    text_wrap(run->out, searched, 0, run->width);
+    fputc('\n', run->out);
+    table *t = table_create((const char *const[]){"<layout", "step", "peak", "<limit", "weights", "gradients",
+                                                  "optimizer", "activations", NULL});
     for (int i = 0; i < p->nrows; i++) {
         const yoke_planned_row *row = &p->rows[i];
-        const int64_t sizes[] = {row->peak_bytes, row->bytes.weights, row->bytes.gradients,
-                                 row->bytes.optimizer, row->bytes.activations};
+        const int64_t sizes[] = {row->bytes.weights, row->bytes.gradients, row->bytes.optimizer,
+                                 row->bytes.activations};
         char size[32];
         table_cell(t, "%s", row->text[0] ? row->text : "one device");
         table_cell(t, "%.4g ms", row->step_s * 1e3);
+        table_cell(t, "%s", text_size(size, (double)row->peak_bytes));
+        table_cell(t, "%s", row->limit);
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
             table_cell(t, "%s", text_size(size, (double)sizes[k]));
-        table_cell(t, "%s", row->limit);
     }
     table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);

@@ -14,11 +14,6 @@ typedef struct finder {
     const yoke_simulation *simulation;
 } finder;
 
-static void tell_plain(yoke_finding *to, const char *sentence)
-{
-    snprintf(to->sentence, sizeof to->sentence, "%s", sentence);
-}
-
 static void tell_straggler(const finder *f, yoke_finding *to)
 {
     const yoke_machine_straggler *worst = NULL;
@@ -69,7 +64,7 @@ static void tell_imbalance(const finder *f, yoke_finding *to)
         if (s->stages[i].compute_s > s->stages[most].compute_s) most = i;
     }
     if (s->nstages == 1) {
-        tell_plain(to, "devices wait for those that have more to compute");
+        snprintf(to->sentence, sizeof to->sentence, "devices wait for those that have more to compute");
         return;
     }
     to->stage = most;
@@ -88,45 +83,39 @@ static void tell_fill_drain(const finder *f, yoke_finding *to)
              f->simulation->nstages, l->microbatches, l->microbatches == 1 ? "" : "es", l->schedule);
 }
 
+/* What a share comes from: its own function where numbers make the sentence, else the sentence. */
+static const struct cause {
+    void (*tell)(const finder *f, yoke_finding *to);
+    const char *sentence;
+    yki_axis axis;
+    const char *moved; /* what is waited for along the axis */
+} causes[YOKE_SHARES] = {
+    [YOKE_SHARE_COMPUTE] = {.sentence = "the forward and backward pass"},
+    [YOKE_SHARE_RECOMPUTE] = {.sentence = "what was not kept, to save memory, is computed a second time"},
+    [YOKE_SHARE_OPTIMIZER] = {.sentence = "updating weights"},
+    [YOKE_SHARE_LAUNCH] = {.sentence = "launching kernels: they are small"},
+    [YOKE_SHARE_OTHER] = {.sentence = "all devices agree on the norm of the gradients and that they are "
+                                      "finite, before any weight is updated"},
+    [YOKE_SHARE_FILL_DRAIN] = {tell_fill_drain},
+    [YOKE_SHARE_IMBALANCE] = {tell_imbalance},
+    [YOKE_SHARE_EXPOSED_PP] = {.axis = YKI_AXIS_PP, .moved = "what stages hand on"},
+    [YOKE_SHARE_EXPOSED_CP] = {.axis = YKI_AXIS_CP, .moved = "keys and values"},
+    [YOKE_SHARE_EXPOSED_TP] = {.axis = YKI_AXIS_TP, .moved = "parts of activations"},
+    [YOKE_SHARE_EXPOSED_DP] = {.axis = YKI_AXIS_DP, .moved = "gradients"},
+    [YOKE_SHARE_STRAGGLER] = {tell_straggler},
+    [YOKE_SHARE_DATA] = {.sentence = "waiting for samples"},
+};
+
 static void tell(const finder *f, yoke_share share, yoke_finding *to)
 {
-    switch (share) {
-    case YOKE_SHARE_STRAGGLER:
-        tell_straggler(f, to);
-        break;
-    case YOKE_SHARE_EXPOSED_DP:
-        tell_exposed(f, to, YKI_AXIS_DP, f->options->layout.zero > 2 ? "weights and gradients" : "gradients");
-        break;
-    case YOKE_SHARE_EXPOSED_TP:
-        tell_exposed(f, to, YKI_AXIS_TP, "parts of activations");
-        break;
-    case YOKE_SHARE_EXPOSED_CP:
-        tell_exposed(f, to, YKI_AXIS_CP, "keys and values");
-        break;
-    case YOKE_SHARE_EXPOSED_PP:
-        tell_exposed(f, to, YKI_AXIS_PP, "what stages hand on");
-        break;
-    case YOKE_SHARE_IMBALANCE:
-        tell_imbalance(f, to);
-        break;
-    case YOKE_SHARE_FILL_DRAIN:
-        tell_fill_drain(f, to);
-        break;
-    case YOKE_SHARE_RECOMPUTE:
-        tell_plain(to, "what was not kept, to save memory, is computed a second time");
-        break;
-    case YOKE_SHARE_LAUNCH:
-        tell_plain(to, "launching kernels: they are small");
-        break;
-    case YOKE_SHARE_OPTIMIZER:
-        tell_plain(to, "updating weights");
-        break;
-    case YOKE_SHARE_COMPUTE:
-        tell_plain(to, "the forward and backward pass");
-        break;
-    default:
-        tell_plain(to, "none of the others");
-    }
+    const struct cause *cause = &causes[share];
+    bool gathers = share == YOKE_SHARE_EXPOSED_DP && f->options->layout.zero > 2;
+    if (cause->tell)
+        cause->tell(f, to);
+    else if (cause->moved)
+        tell_exposed(f, to, cause->axis, gathers ? "weights and gradients" : cause->moved);
+    else
+        snprintf(to->sentence, sizeof to->sentence, "%s", cause->sentence);
 }
 
 static bool is_work(const yoke_finding *f)
