@@ -10,10 +10,10 @@
 #include <omp.h>
 #endif
 
+#include "backend/at_once.h"
 #include "backend/blocks.h"
 #include "backend/cpu/machine.h"
 #include "backend/signature.h"
-#include "base/clock.h"
 #include "base/fail.h"
 
 /* One implementation with what it made for one set of shapes. The key is the launch with data pointers
@@ -226,12 +226,6 @@ static void cpu_queue_destroy(yki_queue *queue)
     free(queue);
 }
 
-static void *cpu_host_address(yki_device *device, void *data)
-{
-    (void)device;
-    return data;
-}
-
 static void cpu_launch(yki_queue *queue, yki_prepared *prepared, const yki_launch *launch)
 {
     const yki_device *device = queue->device;
@@ -256,40 +250,6 @@ static void cpu_fill(yki_queue *queue, void *data, int byte, size_t bytes)
     memset(data, byte, bytes);
 }
 
-static void cpu_stamp(yki_queue *queue, double *ns_out)
-{
-    (void)queue;
-    *ns_out = yki_now_ns();
-}
-
-static yoke_status cpu_event_create(yki_device *device, yki_event **event_out)
-{
-    *event_out = (yki_event *)device;
-    return YOKE_OK;
-}
-
-static void cpu_event_destroy(yki_event *event)
-{
-    (void)event;
-}
-
-static void cpu_mark(yki_queue *queue, yki_event *event)
-{
-    (void)queue, (void)event;
-}
-
-static yoke_status cpu_reach(yki_event *event)
-{
-    (void)event;
-    return YOKE_OK;
-}
-
-static yoke_status cpu_synchronize(yki_queue *queue)
-{
-    (void)queue;
-    return YOKE_OK;
-}
-
 const yki_backend_ops yki_backend_cpu = {
     .name = "cpu",
     .memory = YKI_MEMORY_HOST,
@@ -301,7 +261,6 @@ const yki_backend_ops yki_backend_cpu = {
     .alloc = cpu_alloc,
     .free = cpu_free,
     .peak_bytes = cpu_peak_bytes,
-    .host_address = cpu_host_address,
     .workspace_bytes = cpu_workspace_bytes,
     .prepare = cpu_prepare,
     .queue_create = cpu_queue_create,
@@ -309,11 +268,5 @@ const yki_backend_ops yki_backend_cpu = {
     .launch = cpu_launch,
     .transfer = cpu_transfer,
     .fill = cpu_fill,
-    .stamp = cpu_stamp,
-    .event_create = cpu_event_create,
-    .event_destroy = cpu_event_destroy,
-    .record = cpu_mark,
-    .wait = cpu_mark,
-    .reach = cpu_reach,
-    .synchronize = cpu_synchronize,
+    YKI_AT_ONCE,
 };

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "backend/at_once.h"
 #include "backend/blocks.h"
-#include "base/clock.h"
 #include "base/fail.h"
 
 struct yki_device {
@@ -74,12 +74,6 @@ static yoke_status null_prepare(yki_device *device, const yki_launch *shapes, yk
 }
 
 /* Whatever anybody computes with or looks at: nothing is ever there. */
-static void *null_host_address(yki_device *device, void *data)
-{
-    (void)device;
-    return data;
-}
-
 static yoke_status null_queue_create(yki_device *device, yki_queue **queue_out)
 {
     yki_queue *queue = malloc(sizeof *queue);
@@ -109,40 +103,6 @@ static void null_fill(yki_queue *queue, void *data, int byte, size_t bytes)
     (void)queue, (void)data, (void)byte, (void)bytes;
 }
 
-static void null_stamp(yki_queue *queue, double *ns_out)
-{
-    (void)queue;
-    *ns_out = yki_now_ns();
-}
-
-static yoke_status null_event_create(yki_device *device, yki_event **event_out)
-{
-    *event_out = (yki_event *)device; /* any address: nothing is ever waited for */
-    return YOKE_OK;
-}
-
-static void null_event_destroy(yki_event *event)
-{
-    (void)event;
-}
-
-static void null_mark(yki_queue *queue, yki_event *event)
-{
-    (void)queue, (void)event;
-}
-
-static yoke_status null_reach(yki_event *event)
-{
-    (void)event;
-    return YOKE_OK;
-}
-
-static yoke_status null_synchronize(yki_queue *queue)
-{
-    (void)queue;
-    return YOKE_OK;
-}
-
 const yki_backend_ops yki_backend_null = {
     .name = "null",
     .memory = YKI_MEMORY_HOST,
@@ -154,7 +114,6 @@ const yki_backend_ops yki_backend_null = {
     .alloc = null_alloc,
     .free = null_free,
     .peak_bytes = null_peak_bytes,
-    .host_address = null_host_address,
     .workspace_bytes = null_workspace_bytes,
     .prepare = null_prepare,
     .queue_create = null_queue_create,
@@ -162,11 +121,5 @@ const yki_backend_ops yki_backend_null = {
     .launch = null_launch,
     .transfer = null_transfer,
     .fill = null_fill,
-    .stamp = null_stamp,
-    .event_create = null_event_create,
-    .event_destroy = null_event_destroy,
-    .record = null_mark,
-    .wait = null_mark,
-    .reach = null_reach,
-    .synchronize = null_synchronize,
+    YKI_AT_ONCE,
 };
