@@ -41,6 +41,13 @@ typedef struct yoke_stage_report {
     char layers[96];
 } yoke_stage_report;
 
+/* Devices that do the same at the same time. */
+typedef struct yoke_alike {
+    int device, stage; /* the first of them */
+    int devices;       /* how many they are */
+    double slower;     /* what they compute takes so many times as long as on the machine's others */
+} yoke_alike;
+
 typedef struct yoke_simulation {
     char layout[512]; /* as text, which yoke_layout_parse reads; "": one device */
     int devices;
@@ -50,10 +57,15 @@ typedef struct yoke_simulation {
     double idle_fraction;                       /* 1 - time inside kernels / (step * devices) */
     double shares[YOKE_SHARES];                 /* of the step; they sum to 1 */
     int64_t moved_bytes[4]; /* by axis: tp, cp, dp, pp; what devices receive, all together */
+    int64_t limit_bytes;    /* what a device may hold */
     int nstages;
     yoke_stage_report *stages; /* owned */
-    int classes;               /* of devices, which do the same at the same time */
-    bool measured;             /* the machine's figures were measured */
+    int classes;
+    yoke_alike *alike; /* owned; `classes` of them */
+    int nran;
+    yoke_ran *ran; /* owned; what the first of each class does, by start, as yoke_trainer_timeline tells it of
+                      a run; of more than 64 classes, of one of each stage, that which computes longest */
+    bool measured; /* the machine's figures were measured */
 } yoke_simulation;
 
 /* Simulates one full step. The layout is the job's; a device may hold what the machine's memory leaves beside

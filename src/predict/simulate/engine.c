@@ -23,6 +23,7 @@ typedef struct runner {
     unsigned char *message;   /* by slot: what it has sent: 1 under way, 2 there */
     int sends;                /* under way */
     double left, rate, since; /* of what it computes; rate 0: nothing */
+    double waits_since;
     int version, moving, nmoves, cmoves;
     int *moves; /* movements under way */
     int busy[YOKE_MACHINE_LEVELS];
@@ -46,6 +47,7 @@ typedef struct engine {
     const yki_classes *classes;
     const yki_plan *plan;
     const yki_what_if *what_if;
+    yki_record *record;
     runner *runners;
     int *arrived; /* [meeting][LATEST] */
     bool *ended;  /* the same */
@@ -191,12 +193,18 @@ static void count_all(engine *e, int at, int by)
 
 static void run(engine *e, int class);
 
-static void wake(engine *e, int class, waits from, int meeting, int64_t what)
+static void go_on(engine *e, int class)
 {
     runner *r = &e->runners[class];
-    if (r->waits != from || r->for_what != what || r->meeting != meeting) return;
+    yki_record_wait(e->record, class, r->waits_since, e->now);
     r->waits = RUNS;
     run(e, class);
+}
+
+static void wake(engine *e, int class, waits from, int meeting, int64_t what)
+{
+    const runner *r = &e->runners[class];
+    if (r->waits == from && r->for_what == what && r->meeting == meeting) go_on(e, class);
 }
 
 static void finish(engine *e, const movement *m)
@@ -330,6 +338,7 @@ static bool next_code(engine *e, int class)
     const yki_program *program = yki_plan_program(e->plan, e->classes->list[class].first);
     int at = ++r->action - program->nactions;
     r->at = 0;
+    yki_record_turn(e->record, class, r->action, e->now);
     if (at < 0)
         r->code = yki_work_of_action(e->works, class, &program->actions[r->action]);
     else if (at < YKI_END_COUNT - YKI_END_REDUCE)
@@ -365,9 +374,10 @@ static void run(engine *e, int class)
             start(e, class, step);
         else if (step->kind == YKI_STEP_SEND)
             send(e, class, step, action->microbatch);
-        else if (must_wait(e, class, step, action ? action->microbatch : 0))
+        else if (must_wait(e, class, step, action ? action->microbatch : 0)) {
+            r->waits_since = e->now;
             return;
-        else
+        } else
             r->waits = RUNS;
     }
 }
@@ -379,10 +389,7 @@ static void take(engine *e, const event *next)
     e->now = next->time;
     if (next->what == e->classes->count) {
         e->at_meet = 0;
-        for (int c = 0; c < e->classes->count; c++) {
-            e->runners[c].waits = RUNS;
-            run(e, c);
-        }
+        for (int c = 0; c < e->classes->count; c++) go_on(e, c);
         return;
     }
     if (next->what >= 0) {
@@ -465,12 +472,14 @@ static double meet_seconds(const engine *e)
     return seconds;
 }
 
-yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out)
+yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
+                                  yki_simulated *out)
 {
     engine e = {.works = works,
                 .classes = works->classes,
                 .plan = works->plan,
                 .what_if = what_if,
+                .record = record,
                 .free = -1,
                 .out = out};
     *out = (yki_simulated){0};
@@ -490,8 +499,13 @@ yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simul
     out->seconds = e.now;
     out->computing = e.computing;
     release(&e);
-    if (e.failed) return yki_fail_memory("the events of a step");
+    if (e.failed || (record && record->failed)) return yki_fail_memory("the events of a step");
     if (stuck)
         return yki_fail(YOKE_INVALID, "the step of this plan does not come to its end when it is simulated");
     return YOKE_OK;
+}
+
+yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out)
+{
+    return yki_simulate_recorded(works, what_if, NULL, out);
 }

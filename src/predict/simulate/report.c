@@ -106,6 +106,33 @@ static void tell_stage_times(telling *t)
     }
 }
 
+static yoke_status tell_alike(telling *t)
+{
+    const yki_classes *classes = t->works->classes;
+    t->out->alike = calloc((size_t)classes->count, sizeof *t->out->alike);
+    if (!t->out->alike) return yki_fail_memory("a simulation");
+    t->out->classes = classes->count;
+    for (int c = 0; c < classes->count; c++) {
+        const yki_rank_class *class = &classes->list[c];
+        t->out->alike[c] = (yoke_alike){.device = class->first,
+                                        .devices = class->count,
+                                        .stage = yki_plan_program(t->plan, class->first)->stage,
+                                        .slower = class->slower};
+    }
+    return YOKE_OK;
+}
+
+/* The step as it is, and what its devices do. */
+static yoke_status simulate_whole(telling *t, const yki_what_if *what_if)
+{
+    yki_record record;
+    bool begun = yki_record_begin(&record, t->works);
+    yoke_status status = begun ? yki_simulate_recorded(t->works, what_if, &record, &t->whole)
+                               : yki_fail_memory("a simulation");
+    t->out->ran = yki_record_end(&record, t->whole.seconds, &t->out->nran);
+    return status;
+}
+
 static yoke_status tell(telling *t)
 {
     yki_what_if what_if = {0};
@@ -114,8 +141,8 @@ static yoke_status tell(telling *t)
     t->works = &works;
     yoke_status status = simulate_with(t, &classes, true);
     if (status == YOKE_OK) tell_stage_times(t);
-    if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &t->whole);
-    t->out->classes = classes.count;
+    if (status == YOKE_OK) status = tell_alike(t);
+    if (status == YOKE_OK) status = simulate_whole(t, &what_if);
     t->before = t->whole.seconds;
     if (status == YOKE_OK && t->costs->machine->nstragglers > 0) {
         yki_simulated without;
@@ -218,6 +245,7 @@ yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *jo
     yki_costs costs;
     telling t = {.plan = plan, .costs = &costs, .out = out};
     out->measured = machine->measured_on[0] != 0;
+    out->limit_bytes = there.device_memory_bytes;
     status = yki_costs_of(machine, plan, &costs);
     if (status == YOKE_OK) status = tell_stages(plan, out);
     if (status == YOKE_OK) status = tell(&t);
@@ -256,5 +284,7 @@ void yoke_simulation_destroy(yoke_simulation *simulation)
 {
     if (!simulation) return;
     free(simulation->stages);
+    free(simulation->alike);
+    free(simulation->ran);
     free(simulation);
 }

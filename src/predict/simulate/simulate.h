@@ -79,6 +79,30 @@ void yki_works_release(yki_works *works);
 const yki_lowered *yki_work_of_action(yki_works *works, int class, const yoke_action *action);
 const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end);
 
+/* --- record.c --- */
+
+/* What the first rank of each class did; of more classes than a reader can tell apart, of one class of each
+ * stage. Waits that are over at once are none. */
+typedef struct yki_record {
+    const yki_works *works;
+    yoke_ran *ran;
+    int count, room;
+    int *open; /* by class: which of `ran` goes on, or one of these */
+    bool failed;
+} yki_record;
+enum { YKI_RECORD_NOTHING = -1, YKI_RECORD_LEFT_OUT = -2 };
+
+/* false: memory. What was begun is to be ended. */
+bool yki_record_begin(yki_record *record, const yki_works *works);
+/* The class goes on to that action of its program, or to the ends that follow them, or has ended. NULL
+ * records nothing, here and below. */
+void yki_record_turn(yki_record *record, int class, int action, double now);
+/* Within it, it has waited for a movement. */
+void yki_record_wait(yki_record *record, int class, double from, double now);
+/* By start, but for waits of under a thousandth of `seconds`. Owns: the caller; NULL where there is nothing.
+ */
+yoke_ran *yki_record_end(yki_record *record, double seconds, int *count_out);
+
 /* --- report.c --- */
 
 /* Options as they are there: a device has the machine's memory but for its reserve, or layout.device_memory.
@@ -93,7 +117,9 @@ yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *jo
 
 /* --- engine.c --- */
 
-/* YOKE_SYSTEM: memory. */
+/* record: begun, of the same works; NULL: none is kept. YOKE_SYSTEM: memory. */
+yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
+                                  yki_simulated *out);
 yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out);
 
 #endif
