@@ -130,7 +130,7 @@ static void write_course(json *j, const yoke_compare_row *row)
     put_begin_array(j, "losses");
     for (int64_t i = 0; i < row->nlosses; i++) put_number(j, NULL, row->losses[i]);
     put_end_array(j);
-    report_write_timeline(j, row->timeline, row->ntimeline);
+    report_write_timeline(j, "cpu:", row->timeline, row->ntimeline);
 }
 
 static void write_row(json *j, const yoke_compare_row *row, const char *more)

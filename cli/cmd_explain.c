@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "cli.h"
+#include "page.h"
 #include "simulation.h"
 #include "text.h"
 #include "yoke/simulate.h"
@@ -92,8 +93,9 @@ const command command_explain = {
              "are faster "
              "are listed with what they gain.",
     .groups = (const option_group *const[]){&options_machine, &options_layout, &options_training,
-                                            &options_job, &options_general, NULL},
+                                            &options_page, &options_job, &options_general, NULL},
     .examples = "yoke explain gpt.yaml --machine h100-sxm --pp 4 --microbatches 4\n"
+                "yoke explain gpt.yaml --machine h100-sxm --pp 4 --html page.html\n"
                 "yoke explain gpt.yaml --machine cluster.yaml --dp 64 --json -",
     .codes = "0   done\n2   bad usage, job, layout or machine file\n3   does not fit: memory, or devices",
     .processes = FIRST_PROCESS,

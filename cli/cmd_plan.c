@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "page.h"
 #include "simulation.h"
 #include "table.h"
 #include "text.h"
@@ -64,6 +65,7 @@ static void write_result(json *j, const yoke_machine *machine, const yoke_planne
     put_integer(j, "considered", p->considered);
     put_integer(j, "simulated", p->simulated);
     put_boolean(j, "proved", p->proved);
+    put_integer(j, "limit_bytes", p->limit_bytes);
     put_number(j, "search_ms", p->search_s * 1e3);
     put_boolean(j, "calibrated", p->measured);
     put_number(j, "error_bound", p->error_bound);
@@ -137,10 +139,11 @@ const command command_plan = {
         "Bounds every layout over the devices, or over a divisor of their number, compiles and simulates "
         "the best ones, and prints them, fastest first: the first is the one to take. Nothing runs, and "
         "no data is read. The job's own degrees are not looked at.",
-    .groups = (const option_group *const[]){&options_machine, &group_plan, &options_training, &options_job,
-                                            &options_general, NULL},
+    .groups = (const option_group *const[]){&options_machine, &group_plan, &options_training, &options_page,
+                                            &options_job, &options_general, NULL},
     .examples = "yoke plan gpt.yaml --devices 2\n"
                 "yoke plan gpt.yaml --machine h100-sxm:8x2\n"
+                "yoke plan gpt.yaml --machine h100-sxm:8x2 --html page.html\n"
                 "yoke plan gpt.yaml --machine cluster.yaml --device-memory 64GB --top 10 --json -",
     .codes = "0   done\n2   bad usage, job or machine file\n3   no layout fits",
     .processes = FIRST_PROCESS,

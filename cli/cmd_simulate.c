@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "page.h"
 #include "simulation.h"
 #include "table.h"
 #include "text.h"
@@ -74,10 +75,11 @@ const command command_simulate = {
              "read. Prints "
              "the step's time, what it goes to, and the bytes of each stage.",
     .groups = (const option_group *const[]){&options_machine, &options_layout, &options_training,
-                                            &options_job, &options_general, NULL},
-    .examples = "yoke simulate gpt.yaml --machine h100-sxm --dp 8\n"
-                "yoke simulate gpt.yaml --machine h100-sxm:8x4 --tp 8 --pp 4 --microbatches 16\n"
-                "yoke simulate gpt.yaml --machine cluster.yaml --layout 'dp=16,zero=3' --json -",
+                                            &options_page, &options_job, &options_general, NULL},
+    .examples =
+        "yoke simulate gpt.yaml --machine h100-sxm --dp 8\n"
+        "yoke simulate gpt.yaml --machine h100-sxm:8x4 --tp 8 --pp 4 --microbatches 16 --html page.html\n"
+        "yoke simulate gpt.yaml --machine cluster.yaml --layout 'dp=16,zero=3' --json -",
     .codes = "0   done\n2   bad usage, job, layout or machine file\n3   does not fit: memory, or devices",
     .processes = FIRST_PROCESS,
     .run = command_run,

@@ -50,19 +50,19 @@ void report_write_bytes(json *j, const yoke_bytes *bytes)
     for (int k = 0; k < NKINDS; k++) put_integer(j, kinds[k].key, bytes_of(bytes, k));
 }
 
-void report_write_timeline(json *j, const yoke_ran *ran, int count)
+void report_write_timeline(json *j, const char *device, const yoke_ran *ran, int count)
 {
     static const char *const actions[] = {
         [YOKE_ACTION_F] = "F", [YOKE_ACTION_B] = "B", [YOKE_ACTION_W] = "W", [YOKE_ACTION_BW] = "BW"};
     static const char *const others[] = {
         [YOKE_RAN_REDUCE] = "reduce", [YOKE_RAN_UPDATE] = "update", [YOKE_RAN_MOVEMENT] = "move"};
-    char device[24];
+    char name[40];
     put_begin_array(j, "timeline");
     for (int i = 0; i < count; i++) {
         bool of_action = ran[i].part >= 0;
-        snprintf(device, sizeof device, "cpu:%d", ran[i].device);
+        snprintf(name, sizeof name, "%s%d", device, ran[i].device);
         put_begin_object(j, NULL);
-        put_string(j, "device", device);
+        put_string(j, "device", name);
         put_string(j, "kind",
                    ran[i].kind == YOKE_RAN_ACTION ? actions[ran[i].action.kind] : others[ran[i].kind]);
         if (of_action) put_integer(j, "microbatch", ran[i].action.microbatch);
@@ -161,7 +161,7 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     free(actions);
     int count;
     const yoke_ran *ran = yoke_trainer_timeline(trainer, &count);
-    report_write_timeline(j, ran, ran ? count : 0);
+    report_write_timeline(j, "cpu:", ran, ran ? count : 0);
     if (report->limit_bytes > 0)
         put_integer(j, "limit_bytes", report->limit_bytes);
     else

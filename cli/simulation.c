@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+#include "page.h"
+#include "report.h"
+
 static const char *machine_text;
 
 const option_group options_machine = {
@@ -31,6 +34,8 @@ int simulation_run(cli *run, yoke_status (*found)(const yoke_job *job, yoke_mach
     yoke_job *job = cli_load_job(run, &code);
     if (!job) return code;
     yoke_status status = machine_text ? yoke_machine_find(machine_text, &machine) : found(job, &machine);
+    page_put_job(run, job);
+    if (status == YOKE_OK) page_put_machine(run, machine);
     if (status == YOKE_OK) status = body(run, job, machine);
     if (status != YOKE_OK) code = cli_fail_library(run);
     yoke_machine_destroy(machine);
@@ -40,12 +45,25 @@ int simulation_run(cli *run, yoke_status (*found)(const yoke_job *job, yoke_mach
 
 void simulation_write_bytes(json *j, const yoke_bytes *bytes)
 {
-    put_integer(j, "weights", bytes->weights);
-    put_integer(j, "gradients", bytes->gradients);
-    put_integer(j, "optimizer", bytes->optimizer);
-    put_integer(j, "activations", bytes->activations);
-    put_integer(j, "movement", bytes->movement);
-    put_integer(j, "workspace", bytes->workspace);
+    report_write_bytes(j, bytes);
+}
+
+/* What devices do, which is long: for the page alone. */
+static void write_timeline(json *j, const yoke_simulation *s)
+{
+    char name[40];
+    put_begin_array(j, "alike");
+    for (int i = 0; i < s->classes; i++) {
+        snprintf(name, sizeof name, "device %d", s->alike[i].device);
+        put_begin_object(j, NULL);
+        put_string(j, "device", name);
+        put_integer(j, "stage", s->alike[i].stage);
+        put_integer(j, "devices", s->alike[i].devices);
+        put_number(j, "slower", s->alike[i].slower);
+        put_end_object(j);
+    }
+    put_end_array(j);
+    report_write_timeline(j, "device ", s->ran, s->nran);
 }
 
 void simulation_write(json *j, const yoke_machine *machine, const yoke_simulation *s)
@@ -70,6 +88,8 @@ void simulation_write(json *j, const yoke_machine *machine, const yoke_simulatio
     for (int i = 0; i < 4; i++) put_integer(j, axes[i], s->moved_bytes[i]), moved += s->moved_bytes[i];
     put_end_object(j);
     put_integer(j, "moved_bytes_per_step", moved);
+    put_integer(j, "limit_bytes", s->limit_bytes);
+    if (page_path()) write_timeline(j, s);
     put_begin_array(j, "stages");
     for (int i = 0; i < s->nstages; i++) {
         put_begin_object(j, NULL);

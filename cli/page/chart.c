@@ -92,6 +92,15 @@ static void draw_bar(FILE *out, const chart_bar *bar, double scale, double limit
     fputs("</svg>", out);
 }
 
+void chart_limit(FILE *out, const char *text)
+{
+    fputs("<p class=\"note\"><svg width=\"18\" height=\"14\" aria-hidden=\"true\"><line class=\"limit\" "
+          "x1=\"9\" x2=\"9\" y1=\"0\" y2=\"14\"/></svg>",
+          out);
+    html_text(out, text);
+    fputs("</p>\n", out);
+}
+
 void chart_bars(FILE *out, const chart_bar *bars, int count, double limit, const char *limit_text)
 {
     double most = limit > 0 ? limit : 0;
@@ -106,20 +115,16 @@ void chart_bars(FILE *out, const chart_bar *bars, int count, double limit, const
         fputs("<span class=\"value\">", out);
         html_text(out, bars[i].value);
         fputs("</span>\n", out);
+        if (bars[i].note) html_paragraph(out, "under", "%s", bars[i].note);
     }
     fputs("</div>\n", out);
-    if (limit > 0) {
-        fputs("<p class=\"note\"><svg width=\"18\" height=\"14\" aria-hidden=\"true\"><line class=\"limit\" "
-              "x1=\"9\" x2=\"9\" y1=\"0\" y2=\"14\"/></svg>",
-              out);
-        html_text(out, limit_text);
-        fputs("</p>\n", out);
-    }
+    if (limit > 0) chart_limit(out, limit_text);
 }
 
-static void draw_span(FILE *out, const chart_span *s, double scale)
+/* As far as the picture goes, `to`. */
+static void draw_span(FILE *out, const chart_span *s, double to, double scale)
 {
-    double x = s->start * scale, width = (s->end - s->start) * scale;
+    double x = s->start * scale, width = (fmin(s->end, to) - s->start) * scale;
     int y = s->thin ? ROW_HEIGHT - 9 : 1, height = s->thin ? 8 : ROW_HEIGHT - 2;
     fprintf(out, "<rect class=\"f\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"%d\" fill=\"url(#p%d)\"",
             x, y, fmax(width, 0.02), height, s->series % CHART_SERIES);
@@ -189,7 +194,7 @@ void chart_spans(FILE *out, const char *const *rows, int nrows, const chart_span
         for (int thin = 0; thin < 2; thin++)
             for (int i = 0; i < kept; i++)
                 if (spans[i].row == r && spans[i].thin == (thin == 1) && spans[i].end > spans[i].start)
-                    draw_span(out, &spans[i], scale);
+                    draw_span(out, &spans[i], to, scale);
         fputs("</svg>\n", out);
     }
     if (to > 0) draw_axis(out, to, unit);

@@ -22,10 +22,14 @@ typedef struct chart_bar {
     int first, nparts;
     double parts[CHART_SERIES];
     double low, high;
+    const char *note; /* a line below it; NULL: none */
 } chart_bar;
 
 /* limit: where a line stands across all bars, with limit_text in a line below; 0: none. */
 void chart_bars(FILE *out, const chart_bar *bars, int count, double limit, const char *limit_text);
+
+/* What a line of a limit is, in a line. */
+void chart_limit(FILE *out, const char *text);
 
 /* A curve of (x, y); points that are not finite are gaps. */
 typedef struct chart_curve {
@@ -38,6 +42,21 @@ typedef struct chart_curve {
 /* All in one picture; of curves that lie on each other, the later ones are thinner. `about` says in a
  * sentence what is seen. */
 void chart_curves(FILE *out, const chart_curve *curves, int count, const char *x_name, const char *y_name,
+                  const char *about);
+
+/* A point of (x, y), numbered from 1 in the order of the list. */
+typedef struct chart_point {
+    double x, y;
+    int kind; /* which of the picture's marks it has */
+    char title[400];
+} chart_point;
+
+enum { CHART_MARKS = 3 };
+
+/* kinds: the names of the marks, NULL: there is none of it. A point has its number beside it, where there is
+ * room. limit: of x, where a line stands across the picture, limit_text in a line below; 0: none. */
+void chart_points(FILE *out, const chart_point *points, int count, const char *const kinds[CHART_MARKS],
+                  double limit, const char *limit_text, const char *x_name, const char *y_name,
                   const char *about);
 
 /* What a row did, and when; label: in it, where there is room. */

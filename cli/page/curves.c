@@ -3,48 +3,25 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "axis.h"
 #include "chart.h"
 #include "html.h"
 
 enum { POINTS = 500, HEIGHT = 400, WIDTH = 1000 };
 
-typedef struct range {
-    double low, high;
-} range;
-
-static void take_in(range *r, double value)
+static double place_x(const chart_axis *x, double value)
 {
-    if (!isfinite(value)) return;
-    r->low = fmin(r->low, value);
-    r->high = fmax(r->high, value);
+    return WIDTH * axis_place(x, value);
 }
 
-/* From a round number to a round number. */
-static double round_out(range *r)
+static double place_y(const chart_axis *y, double value)
 {
-    if (!(r->high > r->low)) {
-        double around = fabs(r->high) > 0 ? fabs(r->high) / 10 : 1;
-        r->low -= around;
-        r->high += around;
-    }
-    double step = chart_step(r->high - r->low, 4);
-    r->low = step * floor(r->low / step + 1e-9);
-    r->high = step * ceil(r->high / step - 1e-9);
-    return step;
-}
-
-static double place_x(const range *x, double value)
-{
-    return x->high > x->low ? WIDTH * (value - x->low) / (x->high - x->low) : WIDTH / 2.0;
-}
-
-static double place_y(const range *y, double value)
-{
-    return HEIGHT - HEIGHT * (value - y->low) / (y->high - y->low);
+    return HEIGHT - HEIGHT * axis_place(y, value);
 }
 
 /* Of many points each bucket's mean. */
-static void draw_curve(FILE *out, const chart_curve *c, const range *x, const range *y, double width)
+static void draw_curve(FILE *out, const chart_curve *c, const chart_axis *x, const chart_axis *y,
+                       double width)
 {
     int each = (c->count + POINTS - 1) / POINTS;
     bool draws = false;
@@ -87,37 +64,27 @@ static void name_curves(FILE *out, const chart_curve *curves, int count)
     fputs("</ul>\n", out);
 }
 
-static void draw_marks(FILE *out, const range *y, double step)
-{
-    fputs("<div class=\"marks\" aria-hidden=\"true\">", out);
-    for (int k = 0; y->low + k * step <= y->high + step / 2; k++) {
-        double value = y->low + k * step;
-        if (fabs(value) < step * 1e-6) value = 0;
-        fprintf(out, "<span style=\"top:%.2f%%\">%.5g</span>", 100 * place_y(y, value) / HEIGHT, value);
-    }
-    fputs("</div>", out);
-}
-
 void chart_curves(FILE *out, const chart_curve *curves, int count, const char *x_name, const char *y_name,
                   const char *about)
 {
-    range x = {INFINITY, -INFINITY}, y = {INFINITY, -INFINITY};
+    chart_axis x = CHART_AXIS_EMPTY, y = CHART_AXIS_EMPTY;
+    double mark;
     for (int i = 0; i < count; i++)
         for (int k = 0; k < curves[i].count; k++)
-            if (isfinite(curves[i].y[k])) take_in(&x, curves[i].x[k]), take_in(&y, curves[i].y[k]);
+            if (isfinite(curves[i].y[k])) axis_take_in(&x, curves[i].x[k]), axis_take_in(&y, curves[i].y[k]);
     if (!(y.high >= y.low)) return; /* nothing is known */
-    double step = round_out(&y);
+    axis_round_out(&y);
     if (count > 1) name_curves(out, curves, count);
     fputs("<div class=\"curves\"><div class=\"yname\">", out);
     html_text(out, y_name);
     fputs("</div>", out);
-    draw_marks(out, &y, step);
+    axis_marks(out, &y);
     fprintf(out, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"", WIDTH,
             HEIGHT);
     html_text(out, about);
     fputs("\">\n", out);
-    for (int k = 0; y.low + k * step <= y.high + step / 2; k++)
-        fprintf(out, "<path class=\"g\" d=\"M0 %.2fH%d\"/>", place_y(&y, y.low + k * step), WIDTH);
+    for (int k = 0; isfinite(mark = axis_mark(&y, k)); k++)
+        fprintf(out, "<path class=\"g\" d=\"M0 %.2fH%d\"/>", place_y(&y, mark), WIDTH);
     fputc('\n', out);
     for (int i = 0; i < count; i++)
         draw_curve(out, &curves[i], &x, &y, count > 2 ? fmax(2.5 * (count - i) - .5, 2) : 2);

@@ -181,6 +181,13 @@ void page_put_job(cli *run, const yoke_job *job)
     free(text);
 }
 
+void page_put_machine(cli *run, const yoke_machine *machine)
+{
+    char *text = path && run->json ? yoke_machine_print(machine) : NULL;
+    if (text) put_string(run->json, "machine_file", text);
+    free(text);
+}
+
 int page_end(cli *run, const char *document, int code)
 {
     const page_kind *kind = path && run->command && !run->quiet ? kind_of(run->command->name) : NULL;

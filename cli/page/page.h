@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "yoke/machine.h"
 
 /* The option group of commands that have pages. */
 extern const option_group options_page;
@@ -18,6 +19,8 @@ extern const option_group options_page;
 int page_begin(cli *run, int argc, char **argv);
 /* Adds the job as it is run, `job`, to the document of a page. */
 void page_put_job(cli *run, const yoke_job *job);
+/* Likewise the machine that the job is simulated on. */
+void page_put_machine(cli *run, const yoke_machine *machine);
 /* Writes the page of the whole document, where one is asked for and there is something to see: an older file
  * stays as it is until the new one is whole. Returns code, or 1 where it could not be written. */
 int page_end(cli *run, const char *document, int code);
@@ -34,7 +37,7 @@ typedef struct page_kind {
     void (*body)(FILE *out, const json_t *data);
 } page_kind;
 
-extern const page_kind page_compare, page_schedule, page_train;
+extern const page_kind page_compare, page_explain, page_plan, page_schedule, page_simulate, page_train;
 extern const page_kind *const page_kinds[]; /* NULL-terminated */
 
 /* sheet.c: the whole page of a document; text: the same as JSON, which it carries. */

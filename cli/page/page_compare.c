@@ -81,20 +81,37 @@ static chart_bar bar_of(const json_t *row)
                                                                             : status};
 }
 
-static void print_times(FILE *out, const json_t *data, chart_bar *bars, html_word *words)
+static void fill_time(chart_bar *bar, const json_t *row, html_word word)
+{
+    bar->nparts = 1;
+    bar->parts[0] = json_number_of(row, "step_ms");
+    bar->low = json_number_of(row, "step_ms_min");
+    bar->high = json_number_of(row, "step_ms_max");
+    bar->value = word_ms(word, bar->parts[0]);
+}
+
+static void fill_memory(chart_bar *bar, const json_t *row, html_word word)
+{
+    kinds_of_bytes(bar, json_object_get(row, "bytes"));
+    bar->value = word_bytes(word, json_number_of(row, "measured_peak_bytes"));
+}
+
+/* A bar for each row, of those that ran with what `fill` makes of it. */
+static void fill_bars(const json_t *data, chart_bar *bars, html_word *words,
+                      void (*fill)(chart_bar *bar, const json_t *row, html_word word))
 {
     const json_t *row;
     size_t i;
     json_array_foreach(rows_of(data), i, row)
     {
         bars[i] = bar_of(row);
-        if (!ran(row)) continue;
-        bars[i].nparts = 1;
-        bars[i].parts[0] = json_number_of(row, "step_ms");
-        bars[i].low = json_number_of(row, "step_ms_min");
-        bars[i].high = json_number_of(row, "step_ms_max");
-        bars[i].value = word_ms(words[i], bars[i].parts[0]);
+        if (ran(row)) fill(&bars[i], row, words[i]);
     }
+}
+
+static void print_times(FILE *out, const json_t *data, chart_bar *bars, html_word *words)
+{
+    fill_bars(data, bars, words, fill_time);
     html_section(
         out, "Time of a step",
         "The median of all timed steps; the line across its end is from the least to the largest of the "
@@ -119,15 +136,7 @@ static double limit_of(const json_t *data)
 
 static void print_memory(FILE *out, const json_t *data, chart_bar *bars, html_word *words)
 {
-    const json_t *row;
-    size_t i;
-    json_array_foreach(rows_of(data), i, row)
-    {
-        bars[i] = bar_of(row);
-        if (!ran(row)) continue;
-        kinds_of_bytes(&bars[i], json_object_get(row, "bytes"));
-        bars[i].value = word_bytes(words[i], json_number_of(row, "measured_peak_bytes"));
-    }
+    fill_bars(data, bars, words, fill_memory);
     html_section(
         out, "Memory by kind",
         "Of the device that holds most; the number is what was measured. What was predicted stands in the "

@@ -33,11 +33,18 @@ static void print_error(FILE *out, const json_t *data)
         html_paragraph(out, "bad", "%s", json_string_value(notice));
 }
 
-static void print_machine(FILE *out, const json_t *about)
+/* The machine that the command ran on; where another is described, that one too. */
+static void print_machine(FILE *out, const json_t *data, const json_t *about)
 {
     const json_t *machine = json_object_get(about, "machine");
+    const char *described = json_text_of(data, "machine_file");
     html_word size;
-    html_section(out, "Machine", NULL);
+    if (described) {
+        html_section(out, "Machine", "As it was described: what the figures of this page are of.");
+        html_lines(out, described);
+        html_section_end(out);
+    }
+    html_section(out, described ? "Where this was computed" : "Machine", NULL);
     html_figures(out);
     html_figure(out, "host", "%s", json_text_of(machine, "host"));
     html_figure(out, "processor", "%s, %s", json_text_of(machine, "model"),
@@ -54,9 +61,9 @@ static void print_source(FILE *out, const json_t *data)
 {
     const json_t *about = json_object_get(data, "about"), *left = json_object_get(data, "left_out");
     const char *job = json_text_of(data, "job"), *line = json_text_of(about, "command");
-    print_machine(out, about);
+    print_machine(out, data, about);
     if (job) {
-        html_section(out, "Job", "As it was run, with what the command line changed.");
+        html_section(out, "Job", "With what the command line changed.");
         html_lines(out, job);
         html_section_end(out);
     }

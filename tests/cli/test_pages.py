@@ -163,6 +163,117 @@ class Train(Pages):
         self.assertEqual(os.listdir(self.dir), ["job.yaml"])
 
 
+MACHINE = """name: {name}
+device: {{name: d, memory: 80GB, rates: {{f32: 10 TFLOP/s}}, bandwidth: 1000 GB/s, launch: 5 us}}
+levels:
+  - {{name: near, count: 8, bandwidth: 100 GB/s, latency: 3 us}}
+"""
+GPT = """model: {family: gpt2, layers: 4, heads: 4, width: 32, context: 16, vocab: 64}
+data: {format: random}
+train: {steps: 2, batch: 16, sequence: 16, loss: cross_entropy, optimizer: {name: adamw, lr: 1e-3}}
+"""
+
+
+class Predicted(Pages):
+    """Pages of what was simulated."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("job.yaml", GPT)
+        self.write("m.yaml", MACHINE.format(name="'</script><b>&'"))
+
+    def shown(self, command, *args):
+        page, result = self.page(command, "job.yaml", "--machine", "m.yaml", *args)
+        self.assertEqual(page.data, result)
+        for text in (result["job"], result["machine_file"], result["about"]["command"], "</script><b>&"):
+            self.assertIn(text, page.text)
+        self.assertNotIn("b", page.counts)
+        return page, result
+
+    def test_simulate_says_where_a_step_goes_and_who_does_what(self):
+        page, result = self.shown("simulate", "--dp", 2, "--pp", 2, "--microbatches", 4)
+        for word in ("stage 0", "stage 1", "device 0", "device 2", "pipeline fills and drains", "forward (F)", "backward (BW)"):
+            self.assertIn(word, page.text)
+        self.assertEqual(result["limit_bytes"], 80e9)
+        self.assertEqual([(a["device"], a["stage"], a["devices"]) for a in result["alike"]], [("device 0", 0, 2), ("device 2", 1, 2)])
+        events = result["timeline"]
+        self.assertEqual(events, sorted(events, key=lambda e: e["start_ms"]))
+        self.assertAlmostEqual(max(e["end_ms"] for e in events), result["step_ms"], 9)
+        for device in ("device 0", "device 2"):
+            own = [e for e in events if e["device"] == device and e["kind"] != "move"]
+            for a, b in zip(own, own[1:]):
+                self.assertLessEqual(a["end_ms"], b["start_ms"] + 1e-9)  # one after the other
+            self.assertEqual([e["kind"] for e in own[-2:]], ["reduce", "update"])
+            for kind in ("F", "BW"):
+                self.assertEqual([e["microbatch"] for e in own if e["kind"] == kind], [0, 1, 2, 3])
+            waits = [e for e in events if e["device"] == device and e["kind"] == "move"]
+            for move in waits:
+                self.assertTrue(any(e["start_ms"] <= move["start_ms"] and move["end_ms"] <= e["end_ms"] for e in own), move)
+            # what is left of the step is not computing
+            computes = sum(e["end_ms"] - e["start_ms"] for e in own) - sum(e["end_ms"] - e["start_ms"] for e in waits)
+            self.assertLess(computes, result["step_ms"])
+            self.assertGreater(computes, (1 - result["idle_fraction"]) * result["step_ms"] * 0.8)
+
+    def test_stages_hand_on(self):
+        """A stage waits for the one before it, as in a run."""
+        _, result = self.shown("simulate", "--pp", 2, "--microbatches", 4)
+        at = {(e["device"], e["kind"], e["microbatch"]): e for e in result["timeline"] if e["kind"] in ("F", "BW")}
+        for m in range(4):
+            self.assertLess(at["device 0", "F", m]["end_ms"], at["device 1", "F", m]["end_ms"])
+            self.assertLess(at["device 1", "BW", m]["end_ms"], at["device 0", "BW", m]["end_ms"])
+        first = next(e for e in result["timeline"] if (e["device"], e["kind"]) == ("device 1", "move"))
+        self.assertGreaterEqual(first["end_ms"], at["device 0", "F", 0]["end_ms"])
+
+    def test_many_devices_are_one_row_each_stage(self):
+        self.write("m.yaml", MACHINE.format(name="'</script><b>&'").replace("count: 8", "count: 1024") + "exceptions:\n"
+                   + "".join(f"  - {{device: {d}, slower: {1 + d / 1000}}}\n" for d in range(1, 100)))
+        _, result = self.shown("simulate", "--dp", 16, "--tp", 4, "--pp", 4, "--set", "train.batch=64")
+        self.assertGreater(result["classes"], 64)
+        shown = {e["device"] for e in result["timeline"]}
+        self.assertEqual(len(shown), 4)
+        slowest = max(result["alike"], key=lambda a: a["slower"])
+        self.assertIn(slowest["device"], shown)
+        self.assertEqual(sum(a["devices"] for a in result["alike"]), result["devices"])
+
+    def test_the_timeline_is_of_pages_alone(self):
+        done = json.loads(self.yoke("simulate", "job.yaml", "--machine", "m.yaml", "--json", "-").stdout)
+        self.assertNotIn("timeline", done)
+        self.assertNotIn("machine_file", done)
+
+    def test_plan_shows_every_candidate_and_marks_the_chosen_one(self):
+        page, result = self.shown("plan")
+        self.assertGreater(len(result["candidates"]), 1)
+        for number, row in enumerate(result["candidates"], 1):
+            self.assertIn(row["layout"], page.text)
+            self.assertIn(row["limit"], page.text)
+            self.assertRegex(page.source, rf">{number}</text>")
+        self.assertIn(f"Take {result['chosen']['layout']}:", page.text)
+        self.assertEqual(page.source.count('class="mk m0" d'), 1)
+        self.assertEqual(page.source.count('class="mk m1" d'), len(result["candidates"]) - 1)
+        self.assertIn("The limit is beyond the picture", page.text)
+
+    def test_plan_draws_a_limit_that_is_near(self):
+        held = max(row["peak_bytes"] for row in self.shown("plan")[1]["candidates"])
+        page, result = self.shown("plan", "--device-memory", f"{held + 1000}")
+        self.assertEqual(result["limit_bytes"], held + 1000)
+        self.assertRegex(page.source, r'<svg class="points" role[^>]*>(?s:.)*?<line class="limit"')
+
+    def test_what_nothing_fits_has_no_page(self):
+        self.yoke("plan", "job.yaml", "--machine", "m.yaml", "--device-memory", "1KiB", "--html", "page.html", code=3)
+        self.assertEqual(sorted(os.listdir(self.dir)), ["job.yaml", "m.yaml"])
+
+    def test_explain_shows_findings_and_changes(self):
+        page, result = self.shown("explain", "--pp", 4, "--microbatches", 4)
+        self.assertGreater(len(result["changes"]), 0)
+        for said in result["findings"] + result["changes"]:
+            self.assertIn(said["sentence"], page.text)
+
+    def test_explain_says_that_there_is_nothing_to_change(self):
+        page, result = self.shown("explain")
+        self.assertEqual(result["changes"], [])
+        self.assertIn("Nothing: ", page.text)
+
+
 class Files(Pages):
     ARGS = ("schedule", "--stages", 2, "--microbatches", 2, "--html")
 

@@ -224,6 +224,7 @@ static yoke_status search_with(const yki_plan_options *options, void *context)
 {
     search *s = context;
     s->options = yki_options_there(options, s->machine);
+    s->out->limit_bytes = s->options.device_memory_bytes;
     s->bounds = (yki_bounds){.options = &s->options, .machine = s->machine};
     for (int n = s->devices; n >= 1; n--)
         if (s->devices % n == 0) YKI_TRY(yki_candidates_over(&s->options, n, &s->found));
