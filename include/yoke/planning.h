@@ -28,8 +28,8 @@ typedef struct yoke_planned {
     bool proved; /* no layout that was considered can be faster than the choice, by its bound */
     double search_s;
     int64_t limit_bytes; /* what a device may hold */
-    bool measured;      /* the machine's figures were measured on it */
-    double error_bound; /* of predicted times: 0.05 where they were measured, else 0.2 */
+    bool measured;       /* the machine's figures were measured on it */
+    double error_bound;  /* of predicted times: 0.05 where they were measured, else 0.2 */
 } yoke_planned;
 
 /* Chooses among layouts of up to `devices` of the machine's devices (0: all). The job's layout says what a
