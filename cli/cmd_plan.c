@@ -7,10 +7,12 @@
 #include "simulation.h"
 #include "table.h"
 #include "text.h"
+#include "why.h"
 #include "yoke/planning.h"
 
 static struct {
     int64_t devices, top;
+    bool why;
 } given;
 
 static const option_group group_plan = {
@@ -23,6 +25,11 @@ static const option_group group_plan = {
                .key = "layout.device_memory"),
         OPTION("top", "K", OPTION_COUNT, "layouts to show, the choice among them (5)", .target = &given.top,
                .least = 1, .most = 48),
+        OPTION(
+            "why", NULL, OPTION_SWITCH,
+            "also say what one device cannot take, what each strategy alone would hold, move and take, and "
+            "where the choice would change",
+            .target = &given.why),
         {0},
     },
 };
@@ -110,8 +117,9 @@ static yoke_status plan(cli *run, const yoke_job *job, const yoke_machine *machi
     if (status != YOKE_OK) return status;
     if (run->json) write_result(run->json, machine, planned);
     print_result(run, machine, planned);
+    if (given.why) status = why_show(run, job, machine, (int)given.devices, planned);
     yoke_planned_destroy(planned);
-    return YOKE_OK;
+    return status;
 }
 
 static yoke_status this_host(const yoke_job *job, yoke_machine **machine_out)
@@ -142,7 +150,7 @@ const command command_plan = {
     .groups = (const option_group *const[]){&options_machine, &group_plan, &options_training, &options_page,
                                             &options_job, &options_general, NULL},
     .examples = "yoke plan gpt.yaml --devices 2\n"
-                "yoke plan gpt.yaml --machine h100-sxm:8x2\n"
+                "yoke plan gpt.yaml --machine h100-sxm:8x2 --why\n"
                 "yoke plan gpt.yaml --machine h100-sxm:8x2 --html page.html\n"
                 "yoke plan gpt.yaml --machine cluster.yaml --device-memory 64GB --top 10 --json -",
     .codes = "0   done\n2   bad usage, job or machine file\n3   no layout fits",

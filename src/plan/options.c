@@ -6,11 +6,10 @@
 
 int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_part)
 {
-    int nranks = yki_mesh_of(layout).nranks;
+    int named = 1; /* of a replica's devices */
     for (int i = 0; i < model->nlayers && !one_part; i++)
-        if (model->layers[i].device >= nranks)
-            nranks = yki_devices_product(model->layers[i].device + 1, layout->dp, 1, 1);
-    return nranks;
+        if (model->layers[i].device >= named) named = model->layers[i].device + 1;
+    return named > 1 ? yki_devices_product(named, layout->dp, 1, 1) : yki_mesh_of(layout).nranks;
 }
 
 /* Ranks that share this machine: of this process, and of all that are on it. */
