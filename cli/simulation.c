@@ -54,6 +54,7 @@ static void write_timeline(json *j, const yoke_simulation *s)
     char name[40];
     put_begin_array(j, "alike");
     for (int i = 0; i < s->classes; i++) {
+        if (!s->alike[i].told) continue;
         snprintf(name, sizeof name, "device %d", s->alike[i].device);
         put_begin_object(j, NULL);
         put_string(j, "device", name);

@@ -126,8 +126,8 @@ static void body(FILE *out, const json_t *data)
     print_changes(out, data);
     fputs("</div>\n", out);
     print_measured(out, data);
-    simulated_memory(out, data);
     simulated_time(out, data);
+    simulated_memory(out, data);
     simulated_table(out, data);
 }
 

@@ -67,17 +67,28 @@ static bool place_number(picture *p, int i, double width, double *dx_out, double
     return false;
 }
 
-static void draw_point(FILE *out, picture *p, int i)
+static void begin_at(FILE *out, const picture *p, int i)
+{
+    fprintf(out, "<svg x=\"%.3f%%\" y=\"%.3f%%\" class=\"at\">", 100 * axis_place(&p->x, p->points[i].x),
+            100 * (1 - axis_place(&p->y, p->points[i].y)));
+}
+
+static void draw_mark(FILE *out, const picture *p, int i)
 {
     const chart_point *point = &p->points[i];
-    double x = 100 * axis_place(&p->x, point->x), y = 100 * (1 - axis_place(&p->y, point->y)), dx, dy;
-    fprintf(out, "<svg x=\"%.3f%%\" y=\"%.3f%%\" class=\"at\"><path class=\"mk m%d\" d=\"%s\"><title>", x, y,
-            point->kind, marks[point->kind]);
+    begin_at(out, p, i);
+    fprintf(out, "<path class=\"mk m%d\" d=\"%s\"><title>", point->kind, marks[point->kind]);
     html_text(out, point->title);
-    fputs("</title></path>", out);
-    if (place_number(p, i, i < 9 ? DIGIT : 2 * DIGIT, &dx, &dy))
-        fprintf(out, "<text class=\"t m%dt\" x=\"%.3g\" y=\"%.3g\">%d</text>", point->kind, dx, dy, i + 1);
-    fputs("</svg>\n", out);
+    fputs("</title></path></svg>\n", out);
+}
+
+static void draw_number(FILE *out, picture *p, int i)
+{
+    double dx, dy;
+    if (!place_number(p, i, i < 9 ? DIGIT : 2 * DIGIT, &dx, &dy)) return;
+    begin_at(out, p, i);
+    fprintf(out, "<text class=\"t m%dt\" x=\"%.3g\" y=\"%.3g\">%d</text></svg>\n", p->points[i].kind, dx, dy,
+            i + 1);
 }
 
 static void draw_axis(FILE *out, const chart_axis *x, const char *name)
@@ -124,8 +135,10 @@ static void draw(FILE *out, picture *p, double limit, const char *about)
                 100 * axis_place(&p->x, limit), 100 * axis_place(&p->x, limit));
     for (int i = 0; i < p->count; i++)
         if (stands(&p->points[i])) p->boxes[p->taken++] = mark_of(p, i);
+    for (int i = p->count - 1; i >= 0; i--) /* the first ones lie above */
+        if (stands(&p->points[i])) draw_mark(out, p, i);
     for (int i = 0; i < p->count; i++)
-        if (stands(&p->points[i])) draw_point(out, p, i);
+        if (stands(&p->points[i])) draw_number(out, p, i);
     fputs("</svg>\n", out);
 }
 

@@ -87,19 +87,18 @@ void simulated_time(FILE *out, const json_t *data)
     html_section_end(out);
 }
 
-static void print_alike(FILE *out, const json_t *alike)
+/* Where rows of the time line stand for more than themselves. */
+static void print_alike(FILE *out, const json_t *data)
 {
     static const char *const titles[] = {"<device", "<stage", "do the same", "times as slow", NULL};
+    const json_t *alike = json_object_get(data, "alike");
     html_table t;
     html_word word;
     size_t i, count = json_array_size(alike);
-    bool tells = false;
-    for (i = 0; i < count; i++) {
-        const json_t *of = json_array_get(alike, i);
-        tells |= json_number_of(of, "devices") > 1 || json_number_of(of, "slower") > 1;
-    }
-    if (!tells) return;
-    html_paragraph(out, "note", "Devices that do the same at the same time, by the first of them:");
+    double classes = json_number_of(data, "classes");
+    if (count == 0 || (double)count == json_number_of(data, "devices")) return;
+    html_paragraph(out, "note", "Devices that do the same at the same time, by the first of them%s:",
+                   classes > (double)count ? "; of each stage those that compute longest" : "");
     html_table_begin(&t, out, titles);
     for (i = 0; i < count && i < ROWS_MOST; i++) {
         const json_t *of = json_array_get(alike, i);
@@ -135,6 +134,6 @@ void simulated_table(FILE *out, const json_t *data)
     }
     html_table_end(&t);
     if (count > ROWS_MOST) html_paragraph(out, "note", "The first %d stages of %d.", ROWS_MOST, (int)count);
-    print_alike(out, json_object_get(data, "alike"));
+    print_alike(out, data);
     html_section_end(out);
 }

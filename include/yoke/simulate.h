@@ -46,6 +46,7 @@ typedef struct yoke_alike {
     int device, stage; /* the first of them */
     int devices;       /* how many they are */
     double slower;     /* what they compute takes so many times as long as on the machine's others */
+    bool told;         /* what the first of them does is in the time line */
 } yoke_alike;
 
 typedef struct yoke_simulation {
@@ -64,7 +65,7 @@ typedef struct yoke_simulation {
     yoke_alike *alike; /* owned; `classes` of them */
     int nran;
     yoke_ran *ran; /* owned; what the first of each class does, by start, as yoke_trainer_timeline tells it of
-                      a run; of more than 64 classes, of one of each stage, that which computes longest */
+                      a run; of more than 16 classes, of one of each stage, that which computes longest */
     bool measured; /* the machine's figures were measured */
 } yoke_simulation;
 

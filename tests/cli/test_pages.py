@@ -228,12 +228,11 @@ class Predicted(Pages):
         self.write("m.yaml", MACHINE.format(name="'</script><b>&'").replace("count: 8", "count: 1024") + "exceptions:\n"
                    + "".join(f"  - {{device: {d}, slower: {1 + d / 1000}}}\n" for d in range(1, 100)))
         _, result = self.shown("simulate", "--dp", 16, "--tp", 4, "--pp", 4, "--set", "train.batch=64")
-        self.assertGreater(result["classes"], 64)
+        self.assertGreater(result["classes"], 16)
         shown = {e["device"] for e in result["timeline"]}
         self.assertEqual(len(shown), 4)
-        slowest = max(result["alike"], key=lambda a: a["slower"])
-        self.assertIn(slowest["device"], shown)
-        self.assertEqual(sum(a["devices"] for a in result["alike"]), result["devices"])
+        self.assertEqual(shown, {a["device"] for a in result["alike"]})
+        self.assertIn(1.099, [a["slower"] for a in result["alike"]])  # the slowest of all
 
     def test_the_timeline_is_of_pages_alone(self):
         done = json.loads(self.yoke("simulate", "job.yaml", "--machine", "m.yaml", "--json", "-").stdout)

@@ -70,7 +70,7 @@ static void tell_imbalance(const finder *f, yoke_finding *to)
     to->stage = most;
     snprintf(to->layers, sizeof to->layers, "%s", s->stages[most].layers);
     snprintf(to->sentence, sizeof to->sentence,
-             "stage %d (%s) computes longest, %.3g ms a step where stages have %.3g on average: others wait "
+             "stage %d (%s) computes longest, %.4g ms a step where stages have %.4g on average: others wait "
              "for it",
              most, to->layers, 1e3 * s->stages[most].compute_s, 1e3 * mean);
 }

@@ -6,7 +6,7 @@
 #include "base/fail.h"
 #include "predict/simulate/simulate.h"
 
-enum { CLASSES_MOST = 64, MOST_TOLD = 1000 };
+enum { CLASSES_MOST = 16, MOST_TOLD = 1000 };
 
 /* Of many classes one of each stage is told, that which computes longest. */
 static bool choose(yki_record *record, const yki_works *works)

@@ -129,6 +129,8 @@ static yoke_status simulate_whole(telling *t, const yki_what_if *what_if)
     bool begun = yki_record_begin(&record, t->works);
     yoke_status status = begun ? yki_simulate_recorded(t->works, what_if, &record, &t->whole)
                                : yki_fail_memory("a simulation");
+    for (int c = 0; c < t->out->classes && begun; c++)
+        t->out->alike[c].told = record.open[c] != YKI_RECORD_LEFT_OUT;
     t->out->ran = yki_record_end(&record, t->whole.seconds, &t->out->nran);
     return status;
 }
