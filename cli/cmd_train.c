@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auto.h"
 #include "cli.h"
 #include "cluster.h"
 #include "commands.h"
@@ -223,9 +224,10 @@ static int command_run(cli *run)
     int code = train_find_job(run);
     yoke_job *job = code == 0 ? cluster_load_job(run, &code) : NULL;
     if (!job) return code;
+    code = auto_choose(run, job, NULL);
     page_put_job(run, job);
-    if (given.dry_run) {
-        code = dry_run(run, job);
+    if (given.dry_run || code != 0) {
+        if (code == 0) code = dry_run(run, job);
         yoke_job_destroy(job);
         return code;
     }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "auto.h"
 #include "cli.h"
 #include "cluster.h"
 #include "table.h"
@@ -73,6 +74,11 @@ static int command_run(cli *run)
     yoke_verification *v = NULL;
     yoke_job *job = cluster_load_job(run, &code);
     if (!job) return code;
+    code = auto_choose(run, job, NULL);
+    if (code != 0) {
+        yoke_job_destroy(job);
+        return code;
+    }
     if (yoke_verify(job, given.against, given.write_gradients, given.tolerance, &v) != YOKE_OK)
         code = cli_fail_library(run);
     else {

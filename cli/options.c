@@ -72,7 +72,8 @@ const option_group options_layout = {
                .key = "layout.device_memory"),
         OPTION("threads", "N", OPTION_KEY, "threads per device; 0: the cores shared out evenly",
                .key = "layout.threads"),
-        OPTION("layout", "TEXT", OPTION_LAYOUT, "the same keys as one text, e.g. dp=2,tp=2"),
+        OPTION("layout", "TEXT", OPTION_LAYOUT,
+               "the same keys as one text, e.g. dp=2,tp=2; auto: what yoke plan chooses"),
         {0},
     },
 };
@@ -196,11 +197,10 @@ static char *next_pair(char **rest)
 
 static int take_layout(struct cli *run, const char *text, const char *typed)
 {
-    if (strcmp(text, "auto") == 0)
-        return cli_fail(
-            run, 2, "--layout",
-            "--layout auto is not in this release; take what `yoke plan` says, or name the degrees, e.g. "
-            "--layout 'dp=2,zero=1'");
+    if (strcmp(text, "auto") == 0) {
+        run->arguments.layout_auto = true;
+        return -1;
+    }
     char *pairs = strdup(text), *rest = pairs, *pair;
     int code = pairs ? -1 : cli_fail(run, 1, "--layout", "out of memory");
     while (code < 0 && (pair = next_pair(&rest))) {

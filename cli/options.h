@@ -64,6 +64,7 @@ typedef struct arguments {
     char **typed;     /* the flag that each came from: "--steps 20" */
     int nrest;        /* what follows --, for a command that takes it */
     char **rest;
+    bool layout_auto; /* --layout auto */
 } arguments;
 
 /* Parses argv[first..argc) for the command of `run` into targets and run->arguments. Returns -1 to go on, or

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "auto.h"
 #include "page.h"
 #include "report.h"
 
@@ -36,7 +37,8 @@ int simulation_run(cli *run, yoke_status (*found)(const yoke_job *job, yoke_mach
     yoke_status status = machine_text ? yoke_machine_find(machine_text, &machine) : found(job, &machine);
     page_put_job(run, job);
     if (status == YOKE_OK) page_put_machine(run, machine);
-    if (status == YOKE_OK) status = body(run, job, machine);
+    if (status == YOKE_OK) code = auto_choose(run, job, machine);
+    if (status == YOKE_OK && code == 0) status = body(run, job, machine);
     if (status != YOKE_OK) code = cli_fail_library(run);
     yoke_machine_destroy(machine);
     yoke_job_destroy(job);

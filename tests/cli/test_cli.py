@@ -153,7 +153,7 @@ class WrongUse(Case):
         self.wrong("schedule", "--stages", 2, says="--microbatches")
         self.wrong("schedule", says="--stages")
         self.wrong("train", "job.yaml", "--set", "steps", says="--set takes KEY=VALUE.*'steps'")
-        self.wrong("train", "job.yaml", "--layout", "auto", says="--layout auto")
+        self.wrong("compare", "job.yaml", "--layouts", "auto", says="auto")
         self.wrong("train", "job.yaml", "--layout", "dp", says="'dp' is no KEY=VALUE")
 
     def test_keys_are_named_as_typed(self):
