@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "emit.h"
 #include "page.h"
 #include "simulation.h"
 #include "table.h"
@@ -12,6 +13,7 @@
 
 static struct {
     int64_t devices, top;
+    const char *emit;
     bool why;
 } given;
 
@@ -30,6 +32,10 @@ static const option_group group_plan = {
             "also say what one device cannot take, what each strategy alone would hold, move and take, and "
             "where the choice would change",
             .target = &given.why),
+        OPTION("emit", "PROGRAM", OPTION_TEXT,
+               "also the flags of torchtitan or megatron that mean the layout chosen, and what has no "
+               "counterpart there",
+               .target = &given.emit),
         {0},
     },
 };
@@ -118,6 +124,7 @@ static yoke_status plan(cli *run, const yoke_job *job, const yoke_machine *machi
     if (run->json) write_result(run->json, machine, planned);
     print_result(run, machine, planned);
     if (given.why) status = why_show(run, job, machine, (int)given.devices, planned);
+    if (given.emit && status == YOKE_OK) emit_show(run, given.emit, job, &planned->rows[0].layout);
     yoke_planned_destroy(planned);
     return status;
 }
@@ -129,6 +136,11 @@ static yoke_status this_host(const yoke_job *job, yoke_machine **machine_out)
 
 static int command_run(cli *run)
 {
+    int known = 0;
+    while (given.emit && emit_name(known) && strcmp(emit_name(known), given.emit) != 0) known++;
+    if (given.emit && !emit_name(known))
+        return cli_fail(run, 2, "--emit", "--emit %s: flags are those of %s or %s", given.emit, emit_name(0),
+                        emit_name(1));
     if (!simulation_machine() && !given.devices)
         return cli_fail(run, 2, "--machine",
                         "say for what: --devices N of this host, or --machine with a file, here, or a preset "
@@ -151,6 +163,7 @@ const command command_plan = {
                                             &options_job, &options_general, NULL},
     .examples = "yoke plan gpt.yaml --devices 2\n"
                 "yoke plan gpt.yaml --machine h100-sxm:8x2 --why\n"
+                "yoke plan gpt.yaml --machine h100-sxm:8x2 --emit megatron\n"
                 "yoke plan gpt.yaml --machine h100-sxm:8x2 --html page.html\n"
                 "yoke plan gpt.yaml --machine cluster.yaml --device-memory 64GB --top 10 --json -",
     .codes = "0   done\n2   bad usage, job or machine file\n3   no layout fits",
