@@ -7,11 +7,13 @@
 
 #include "cluster.h"
 #include "page.h"
+#include "table.h"
 #include "text.h"
 #include "yoke/cluster.h"
 
 static struct {
     const char *log, *tensorboard, *trace, *trace_steps;
+    bool profile;
 } given;
 
 const option_group options_records = {
@@ -26,7 +28,11 @@ const option_group options_records = {
                "write when every rank did what, as JSON that Perfetto opens; the last steps that fit in 16 "
                "MiB a rank",
                .target = &given.trace),
-        OPTION("trace-steps", "A..B", OPTION_TEXT, "only these steps, from 0", .target = &given.trace_steps),
+        OPTION("profile", NULL, OPTION_SWITCH,
+               "say how long each kernel took, beside the least that it could have taken here",
+               .target = &given.profile),
+        OPTION("trace-steps", "A..B", OPTION_TEXT, "of trace and profile: only these steps, from 0",
+               .target = &given.trace_steps),
         {0},
     },
 };
@@ -35,7 +41,7 @@ int records_open(cli *run, yoke_trainer *trainer, records *r)
 {
     double peak;
     *r = (records){0};
-    if (given.trace_steps && !given.trace)
+    if (given.trace_steps && !given.trace && !given.profile)
         return cli_fail(run, 2, "--trace-steps",
                         "--trace-steps chooses steps of a trace; name its file: --trace FILE");
     if (yoke_cluster_rank() > 0) return 0; /* the first process keeps them */
@@ -76,7 +82,8 @@ int records_open_trace(cli *run, yoke_trainer *trainer, records *r)
         return cli_fail(run, 2, "--trace-steps",
                         "--trace-steps takes the first and the last step, from 0, e.g. 10..19, not '%s'",
                         given.trace_steps);
-    if (given.trace && yoke_trace_open(&r->trace, trainer, given.trace, &options) != YOKE_OK)
+    if ((given.trace || given.profile) &&
+        yoke_trace_open(&r->trace, trainer, given.trace, &options) != YOKE_OK)
         return cli_fail_library(run);
     return 0;
 }
@@ -111,11 +118,67 @@ static void tell_trace(cli *run, const yoke_trace_summary *s, bool apart)
     put_end_object(run->json);
 }
 
+static void print_profile(cli *run, const yoke_profile *p)
+{
+    double kernels = 0;
+    table *t = table_create(
+        (const char *const[]){"<kernel", "calls", "ms", "share", "least ms", "reached", "<bound by", NULL});
+    for (int i = 0; i < p->nrows; i++) {
+        const yoke_profile_row *row = &p->rows[i];
+        kernels += row->ms;
+        table_cell(t, "%s", row->kernel);
+        table_cell(t, "%.4g", row->calls);
+        table_cell(t, "%.3g", row->ms);
+        table_cell(t, "%.1f %%", 100 * row->ms / p->step_ms);
+        table_cell(t, "%.3g", row->bound_ms);
+        table_cell(t, "%.0f %%", 100 * row->bound_ms / row->ms);
+        table_cell(t, "%s", row->of_bytes ? "bytes" : "flops");
+    }
+    fprintf(run->out, "\nkernels of a step, over %lld step%s\n", (long long)p->steps,
+            p->steps == 1 ? "" : "s");
+    table_print(t, run->out, run->width, run->out_colour);
+    table_destroy(t);
+    fprintf(run->out, "  a step of %.4g ms: %.0f %% in kernels, which could have taken %.0f %% of it\n",
+            p->step_ms, 100 * kernels / p->step_ms, 100 * p->roofline_share);
+}
+
+static void write_profile(json *j, const yoke_profile *p)
+{
+    put_begin_array(j, "profile");
+    for (int i = 0; i < p->nrows; i++) {
+        const yoke_profile_row *row = &p->rows[i];
+        put_begin_object(j, NULL);
+        put_string(j, "kernel", row->kernel);
+        put_number(j, "calls", row->calls);
+        put_number(j, "ms", row->ms);
+        put_number(j, "bound_ms", row->bound_ms);
+        put_string(j, "bound", row->of_bytes ? "bytes" : "flops");
+        put_end_object(j);
+    }
+    put_end_array(j);
+    put_integer(j, "profile_steps", p->steps);
+    put_number(j, "roofline_share", p->roofline_share);
+}
+
+static int tell_profile(cli *run, const yoke_trace *trace)
+{
+    yoke_profile *profile;
+    if (!given.profile || yoke_cluster_rank() > 0) return 0;
+    if (yoke_trace_profile(trace, &profile) != YOKE_OK) return cli_fail_library(run);
+    if (run->json) write_profile(run->json, profile);
+    if (profile->steps > 0)
+        print_profile(run, profile);
+    else
+        fputs("profile        of no step: none was run whole that it was to be of\n", run->out);
+    yoke_profile_destroy(profile);
+    return 0;
+}
+
 int records_close(cli *run, records *r, int code)
 {
     yoke_trace_summary summary;
-    bool traces = r->trace != NULL, apart = yoke_cluster_size() > 1;
-    int failed = 0;
+    bool traces = r->trace && given.trace, apart = yoke_cluster_size() > 1;
+    int failed = r->trace ? tell_profile(run, r->trace) : 0;
     if (cluster_together(code)) {
         yoke_status status = yoke_trace_gather(r->trace);
         apart &= status != YOKE_OK;

@@ -104,7 +104,8 @@ typedef struct yoke_trace_summary {
 /* Records what every rank does in the training steps to come, in memory that is reserved now: host memory,
  * none of a device's arena. The file is opened now and written when the trace is closed. In a run of several
  * processes all of them open a trace of the same path; what is not gathered the first process writes there,
- * and process p to path.p (an older file of that name goes). YOKE_INVALID: the file cannot be opened, the
+ * and process p to path.p (an older file of that name goes). path NULL, in all of them: no file is made, and
+ * what was recorded is there for yoke_trace_profile. YOKE_INVALID: the file cannot be opened, the
  * steps are none, or a trace of this trainer is open; YOKE_SYSTEM: memory. Owns: the caller;
  * yoke_trace_close. */
 YOKE_API yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
@@ -118,6 +119,34 @@ YOKE_API yoke_status yoke_trace_gather(yoke_trace *trace);
  * failure of the trainer too, and ends the trace. *summary_out may be NULL. YOKE_SYSTEM: the disk is full.
  * NULL is legal. */
 YOKE_API yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out);
+
+/* --- profiles --- */
+
+/* All calls of a kernel, of a step and of one rank on average. */
+typedef struct yoke_profile_row {
+    char kernel[32]; /* as docs/traces.md has them; "load": the batch's rows */
+    double calls;
+    double ms;       /* that they took; the median of steps */
+    double bound_ms; /* the least that they could have taken */
+    bool of_bytes;   /* by what they read and write, more than by what they compute */
+} yoke_profile_row;
+
+typedef struct yoke_profile {
+    int nrows;
+    yoke_profile_row *rows; /* owned; what took longest first; movements are none */
+    int64_t steps;          /* that it is of */
+    int ranks;              /* this process's */
+    double step_ms;         /* from a rank's begin of a step to its end; the median */
+    double roofline_share;  /* all bounds / step_ms; NaN: no step was recorded whole */
+} yoke_profile;
+
+/* What kernels took in the steps recorded so far, those that touched all for the first time not among them,
+ * beside what they could not have been faster than: the rate of a large product, and of memory or the cache
+ * that holds operands of that size, both measured now (some tenths of a second). YOKE_SYSTEM: memory. Owns:
+ * the caller; yoke_profile_destroy. */
+YOKE_API yoke_status yoke_trace_profile(const yoke_trace *trace, yoke_profile **profile_out);
+/* NULL is nothing. */
+YOKE_API void yoke_profile_destroy(yoke_profile *profile);
 
 #ifdef __cplusplus
 }

@@ -21,4 +21,24 @@ double yki_predict_flops(const yki_plan *plan);
  * precision, on a device made for it, times as many as the devices have threads. YOKE_SYSTEM: memory. */
 yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out);
 
+/* --- roof.c --- */
+
+enum { YKI_ROOF_SIZES = 4 };
+/* What one of the plan's devices reaches at most. */
+typedef struct yki_roof {
+    double flops_s;
+    double bytes_s[YKI_ROOF_SIZES]; /* of operands from each of some sizes on: caches, then memory */
+} yki_roof;
+
+/* Times a large product and sums of two tensors of these sizes, on a device of its own: some tenths of a
+ * second. YOKE_SYSTEM: memory. */
+yoke_status yki_measure_roof(const yki_plan *plan, yki_roof *roof_out);
+/* The least seconds that so many FLOPs on so many bytes of operands take. */
+double yki_roof_seconds(const yki_roof *roof, double flops, double bytes, bool *of_bytes_out);
+
+/* Bytes of the rank's own elements that an instruction on states reads and writes: of the first tensor it
+ * reads them, of others it does both. *launches_out (may be NULL): kernels that it launches. */
+double yki_states_bytes(const yki_plan *plan, const yki_program *program, const yki_states *states,
+                        const yki_instruction *in, int64_t *launches_out);
+
 #endif

@@ -10,12 +10,13 @@
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "comm/cluster.h"
-#include "train/trainer.h"
+#include "report/trace.h"
 
 struct yoke_trace {
     yoke_trainer *trainer;
     char path[1200]; /* of what this process writes */
     FILE *file;
+    bool written;  /* it has a file at its end; else it is only looked at */
     bool gathered; /* the file is written, of all ranks */
     bool apart;    /* it is written, of this process's */
     int why;       /* errno, where that failed */
@@ -425,6 +426,11 @@ static yoke_status cannot_write(const yoke_trace *trace, int why)
                        strerror(why ? why : EIO));
 }
 
+const yoke_trainer *yki_trace_trainer(const yoke_trace *trace)
+{
+    return trace->trainer;
+}
+
 void yoke_trace_options_default(yoke_trace_options *options)
 {
     if (options) *options = (yoke_trace_options)YOKE_TRACE_DEFAULT;
@@ -433,7 +439,7 @@ void yoke_trace_options_default(yoke_trace_options *options)
 yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const char *path,
                             const yoke_trace_options *options)
 {
-    YKI_NEED(trace_out, trainer, path, options);
+    YKI_NEED(trace_out, trainer, options);
     int64_t last = options->last_step < 0 ? INT64_MAX - 1 : options->last_step,
             left = trainer->steps - trainer->next_step;
     if (options->first_step < 0 || options->first_step > last)
@@ -445,11 +451,12 @@ yoke_status yoke_trace_open(yoke_trace **trace_out, yoke_trainer *trainer, const
     if (!trace) return yki_fail_memory("a trace");
     *trace = (yoke_trace){.trainer = trainer, .summary = NOTHING};
     yoke_status status = YOKE_OK;
-    if (yki_trainer_leads(trainer)) { /* a path that is none is told now */
+    trace->written = path != NULL;
+    if (path && yki_trainer_leads(trainer)) { /* a path that is none is told now */
         snprintf(trace->path, sizeof trace->path, "%s", path);
         trace->file = fopen(trace->path, "we");
         if (!trace->file) status = yki_fail_errno("write the trace to", path);
-    } else { /* a file of its own, made where it is needed; an older run's goes */
+    } else if (path) { /* a file of its own, made where it is needed; an older run's goes */
         snprintf(trace->path, sizeof trace->path, "%.1180s.%d", path, yki_cluster_rank());
         remove(trace->path);
     }
@@ -502,7 +509,7 @@ static yoke_status gather(yoke_trace *trace, bool *together_out)
 
 yoke_status yoke_trace_gather(yoke_trace *trace)
 {
-    if (!trace || yki_trainer_alone(trace->trainer)) return YOKE_OK;
+    if (!trace || !trace->written || yki_trainer_alone(trace->trainer)) return YOKE_OK;
     bool together = false;
     yoke_status status = gather(trace, &together);
     trace->gathered = status == YOKE_OK;
@@ -525,7 +532,7 @@ yoke_status yoke_trace_gather(yoke_trace *trace)
 yoke_status yoke_trace_close(yoke_trace *trace, yoke_trace_summary *summary_out)
 {
     if (!trace) return YOKE_OK;
-    if (!trace->gathered && !trace->apart) write_apart(trace);
+    if (trace->written && !trace->gathered && !trace->apart) write_apart(trace);
     errno = 0;
     if (trace->file && fclose(trace->file) != 0 && !trace->why) trace->why = errno ? errno : EIO;
     yki_run_trace_end(trace->trainer->run);

@@ -262,4 +262,48 @@ class BadPaths(Case):
             self.wrong("train", "job.yaml", "--trace", "t.json", "--trace-steps", text, says="--trace-steps takes", code=2)
 
 
+class Profiles(Case):
+    def profile(self, *arguments):
+        r = self.yoke("train", "gpt.yaml", "--profile", "--trace", "trace.json", *arguments).json
+        with open(self.path("trace.json"), encoding="utf-8") as f:
+            events = [e for e in json.load(f)["traceEvents"] if e["ph"] == "X"]
+        return r, events
+
+    def check(self, r, events, ranks, steps):
+        """What the trace beside it has: as many kernels, and their time within what steps differ by."""
+        kernels = [e for e in events if e["cat"] == "compute" and e["args"]["step"] in steps]
+        self.assertEqual(r["profile_steps"], len(steps))
+        self.assertAlmostEqual(sum(p["calls"] for p in r["profile"]), len(kernels) / ranks / len(steps), places=9)
+        most = max(sum(e["dur"] for e in kernels if e["args"]["step"] == step) / 1e3 / ranks for step in steps)
+        self.assertLessEqual(sum(p["ms"] for p in r["profile"]), 1.001 * most)
+        self.assertEqual(r["profile"], sorted(r["profile"], key=lambda p: -p["ms"]))
+        names = [p["kernel"] for p in r["profile"]]
+        self.assertEqual(len(names), len(set(names)))
+        for p in r["profile"]:
+            self.assertEqual(list(p), ["kernel", "calls", "ms", "bound_ms", "bound"])
+            self.assertIn(p["bound"], ("flops", "bytes"))
+            self.assertGreater(p["bound_ms"], 0)
+        self.assertGreater(r["roofline_share"], 0)
+        return {p["kernel"]: p for p in r["profile"]}
+
+    def test_kernels_beside_their_roof(self):
+        rows = self.check(*self.profile("--steps", 9), 1, range(2, 9))
+        self.assertEqual(rows["linear"]["calls"], 9)  # four a layer, and the head
+        self.assertEqual(rows["attention"]["calls"], 2)
+        self.assertEqual(rows["adam"]["bound"], "bytes")
+
+    def test_of_stages_and_steps(self):
+        self.check(*self.profile("--pp", 2, "--microbatches", 2, "--trace-steps", "3..4"), 2, [3, 4])
+        self.check(*self.profile("--dp", 2, "--zero", 3), 2, range(2, 5))
+
+    def test_alone_and_off(self):
+        r = self.yoke("train", "gpt.yaml", "--profile")
+        self.assertIn("kernels of a step, over 3 steps", r.stdout)
+        self.assertNotIn("trace", r.json)
+        self.assertNotIn("profile", self.yoke("train", "gpt.yaml").json)
+        r = self.yoke("train", "gpt.yaml", "--profile", "--trace-steps", "90..99")
+        self.assertIn("of no step", r.stdout)
+        self.assertEqual((r.json["profile"], r.json["roofline_share"]), ([], None))
+
+
 unittest.main(argv=sys.argv[:1] + sys.argv[2:])

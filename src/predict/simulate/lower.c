@@ -1,6 +1,7 @@
 /* Bodies as few steps: what is computed between two movements is one, however many kernels it is. */
 #include "backend/signature.h"
 #include "base/fail.h"
+#include "predict/predict.h"
 #include "predict/simulate/simulate.h"
 
 typedef struct lowering {
@@ -37,23 +38,10 @@ static void lower_kernel(lowering *l, const yki_instruction *in)
         l->out.steps[l->out.count - 1].flops_again += yki_launch_flops(&launch);
 }
 
-/* A kernel reads and writes the rank's own elements of each tensor but the first, which it reads. */
 static void lower_states(lowering *l, const yki_instruction *in)
 {
-    const struct yki_do_states *states = &in->as.states;
-    double bytes = 0;
-    int64_t launches = 0;
-    for (int i = 0; i < states->nparameters; i++) {
-        const yki_kept *kept = &l->states->kept[states->parameters[i]];
-        launches += kept->runs;
-        for (int v = 0; v < states->ntensors; v++) {
-            yki_tensor_kind tensor = states->tensors[v];
-            if (tensor == YKI_TENSOR_NONE || kept->offset[tensor] < 0) continue;
-            size_t size =
-                yki_dtype_bytes(yki_tensor_dtype(l->plan, l->program, tensor, states->parameters[i]));
-            bytes += (double)(kept->runs * kept->run_elems) * (double)size * (v == 0 ? 1 : 2);
-        }
-    }
+    int64_t launches;
+    double bytes = yki_states_bytes(l->plan, l->program, l->states, in, &launches);
     compute(l, bytes / l->costs->machine->device.bandwidth, (int)launches, false);
 }
 
