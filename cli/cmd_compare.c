@@ -152,6 +152,8 @@ static void write_row(json *j, const yoke_compare_row *row, const char *more)
     put_string(j, "status", status_names[row->status]);
     put_string(j, "reason", row->reason[0] ? row->reason : NULL);
     put_number(j, "step_ms", ok ? row->step_ms : NAN);
+    put_number(j, "predicted_ms", ok ? row->predicted_ms : NAN);
+    put_boolean(j, "calibrated", ok && row->calibrated);
     put_number(j, "step_ms_min", ok ? row->step_ms_min : NAN);
     put_number(j, "step_ms_max", ok ? row->step_ms_max : NAN);
     put_number(j, "cores_taken", ok ? row->cores_taken : NAN);
@@ -296,6 +298,28 @@ static void print_comparison(const cli *run, const yoke_comparison *c, char *con
               0, run->width);
 }
 
+/* Steps as they were predicted, in the order of the rows. */
+static void print_predicted(const cli *run, const yoke_comparison *c)
+{
+    char *said = NULL, ms[32];
+    size_t size = 0;
+    bool calibrated = true;
+    int count = 0;
+    FILE *out = open_memstream(&said, &size);
+    if (!out) return;
+    fputs("predicted step ms: ", out);
+    for (int i = 0; i < c->nrows; i++) {
+        const yoke_compare_row *row = &c->rows[i];
+        if (row->status != YOKE_ROW_OK || !isfinite(row->predicted_ms)) continue;
+        fprintf(out, "%s%s %s", count++ ? ", " : "", row->strategy, figures(ms, row->predicted_ms));
+        calibrated &= row->calibrated;
+    }
+    if (!calibrated) fputs("; uncalibrated: yoke bench measures this machine", out);
+    fclose(out);
+    if (said && count > 0) text_wrap(run->out, said, 0, run->width);
+    free(said);
+}
+
 static int show(const cli *run, const yoke_job *job, const yoke_comparison *c)
 {
     char **more = calloc((size_t)c->nrows + 1, sizeof *more);
@@ -303,6 +327,7 @@ static int show(const cli *run, const yoke_job *job, const yoke_comparison *c)
     for (int i = 0; i < c->nrows; i++) more[i] = more_of(run, job, &c->rows[i]);
     if (run->json) write_comparison(run->json, c, more);
     print_comparison(run, c, more);
+    print_predicted(run, c);
     for (int i = 0; i < c->nrows; i++) free(more[i]);
     free(more);
     return 0;

@@ -9,6 +9,18 @@
 #include "text.h"
 #include "yoke/simulate.h"
 
+static const char *trace_path;
+
+static const option_group group_trace = {
+    "Records",
+    (const option[]){
+        OPTION("trace", "FILE", OPTION_TEXT,
+               "write when every device, or class of devices, does what, as JSON that Perfetto opens",
+               .target = &trace_path),
+        {0},
+    },
+};
+
 static void print_shares(FILE *out, const yoke_simulation *s)
 {
     bool told[YOKE_SHARES] = {false};
@@ -54,6 +66,13 @@ static yoke_status simulate(cli *run, const yoke_job *job, const yoke_machine *m
     if (run->json) simulation_write(run->json, machine, simulation);
     print_result(run, machine, simulation);
     yoke_simulation_destroy(simulation);
+    if (!trace_path) return YOKE_OK;
+    status = yoke_simulate_trace(job, machine, trace_path);
+    if (status != YOKE_OK) return status;
+    fputs("\ntrace          ", run->out);
+    text_escape(run->out, trace_path, false);
+    fputc('\n', run->out);
+    if (run->json) put_string(run->json, "trace", trace_path);
     return YOKE_OK;
 }
 
@@ -74,8 +93,9 @@ const command command_simulate = {
              "every device computes and moves, when, and who waits for whom. Nothing runs, and no data is "
              "read. Prints "
              "the step's time, what it goes to, and the bytes of each stage.",
-    .groups = (const option_group *const[]){&options_machine, &options_layout, &options_training,
-                                            &options_page, &options_job, &options_general, NULL},
+    .groups =
+        (const option_group *const[]){&options_machine, &group_trace, &options_layout, &options_training,
+                                      &options_page, &options_job, &options_general, NULL},
     .examples =
         "yoke simulate gpt.yaml --machine h100-sxm --dp 8\n"
         "yoke simulate gpt.yaml --machine h100-sxm:8x4 --tp 8 --pp 4 --microbatches 16 --html page.html\n"

@@ -18,6 +18,7 @@
 #include "text.h"
 #include "yoke/checkpoint.h"
 #include "yoke/cluster.h"
+#include "yoke/planning.h"
 #include "yoke/train.h"
 
 static struct {
@@ -162,6 +163,18 @@ static int conclude(cli *run, const yoke_job *job, yoke_trainer *trainer, const 
     return code;
 }
 
+/* What a step is going to take, as far as that can be said of this machine. */
+static void predict(const yoke_job *job, yoke_trainer *trainer)
+{
+    yoke_machine *machine = NULL;
+    yoke_simulation *simulation = NULL;
+    if (yoke_cluster_rank() > 0) return; /* the first process tells it */
+    if (yoke_machine_of_host(job, yoke_job_devices(job, &job->layout), &machine) == YOKE_OK &&
+        yoke_trainer_simulate(trainer, machine, &simulation) == YOKE_OK)
+        yoke_simulation_destroy(simulation);
+    yoke_machine_destroy(machine);
+}
+
 /* Whether and how the job would fit. */
 static int dry_run(cli *run, const yoke_job *job)
 {
@@ -239,6 +252,7 @@ static int command_run(cli *run)
         stoppable = trainer;
         if (signalled) yoke_trainer_stop(trainer);
         records kept;
+        predict(job, trainer);
         code = records_open(run, trainer, &kept);
         if (code == 0) code = train(run, job, trainer, &kept);
         code = records_close(run, &kept, code);

@@ -138,6 +138,8 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     put_integer(j, "recent_steps", report->recent);
     write_evaluations(j, trainer, report);
     put_number(j, "step_ms_median", none ? NAN : report->step_ms_median);
+    put_number(j, "predicted_ms", report->predicted_ms);
+    put_boolean(j, "calibrated", report->calibrated);
     put_number(j, "samples_per_s", none ? NAN : report->samples_per_s);
     put_number(j, "tokens_per_s", report->tokens_per_s > 0 ? report->tokens_per_s : NAN);
     put_number(j, "idle_fraction", report->idle_fraction);
@@ -317,6 +319,9 @@ static void print_times(const cli *run, const yoke_run_report *report)
 {
     char rate[32];
     fprintf(run->out, "step time      %s (median)\n", text_milliseconds(rate, report->step_ms_median));
+    if (isfinite(report->predicted_ms))
+        fprintf(run->out, "predicted      %s%s\n", text_milliseconds(rate, report->predicted_ms),
+                report->calibrated ? "" : ", uncalibrated: yoke bench measures this machine");
     fprintf(run->out, "throughput     %s samples/s", text_count(rate, report->samples_per_s));
     if (report->tokens_per_s > 0) fprintf(run->out, ", %s tokens/s", text_count(rate, report->tokens_per_s));
     fputc('\n', run->out);

@@ -24,6 +24,8 @@ typedef struct yoke_compare_row {
     char more[400];    /* the command that shows more */
     /* step_ms: the median of all timed steps */
     double step_ms, samples_per_s, speedup, idle_fraction, max_loss_rel_diff;
+    double predicted_ms;             /* of a step, by simulation on this host; NaN: not known */
+    bool calibrated;                 /* by figures that were measured on it */
     double step_ms_min, step_ms_max; /* of the rounds' medians */
     double cores_taken; /* the share that others took of the cores while this row was timed; NaN: not known */
     int64_t predicted_peak_bytes, measured_peak_bytes; /* of the device that holds most */

@@ -76,6 +76,17 @@ typedef struct yoke_simulation {
 YOKE_API yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine,
                                    yoke_simulation **simulation_out);
 
+/* Writes a simulated step to `path`, as yoke_trace_close writes those of a run: a process for each device of
+ * up to 64, else one for each class of devices that do the same. As yoke_simulate; YOKE_INVALID,
+ * YOKE_SYSTEM: the file. */
+YOKE_API yoke_status yoke_simulate_trace(const yoke_job *job, const yoke_machine *machine, const char *path);
+
+/* The same of the programs that a trainer runs. What is predicted is told beside what is measured from then
+ * on: by yoke_trainer_report, and by logs where a run begins. As yoke_simulate. Owns: the caller;
+ * yoke_simulation_destroy. */
+YOKE_API yoke_status yoke_trainer_simulate(yoke_trainer *trainer, const yoke_machine *machine,
+                                           yoke_simulation **simulation_out);
+
 /* Why a step takes as long as it does. */
 typedef struct yoke_finding {
     const char *cause; /* a name of shares; static */

@@ -96,6 +96,8 @@ typedef struct yoke_run_report {
     double best_loss;
     double evaluation_seconds; /* of evaluations on the way */
     int64_t limit_bytes;       /* that one device may take; 0: no limit */
+    double predicted_ms;       /* of a step, by yoke_trainer_simulate; NaN: nobody has asked */
+    bool calibrated;           /* by figures that were measured on the machine */
 } yoke_run_report;
 
 /* Called after every step on the thread that runs the trainer. */

@@ -72,9 +72,10 @@ yoke_status yki_plan_check(yki_plan *plan)
         const yoke_bytes *b = &states->bytes;
         return yki_fail(
             YOKE_DOES_NOT_FIT,
-            "cpu:%d%s holds layers %s and would need %s, but may use %s: %s short; weights %s, gradients %s, "
+            "%s%d%s holds layers %s and would need %s, but may use %s: %s short; weights %s, gradients %s, "
             "optimizer %s, activations %s, movement and workspace %s",
-            device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
+            options->described ? "device " : "cpu:", device,
+            rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
             exactly(wanted, states->total_bytes), exactly(has, most),
             exactly(missing, states->total_bytes - most), yki_size_print(weights, (double)b->weights),
             yki_size_print(gradients, (double)b->gradients), yki_size_print(state, (double)b->optimizer),

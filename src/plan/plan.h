@@ -59,6 +59,7 @@ typedef struct yki_plan_options {
     const yki_backend_ops *backend;
     int64_t device_memory_bytes; /* 0: no limit */
     int64_t all_memory_bytes;    /* of all devices together, where they share a machine's; 0: no limit */
+    bool described;              /* devices are a described machine's: they have numbers alone */
 } yki_plan_options;
 
 /* What a plan is for, beside model, options and layout. */

@@ -4,6 +4,7 @@
 #define YKI_PREDICT_PREDICT_H
 
 #include "plan/plan.h"
+#include "yoke/simulate.h"
 
 /* Durations of each part's actions for the largest micro-batch, in seconds of a nominal core: times_out has
  * an entry a part. They weigh parts against each other; absolute values mean nothing. */
@@ -20,6 +21,43 @@ double yki_predict_flops(const yki_plan *plan);
 /* What the cores of the plan's devices do at most, in FLOP/s: what one does of a large product in the plan's
  * precision, on a device made for it, times as many as the devices have threads. YOKE_SYSTEM: memory. */
 yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out);
+/* The same of two products, in a quarter of the time. */
+yoke_status yki_guess_peak(const yki_plan *plan, double *flops_per_s_out);
+
+/* One step of a plan on a described machine, as events; sequence: tokens of a sample, 0: they are none. As
+ * yoke_simulate. */
+yoke_status yki_simulate_plan(const yki_plan *plan, int64_t sequence, const yoke_machine *machine,
+                              yoke_simulation *out);
+
+/* What ranks of a class do: an action, an end, or an instruction of the one before. Seconds from the step's
+ * start. */
+typedef struct yki_seen {
+    double start, end;
+    const yoke_action *action; /* NULL: an end, or an instruction */
+    const yki_instruction *in; /* NULL: an action or end */
+    yki_end ends;
+    int64_t samples;  /* of an action */
+    int64_t received; /* bytes that a rank of them has received, at the row's end */
+} yki_seen;
+
+/* A class of ranks that do the same at the same time. */
+typedef struct yki_seen_class {
+    int first, ranks, count; /* its first rank, how many they are; rows */
+    const yki_seen *rows;
+} yki_seen_class;
+
+/* A step as it is seen by `use`; class_of: by rank. All of it is borrowed. */
+typedef struct yki_seen_step {
+    const yki_plan *plan;
+    double seconds;
+    int nclasses;
+    const yki_seen_class *classes;
+    const int *class_of;
+} yki_seen_step;
+
+/* Simulates a step of a job on a machine, as yoke_simulate does, instruction by instruction. */
+yoke_status yki_see_step(const yoke_job *job, const yoke_machine *machine,
+                         yoke_status (*use)(const yki_seen_step *step, void *context), void *context);
 
 /* --- roof.c --- */
 

@@ -33,10 +33,10 @@ double yki_predict_flops(const yki_plan *plan)
     return 3 * flops; /* as convention has it: the backward pass is two products for each one */
 }
 
-enum { PEAK_SIZE = 1024, PEAK_ROUNDS = 8 };
+enum { PEAK_SIZE = 1024, PEAK_ROUNDS = 8, GUESS_ROUNDS = 2 };
 
 /* The best of a few products of PEAK_SIZE cubed. */
-static yoke_status time_product(yki_queue *queue, yki_dtype dtype, double *seconds_out)
+static yoke_status time_product(yki_queue *queue, yki_dtype dtype, int rounds, double *seconds_out)
 {
     const yki_backend_ops *backend = queue->backend;
     yki_device *device = queue->device;
@@ -53,7 +53,7 @@ static yoke_status time_product(yki_queue *queue, yki_dtype dtype, double *secon
     YKI_TRY(backend->alloc(device, product.workspace_bytes + 1, &product.workspace));
     YKI_TRY(backend->prepare(device, &product, &prepared));
     *seconds_out = INFINITY;
-    for (int round = 0; round < PEAK_ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         double start = yki_now_ns();
         backend->launch(queue, prepared, &product);
         YKI_TRY(backend->synchronize(queue));
@@ -64,7 +64,7 @@ static yoke_status time_product(yki_queue *queue, yki_dtype dtype, double *secon
     return YOKE_OK;
 }
 
-yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
+static yoke_status measure(const yki_plan *plan, int rounds, double *flops_per_s_out)
 {
     const yki_backend_ops *backend = plan->options.backend;
     int threads = plan->options.threads * plan->mesh.nranks, cores = backend->count();
@@ -75,9 +75,19 @@ yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
     YKI_TRY(backend->device_create(0, 1, &device));
     yki_queue *queue = NULL;
     yoke_status status = backend->queue_create(device, &queue);
-    if (status == YOKE_OK) status = time_product(queue, dtype, &seconds);
+    if (status == YOKE_OK) status = time_product(queue, dtype, rounds, &seconds);
     backend->queue_destroy(queue);
     backend->device_destroy(device);
     if (status == YOKE_OK) *flops_per_s_out = threads * 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / seconds;
     return status;
+}
+
+yoke_status yki_measure_peak(const yki_plan *plan, double *flops_per_s_out)
+{
+    return measure(plan, PEAK_ROUNDS, flops_per_s_out);
+}
+
+yoke_status yki_guess_peak(const yki_plan *plan, double *flops_per_s_out)
+{
+    return measure(plan, GUESS_ROUNDS, flops_per_s_out);
 }

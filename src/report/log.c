@@ -46,6 +46,12 @@ static void put_string(line *l, const char *key, const char *text)
     l->length += strlen(l->text + l->length);
 }
 
+static void put_boolean(line *l, const char *key, bool value)
+{
+    put_key(l, key);
+    l->length += (size_t)snprintf(l->text + l->length, sizeof l->text - l->length, value ? "true" : "false");
+}
+
 static void end(yoke_recorder *log, line *l)
 {
     put_number(l, "time", yki_wall_seconds());
@@ -66,10 +72,7 @@ static void step(void *context, const yoke_step_report *r)
     put_integer(&l, "moved_bytes", r->moved_bytes);
     put_number(&l, "seconds", r->seconds);
     put_integer(&l, "samples", r->samples);
-    if (r->skipped) {
-        put_key(&l, "skipped");
-        l.length += (size_t)snprintf(l.text + l.length, sizeof l.text - l.length, "true");
-    }
+    if (r->skipped) put_boolean(&l, "skipped", true);
     end(context, &l);
 }
 
@@ -83,6 +86,8 @@ static void put_run(line *l, const yoke_trainer *trainer)
     put_integer(l, "devices", trainer->plan->mesh.nranks);
     put_number(l, "flops_per_sample", trainer->flops);
     put_number(l, "peak_flops_per_s", trainer->peak > 0 ? trainer->peak : NAN);
+    put_number(l, "predicted_ms", trainer->predicted_s > 0 ? 1e3 * trainer->predicted_s : NAN);
+    put_boolean(l, "calibrated", trainer->calibrated);
 }
 
 static void event(void *context, const yoke_run_event *e)

@@ -10,6 +10,7 @@
 #include "job/job.h"
 #include "predict/explain.h"
 #include "train/trainer.h"
+#include "yoke/planning.h"
 
 static bool has_devices(const yoke_job *job)
 {
@@ -124,6 +125,21 @@ static yoke_status note_course(yoke_compare_row *row, const yoke_trainer *traine
     return YOKE_OK;
 }
 
+/* What a step of the row is to take here. */
+static void predict(const yoke_job *job, yoke_compare_row *row, yoke_trainer *trainer)
+{
+    yoke_machine *machine = NULL;
+    yoke_simulation *simulation = NULL;
+    row->predicted_ms = NAN;
+    if (yoke_machine_of_host(job, trainer->plan->mesh.nranks, &machine) == YOKE_OK &&
+        yoke_trainer_simulate(trainer, machine, &simulation) == YOKE_OK) {
+        row->predicted_ms = 1e3 * simulation->step_s;
+        row->calibrated = simulation->measured;
+    }
+    yoke_simulation_destroy(simulation);
+    yoke_machine_destroy(machine);
+}
+
 /* One row in one round: a trainer of its own, so that no more than one row's memory is taken at a time. */
 static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare_row *row, yki_measured *m,
                            double *base)
@@ -139,6 +155,7 @@ static yoke_status run_row(const yoke_job *job, yoke_comparison *c, yoke_compare
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
     yoke_run_report report;
+    if (m->rounds == 0) predict(&quiet, row, trainer);
     yoke_status status = time_steps(trainer, c, m);
     if (status == YOKE_OK) status = yoke_trainer_report(trainer, &report);
     if (status == YOKE_OK) status = note_course(row, trainer, m->rounds);

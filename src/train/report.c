@@ -123,8 +123,28 @@ yoke_status yoke_trainer_report(yoke_trainer *trainer, yoke_run_report *report_o
         .best_step = trainer->standing.least_step > 0 ? trainer->standing.least_step : -1,
         .best_loss = trainer->standing.least_loss,
         .evaluation_seconds = trainer->evaluation_seconds,
-        .limit_bytes = plan->options.device_memory_bytes};
+        .limit_bytes = plan->options.device_memory_bytes,
+        .predicted_ms = trainer->predicted_s > 0 ? 1e3 * trainer->predicted_s : NAN,
+        .calibrated = trainer->calibrated};
     tell_losses(trainer, report_out);
+    return YOKE_OK;
+}
+
+yoke_status yoke_trainer_simulate(yoke_trainer *trainer, const yoke_machine *machine,
+                                  yoke_simulation **simulation_out)
+{
+    YKI_NEED(trainer, machine, simulation_out);
+    yoke_simulation *out = calloc(1, sizeof *out);
+    if (!out) return yki_fail_memory("a simulation");
+    int64_t tokens = trainer->model->is_sequence ? (int64_t)trainer->input_bytes / 4 : 0;
+    yoke_status status = yki_simulate_plan(trainer->plan, tokens, machine, out);
+    if (status != YOKE_OK) {
+        yoke_simulation_destroy(out);
+        return status;
+    }
+    trainer->predicted_s = out->step_s;
+    trainer->calibrated = out->measured;
+    *simulation_out = out;
     return YOKE_OK;
 }
 

@@ -41,6 +41,14 @@ class Simulate(case.Folder):
         self.assertGreaterEqual(min(s["shares"].values()), 0)
         return s
 
+    def test_devices_there_have_numbers(self):
+        """A device that is not here is none of this machine's."""
+        job, machine = self.job(), self.machine(memory="100kB", near=8)
+        for command in ("simulate", "explain"):
+            said = self.yoke(command, job, "--machine", machine, "--dp", 2, code=3)["error"]["message"]
+            self.assertRegex(said, r"^device 0, the first device, holds ")
+        self.assertRegex(self.yoke("train", job, "--device-memory", "100kB", code=3)["error"]["message"], "^cpu:0 holds ")
+
     def test_bytes_are_those_of_training(self):
         """What moves along each axis and what each stage holds, by kind, of every kind of layout."""
         machine = self.machine(near=8)

@@ -262,6 +262,63 @@ class BadPaths(Case):
             self.wrong("train", "job.yaml", "--trace", "t.json", "--trace-steps", text, says="--trace-steps takes", code=2)
 
 
+class Predictions(Case):
+    MACHINE = """name: measured here
+device: {name: d, memory: 64GiB, rates: {f32: 10 GFLOP/s}, bandwidth: 5 GB/s, launch: 1 us}
+levels: [{name: host, count: 4, bandwidth: 1 GB/s, latency: 5 us}]
+measured: {on: 2026-01-31, by: yoke, command: yoke bench}
+"""
+
+    def here(self, text):
+        os.makedirs(self.path("data/yoke"), exist_ok=True)
+        with open(self.path("data/yoke/machine.yaml"), "w") as f:
+            f.write(text)
+
+    def yoke(self, *arguments, code=0):
+        before = os.environ.get("XDG_DATA_HOME")
+        os.environ["XDG_DATA_HOME"] = self.path("data")
+        try:
+            return super().yoke(*arguments, code=code)
+        finally:
+            os.environ.pop("XDG_DATA_HOME") if before is None else os.environ.update(XDG_DATA_HOME=before)
+
+    def test_beside_what_is_measured(self):
+        """What train, its log and compare predict is what simulate says of the same machine."""
+        self.here(self.MACHINE)
+        for layout in ("dp=1", "dp=2", "pp=2,microbatches=2", "dp=2,zero=3,microbatches=2", "tp=2"):
+            said = self.yoke("simulate", "gpt.yaml", "--machine", "here", "--layout", layout).json["step_ms"]
+            ran = self.yoke("train", "gpt.yaml", "--layout", layout, "--log", "run.jsonl")
+            self.assertAlmostEqual(ran.json["predicted_ms"] / said, 1, delta=1e-9, msg=layout)
+            self.assertIs(ran.json["calibrated"], True)
+            self.assertRegex(ran.stdout, r"\npredicted      [0-9.]+ ms\n")
+            start = [l for l in self.lines("run.jsonl")[1] if l["event"] == "start"][-1]
+            self.assertEqual((start["predicted_ms"], start["calibrated"]), (ran.json["predicted_ms"], True))
+        rows = self.yoke("compare", "gpt.yaml", "--steps", 3)
+        self.assertIn("predicted step ms: single ", rows.stdout)
+        self.assertNotIn("uncalibrated", rows.stdout)
+        rows = {r["strategy"]: r for r in rows.json["rows"]}
+        for row, layout in (("data", "dp=2"), ("tensor", "tp=2")):
+            said = self.yoke("simulate", "gpt.yaml", "--machine", "here", "--layout", layout).json["step_ms"]
+            self.assertAlmostEqual(rows[row]["predicted_ms"] / said, 1, delta=1e-9)
+
+    def test_uncalibrated(self):
+        ran = self.yoke("train", "gpt.yaml", "--dp", 2)
+        self.assertGreater(ran.json["predicted_ms"], 0)
+        self.assertIs(ran.json["calibrated"], False)
+        self.assertIn("uncalibrated: yoke bench measures this machine", ran.stdout)
+        rows = self.yoke("compare", "gpt.yaml", "--steps", 3)
+        self.assertIn("uncalibrated", rows.stdout)
+        self.assertTrue(all(r["predicted_ms"] > 0 and r["calibrated"] is False for r in rows.json["rows"]))
+
+    def test_none(self):
+        """A machine that does not say what the job needs predicts nothing, and the run goes on."""
+        self.here(self.MACHINE.replace("f32", "bf16"))
+        ran = self.yoke("train", "gpt.yaml", "--log", "run.jsonl")
+        self.assertIsNone(ran.json["predicted_ms"])
+        self.assertNotIn("\npredicted", ran.stdout)
+        self.assertIsNone(self.lines("run.jsonl")[1][0]["predicted_ms"])
+
+
 class Profiles(Case):
     def profile(self, *arguments):
         r = self.yoke("train", "gpt.yaml", "--profile", "--trace", "trace.json", *arguments).json

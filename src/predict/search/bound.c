@@ -16,7 +16,7 @@ static yoke_status simulate_reference(const yki_bounds *b, const yki_plan *plan,
     yki_simulated s;
     yoke_status status = yki_costs_of(b->machine, plan, &costs);
     if (status == YOKE_OK) status = yki_classes_of(plan, &costs, false, &classes);
-    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, &works);
+    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, false, &works);
     if (status == YOKE_OK) status = yki_simulate(&works, &none, &s);
     if (status == YOKE_OK) {
         r->ends_s = s.mean.ends;

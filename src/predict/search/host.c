@@ -27,7 +27,7 @@ static yoke_status describe(const yki_plan_options *options, void *context)
     double rate, crowd = cores < w->devices * threads ? (double)cores / (w->devices * threads) : 1;
     one.options.backend = cpu;
     one.options.threads = threads;
-    YKI_TRY(yki_measure_peak(&one, &rate));
+    YKI_TRY(yki_guess_peak(&one, &rate));
     snprintf(m->name, sizeof m->name, "this host, not measured");
     snprintf(m->device.name, sizeof m->device.name, "%d threads of the CPU", threads);
     m->device.memory_bytes = cpu->memory_bytes(0) / w->devices;

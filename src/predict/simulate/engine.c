@@ -34,6 +34,7 @@ typedef struct movement {
     double left, rate, since;
     int version, level, meeting, next_free;
     int64_t number; /* of its meeting; a message's slot */
+    int64_t bytes;  /* that a member receives */
     int ends[2];    /* a message: from, to */
 } movement;
 
@@ -59,6 +60,7 @@ typedef struct engine {
     int64_t working; /* ranks that compute now */
     int at_meet, done;
     double meet_s;
+    yki_tape *tapes; /* by class; NULL: nobody looks */
     yki_simulated *out;
     bool failed;
 } engine;
@@ -207,8 +209,17 @@ static void wake(engine *e, int class, waits from, int meeting, int64_t what)
     if (r->waits == from && r->for_what == what && r->meeting == meeting) go_on(e, class);
 }
 
+/* What a movement brought has come. */
+static void note_received(engine *e, const movement *m)
+{
+    const yki_meeting *meeting = m->meeting < 0 ? NULL : &e->classes->meetings[m->meeting];
+    for (int i = 0; i < (meeting ? meeting->nclasses : 1); i++)
+        e->tapes[meeting ? meeting->classes[i] : m->ends[1]].received += m->bytes;
+}
+
 static void finish(engine *e, const movement *m)
 {
+    if (e->tapes) note_received(e, m);
     if (m->meeting >= 0) {
         const yki_meeting *meeting = &e->classes->meetings[m->meeting];
         e->ended[m->meeting * LATEST + m->number % LATEST] = true;
@@ -274,7 +285,11 @@ static void start(engine *e, int class, const yki_timed *step)
                   each / (step->crosses ? route->crossing : route->bytes_s);
     e->out->moved[group->axis] += step->bytes * meeting->groups;
     if (e->what_if->free_axis[group->axis]) seconds = 0;
-    begin_movement(e, (movement){.level = route->level, .meeting = at, .number = number}, seconds);
+    begin_movement(
+        e,
+        (movement){
+            .level = route->level, .meeting = at, .number = number, .bytes = step->bytes / meeting->size},
+        seconds);
 }
 
 static int64_t slot_of(const engine *e, const yki_timed *step, int microbatch)
@@ -293,8 +308,11 @@ static void send(engine *e, int class, const yki_timed *step, int microbatch)
     int other = yki_mesh_rank(&e->plan->mesh, place);
     int ranks[2] = {of->first < other ? of->first : other, of->first < other ? other : of->first};
     yki_route route = yki_route_of(e->works->costs, ranks, 2);
-    movement m = {
-        .level = route.level, .meeting = -1, .number = slot_of(e, step, microbatch), .ends = {class, to}};
+    movement m = {.level = route.level,
+                  .meeting = -1,
+                  .number = slot_of(e, step, microbatch),
+                  .bytes = step->bytes,
+                  .ends = {class, to}};
     double seconds = e->what_if->free_axis[YKI_AXIS_PP] || step->bytes == 0
                          ? 0
                          : route.latency_s + (double)step->bytes / route.bytes_s;
@@ -346,6 +364,10 @@ static bool next_code(engine *e, int class)
     else
         return false;
     e->failed |= !r->code;
+    if (r->code && e->tapes)
+        e->failed |= !yki_tape_begin(&e->tapes[class], at < 0 ? &program->actions[r->action] : NULL,
+                                     (yki_end)(YKI_END_REDUCE + (at < 0 ? 0 : at)),
+                                     at < 0 ? r->code->samples : 0, e->now);
     return r->code != NULL;
 }
 
@@ -355,6 +377,7 @@ static void run(engine *e, int class)
     const yki_program *program = yki_plan_program(e->plan, e->classes->list[class].first);
     while (!e->failed) {
         if (!r->code || r->at == r->code->count) {
+            if (e->tapes) yki_tape_end(&e->tapes[class], e->now);
             if (next_code(e, class)) continue;
             r->waits = DONE;
             e->done++;
@@ -362,6 +385,7 @@ static void run(engine *e, int class)
         }
         const yki_timed *step = &r->code->steps[r->at++];
         bool ends = r->action >= program->nactions;
+        if (e->tapes) e->failed |= !yki_tape_instruction(&e->tapes[class], step->in, e->now);
         const yoke_action *action = ends ? NULL : &program->actions[r->action];
         if (step->once && action && program->parts[action->chunk].last_weight != r->action) continue;
         if (step->kind == YKI_STEP_COMPUTE) {
@@ -472,8 +496,8 @@ static double meet_seconds(const engine *e)
     return seconds;
 }
 
-yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
-                                  yki_simulated *out)
+static yoke_status simulate(yki_works *works, const yki_what_if *what_if, yki_record *record, yki_tape *tapes,
+                            yki_simulated *out)
 {
     engine e = {.works = works,
                 .classes = works->classes,
@@ -481,6 +505,7 @@ yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, 
                 .what_if = what_if,
                 .record = record,
                 .free = -1,
+                .tapes = tapes,
                 .out = out};
     *out = (yki_simulated){0};
     e.failed = !make(&e);
@@ -505,7 +530,19 @@ yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, 
     return YOKE_OK;
 }
 
+yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
+                                  yki_simulated *out)
+{
+    return simulate(works, what_if, record, NULL, out);
+}
+
+yoke_status yki_simulate_taped(yki_works *works, const yki_what_if *what_if, yki_tape *tapes,
+                               yki_simulated *out)
+{
+    return simulate(works, what_if, NULL, tapes, out);
+}
+
 yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out)
 {
-    return yki_simulate_recorded(works, what_if, NULL, out);
+    return simulate(works, what_if, NULL, NULL, out);
 }

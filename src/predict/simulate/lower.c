@@ -7,6 +7,7 @@
 typedef struct lowering {
     const yki_plan *plan;
     const yki_costs *costs;
+    bool apart;
     int lane, part; /* -1: a step's end */
     const yki_program *program;
     const yki_states *states;
@@ -18,7 +19,7 @@ static void compute(lowering *l, double seconds, int launches, bool again)
 {
     double launching = launches * l->costs->machine->device.launch_s;
     yki_timed *last = l->out.count > 0 ? &l->out.steps[l->out.count - 1] : NULL;
-    if (!last || last->kind != YKI_STEP_COMPUTE) {
+    if (!last || last->kind != YKI_STEP_COMPUTE || l->apart) {
         last = &l->out.steps[l->out.count++];
         *last = (yki_timed){.kind = YKI_STEP_COMPUTE};
     }
@@ -150,6 +151,7 @@ static yki_lowered *lower(yki_works *w, int class, int part, const yki_code *cod
     yki_mesh_place(&w->plan->mesh, rank, place);
     lowering l = {.plan = w->plan,
                   .costs = w->costs,
+                  .apart = w->apart,
                   .lane = yki_mesh_lane(&w->plan->mesh, place),
                   .part = part,
                   .program = yki_plan_program(w->plan, rank),
@@ -159,7 +161,13 @@ static yki_lowered *lower(yki_works *w, int class, int part, const yki_code *cod
     l.out.steps = yki_arena_alloc(&w->arena, sizeof *l.out.steps * (size_t)(2 * code->count + 1));
     if (!out || !l.out.steps) return NULL;
     l.out.samples = samples;
-    for (int i = 0; i < code->count; i++) kinds[code->instructions[i].kind](&l, &code->instructions[i]);
+    for (int i = 0; i < code->count; i++) {
+        const yki_instruction *in = &code->instructions[i];
+        int before = l.out.count;
+        kinds[in->kind](&l, in);
+        if (l.apart && l.out.count == before) compute(&l, 0, 0, false); /* it takes no time, and is there */
+        for (int k = before; k < l.out.count; k++) l.out.steps[k].in = in;
+    }
     for (int i = 0; i < l.out.count; i++) {
         if (l.out.steps[i].kind != YKI_STEP_COMPUTE) continue;
         *(part < 0 ? &l.out.busy.ends : &l.out.busy.bodies) += l.out.steps[i].seconds;
@@ -220,11 +228,11 @@ static bool make_class(yki_works *w, int class)
     return true;
 }
 
-yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes,
+yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes, bool apart,
                          yki_works *out)
 {
     size_t n = (size_t)classes->count;
-    *out = (yki_works){.plan = plan, .costs = costs, .classes = classes};
+    *out = (yki_works){.plan = plan, .costs = costs, .classes = classes, .apart = apart};
     out->bodies = yki_arena_alloc(&out->arena, sizeof *out->bodies * n);
     out->busy = yki_arena_alloc(&out->arena, sizeof *out->busy * n);
     bool made = out->bodies && out->busy;

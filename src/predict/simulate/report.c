@@ -94,7 +94,7 @@ static void tell_computing(telling *t)
 static yoke_status simulate_with(telling *t, yki_classes *classes, bool slow)
 {
     YKI_TRY(yki_classes_of(t->plan, t->costs, slow, classes));
-    return yki_works_of(t->plan, t->costs, classes, t->works);
+    return yki_works_of(t->plan, t->costs, classes, false, t->works);
 }
 
 static void tell_stage_times(telling *t)
@@ -207,6 +207,7 @@ yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_m
     int64_t own = options->layout.device_memory_bytes; /* else the options have what is here */
     there.device_memory_bytes = own > 0 && own < memory ? own : memory;
     there.all_memory_bytes = 0;
+    there.described = true;
     return there;
 }
 
@@ -223,7 +224,7 @@ yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machi
     YKI_TRY(yki_plan_create(&there, &plan));
     yoke_status status = yki_costs_of(machine, plan, &costs);
     if (status == YOKE_OK) status = yki_classes_of(plan, &costs, true, &classes);
-    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, &works);
+    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, false, &works);
     if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &whole);
     if (status == YOKE_OK) *seconds_out = whole.seconds;
     yki_works_release(&works);
@@ -232,28 +233,98 @@ yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machi
     return status;
 }
 
+static yoke_status see(const yki_plan *plan, const yoke_machine *machine, yki_classes *classes,
+                       yki_works *works, yki_tape **tapes, yki_simulated *whole)
+{
+    yki_costs costs;
+    yki_what_if what_if = {0};
+    YKI_TRY(yki_costs_of(machine, plan, &costs));
+    YKI_TRY(yki_classes_of(plan, &costs, true, classes));
+    YKI_TRY(yki_works_of(plan, &costs, classes, true, works));
+    *tapes = yki_tapes_create(classes->count);
+    return *tapes ? yki_simulate_taped(works, &what_if, *tapes, whole) : yki_fail_memory("a step's events");
+}
+
+static yoke_status has_devices(const yoke_machine *machine, int ranks)
+{
+    if (ranks <= machine->ndevices) return YOKE_OK;
+    return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,
+                    machine->name, (long long)machine->ndevices);
+}
+
+yoke_status yki_simulate_plan(const yki_plan *plan, int64_t sequence, const yoke_machine *machine,
+                              yoke_simulation *out)
+{
+    yki_costs costs;
+    telling t = {.plan = plan, .costs = &costs, .out = out};
+    YKI_TRY(has_devices(machine, plan->mesh.nranks));
+    out->measured = machine->measured_on[0] != 0;
+    out->limit_bytes = plan->options.device_memory_bytes;
+    YKI_TRY(yki_costs_of(machine, plan, &costs));
+    YKI_TRY(tell_stages(plan, out));
+    YKI_TRY(tell(&t));
+    return tell_rates(&t, sequence);
+}
+
 yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
                              const yoke_machine *machine, yoke_simulation *out)
 {
     yki_plan_options there = yki_options_there(options, machine);
-    int ranks = yki_plan_ranks(options->model, &options->layout, options->one_part);
-    if (ranks > machine->ndevices)
-        return yki_fail(YOKE_DOES_NOT_FIT, "the layout is over %d devices, and machine '%s' has %lld", ranks,
-                        machine->name, (long long)machine->ndevices);
+    YKI_TRY(has_devices(machine, yki_plan_ranks(options->model, &options->layout, options->one_part)));
     yki_plan *plan;
     yoke_status status = yki_plan_create(&there, &plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&there, job->layout_named);
     if (status != YOKE_OK) return status;
-    yki_costs costs;
-    telling t = {.plan = plan, .costs = &costs, .out = out};
-    out->measured = machine->measured_on[0] != 0;
-    out->limit_bytes = there.device_memory_bytes;
-    status = yki_costs_of(machine, plan, &costs);
-    if (status == YOKE_OK) status = tell_stages(plan, out);
-    if (status == YOKE_OK) status = tell(&t);
-    if (status == YOKE_OK) status = tell_rates(&t, job->train.sequence);
+    status = yki_simulate_plan(plan, job->train.sequence, machine, out);
     yki_plan_destroy(plan);
     return status;
+}
+
+typedef struct seeing {
+    const yoke_machine *machine;
+    yoke_status (*use)(const yki_seen_step *step, void *context);
+    void *context;
+} seeing;
+
+static yoke_status show(const seeing *s, const yki_plan *plan, const yki_classes *classes,
+                        const yki_tape *tapes, double seconds)
+{
+    yki_seen_class *seen = calloc((size_t)classes->count, sizeof *seen);
+    if (!seen) return yki_fail_memory("a step's events");
+    for (int c = 0; c < classes->count; c++)
+        seen[c] =
+            (yki_seen_class){classes->list[c].first, classes->list[c].count, tapes[c].count, tapes[c].rows};
+    yoke_status status =
+        s->use(&(yki_seen_step){plan, seconds, classes->count, seen, classes->of}, s->context);
+    free(seen);
+    return status;
+}
+
+static yoke_status see_asked(const yki_plan_options *options, void *context)
+{
+    const seeing *s = context;
+    yki_plan_options there = yki_options_there(options, s->machine);
+    yki_classes classes = {0};
+    yki_works works = {0};
+    yki_tape *tapes = NULL;
+    yki_simulated whole;
+    yki_plan *plan;
+    YKI_TRY(has_devices(s->machine, yki_plan_ranks(options->model, &options->layout, options->one_part)));
+    YKI_TRY(yki_plan_create(&there, &plan));
+    yoke_status status = see(plan, s->machine, &classes, &works, &tapes, &whole);
+    if (status == YOKE_OK) status = show(s, plan, &classes, tapes, whole.seconds);
+    yki_tapes_destroy(tapes, classes.count);
+    yki_works_release(&works);
+    yki_classes_release(&classes);
+    yki_plan_destroy(plan);
+    return status;
+}
+
+yoke_status yki_see_step(const yoke_job *job, const yoke_machine *machine,
+                         yoke_status (*use)(const yki_seen_step *step, void *context), void *context)
+{
+    seeing s = {machine, use, context};
+    return yki_with_plan_options(job, see_asked, &s);
 }
 
 typedef struct asked {

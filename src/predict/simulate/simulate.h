@@ -4,6 +4,7 @@
 #ifndef YKI_PREDICT_SIMULATE_SIMULATE_H
 #define YKI_PREDICT_SIMULATE_SIMULATE_H
 
+#include "predict/predict.h"
 #include "predict/simulate/classes.h"
 #include "yoke/simulate.h"
 
@@ -51,6 +52,7 @@ typedef struct yki_timed {
     double seconds, again, launches, flops_again; /* compute */
     bool crosses;                                 /* all_to_all */
     bool twice;                                   /* all_reduce: round the ring and back */
+    const yki_instruction *in;                    /* the last that it is of */
 } yki_timed;
 
 typedef struct yki_lowered {
@@ -67,12 +69,13 @@ typedef struct yki_works {
     const yki_plan *plan;
     const yki_costs *costs;
     const yki_classes *classes;
+    bool apart;            /* each instruction is a step, or a start and a wait; else few are made of many */
     yki_lowered ***bodies; /* by class; by chunk and body, then the ends */
     yki_busy *busy;        /* by class: of a step */
 } yki_works;
 
 /* YOKE_SYSTEM: memory. The works borrow all that they are made of. */
-yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes,
+yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes, bool apart,
                          yki_works *out);
 void yki_works_release(yki_works *works);
 /* Of an action of a class; of an end. NULL: memory. */
@@ -115,11 +118,31 @@ yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machi
 yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
                              const yoke_machine *machine, yoke_simulation *out);
 
+/* --- tape.c --- */
+
+/* One class's rows. */
+typedef struct yki_tape {
+    yki_seen *rows;
+    int count, room, in, of; /* in, of: the rows under way of an instruction, of an action or end; -1: none */
+    int64_t received;        /* bytes, of one of its ranks */
+} yki_tape;
+
+yki_tape *yki_tapes_create(int count); /* NULL: memory */
+void yki_tapes_destroy(yki_tape *tapes, int count);
+/* An action (NULL: an end) begins; an instruction of it does, where it is not under way, and that before it
+ * ends; the action ends. False: memory. */
+bool yki_tape_begin(yki_tape *tape, const yoke_action *action, yki_end end, int64_t samples, double now);
+bool yki_tape_instruction(yki_tape *tape, const yki_instruction *in, double now);
+void yki_tape_end(yki_tape *tape, double now);
+
 /* --- engine.c --- */
 
 /* record: begun, of the same works; NULL: none is kept. YOKE_SYSTEM: memory. */
 yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
                                   yki_simulated *out);
 yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out);
+/* tapes: one a class, of works whose instructions are apart. */
+yoke_status yki_simulate_taped(yki_works *works, const yki_what_if *what_if, yki_tape *tapes,
+                               yki_simulated *out);
 
 #endif
