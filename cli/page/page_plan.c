@@ -67,26 +67,68 @@ static void print_choice(FILE *out, const json_t *data)
 
 /* --- why --- */
 
+/* Of each strategy how long a step takes, and what the fullest device holds. */
+static void print_strategies(FILE *out, const json_t *data)
+{
+    enum { MOST = 16 };
+    const json_t *strategies = json_object_get(data, "strategies"), *strategy;
+    chart_bar times[MOST], held[MOST];
+    html_word ms[MOST], bytes[MOST];
+    size_t i;
+    int n = 0;
+    json_array_foreach(strategies, i, strategy)
+    {
+        const char *limit = json_text_of(strategy, "limit");
+        if (n == MOST) break;
+        times[n] =
+            (chart_bar){.label = json_text_of(strategy, "strategy"), .value = "not possible", .note = limit};
+        held[n] = (chart_bar){.label = json_text_of(strategy, "strategy"), .value = "not possible"};
+        if (json_truth_of(strategy, "possible")) {
+            double step = json_number_of(strategy, "step_ms");
+            bool fits = json_truth_of(strategy, "fits");
+            times[n].nparts = 1;
+            times[n].parts[0] = step;
+            times[n].value = word_ms(ms[n], step);
+            kinds_of_bytes(&held[n], json_object_get(strategy, "bytes"));
+            held[n].value = word_bytes(bytes[n], json_number_of(strategy, "peak_bytes"));
+            if (!fits) times[n].value = "does not fit";
+            held[n].note = fits ? NULL : "does not fit";
+        }
+        n++;
+    }
+    if (n == 0) return;
+    fputs("<div class=\"pair\">\n", out);
+    html_section(out, "Each strategy by itself: time of a step",
+                 "Below each what limits it. One that does not fit is as fast as it would be with memory.");
+    chart_bars(out, times, n, 0, "");
+    html_section_end(out);
+    html_section(out, "Each strategy by itself: memory", "Of the device that holds most, by kind.");
+    kinds_legend(out);
+    kinds_bars(out, held, n, json_number_of(data, "limit_bytes"));
+    html_section_end(out);
+    fputs("</div>\n", out);
+}
+
 static void print_break_even(FILE *out, const json_t *points)
 {
-    static const char *const titles[] = {"<what changes", "from this value on", "<instead of", "<take", NULL};
+    static const char *const titles[] = {"<what", "now", "changes at", "<instead of", "<take", NULL};
     html_table t;
-    html_word word;
     const json_t *point;
     size_t i;
-    html_paragraph(out, "note", "When the answer changes:");
+    html_section(out, "When the answer changes", NULL);
     html_table_begin(&t, out, titles);
     json_array_foreach(points, i, point)
     {
-        const json_t *value = json_object_get(point, "value");
+        const char *sentence = json_text_of(point, "sentence");
         html_cell(&t, "%s", json_text_of(point, "parameter"));
-        html_cell(&t, "%s",
-                  json_is_string(value) ? json_string_value(value)
-                                        : word_number(word, json_number_of(point, "value")));
+        html_cell(&t, "%.6g", json_number_of(point, "now"));
+        html_cell(&t, "%.6g", json_number_of(point, "value"));
         html_cell(&t, "%s", json_text_of(point, "from"));
         html_cell(&t, "%s", json_text_of(point, "to"));
+        if (sentence) html_table_note(&t, "%s", sentence);
     }
     html_table_end(&t);
+    html_section_end(out);
 }
 
 static void print_why(FILE *out, const json_t *data)
@@ -94,11 +136,19 @@ static void print_why(FILE *out, const json_t *data)
     const json_t *why = json_object_get(data, "why"), *points = json_object_get(data, "break_even"),
                  *sentence;
     size_t i;
-    if (json_array_size(why) + json_array_size(points) == 0) return;
+    if (json_array_size(why) == 0) return;
     html_section(out, "Why", NULL);
-    json_array_foreach(why, i, sentence) html_paragraph(out, NULL, "%s", json_string_value(sentence));
-    if (json_array_size(points) > 0) print_break_even(out, points);
+    fputs("<ul class=\"why\">\n", out);
+    json_array_foreach(why, i, sentence)
+    {
+        fputs("<li>", out);
+        html_text(out, json_string_value(sentence));
+        fputs("</li>\n", out);
+    }
+    fputs("</ul>\n", out);
     html_section_end(out);
+    print_strategies(out, data);
+    if (json_array_size(points) > 0) print_break_even(out, points);
 }
 
 /* --- what there is to choose from --- */
@@ -210,11 +260,11 @@ static void print_table(FILE *out, const json_t *data)
 static void body(FILE *out, const json_t *data)
 {
     print_choice(out, data);
-    print_why(out, data);
     fputs("<div class=\"pair\">\n", out);
     print_points(out, data);
     print_memory(out, data);
     fputs("</div>\n", out);
+    print_why(out, data);
     print_table(out, data);
 }
 

@@ -251,6 +251,14 @@ class Predicted(Pages):
         self.assertEqual(page.source.count('class="mk m1" d'), len(result["candidates"]) - 1)
         self.assertIn("The limit is beyond the picture", page.text)
 
+    def test_plan_says_why(self):
+        self.assertNotIn("Each strategy by itself", self.shown("plan")[0].text)
+        page, result = self.shown("plan", "--why")
+        self.assertGreater(len(result["why"]), 4)
+        said = result["why"] + [s["limit"] for s in result["strategies"]] + [p["sentence"] for p in result["break_even"]]
+        for sentence in said + [s["strategy"] for s in result["strategies"]]:
+            self.assertIn(sentence, page.text)
+
     def test_plan_draws_a_limit_that_is_near(self):
         held = max(row["peak_bytes"] for row in self.shown("plan")[1]["candidates"])
         page, result = self.shown("plan", "--device-memory", f"{held + 1000}")

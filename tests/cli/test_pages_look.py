@@ -39,6 +39,7 @@ PAGES = {  # by name: the command
     "train": "train rows.yaml --dp 2",
     "train-one": "train rows.yaml --steps 1",
     "plan": "plan gpt.yaml --machine long.yaml",
+    "plan-why": "plan gpt.yaml --machine tight.yaml --devices 8 --why",
     "plan-many": "plan gpt.yaml --machine h100-sxm:8x8 --top 48 --set train.precision=bf16",
     "plan-one": "plan gpt.yaml --machine h100-sxm:1x1 --top 1",
     "plan-tight": "plan gpt.yaml --machine tight.yaml --devices 8",

@@ -126,7 +126,7 @@ static yoke_status tell_simulated(const search *s, const yki_plan_options *optio
         if (of.shares[i] > of.shares[most]) most = i;
     snprintf(row->limit, sizeof row->limit, "%s, %.0f %% of the step", yoke_share_name(most),
              100 * of.shares[most]);
-    free(of.stages);
+    yki_simulation_release(&of);
     return status;
 }
 

@@ -353,11 +353,15 @@ yoke_status yoke_simulate(const yoke_job *job, const yoke_machine *machine, yoke
     return status;
 }
 
-void yoke_simulation_destroy(yoke_simulation *simulation)
+void yki_simulation_release(yoke_simulation *simulation)
 {
-    if (!simulation) return;
     free(simulation->stages);
     free(simulation->alike);
     free(simulation->ran);
+}
+
+void yoke_simulation_destroy(yoke_simulation *simulation)
+{
+    if (simulation) yki_simulation_release(simulation);
     free(simulation);
 }

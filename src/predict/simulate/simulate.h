@@ -114,7 +114,10 @@ yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_m
 /* A step's seconds under the options' layout, with stragglers. As yoke_simulate. */
 yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
                                double *seconds_out);
-/* yoke_simulate, of a job that is read already. */
+/* What a simulation owns. */
+void yki_simulation_release(yoke_simulation *simulation);
+/* yoke_simulate, of a job that is read already; `out` is zeroed, and released by the caller, after a failure
+ * too. */
 yoke_status yki_simulate_job(const yki_plan_options *options, const yoke_job *job,
                              const yoke_machine *machine, yoke_simulation *out);
 

@@ -95,7 +95,12 @@ static yoke_status describe(finder *f, yoke_strategy *out)
     int most = 0;
     options.layout = out->layout;
     if (!out->fits) options.layout.device_memory_bytes = 0;
-    YKI_TRY(yki_simulate_job(&options, &f->why->job, out->fits ? &f->why->machine : &f->roomy, &s));
+    yoke_status status =
+        yki_simulate_job(&options, &f->why->job, out->fits ? &f->why->machine : &f->roomy, &s);
+    if (status != YOKE_OK) {
+        yki_simulation_release(&s);
+        return status;
+    }
     out->step_s = s.step_s;
     out->devices = s.devices;
     for (int axis = 0; axis < 4; axis++) out->moved_bytes += s.moved_bytes[axis];
@@ -108,7 +113,7 @@ static yoke_status describe(finder *f, yoke_strategy *out)
         if (s.shares[i] > s.shares[most]) most = i;
     snprintf(out->limit, sizeof out->limit, "%s, %.0f %% of the step", yoke_share_name(most),
              100 * s.shares[most]);
-    free(s.stages);
+    yki_simulation_release(&s);
     return YOKE_OK;
 }
 
