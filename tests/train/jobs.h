@@ -167,6 +167,24 @@ static inline uint64_t draw(uint64_t *state)
     return z ^ z >> 31;
 }
 
+/* Where many cases are alike, one build takes them all: the release build, on the CPU. Others take one in so
+ * many (YOKE_TEST_ONE_IN; the sanitizers' builds are compiled with theirs), which is enough to go once
+ * through all code of theirs. */
+#ifndef YKI_TEST_ONE_IN
+#define YKI_TEST_ONE_IN 1
+#endif
+
+static inline int one_in(void)
+{
+    const char *given = getenv("YOKE_TEST_ONE_IN");
+    return given ? atoi(given) : YKI_TEST_ONE_IN;
+}
+
+static inline bool is_taken(size_t number)
+{
+    return number % (size_t)one_in() == 0;
+}
+
 /* A page of docs/, as text; freed by the caller. */
 static inline char *read_page(const char *name)
 {

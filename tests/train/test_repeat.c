@@ -52,7 +52,7 @@ static void test_twice(void **state)
     (void)state;
     static outcome first, again;
     for (int i = 0; i < NCASES; i++)
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 3 && is_taken((size_t)i); k++) {
             if (run_job(cases[i].model, cases[i].overrides, k ? &again : &first) != YOKE_OK)
                 fail_msg("%s [%s]: %s", cases[i].model, cases[i].overrides, yoke_error_get()->message);
             if (k) same_bits(&again, &first);
@@ -65,6 +65,7 @@ static void test_resume(void **state)
 {
     (void)state;
     for (int i = 0; i < NCASES; i++) {
+        if (!is_taken((size_t)i + 1)) continue;
         static outcome whole, rest;
         yoke_job *jobs[3];
         int64_t count, again;
@@ -116,6 +117,7 @@ static void resume_elsewhere(const char *optimizer)
         assert_int_equal(yoke_trainer_save(trainer, dir, NULL), YOKE_OK);
         finish_job(trainer, job);
         for (int to = 0; to < 5; to++) {
+            if (!is_taken((size_t)(from + to))) continue;
             snprintf(text, sizeof text, "%s; %s", optimizer, layouts[to]);
             trainer = start_job("gpt2", text, &job);
             assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_OK);
