@@ -240,6 +240,7 @@ static void print_row(html_table *t, const json_t *row)
     }
     double speedup = json_number_of(row, "speedup"), difference = json_number_of(row, "max_loss_rel_diff");
     html_cell(t, "%s", word_ms(word, json_number_of(row, "step_ms")));
+    html_cell(t, "%s", word_ms(word, json_number_of(row, "predicted_ms")));
     html_cell(t, "%s", word_number(word, json_number_of(row, "samples_per_s")));
     html_cell(t, isfinite(speedup) ? "%.2fx" : "-", speedup);
     html_cell(t, "%s", word_share(word, json_number_of(row, "idle_fraction")));
@@ -251,8 +252,9 @@ static void print_row(html_table *t, const json_t *row)
 
 static void print_table(FILE *out, const json_t *data)
 {
-    static const char *const titles[] = {"<strategy", "step",      "samples/s", "speed-up",  "idle",
-                                         "moved",     "predicted", "measured",  "loss diff", NULL};
+    static const char *const titles[] = {"<strategy", "step",  "predicted step",  "samples/s", "speed-up",
+                                         "idle",      "moved", "predicted bytes", "bytes",     "loss diff",
+                                         NULL};
     html_table t;
     const json_t *row;
     size_t i;

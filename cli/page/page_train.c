@@ -26,13 +26,14 @@ static void print_summary(FILE *out, const json_t *data)
     html_word word;
     const json_t *held = json_object_get(data, "held_out");
     double tokens = json_number_of(data, "tokens_per_s"), perplexity = json_number_of(held, "perplexity"),
-           accuracy = json_number_of(held, "accuracy");
+           accuracy = json_number_of(held, "accuracy"), predicted = json_number_of(data, "predicted_ms");
     html_figures(out);
     html_figure(out, "final loss", "%s", word_number(word, json_number_of(data, "final_loss")));
     if (held) html_figure(out, "held-out loss", "%s", word_number(word, json_number_of(held, "loss")));
     if (isfinite(perplexity)) html_figure(out, "held-out perplexity", "%s", word_number(word, perplexity));
     if (isfinite(accuracy)) html_figure(out, "held-out accuracy", "%s", word_share(word, accuracy));
     html_figure(out, "step (median)", "%s", word_ms(word, json_number_of(data, "step_ms_median")));
+    if (isfinite(predicted)) html_figure(out, "step, predicted", "%s", word_ms(word, predicted));
     if (isfinite(tokens))
         html_figure(out, "tokens/s", "%s", word_number(word, tokens));
     else
@@ -166,6 +167,35 @@ static void print_time(FILE *out, const json_t *data)
     html_section_end(out);
 }
 
+/* Of --profile: each kernel, and the least that it could have taken. */
+static void print_profile(FILE *out, const json_t *data)
+{
+    static const char *const titles[] = {"<kernel", "calls",       "took", "could take",
+                                         "of that", "<limited by", NULL};
+    const json_t *kernels = json_object_get(data, "profile"), *kernel;
+    html_table t;
+    html_word word;
+    size_t i;
+    if (json_array_size(kernels) == 0) return;
+    html_section(out, "Kernels",
+                 "Of a step: what each took, and the least that this machine could take for it.");
+    html_paragraph(out, NULL, "A step's kernels could have been done in %s of its time.",
+                   word_share(word, json_number_of(data, "roofline_share")));
+    html_table_begin(&t, out, titles);
+    json_array_foreach(kernels, i, kernel)
+    {
+        double ms = json_number_of(kernel, "ms"), bound = json_number_of(kernel, "bound_ms");
+        html_cell(&t, "%s", json_text_of(kernel, "kernel"));
+        html_cell(&t, "%s", word_number(word, json_number_of(kernel, "calls")));
+        html_cell(&t, "%s", word_ms(word, ms));
+        html_cell(&t, "%s", word_ms(word, bound));
+        html_cell(&t, "%s", word_share(word, ms > 0 ? bound / ms : NAN));
+        html_cell(&t, "%s", json_text_of(kernel, "bound"));
+    }
+    html_table_end(&t);
+    html_section_end(out);
+}
+
 static void body(FILE *out, const json_t *data)
 {
     print_summary(out, data);
@@ -173,6 +203,7 @@ static void body(FILE *out, const json_t *data)
     print_course(out, data);
     print_memory(out, data);
     print_time(out, data);
+    print_profile(out, data);
 }
 
 const page_kind page_train = {.command = "train", .shows = "steps", .title = title, .body = body};

@@ -140,6 +140,14 @@ class Train(Pages):
         for word in ("cpu:0", "cpu:1", "held-out loss", "Learning rate", "Gradient norm", "Where the last step's time went", result["job"]):
             self.assertIn(word, page.text)
 
+    def test_the_profile_stands_on_it(self):
+        self.write("job.yaml", JOB)
+        page, result = self.page("train", "job.yaml", "--profile")
+        self.assertGreater(len(result["profile"]), 1)
+        for kernel in result["profile"]:
+            self.assertIn(kernel["kernel"], page.text)
+        self.assertIn(f"{100 * result['roofline_share']:.1f}\u00a0% of its time", page.text)
+
     def test_a_long_run_keeps_steps_that_are_even(self):
         self.write("job.yaml", JOB)
         page, result = self.page("train", "job.yaml", "--steps", 4100)

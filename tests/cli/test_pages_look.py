@@ -36,7 +36,7 @@ PAGES = {  # by name: the command
     "schedule": "schedule --schedule zb-h1 --stages 4 --microbatches 8",
     "schedule-large": "schedule --schedule interleaved --stages 64 --chunks 2 --microbatches 128",
     "compare": "compare rows.yaml --layouts dp=4;pp=9",
-    "train": "train rows.yaml --dp 2",
+    "train": "train rows.yaml --dp 2 --profile",
     "train-one": "train rows.yaml --steps 1",
     "plan": "plan gpt.yaml --machine long.yaml",
     "plan-why": "plan gpt.yaml --machine tight.yaml --devices 8 --why",
