@@ -111,7 +111,7 @@ static void print_changes(FILE *out, const json_t *data)
 static void print_measured(FILE *out, const json_t *data)
 {
     const json_t *measured = json_object_get(json_object_get(data, "measured"), "shares");
-    if (!measured) return;
+    if (!json_is_object(measured)) return; /* a run without marks of its devices has none */
     html_section(out, "Predicted and measured",
                  "Shares of the step that was simulated, and of the run's own.");
     shares_bars(out, json_object_get(data, "shares"), measured);
