@@ -193,6 +193,7 @@ static void write_comparison(json *j, const yoke_comparison *c, char *const *mor
     put_number(j, "cores_taken", c->cores_taken);
     put_number(j, "throttled", c->throttled);
     put_boolean(j, "trusted", c->trusted);
+    put_string(j, "verdict", c->verdict[0] ? c->verdict : NULL);
     put_begin_array(j, "rows");
     for (int i = 0; i < c->nrows; i++) write_row(j, &c->rows[i], more[i]);
     put_end_array(j);
@@ -328,6 +329,12 @@ static int show(const cli *run, const yoke_job *job, const yoke_comparison *c)
     if (run->json) write_comparison(run->json, c, more);
     print_comparison(run, c, more);
     print_predicted(run, c);
+    if (c->verdict[0]) {
+        char *verdict = text_escaped(c->verdict, false);
+        fputc('\n', run->out);
+        if (verdict) text_wrap(run->out, verdict, 0, run->width);
+        free(verdict);
+    }
     for (int i = 0; i < c->nrows; i++) free(more[i]);
     free(more);
     return 0;

@@ -53,6 +53,8 @@ typedef struct yoke_comparison {
                          not known), and of the time that control groups kept this one waiting */
     int trusted;      /* 0: `notice` says why times say little */
     char notice[600]; /* lines, one a sentence; "" */
+    /* One sentence: which row to take, because of what, and when the answer would be another; "": none ran */
+    char verdict[1400];
 } yoke_comparison;
 
 /* Runs the job under single, data, model, pipeline, tensor and whole, and under each of layouts[], `devices`

@@ -219,4 +219,5 @@ void yki_compare_explain(const yoke_job *job, yoke_comparison *c, const yki_meas
         explain(&v);
     }
     note_trust(c, measured);
+    yki_compare_verdict(job, c);
 }

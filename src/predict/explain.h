@@ -18,5 +18,7 @@ typedef struct yki_measured {
 /* What limits each row, in a sentence, or why its figures cannot be so; and, in the comparison's
  * notice, why times are not to be trusted. By rows whose figures stand. */
 void yki_compare_explain(const yoke_job *job, yoke_comparison *c, const yki_measured *measured);
+/* Sets the comparison's verdict: the fastest row, by its limit, and the fastest of those that hold less. */
+void yki_compare_verdict(const yoke_job *job, yoke_comparison *c);
 
 #endif

@@ -325,7 +325,8 @@ static yoke_status turn_both(yki_why *why, const dial *d)
     turning t = {.why = why, .dial = d};
     point now;
     YKI_TRY(look(&t, d->now, NULL, &now));
-    if (!is_same(why, &now)) return YOKE_OK; /* what was compared has nothing to say of the choice */
+    why->is_first = is_same(why, &now);
+    if (!why->is_first) return YOKE_OK; /* what was compared has nothing to say of the choice */
     YKI_TRY(turn(&t, &now, false));
     return turn(&t, &now, true);
 }

@@ -141,7 +141,11 @@ static void tell_choice(yki_why *why)
     }
     if (one->possible && one->fits && one->step_s > 1.005 * best->step_s)
         snprintf(than, sizeof than, ", %.2f times as fast as one device", one->step_s / best->step_s);
-    if (first && first->step_s < 1.005 * best->step_s)
+    if (first && first->step_s < 0.995 * best->step_s)
+        snprintf(more, sizeof more,
+                 "; %s parallelism alone was not among those that the search simulated, and is faster",
+                 first->name);
+    else if (first && first->step_s < 1.005 * best->step_s)
         snprintf(more, sizeof more, "; %s parallelism alone is as fast", first->name);
     else if (first)
         snprintf(more, sizeof more, "%s %.2f times as fast as the best strategy by itself, %s parallelism",
@@ -159,7 +163,7 @@ void yki_why_tell(yki_why *why)
         tell_strategy(why, &out->strategies[i]);
     tell_choice(why);
     for (int i = 0; i < out->nbreak_even; i++) say(why, "%s", out->break_even[i].sentence);
-    if (out->nbreak_even == 0)
+    if (out->nbreak_even == 0 && why->is_first)
         say(why, "between a sixteenth and sixteen times of batch, model, memory, links and devices no other "
                  "kind of layout "
                  "comes first");

@@ -21,6 +21,7 @@ typedef struct yki_why {
     uint32_t named;
     const yoke_planned *planned;
     yoke_reasons *out;
+    bool is_first;    /* no contestant of another kind is faster than the choice */
     int ncontestants; /* the first is the choice */
     yki_contestant contestants[YKI_CONTESTANTS];
 } yki_why;
