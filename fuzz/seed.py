@@ -294,6 +294,45 @@ def seeds_hashes():
     yield json.dumps(full)[:-1]
 
 
+def tokenizers_of_characters():
+    """Of characters, with normalizers, and what stands behind: small vocabularies, written out."""
+    def sequence(name, *parts):
+        return {"type": "Sequence", name: list(parts)}
+
+    def replace(kind, one, other):
+        return {"type": "Replace", "pattern": {kind: one}, "content": other}
+
+    def file(norm=None, pre=None, dec=None, post=None, added=(), **model):
+        words = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "e", "\u00e9", "1", "\u2581a", "ab", "\u2581ab", "<0x0A>", "<0xE2>", "<0x82>", "<0xAC>"]
+        vocab = {word: i + (i > 8) * 3 for i, word in enumerate(words)}
+        rows = [{"id": vocab.get(a["content"], 0), "special": True, **a} for a in added]
+        model = {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, **model,
+                 "vocab": vocab, "merges": [["\u2581", "a"], ["a", "b"], ["\u2581a", "b"]]}
+        return json.dumps({"version": "1.0", "added_tokens": rows, "normalizer": norm, "pre_tokenizer": pre, "post_processor": post,
+                           "decoder": dec, "model": model}, ensure_ascii=False).encode()
+
+    space = "\u2581"
+    text = MARK + " ab  <s> a\u20ac\n \xffe\u0301 b1 <t>  x".encode()
+    llama = dict(norm=sequence("normalizers", {"type": "Prepend", "prepend": space}, replace("String", " ", space)),
+                 dec=sequence("decoders", replace("String", space, " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+                              {"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+                 post={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                       "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}})
+    yield file(**llama, added=[{"content": "<s>"}, {"content": "</s>", "lstrip": True, "rstrip": True}]) + text
+    yield file(**llama, added=[{"content": "<s>", "normalized": True, "single_word": True}], byte_fallback=False) + text
+    yield file(**{**llama, "norm": sequence("normalizers", {"type": "NFC"}, replace("Regex", "b+|\\s{2}", "a"))}, fuse_unk=False, unk_token=None) + text
+    for scheme in ("always", "first", "never"):
+        meta = {"type": "Metaspace", "replacement": space, "prepend_scheme": scheme, "split": scheme != "first"}
+        yield file(pre=meta, dec=meta, ignore_merges=True, post={"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1]}) + text
+    for form in ("NFD", "NFKC", "NFKD"):
+        yield file(norm={"type": form}, added=[{"content": "<t>", "id": 16}]) + text + "\u1100\u1161\u11a8\ufb01".encode() + "\u0301\u0323".encode() * 20
+    for behavior in ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous", "Isolated"):
+        pre = {"type": "Split", "pattern": {"String": " "}, "behavior": behavior, "invert": behavior == "Contiguous"}
+        yield file(pre=sequence("pretokenizers", pre, {"type": "Digits", "individual_digits": True}),
+                   dec={"type": "Strip", "content": space, "start": 1, "stop": 1}) + text
+    yield file(pre={"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}, unk_token="none") + text
+
+
 def seeds_tokenizer():
     def file(vocab=',"ab":256,"abc":257', merges='["a b",["ab","c"]]', added='[{"id":258,"content":"<s>","special":true}]', pre=None, more=""):
         pre = pre or '{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}'
@@ -323,6 +362,7 @@ def seeds_tokenizer():
     yield file(vocab=',"ab":256,"a\u00e9":257', merges='["a b","a \u00e9"]', added='[{"id":257,"content":"a\u00e9"}]')
     yield file(more=',"unk_token":null,"continuing_subword_prefix":"##"')
     yield b'{"model":{"type":"WordPiece"}}'
+    yield from tokenizers_of_characters()
     yield b'{"version":"1.0"}'
     for name in ("gpt2.json", "mixed.json"):  # trained ones, cut to their alphabet and a few merges
         root = json.load(open(f"{ROOT}/tests/tokenizer/{name}", encoding="utf-8"))

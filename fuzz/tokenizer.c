@@ -1,12 +1,14 @@
 /* tokenizer.json, and text encoded by what was read: the part after the mark, or one that has something of
  * everything.
  * `@256@` in the file stands for the 256 entries that every vocabulary of bytes begins with, so that inputs
- * stay small. What is encoded must decode to the same bytes. */
+ * stay small. What is encoded must decode, whole and in two parts alike, and to the same bytes where the
+ * tokenizer says so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "data/tokenizer/tokenizer.h"
 #include "fuzz/input.h"
 #include "yoke/tokenizer.h"
 
@@ -45,11 +47,26 @@ static void encode(const yoke_tokenizer *tokenizer, const char *text, size_t byt
     int64_t count;
     char *back;
     size_t length;
-    if (!fuzz_accepted(yoke_tokenizer_encode(tokenizer, text, bytes, &ids, &count))) return;
+    if (!fuzz_accepted(yoke_tokenizer_encode_special(tokenizer, text, bytes, &ids, &count))) return;
+    free(ids);
+    fuzz_require(yoke_tokenizer_encode(tokenizer, text, bytes, &ids, &count) == YOKE_OK,
+                 "and without special tokens");
     fuzz_require(yoke_tokenizer_decode(tokenizer, ids, count, &back, &length) == YOKE_OK,
                  "what was encoded can be decoded");
-    fuzz_require(length == bytes && (bytes == 0 || memcmp(back, text, bytes) == 0),
+    fuzz_require(!tokenizer->exact || (length == bytes && (bytes == 0 || memcmp(back, text, bytes) == 0)),
                  "decoding gives the text back");
+    char *first, *second;
+    size_t nfirst, nsecond;
+    fuzz_require(yoke_tokenizer_decode(tokenizer, ids, count / 2, &first, &nfirst) == YOKE_OK &&
+                     yoke_tokenizer_decode_after(tokenizer, ids, count / 2, ids + count / 2,
+                                                 count - count / 2, &second, &nsecond) == YOKE_OK,
+                 "its parts can be decoded");
+    if (tokenizer->strip_stop == 0)
+        fuzz_require(nfirst + nsecond == length && memcmp(back, first, nfirst) == 0 &&
+                         memcmp(back + nfirst, second, nsecond) == 0,
+                     "parts join to the whole");
+    free(first);
+    free(second);
     free(back);
     free(ids);
 }
@@ -69,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t bytes;
     int64_t last = yoke_tokenizer_size(tokenizer) - 1;
     const char *token = yoke_tokenizer_token(tokenizer, (int32_t)last, &bytes);
-    fuzz_require(token && bytes > 0 && token[bytes] == '\0', "the last token has bytes");
+    fuzz_require(token && token[bytes] == '\0', "the last token is one");
     encode(tokenizer, token, bytes);
     yoke_tokenizer_added(tokenizer, "<s>");
     for (int i = 0; i < 2; i++) {

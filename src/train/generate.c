@@ -43,16 +43,18 @@ static yoke_status encode_prompt(const yoke_tokenizer *tokenizer, const char *pr
     int64_t count = 0;
     YKI_TRY(yoke_tokenizer_encode(tokenizer, *prompt ? prompt : "\n", strlen(*prompt ? prompt : "\n"),
                                   tokens_out, &count));
-    for (int i = 0; i < 4 && !*prompt; i++) {
-        int32_t id = yoke_tokenizer_added(tokenizer, starts[i]);
-        if (id < 0) continue;
+    int64_t nbegin = 0;
+    const int32_t *begin = yoke_tokenizer_begin(tokenizer, &nbegin);
+    int32_t id = nbegin > 0 ? begin[0] : -1;
+    for (int i = 0; i < 4 && id < 0; i++) id = yoke_tokenizer_added(tokenizer, starts[i]);
+    if (!*prompt && id >= 0) {
         (*tokens_out)[0] = id;
         count = 1;
-        break;
     }
-    if (count > INT32_MAX / 8) {
+    if (count < 1 || count > INT32_MAX / 8) {
         free(*tokens_out);
-        return yki_fail(YOKE_INVALID, "the prompt has %lld tokens: too many", (long long)count);
+        return yki_fail(YOKE_INVALID, "the prompt has %lld tokens; it needs at least 1, and at most %d",
+                        (long long)count, INT32_MAX / 8);
     }
     *count_out = (int)count;
     return YOKE_OK;
@@ -145,13 +147,16 @@ static yoke_status sample(yoke_trainer *trainer, int32_t *tokens, int prompt, in
     return status;
 }
 
-/* The text of what was generated: "" where tokens are neither bytes nor a tokenizer's. */
-static yoke_status print_text(yoke_generation *g, const yoke_tokenizer *tokenizer, int64_t vocab)
+/* The text of what was generated behind `used` tokens of g: "" where tokens are neither bytes nor a
+ * tokenizer's. */
+static yoke_status print_text(yoke_generation *g, const yoke_tokenizer *tokenizer, int64_t vocab, int used)
 {
-    if (tokenizer) return yoke_tokenizer_decode(tokenizer, g->tokens, g->ntokens, &g->text, NULL);
+    if (tokenizer)
+        return yoke_tokenizer_decode_after(tokenizer, g->tokens, used, g->tokens + used, g->ntokens, &g->text,
+                                           NULL);
     g->text = calloc((size_t)g->ntokens + 1, 1);
     if (!g->text) return yki_fail_memory("a generation");
-    for (int i = 0; i < g->ntokens && vocab == 256; i++) g->text[i] = (char)g->tokens[i];
+    for (int i = 0; i < g->ntokens && vocab == 256; i++) g->text[i] = (char)g->tokens[used + i];
     return YOKE_OK;
 }
 
@@ -188,8 +193,8 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
     yoke_trainer_destroy(trainer);
     g->tokens = tokens;
     g->ntokens = count;
+    if (status == YOKE_OK) status = print_text(g, tokenizer, spec.vocab, used);
     memmove(tokens, tokens + used, sizeof *tokens * (size_t)count);
-    if (status == YOKE_OK) return print_text(g, tokenizer, spec.vocab);
     return status;
 }
 

@@ -18,7 +18,7 @@ static yoke_status load(const char *bytes, size_t count, yoke_tokenizer **tokeni
 /* A small good file in parts, any of which a case replaces. The vocabulary is the byte alphabet, then "ab"
  * (256) and "abc" (257); "<s>" is added as 258. */
 typedef struct parts {
-    const char *version, *added, *normalizer, *pre_tokenizer, *decoder, *model, *vocab, *merges;
+    const char *version, *added, *normalizer, *pre_tokenizer, *post, *decoder, *model, *vocab, *merges;
 } parts;
 
 #define ADDED      "{\"id\":258,\"content\":\"<s>\",\"special\":true}"
@@ -26,6 +26,19 @@ typedef struct parts {
 #define SPLIT(regex)                                                                                         \
     "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex          \
     "\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL "]}"
+
+#define SEQUENCE(list, parts) "{\"type\":\"Sequence\",\"" list "\":[" parts "]}"
+#define THREE(parts)          SEQUENCE("normalizers", SEQUENCE("normalizers", SEQUENCE("normalizers", parts)))
+#define REPLACE(kind, from, to)                                                                              \
+    "{\"type\":\"Replace\",\"pattern\":{\"" kind "\":\"" from "\"},\"content\":\"" to "\"}"
+#define METASPACE(more) "{\"type\":\"Metaspace\",\"replacement\":\"_\"" more "}"
+#define STRIP(content, start)                                                                                \
+    "{\"type\":\"Strip\",\"content\":\"" content "\",\"start\":" start ",\"stop\":0}"
+#define THE_TEXT  "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define THE_BEGIN "{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}}"
+#define TEMPLATE(single, id)                                                                                 \
+    "{\"type\":\"TemplateProcessing\",\"single\":[" single                                                   \
+    "],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[" id "],\"tokens\":[\"<s>\"]}}}"
 
 static void add_alphabet(yki_text *text)
 {
@@ -42,11 +55,12 @@ static void add_alphabet(yki_text *text)
 static char *print(const parts *p)
 {
     yki_text text = {0};
-    yki_text_append(
-        &text, "{\"version\":%s,\"added_tokens\":%s,\"normalizer\":%s,\"pre_tokenizer\":%s,\"decoder\":%s,",
-        p->version ? p->version : "\"1.0\"", p->added ? p->added : "[" ADDED "]",
-        p->normalizer ? p->normalizer : "null", p->pre_tokenizer ? p->pre_tokenizer : BYTE_LEVEL,
-        p->decoder ? p->decoder : "{\"type\":\"ByteLevel\"}");
+    yki_text_append(&text,
+                    "{\"version\":%s,\"added_tokens\":%s,\"normalizer\":%s,\"pre_tokenizer\":%s,"
+                    "\"post_processor\":%s,\"decoder\":%s,",
+                    p->version ? p->version : "\"1.0\"", p->added ? p->added : "[" ADDED "]",
+                    p->normalizer ? p->normalizer : "null", p->pre_tokenizer ? p->pre_tokenizer : BYTE_LEVEL,
+                    p->post ? p->post : "null", p->decoder ? p->decoder : "{\"type\":\"ByteLevel\"}");
     yki_text_append(&text, "\"model\":{%s,\"vocab\":{", p->model ? p->model : "\"type\":\"BPE\"");
     add_alphabet(&text);
     yki_text_append(&text, "%s},\"merges\":%s}}", p->vocab ? p->vocab : ",\"ab\":256,\"abc\":257",
@@ -63,58 +77,64 @@ static const struct {
     {{.added = "{}"}, "added_tokens", "no list"},
     {{.added = "[7]"}, "added_tokens.0", "no content"},
     {{.added = "[{\"id\":258,\"content\":\"\"}]"}, "added_tokens.0", "empty"},
-    {{.added = "[{\"id\":259,\"content\":\"<s>\"}]"}, "added_tokens.0", "ids 0 to 258"},
+    {{.added = "[{\"id\":259,\"content\":\"<s>\"}]"}, "added_tokens.0", "it is number 258"},
     {{.added = "[{\"id\":-1,\"content\":\"<s>\"}]"}, "added_tokens.0", "has id -1"},
+    {{.added = "[{\"id\":258,\"content\":\"ab\",\"special\":null}]"}, "added_tokens.0", "neither true"},
     {{.added = "[{\"id\":258.0,\"content\":\"<s>\"}]"}, "added_tokens.0", "no whole number"},
     {{.added = "[{\"content\":\"<s>\"}]"}, "added_tokens.0", "no whole number"},
-    {{.added = "[{\"id\":97,\"content\":\"<s>\"}]"}, "added_tokens.0", "another token has too"},
-    {{.added = "[" ADDED "," ADDED "]"}, "added_tokens.1", "has id 258, which another"},
+    {{.added = "[{\"id\":97,\"content\":\"<s>\"}]"}, "added_tokens.0", "has id 97; behind"},
+    {{.added = "[" ADDED "," ADDED "]"}, "added_tokens.1", "it is number 259"},
     {{.added = "[{\"id\":256,\"content\":\"ab\"},{\"id\":256,\"content\":\"ab\"}]"},
      "added_tokens.1",
      "twice"},
     {{.added = "[{\"id\":255,\"content\":\"ab\"}]"}, "added_tokens.0", "another id"},
     {{.added = "[{\"id\":233,\"content\":\"é\"}]"}, "added_tokens.0", "other bytes"},
-    {{.added = "[{\"id\":258,\"content\":\"<s>\",\"lstrip\":true}]"}, "added_tokens.0", "has lstrip"},
-    {{.added = "[{\"id\":258,\"content\":\"<s>\",\"rstrip\":true}]"}, "added_tokens.0", "has rstrip"},
-    {{.added = "[{\"id\":258,\"content\":\"<s>\",\"single_word\":true}]"},
-     "added_tokens.0",
-     "has single_word"},
     {{.added = "[{\"id\":258,\"content\":\"<s>\",\"normalized\":0}]"},
      "added_tokens.0",
      "neither true nor false"},
-    {{.normalizer = "{\"type\":\"NFC\"}"}, "normalizer", "'NFC'"},
+    {{.normalizer = "{\"type\":\"Lowercase\"}"}, "normalizer", "'Lowercase'"},
     {{.normalizer = "\"NFC\""}, "normalizer", "no object"},
     {{.normalizer = "{}"}, "normalizer", "no type"},
-    {{.pre_tokenizer = "null"}, "pre_tokenizer", "missing"},
-    {{.pre_tokenizer = "{\"type\":\"Metaspace\"}"}, "pre_tokenizer", "'Metaspace'"},
-    {{.pre_tokenizer = "{\"type\":\"ByteLevel\"}"}, "pre_tokenizer", "add_prefix_space"},
+    {{.normalizer = "{\"type\":\"Prepend\"}"}, "normalizer", "no text as its prepend"},
+    {{.normalizer = "{\"type\":\"Replace\",\"content\":\"x\"}"}, "normalizer", "no pattern"},
+    {{.normalizer = REPLACE("String", "", "x")}, "normalizer", "nothing at all"},
+    {{.normalizer = REPLACE("Regex", "a*", "x")}, "normalizer", "nothing at all"},
+    {{.normalizer = REPLACE("String", "<s>", ""),
+      .added = "[{\"id\":258,\"content\":\"<s>\",\"normalized\":true}]"},
+     "added_tokens.0",
+     "empty once it is normalized"},
+    {{.normalizer = "{\"type\":\"Sequence\"}"}, "normalizer.normalizers", "no list"},
+    {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Nmt\"}]}"},
+     "normalizer.normalizers.0",
+     "'Nmt'"},
+    {{.normalizer = THREE(THREE(THREE(SEQUENCE("normalizers", ""))))},
+     "normalizer.normalizers.0.normalizers",
+     "within 8 others"},
+    {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"}, "pre_tokenizer", "'Whitespace'"},
     {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":1}"},
      "pre_tokenizer",
      "neither true nor false"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\"}"}, "pre_tokenizer.pretokenizers", "at least one"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[]}"},
-     "pre_tokenizer.pretokenizers",
-     "at least one"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Whitespace\"}]}"},
-     "pre_tokenizer.pretokenizers.0",
-     "end in ByteLevel"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}," BYTE_LEVEL "]}"},
-     "pre_tokenizer.pretokenizers.0",
-     "'Digits'"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{"
-                       "\"String\":\" \"}}," BYTE_LEVEL "]}"},
-     "pre_tokenizer.pretokenizers.0",
-     "a String"},
-    {{.pre_tokenizer =
-          "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\" \"},"
-          "\"behavior\":\"Removed\"}," BYTE_LEVEL "]}"},
-     "pre_tokenizer.pretokenizers.0",
-     "'Removed'"},
-    {{.pre_tokenizer =
-          "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\" \"},"
-          "\"behavior\":\"Isolated\",\"invert\":true}," BYTE_LEVEL "]}"},
-     "pre_tokenizer.pretokenizers.0",
-     "invert"},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\"}"}, "pre_tokenizer.pretokenizers", "no list"},
+    {{.pre_tokenizer = SEQUENCE("pretokenizers", BYTE_LEVEL ",{\"type\":\"Digits\"}")},
+     "pre_tokenizer.pretokenizers.1",
+     "must be the last"},
+    {{.pre_tokenizer = SEQUENCE("pretokenizers", BYTE_LEVEL "," BYTE_LEVEL)},
+     "pre_tokenizer.pretokenizers.1",
+     "must be the last"},
+    {{.pre_tokenizer = SEQUENCE("pretokenizers", BYTE_LEVEL "," METASPACE(""))},
+     "pre_tokenizer.pretokenizers.1",
+     "must be the last"},
+    {{.pre_tokenizer = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\" \"},\"behavior\":\"Away\"}"},
+     "pre_tokenizer",
+     "'Away'"},
+    {{.pre_tokenizer = "{\"type\":\"Split\",\"behavior\":\"Isolated\"}"}, "pre_tokenizer", "no pattern"},
+    {{.pre_tokenizer = "{\"type\":\"Metaspace\"}"}, "pre_tokenizer", "no text as its replacement"},
+    {{.pre_tokenizer = "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"},
+     "pre_tokenizer",
+     "not one character"},
+    {{.pre_tokenizer = METASPACE(",\"prepend_scheme\":\"last\"")}, "pre_tokenizer", "'last'"},
+    {{.pre_tokenizer = METASPACE(",\"prepend_scheme\":7")}, "pre_tokenizer", "prepend_scheme"},
+    {{.pre_tokenizer = METASPACE(",\"add_prefix_space\":false")}, "pre_tokenizer", "add_prefix_space false"},
     {{.pre_tokenizer = SPLIT("(a")}, "pre_tokenizer.pretokenizers.0", "( without"},
     {{.pre_tokenizer = SPLIT("a)")}, "pre_tokenizer.pretokenizers.0", ") without"},
     {{.pre_tokenizer = SPLIT("a*")}, "pre_tokenizer.pretokenizers.0", "nothing at all"},
@@ -141,17 +161,42 @@ static const struct {
      "pre_tokenizer.pretokenizers.0",
      "not valid"},
     {{.pre_tokenizer = SPLIT("(?<=a+)b")}, "pre_tokenizer.pretokenizers.0", "not valid"},
-    {{.decoder = "{\"type\":\"Metaspace\"}"}, "decoder", "'Metaspace'"},
+    {{.decoder = "{\"type\":\"WordPiece\"}"}, "decoder", "'WordPiece'"},
+    {{.decoder = SEQUENCE("decoders", BYTE_LEVEL "," METASPACE(""))}, "decoder.decoders.1", "joins tokens"},
+    {{.decoder = SEQUENCE("decoders", "{\"type\":\"Fuse\"}," REPLACE("String", "a", "b"))},
+     "decoder.decoders.1",
+     "joins tokens"},
+    {{.decoder = REPLACE("Regex", "a", "b")}, "decoder", "a Regex"},
+    {{.decoder = SEQUENCE("decoders", "{\"type\":\"ByteFallback\"}," STRIP("a", "1"))},
+     "decoder.decoders.1",
+     "joins tokens"},
+    {{.decoder = STRIP("ab", "1")}, "decoder", "not one character"},
+    {{.decoder = STRIP("a", "-1")}, "decoder", "no whole number of at least 0"},
+    {{.post = "{\"type\":\"Other\"}"}, "post_processor", "'Other'"},
+    {{.post = "{\"type\":\"TemplateProcessing\"}"}, "post_processor", "no list as its single"},
+    {{.post = TEMPLATE("", "258")}, "post_processor", "without the Sequence A"},
+    {{.post = TEMPLATE(THE_TEXT "," THE_TEXT, "258")}, "post_processor.single.1", "other than one A"},
+    {{.post = TEMPLATE("{\"Sequence\":{\"id\":\"B\"}}", "258")},
+     "post_processor.single.0",
+     "other than one A"},
+    {{.post = TEMPLATE("{\"SpecialToken\":{\"id\":\"x\"}}", "258")},
+     "post_processor.single.0",
+     "no ids for 'x'"},
+    {{.post = TEMPLATE(THE_BEGIN "," THE_TEXT, "259")}, "post_processor.single.0", "none of the tokenizer's"},
+    {{.post = "{\"type\":\"BertProcessing\",\"cls\":[\"<s>\",258]}"},
+     "post_processor",
+     "none of the tokenizer's"},
     {{.model = "\"type\":\"WordPiece\""}, "model", "'WordPiece'"},
     {{.model = "\"type\":3"}, "model", "no type"},
     {{.model = "\"type\":\"BPE\",\"dropout\":0.1"}, "model", "dropout"},
-    {{.model = "\"type\":\"BPE\",\"byte_fallback\":true"}, "model", "byte_fallback"},
+    {{.model = "\"type\":\"BPE\",\"byte_fallback\":1"}, "model", "byte_fallback"},
+    {{.model = "\"type\":\"BPE\",\"unk_token\":1"}, "model", "unk_token"},
     {{.model = "\"type\":\"BPE\",\"ignore_merges\":null"}, "model", "ignore_merges"},
     {{.model = "\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\""}, "model", "end_of_word_suffix"},
     {{.model = "\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\""},
      "model",
      "continuing_subword_prefix"},
-    {{.vocab = ",\"ab\":256,\"abc\":300"}, "model.vocab", "'abc' has id 300"},
+    {{.vocab = ",\"ab\":256,\"abc\":4194304"}, "model.vocab", "'abc' has id 4194304"},
     {{.vocab = ",\"ab\":256,\"abc\":9223372036854775807"}, "model.vocab", "has id 9223372036854775807"},
     {{.vocab = ",\"ab\":256,\"abc\":256"}, "model.vocab", "has id 256"},
     {{.vocab = ",\"ab\":256,\"abc\":\"257\""}, "model.vocab", "no whole number"},
@@ -334,14 +379,28 @@ static char *read_tokenizer(const char *name, size_t *count_out)
     return bytes;
 }
 
-/* Bytes changed, taken out or doubled; what is still read must encode, decode and give the text back. */
+static int every_byte_has_a_token(const yoke_tokenizer *tokenizer)
+{
+    int known = 1;
+    for (int byte = 0; byte < 256 && known; byte++) {
+        const char text = (char)byte;
+        int32_t *ids = NULL;
+        int64_t count = 0;
+        known = yoke_tokenizer_encode(tokenizer, &text, 1, &ids, &count) == YOKE_OK && count == 1;
+        free(ids);
+    }
+    return known;
+}
+
+/* Bytes changed, taken out or doubled; what is still read must encode, decode and, where every byte still
+ * has its token, give the text back. */
 static void changed_bytes_are_refused_or_work(void **state)
 {
     (void)state;
     static const char *const names[] = {"mixed", "llama3"};
     static const char likely[] = "\"{}[]:,0123456789\\(?*+|^$-eE. ptfn";
     uint64_t lcg = 11;
-    int loaded = 0;
+    int loaded = 0, whole = 0;
     size_t bytes;
     char *sample = test_text(8, 2000, &bytes);
     for (int round = 0; round < 600; round++) {
@@ -371,15 +430,18 @@ static void changed_bytes_are_refused_or_work(void **state)
             char *back = NULL;
             size_t nback;
             assert_int_equal(yoke_tokenizer_decode(tokenizer, ids, nids, &back, &nback), YOKE_OK);
-            assert_int_equal(nback, bytes);
-            assert_memory_equal(back, sample, bytes);
+            if (every_byte_has_a_token(tokenizer)) {
+                whole++;
+                assert_int_equal(nback, bytes);
+                assert_memory_equal(back, sample, bytes);
+            }
             free(back);
         }
         free(ids);
         yoke_tokenizer_destroy(tokenizer);
     }
     free(sample);
-    assert_true(loaded > 10 && loaded < 590);
+    assert_true(loaded > 10 && loaded < 590 && whole > 5);
     print_message("%d of 600 changed files were read\n", loaded);
 }
 

@@ -43,6 +43,20 @@ long yki_alphabet_bytes(const char *text, char *out)
     return count;
 }
 
+int yki_alphabet_letter(int byte, char out[2])
+{
+    int code = byte;
+    for (int i = 0; i < STRANGERS && code == byte; i++)
+        if (stranger(i) == byte) code = FIRST_STRANGER + i;
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    out[0] = (char)(0xc0 | code >> 6);
+    out[1] = (char)(0x80 | (code & 0x3f));
+    return 2;
+}
+
 uint64_t yki_bytes_hash(uint64_t seed, const char *bytes, size_t count)
 {
     uint64_t hash = seed + count;

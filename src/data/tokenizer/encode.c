@@ -1,6 +1,7 @@
-/* Encoding: stretches of valid UTF-8 are divided at added tokens, then by the patterns in turn, and each
- * piece left is a word: its bytes' tokens, merged. Words that come again are remembered. All of the state is
- * one call's, so that a tokenizer serves many threads. */
+/* Encoding: stretches of valid UTF-8 are divided at added tokens, normalized between them, divided at those
+ * that are looked for in normalized text, then by the pre-tokenizers in turn, and each piece left is a word:
+ * its letters' tokens, merged. Words that come again are remembered. All of the state is one call's, so that
+ * a tokenizer serves many threads. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +14,11 @@ enum { CACHED_BYTES = 24, CACHED_IDS = 9, LEAST_SLOTS = 64, MOST_SLOTS = 1 << 14
 typedef struct cached {
     char bytes[CACHED_BYTES]; /* zeros after the word */
     uint8_t length, nids;     /* length 0: an empty slot */
+    bool part;                /* of a word, see encode_word */
     int32_t ids[CACHED_IDS];
 } cached;
 
-typedef struct encoder {
+struct yki_encoder {
     const yoke_tokenizer *tokenizer;
     yki_matcher *matcher;
     int32_t *ids;
@@ -25,9 +27,32 @@ typedef struct encoder {
     size_t cache_mask;
     void *scratch;
     size_t scratch_bytes;
-} encoder;
+    yki_text normalized[2], buffers[YKI_MOST_PARTS];
+    bool goes_on; /* the stretch comes after bytes that are no UTF-8 */
+};
 
-static yoke_status reserve(encoder *e, size_t more)
+yki_text *yki_encoder_buffer(yki_encoder *e, int level)
+{
+    e->buffers[level].length = 0;
+    return &e->buffers[level];
+}
+
+bool yki_encoder_goes_on(const yki_encoder *e, yki_tokenizer_text piece)
+{
+    return e->goes_on && piece.first;
+}
+
+const yoke_tokenizer *yki_encoder_tokenizer(const yki_encoder *e)
+{
+    return e->tokenizer;
+}
+
+yki_matcher *yki_encoder_matcher(yki_encoder *e)
+{
+    return e->matcher;
+}
+
+static yoke_status reserve(yki_encoder *e, size_t more)
 {
     if (e->capacity - e->count >= more) return YOKE_OK;
     size_t capacity = e->capacity + e->capacity / 2 + more;
@@ -38,30 +63,25 @@ static yoke_status reserve(encoder *e, size_t more)
     return YOKE_OK;
 }
 
-/* The id of a whole word, where the tokenizer takes those before merging; -1: none. */
-static int32_t whole_word(const yoke_tokenizer *t, const char *word, size_t count)
+static yoke_status put(yki_encoder *e, int32_t id)
 {
-    for (size_t i = yki_bytes_hash(t->seed, word, count) & t->words_mask; t->words[i] >= 0;
-         i = (i + 1) & t->words_mask) {
-        const yki_token *token = &t->tokens[t->words[i]];
-        if (token->count == count && memcmp(token->bytes, word, count) == 0) return t->words[i];
-    }
-    return -1;
+    YKI_TRY(reserve(e, 1));
+    e->ids[e->count++] = id;
+    return YOKE_OK;
 }
 
 /* Appends a word's tokens. */
-static yoke_status merge(encoder *e, const char *word, size_t count)
+static yoke_status merge(yki_encoder *e, const char *word, size_t count, bool part)
 {
     const yoke_tokenizer *t = e->tokenizer;
-    if (count > INT32_MAX)
+    if (count > INT32_MAX / 2)
         return yki_fail_at(YOKE_INVALID, t->path, 0, "", "the text has a word of %zu bytes; at most %d fit",
-                           count, INT32_MAX);
-    YKI_TRY(reserve(e, count));
-    int32_t *ids = e->ids + e->count, id = t->ignore_merges ? whole_word(t, word, count) : -1;
-    if (id >= 0) {
-        e->ids[e->count++] = id;
-        return YOKE_OK;
-    }
+                           count, INT32_MAX / 2);
+    int32_t id = t->ignore_merges && !part ? yki_word_find(t, word, count) : -1;
+    if (id >= 0) return put(e, id);
+    YKI_TRY(reserve(e, yki_letters_most(t, count)));
+    int32_t *ids = e->ids + e->count;
+    YKI_TRY(yki_letters(t, word, count, ids, &count));
     size_t needed = yki_merge_scratch(count);
     if (needed > e->scratch_bytes) {
         free(e->scratch);
@@ -69,65 +89,136 @@ static yoke_status merge(encoder *e, const char *word, size_t count)
         e->scratch_bytes = e->scratch ? needed : 0;
         if (!e->scratch) return yki_fail_memory("a text's tokens");
     }
-    for (size_t i = 0; i < count; i++) ids[i] = t->byte_ids[(unsigned char)word[i]];
     e->count += yki_merge_word(&t->merges, ids, count, e->scratch);
     return YOKE_OK;
 }
 
-static yoke_status encode_word(encoder *e, const char *word, size_t count)
+/* The same of one that may have been seen. */
+static yoke_status recall(yki_encoder *e, const char *word, size_t count, bool part)
 {
-    if (count > CACHED_BYTES) return merge(e, word, count);
+    if (count > CACHED_BYTES) return merge(e, word, count, part);
     char padded[CACHED_BYTES] = {0};
     memcpy(padded, word, count);
     cached *slot = &e->cache[yki_bytes_hash(e->tokenizer->seed, word, count) & e->cache_mask];
-    if (slot->length == count && memcmp(slot->bytes, padded, CACHED_BYTES) == 0) {
+    if (slot->length == count && slot->part == part && memcmp(slot->bytes, padded, CACHED_BYTES) == 0) {
         YKI_TRY(reserve(e, CACHED_IDS));
         memcpy(e->ids + e->count, slot->ids, sizeof slot->ids); /* all: a fixed size is quicker */
         e->count += slot->nids;
         return YOKE_OK;
     }
     size_t before = e->count;
-    YKI_TRY(merge(e, word, count));
+    YKI_TRY(merge(e, word, count, part));
     size_t nids = e->count - before;
     if (nids > CACHED_IDS) return YOKE_OK;
     memcpy(slot->bytes, padded, CACHED_BYTES);
     memcpy(slot->ids, e->ids + before, nids * sizeof *slot->ids);
     slot->length = (uint8_t)count;
     slot->nids = (uint8_t)nids;
+    slot->part = part;
     return YOKE_OK;
 }
 
-/* Divides a piece by splits[level] and what follows; matches and what lies between them are pieces. */
-static yoke_status split(encoder *e, int level, const char *text, size_t count)
+/* The next U+2581 behind something else, at or after `at`; `count`: none. */
+static size_t next_cut(const char *word, size_t count, size_t at)
+{
+    static const char space[] = "\xe2\x96\x81";
+    for (const char *found; at < count && (found = memmem(word + at, count - at, space, 3)) != NULL;
+         at += 3) {
+        at = (size_t)(found - word);
+        if (at > 0 && (at < 3 || memcmp(found - 3, space, 3) != 0)) return at;
+    }
+    return count;
+}
+
+/* A word; where spaces are letters, a whole text may be one, and is cut before them where nothing joins them
+ * to what they follow, so that its parts are remembered. */
+static yoke_status encode_word(yki_encoder *e, const char *word, size_t count)
 {
     const yoke_tokenizer *t = e->tokenizer;
-    if (level == t->nsplits) return encode_word(e, text, count);
-    for (size_t at = 0, begin, end; at < count; at = end) {
-        YKI_TRY(yki_pattern_next(t, t->splits[level], e->matcher, text, count, at, &begin, &end));
-        if (begin > at) YKI_TRY(split(e, level + 1, text + at, begin - at));
-        if (end > begin) YKI_TRY(split(e, level + 1, text + begin, end - begin));
+    size_t end = t->cut ? next_cut(word, count, 1) : count;
+    if (end == count) return recall(e, word, count, false);
+    int32_t id = t->ignore_merges ? yki_word_find(t, word, count) : -1;
+    if (id >= 0) return put(e, id);
+    for (size_t at = 0; at < count; at = end) {
+        end = next_cut(word, count, at + 1);
+        YKI_TRY(recall(e, word + at, end - at, true));
     }
     return YOKE_OK;
 }
 
-/* Divides a stretch at the added tokens of pass 0, what is between them at those of pass 1. */
-static yoke_status divide(encoder *e, int pass, const char *text, size_t count)
+yoke_status yki_encoder_pass(yki_encoder *e, int level, yki_tokenizer_text piece)
 {
-    if (pass == 2) return split(e, 0, text, count);
-    const yki_added *added = &e->tokenizer->added[pass];
-    for (size_t at = 0; at < count;) {
-        int index = 0;
-        size_t found = yki_added_find(added, text, count, at, &index);
-        if (found > at) YKI_TRY(divide(e, pass + 1, text + at, found - at));
-        if (found == count) break;
-        YKI_TRY(reserve(e, 1));
-        e->ids[e->count++] = added->ids[index];
-        at = found + added->lengths[index];
-    }
+    const yki_parts *parts = &e->tokenizer->dividers;
+    if (piece.count == 0) return YOKE_OK;
+    if (level == parts->count) return encode_word(e, piece.text, piece.count);
+    return parts->items[level].divide(e, &parts->items[level], level, piece);
+}
+
+/* Is there a letter of words at `at`? */
+static yoke_status in_word(yki_encoder *e, yki_tokenizer_text piece, size_t at, bool *word_out)
+{
+    size_t begin, end, length = at < piece.count ? yki_utf8_character(piece.text + at, piece.count - at) : 0;
+    *word_out = false;
+    if (length == 0) return YOKE_OK;
+    YKI_TRY(yki_pattern_next(e->tokenizer, e->tokenizer->word_character, e->matcher, piece.text + at, length,
+                             0, &begin, &end));
+    *word_out = begin < end;
     return YOKE_OK;
 }
 
-static yoke_status encode(encoder *e, const char *text, size_t count)
+/* Does a token at [begin, end) of the text stand by itself? */
+static yoke_status alone(yki_encoder *e, yki_tokenizer_text piece, size_t begin, size_t end, bool *alone_out)
+{
+    size_t before = begin;
+    bool left = false, right = false;
+    while (before > 0 && (piece.text[--before] & 0xc0) == 0x80) {}
+    if (begin > 0) YKI_TRY(in_word(e, piece, before, &left));
+    YKI_TRY(in_word(e, piece, end, &right));
+    *alone_out = !left && !right;
+    return YOKE_OK;
+}
+
+static yoke_status divide(yki_encoder *e, int pass, yki_tokenizer_text piece);
+
+/* What lies between added tokens. */
+static yoke_status between(yki_encoder *e, int pass, yki_tokenizer_text piece, size_t begin, size_t end)
+{
+    yki_tokenizer_text part = {piece.text + begin, end - begin, piece.first && begin == 0};
+    if (pass == 1) return yki_encoder_pass(e, 0, part);
+    if (e->tokenizer->normalizers.count > 0)
+        YKI_TRY(yki_normalize(e->tokenizer, e, e->normalized, part, &part));
+    return divide(e, 1, part);
+}
+
+/* Divides a piece at the added tokens of pass 0, what is between them at those of pass 1. */
+static yoke_status divide(yki_encoder *e, int pass, yki_tokenizer_text piece)
+{
+    const yki_added *added = &e->tokenizer->added[pass];
+    size_t done = 0, space_begin = 0, space_end = 0; /* white space that has been walked */
+    for (size_t at = 0; at < piece.count;) {
+        int index = 0;
+        size_t begin = yki_added_find(added, piece.text, piece.count, at, &index);
+        if (begin == piece.count) break;
+        const yki_added_item *item = &added->items[index];
+        size_t end = at = begin + item->length;
+        bool taken = true;
+        if (item->single_word) YKI_TRY(alone(e, piece, begin, end, &taken));
+        if (!taken) continue;
+        if (item->lstrip && begin > done) begin = yki_space_before(piece.text, done, begin);
+        if (item->rstrip && end >= space_begin && end <= space_end) {
+            end = space_end;
+        } else if (item->rstrip) {
+            space_begin = end;
+            space_end = end = yki_space_after(piece.text, piece.count, end);
+        }
+        if (begin > done) YKI_TRY(between(e, pass, piece, done, begin));
+        YKI_TRY(put(e, item->id));
+        done = end; /* which the next token, found in this one's white space, may move back */
+    }
+    return piece.count > done ? between(e, pass, piece, done, piece.count) : YOKE_OK;
+}
+
+static yoke_status encode(yki_encoder *e, const char *text, size_t count)
 {
     size_t slots = LEAST_SLOTS;
     while (slots < MOST_SLOTS && slots < count / 16) slots *= 2;
@@ -138,25 +229,32 @@ static yoke_status encode(encoder *e, const char *text, size_t count)
     YKI_TRY(reserve(e, count / 4 + 16));
     for (size_t at = 0; at < count;) {
         size_t valid = yki_utf8_prefix(text + at, count - at), bad = at + valid;
-        if (valid > 0) YKI_TRY(divide(e, 0, text + at, valid));
+        e->goes_on = at > 0;
+        if (valid > 0) YKI_TRY(divide(e, 0, (yki_tokenizer_text){text + at, valid, true}));
         at = bad;
         while (bad < count && yki_utf8_prefix(text + bad, count - bad < 4 ? count - bad : 4) == 0) bad++;
-        if (bad > at) YKI_TRY(encode_word(e, text + at, bad - at));
+        if (bad > at) YKI_TRY(recall(e, text + at, bad - at, false));
         at = bad;
     }
     return YOKE_OK;
 }
 
-yoke_status yoke_tokenizer_encode(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,
-                                  int32_t **ids_out, int64_t *count_out)
+static yoke_status encode_between(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,
+                                  bool special, int32_t **ids_out, int64_t *count_out)
 {
     YKI_NEED(tokenizer, ids_out, count_out);
     if (!text && bytes > 0) return yki_fail(YOKE_INVALID, "yoke_tokenizer_encode: text is NULL");
-    encoder e = {.tokenizer = tokenizer};
-    yoke_status status = encode(&e, text, bytes);
+    const yoke_tokenizer *t = tokenizer;
+    yki_encoder e = {.tokenizer = t};
+    yoke_status status = YOKE_OK;
+    for (int64_t i = 0; special && i < t->nbegin && status == YOKE_OK; i++) status = put(&e, t->begin[i]);
+    if (status == YOKE_OK) status = encode(&e, text, bytes);
+    for (int64_t i = 0; special && i < t->nend && status == YOKE_OK; i++) status = put(&e, t->end[i]);
     free(e.cache);
     free(e.scratch);
     yki_matcher_destroy(e.matcher);
+    for (int i = 0; i < 2; i++) yki_text_release(&e.normalized[i]);
+    for (int i = 0; i < YKI_MOST_PARTS; i++) yki_text_release(&e.buffers[i]);
     if (status != YOKE_OK) {
         free(e.ids);
         return status;
@@ -164,4 +262,16 @@ yoke_status yoke_tokenizer_encode(const yoke_tokenizer *tokenizer, const char *t
     *ids_out = e.ids;
     *count_out = (int64_t)e.count;
     return YOKE_OK;
+}
+
+yoke_status yoke_tokenizer_encode(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,
+                                  int32_t **ids_out, int64_t *count_out)
+{
+    return encode_between(tokenizer, text, bytes, false, ids_out, count_out);
+}
+
+yoke_status yoke_tokenizer_encode_special(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,
+                                          int32_t **ids_out, int64_t *count_out)
+{
+    return encode_between(tokenizer, text, bytes, true, ids_out, count_out);
 }

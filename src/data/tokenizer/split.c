@@ -88,6 +88,19 @@ static yoke_status compile(const yoke_tokenizer *tokenizer, const char *key, con
     return YOKE_OK;
 }
 
+yoke_status yki_pattern_create_own(const yoke_tokenizer *tokenizer, const char *key, const char *text,
+                                   yki_pattern **pattern_out)
+{
+    yki_pattern *made = calloc(1, sizeof *made);
+    yoke_status status = made ? compile(tokenizer, key, text, &made->code) : yki_fail_memory("a pattern");
+    if (status != YOKE_OK) {
+        free(made);
+        return status;
+    }
+    *pattern_out = made;
+    return YOKE_OK;
+}
+
 yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key, const char *pattern,
                                yki_pattern **pattern_out)
 {
@@ -96,15 +109,9 @@ yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key,
                                   strlen(pattern), MOST_PATTERN_BYTES);
     char *text;
     YKI_TRY(yki_dialect_translate(tokenizer, key, pattern, &text));
-    yki_pattern *made = calloc(1, sizeof *made);
-    yoke_status status = made ? compile(tokenizer, key, text, &made->code) : yki_fail_memory("a pattern");
+    yoke_status status = yki_pattern_create_own(tokenizer, key, text, pattern_out);
     free(text);
-    if (status != YOKE_OK) {
-        free(made);
-        return status;
-    }
-    *pattern_out = made;
-    return YOKE_OK;
+    return status;
 }
 
 yki_matcher *yki_matcher_create(size_t bytes)

@@ -1,4 +1,4 @@
-/* A tokenizer's life, its tokens, and decoding. */
+/* A tokenizer's life, and what it tells of its tokens. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -48,12 +48,23 @@ yoke_status yoke_tokenizer_create(yoke_tokenizer **tokenizer_out, const char *pa
 void yoke_tokenizer_destroy(yoke_tokenizer *tokenizer)
 {
     if (!tokenizer) return;
-    for (int i = 0; i < tokenizer->nsplits; i++) yki_pattern_destroy(tokenizer->splits[i]);
+    yki_parts_release(&tokenizer->normalizers);
+    yki_parts_release(&tokenizer->dividers);
+    yki_parts_release(&tokenizer->decoders);
+    if (tokenizer->word_character) yki_pattern_destroy(tokenizer->word_character);
     for (int i = 0; i < 2; i++) yki_added_release(&tokenizer->added[i]);
+    for (int i = 0; i < tokenizer->nnames; i++) {
+        free(tokenizer->names[i].content);
+        free(tokenizer->names[i].text);
+    }
+    free(tokenizer->names);
     free(tokenizer->words);
     free(tokenizer->merges.slots);
     free(tokenizer->tokens);
     free(tokenizer->pool);
+    free(tokenizer->texts);
+    free(tokenizer->begin);
+    free(tokenizer->end);
     free(tokenizer->source);
     free(tokenizer->path);
     free(tokenizer);
@@ -74,49 +85,29 @@ const char *yki_tokenizer_source(const yoke_tokenizer *tokenizer, size_t *bytes_
 const char *yoke_tokenizer_token(const yoke_tokenizer *tokenizer, int32_t id, size_t *bytes_out)
 {
     if (!tokenizer) return NULL;
-    if (id < 0 || id >= tokenizer->size) return NULL;
-    *bytes_out = tokenizer->tokens[id].count;
-    return tokenizer->tokens[id].bytes;
+    if (id < 0 || id >= tokenizer->size || !tokenizer->tokens[id].text) return NULL;
+    *bytes_out = tokenizer->tokens[id].text_count;
+    return tokenizer->tokens[id].text;
 }
 
 int32_t yoke_tokenizer_added(const yoke_tokenizer *tokenizer, const char *content)
 {
     if (!tokenizer || !content) return -1;
-    size_t count = strlen(content);
-    for (int pass = 0; pass < 2; pass++) {
-        const yki_added *added = &tokenizer->added[pass];
-        for (int i = 0; i < added->count; i++)
-            if (added->lengths[i] == count && memcmp(added->contents[i], content, count) == 0)
-                return added->ids[i];
-    }
+    for (int i = 0; i < tokenizer->nnames; i++)
+        if (strcmp(tokenizer->names[i].content, content) == 0) return tokenizer->names[i].id;
     return -1;
 }
 
-yoke_status yoke_tokenizer_decode(const yoke_tokenizer *tokenizer, const int32_t *ids, int64_t count,
-                                  char **text_out, size_t *bytes_out)
+const int32_t *yoke_tokenizer_begin(const yoke_tokenizer *tokenizer, int64_t *count_out)
 {
-    YKI_NEED(tokenizer, text_out);
-    if (count < 0 || (!ids && count > 0))
-        return yki_fail(YOKE_INVALID, "yoke_tokenizer_decode: %lld ids, and they are NULL", (long long)count);
-    size_t bytes = 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (ids[i] < 0 || ids[i] >= tokenizer->size)
-            return yki_fail_at(
-                YOKE_INVALID, tokenizer->path, 0, "",
-                "has no token %ld (number %lld of the list, counted from 0); its ids are 0 to %ld",
-                (long)ids[i], (long long)i, (long)tokenizer->size - 1);
-        if (__builtin_add_overflow(bytes, tokenizer->tokens[ids[i]].count, &bytes))
-            return yki_fail_memory("a text");
-    }
-    char *text = bytes < SIZE_MAX ? malloc(bytes + 1) : NULL, *at = text;
-    if (!text) return yki_fail_memory("a text");
-    for (int64_t i = 0; i < count; i++) {
-        const yki_token *token = &tokenizer->tokens[ids[i]];
-        memcpy(at, token->bytes, token->count);
-        at += token->count;
-    }
-    *at = '\0';
-    *text_out = text;
-    if (bytes_out) *bytes_out = bytes;
-    return YOKE_OK;
+    if (!tokenizer || !count_out) return NULL;
+    *count_out = tokenizer->nbegin;
+    return tokenizer->begin;
+}
+
+const int32_t *yoke_tokenizer_end(const yoke_tokenizer *tokenizer, int64_t *count_out)
+{
+    if (!tokenizer || !count_out) return NULL;
+    *count_out = tokenizer->nend;
+    return tokenizer->end;
 }
