@@ -52,7 +52,7 @@ def check(command, kind, number, expected):
 
 if __name__ == "__main__":
     YOKE, INJECT = map(os.path.abspath, sys.argv[1:3])
-    stride = int(sys.argv[3]) if len(sys.argv) > 3 else 47
+    stride = int(sys.argv[3]) if len(sys.argv) > 3 else 97
     BASE = tempfile.mkdtemp(prefix="yoke-commands-", dir=SCRATCH)
     try:
         PLACE = Place(YOKE, None, os.path.join(BASE, "place"), 4, 2, keep=2)

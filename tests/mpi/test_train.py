@@ -81,7 +81,7 @@ def losses(run):
 
 class Layouts(Case):
     def test_losses_are_those_of_local_ranks(self):
-        for n, flags in LAYOUTS:
+        for n, flags in LAYOUTS if MPI == "openmpi" else LAYOUTS[::3]:  # what is sent is the same: by whom differs
             with self.subTest(n=n, flags=flags):
                 log = tempfile.mktemp(dir=self.dir, suffix=".log")
                 local = self.yoke(0, "train", self.job, *flags)
