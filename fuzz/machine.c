@@ -18,6 +18,13 @@ static void require_same(const yoke_machine *a, const yoke_machine *b)
     for (int i = 0; rows && i < a->nlinks; i++)
         rows = a->links[i].level == b->links[i].level && a->links[i].group == b->links[i].group &&
                a->links[i].bandwidth == b->links[i].bandwidth;
+    rows = rows && a->nkernels == b->nkernels && a->nmoves == b->nmoves;
+    for (int i = 0; rows && i < a->nkernels; i++)
+        rows = a->kernels[i].kernel == b->kernels[i].kernel && a->kernels[i].seconds == b->kernels[i].seconds &&
+               memcmp(a->kernels[i].dims, b->kernels[i].dims, sizeof a->kernels[i].dims) == 0;
+    for (int i = 0; rows && i < a->nmoves; i++)
+        rows = a->moves[i].op == b->moves[i].op && a->moves[i].bytes == b->moves[i].bytes &&
+               a->moves[i].seconds == b->moves[i].seconds;
     size_t scalars = offsetof(yoke_machine, stragglers), rest = offsetof(yoke_machine, measured_on);
     fuzz_require(rows && memcmp(a, b, scalars) == 0 &&
                      memcmp((const char *)a + rest, (const char *)b + rest, sizeof *a - rest) == 0,

@@ -20,6 +20,9 @@ enum {
     YOKE_MACHINE_EXCEPTIONS = 4096, /* at most, of both kinds together */
     YOKE_MACHINE_PRECISIONS = 6,    /* of yoke_machine_precisions */
     YOKE_MACHINE_DEVICES = 1 << 24, /* at most */
+    YOKE_MACHINE_KERNELS = 16384,   /* at most */
+    YOKE_MACHINE_MOVES = 4096,      /* at most */
+    YOKE_MACHINE_DIMS = 12,         /* of a kernel's shape, at most */
 };
 
 typedef struct yoke_machine_point {
@@ -38,6 +41,7 @@ typedef struct yoke_machine_device {
     double rates[YOKE_MACHINE_PRECISIONS]; /* FLOP/s of a product at its peak, by precision; 0: not said */
     double bandwidth;                      /* of its memory, bytes/s */
     double launch_s;                       /* per kernel */
+    double step_s;                         /* per step, beside kernels and movements */
     int cores;                             /* that all devices share; 0: each has its own */
     int nshared;
     yoke_machine_shared shared[YOKE_MACHINE_POINTS]; /* by devices, ascending */
@@ -67,6 +71,25 @@ typedef struct yoke_machine_link {
     double bandwidth; /* in place of the level's */
 } yoke_machine_link;
 
+/* How long one launch of a kernel took. Its shape is a number for each letter of the kernel's signature, in
+ * their order there (docs/machine-file.md); 0 where the operand that says it was absent. */
+typedef struct yoke_machine_kernel {
+    int kernel;    /* its number among all: yoke_machine_kernel_name */
+    int precision; /* bf16 where one of its operands is, else f32; as rates are indexed */
+    int threads;   /* that the device had */
+    int64_t dims[YOKE_MACHINE_DIMS];
+    double seconds;
+} yoke_machine_kernel;
+
+/* How long a movement over a group took, from its start until all have waited for it. */
+typedef struct yoke_machine_move {
+    int op; /* yoke_machine_move_name */
+    int level;
+    int ranks;     /* of the group */
+    int64_t bytes; /* that a member receives */
+    double seconds;
+} yoke_machine_move;
+
 typedef struct yoke_machine {
     char name[128];
     yoke_machine_device device;
@@ -75,8 +98,11 @@ typedef struct yoke_machine {
     int64_t ndevices;                               /* the product of their counts; 1 without levels */
     double contention; /* share of a product's rate lost while data move, in [0, 1) */
     int nstragglers, nlinks;
-    yoke_machine_straggler *stragglers;                           /* owned; by device */
-    yoke_machine_link *links;                                     /* owned; by level and group */
+    yoke_machine_straggler *stragglers; /* owned; by device */
+    yoke_machine_link *links;           /* owned; by level and group */
+    int nkernels, nmoves;
+    yoke_machine_kernel *kernels; /* owned; by kernel, precision, threads and dims */
+    yoke_machine_move *moves;     /* owned; by op, level, ranks and bytes */
     char measured_on[16], measured_by[64], measured_command[256]; /* "" in an invented machine */
 } yoke_machine;
 
@@ -103,6 +129,19 @@ YOKE_API char *yoke_machine_print(const yoke_machine *machine);
 
 /* The names of precisions that `rates` is indexed by: f64, f32, tf32, bf16, f16, f8. Static storage. */
 YOKE_API const char *yoke_machine_precision(int i);
+
+/* The names of kernels and of movements that tables of measurements have; NULL past the last. Static storage.
+ */
+YOKE_API const char *yoke_machine_kernel_name(int i);
+YOKE_API const char *yoke_machine_move_name(int i);
+/* The letters that a kernel's shape is said by, a dim each. Static storage. */
+YOKE_API const char *yoke_machine_kernel_letters(int i);
+
+/* Of a launch of that shape: its FLOPs, where its work is arithmetic, else 0 (of attention: all pairs of a
+ * query and a key); bytes of its operands. mnk_out: of a product [m, k] x [k, n], or of the one that a
+ * convolution comes to; zeros: it is no product. */
+YOKE_API double yoke_machine_kernel_flops(const yoke_machine_kernel *row, int64_t mnk_out[3]);
+YOKE_API double yoke_machine_kernel_bytes(const yoke_machine_kernel *row);
 
 /* The rate of a product in FLOP/s. YOKE_INVALID where the machine says none for that precision, or there is
  * no such precision: names it, and those it has. */

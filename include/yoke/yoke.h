@@ -2,6 +2,7 @@
 #ifndef YOKE_YOKE_H
 #define YOKE_YOKE_H
 
+#include "yoke/bench.h"
 #include "yoke/checkpoint.h"
 #include "yoke/cluster.h"
 #include "yoke/compare.h"

@@ -98,13 +98,10 @@ static yoke_status check_kind(const char *path)
         "model.from");
 }
 
-yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides, yoke_job **job_out)
+/* text NULL: the file at `path`; else what would stand in it, and path is "". */
+static yoke_status load(const char *path, const char *text, int noverrides, const char *const *overrides,
+                        yoke_job **job_out)
 {
-    YKI_NEED(path, job_out);
-    if (noverrides < 0 || (noverrides > 0 && !overrides))
-        return yki_fail(YOKE_INVALID, "yoke_job_load: %d overrides, and they are NULL", noverrides);
-    for (int i = 0; i < noverrides; i++)
-        if (!overrides[i]) return yki_fail(YOKE_INVALID, "yoke_job_load: overrides[%d] is NULL", i);
     yki_reader reader = {.file = path, .noverrides = noverrides};
     char **shown = calloc((size_t)noverrides + 1, sizeof(char *));
     bool memory = shown;
@@ -113,9 +110,11 @@ yoke_status yoke_job_load(const char *path, int noverrides, const char *const *o
     reader.job = malloc(sizeof *reader.job);
     yoke_status status = memory && reader.job ? YOKE_OK : yki_fail_memory("a job");
     if (reader.job) yki_job_init(reader.job);
-    if (status == YOKE_OK) status = check_kind(path);
-    if (status == YOKE_OK) status = find_folders(&reader, path);
-    if (status == YOKE_OK) status = yki_yaml_read(path, &reader.root);
+    if (status == YOKE_OK && !text) status = check_kind(path);
+    if (status == YOKE_OK) status = find_folders(&reader, text ? "job.yaml" : path);
+    if (status == YOKE_OK)
+        status =
+            text ? yki_yaml_parse(text, strlen(text), path, &reader.root) : yki_yaml_read(path, &reader.root);
     if (status == YOKE_OK) status = read_job(&reader, overrides);
     yki_yaml_destroy(reader.root);
     for (int i = 0; shown && i < noverrides; i++) free(shown[i]);
@@ -126,4 +125,20 @@ yoke_status yoke_job_load(const char *path, int noverrides, const char *const *o
     }
     *job_out = reader.job;
     return YOKE_OK;
+}
+
+yoke_status yki_job_of_text(const char *text, int noverrides, const char *const *overrides,
+                            yoke_job **job_out)
+{
+    return load("", text, noverrides, overrides, job_out);
+}
+
+yoke_status yoke_job_load(const char *path, int noverrides, const char *const *overrides, yoke_job **job_out)
+{
+    YKI_NEED(path, job_out);
+    if (noverrides < 0 || (noverrides > 0 && !overrides))
+        return yki_fail(YOKE_INVALID, "yoke_job_load: %d overrides, and they are NULL", noverrides);
+    for (int i = 0; i < noverrides; i++)
+        if (!overrides[i]) return yki_fail(YOKE_INVALID, "yoke_job_load: overrides[%d] is NULL", i);
+    return load(path, NULL, noverrides, overrides, job_out);
 }

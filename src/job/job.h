@@ -4,6 +4,9 @@
 
 #include "yoke/job.h"
 
+/* A job of what would stand in its file; otherwise as yoke_job_load. */
+yoke_status yki_job_of_text(const char *text, int noverrides, const char *const *overrides,
+                            yoke_job **job_out);
 /* Settles degrees and devices, for a job whose layout was changed as for one just read: a dp of 0 becomes
  * what the devices leave, or 1. The devices needed are dp * cp * tp * pp, or dp times the distinct `device:`
  * keys of the layers. YOKE_INVALID: other numbers of devices, `device:` keys beside tp, pp or cp, or with

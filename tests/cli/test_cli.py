@@ -18,7 +18,7 @@ import unittest
 import case
 
 YOKE = os.path.abspath(sys.argv[1])
-COMMANDS = ["train", "launch", "compare", "verify", "schedule", "plan", "generate", "predict", "eval", "inspect", "devices"]
+COMMANDS = ["train", "launch", "compare", "verify", "schedule", "plan", "generate", "predict", "eval", "inspect", "devices", "bench"]
 ESCAPE = b"\x1b"
 JOB = """model: {family: layers, input: [6], layers: [{type: linear, out: 8}, {type: tanh}, {type: linear, out: 3}]}
 data: {format: random, samples: 50, holdout: 0.2}

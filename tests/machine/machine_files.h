@@ -67,6 +67,23 @@ static inline void assert_same(const yoke_machine *a, const yoke_machine *b)
                     a->links[i].bandwidth == b->links[i].bandwidth);
 }
 
+static inline void assert_same_tables(const yoke_machine *a, const yoke_machine *b)
+{
+    assert_int_equal(a->nkernels, b->nkernels);
+    assert_int_equal(a->nmoves, b->nmoves);
+    for (int i = 0; i < a->nkernels; i++) {
+        const yoke_machine_kernel *x = &a->kernels[i], *y = &b->kernels[i];
+        assert_true(x->kernel == y->kernel && x->precision == y->precision && x->threads == y->threads);
+        assert_true(x->seconds == y->seconds);
+        assert_memory_equal(x->dims, y->dims, sizeof x->dims);
+    }
+    for (int i = 0; i < a->nmoves; i++) {
+        const yoke_machine_move *x = &a->moves[i], *y = &b->moves[i];
+        assert_true(x->op == y->op && x->level == y->level && x->ranks == y->ranks);
+        assert_true(x->bytes == y->bytes && x->seconds == y->seconds);
+    }
+}
+
 /* Prints it, and reads back the same. */
 static inline void assert_reads_back(const yoke_machine *machine)
 {
@@ -76,6 +93,7 @@ static inline void assert_reads_back(const yoke_machine *machine)
     if (read_machine(text, &again) != YOKE_OK)
         fail_msg("line %d: %s, of\n%s", yoke_error_get()->line, yoke_error_get()->message, text);
     assert_same(machine, again);
+    assert_same_tables(machine, again);
     yoke_machine_destroy(again);
     free(text);
 }

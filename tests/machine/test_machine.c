@@ -211,6 +211,33 @@ static void exceptions_are_sorted(void **state)
 }
 
 /* Figures whose digits do not fit a unit evenly, and texts that must be quoted. */
+static void tables_of_measurements_are_read(void **state)
+{
+    (void)state;
+    yoke_machine *m = machine_with(
+        "measured:",
+        "kernels:\n"
+        "  - {name: linear, type: f32, shape: R1024 K128 N384, threads: 1, time: 2 ms}\n"
+        "  - {name: attention, type: bf16, shape: n2 T64 H4 d16, threads: 2, time: 150 us}\n"
+        "  - {name: linear, type: f32, shape: R256 K128 N384, threads: 1, time: 0.6 ms}\n"
+        "moves: [{op: all_reduce, level: nvlink, ranks: 2, bytes: 65536, time: 30 us}]\nmeasured:");
+    assert_true(m->nkernels == 3 && m->nmoves == 1);
+    const yoke_machine_kernel *first = &m->kernels[0];
+    assert_string_equal(yoke_machine_kernel_name(first->kernel), "linear");
+    assert_string_equal(yoke_machine_kernel_letters(first->kernel), "RKN");
+    assert_true(first->dims[0] == 256 && first->dims[1] == 128 && first->dims[2] == 384); /* sorted */
+    assert_true(first->seconds == 0.6e-3 && m->kernels[1].seconds == 2e-3);
+    int64_t mnk[3];
+    assert_true(yoke_machine_kernel_flops(first, mnk) == 2.0 * 256 * 128 * 384);
+    assert_true(mnk[0] == 256 && mnk[1] == 384 && mnk[2] == 128);
+    assert_true(yoke_machine_kernel_bytes(first) == 4.0 * (256 * 128 + 384 * 128 + 384 + 256 * 384));
+    assert_true(yoke_machine_kernel_flops(&m->kernels[2], mnk) == 4.0 * 2 * 64 * 64 * 4 * 16 && mnk[0] == 0);
+    assert_string_equal(yoke_machine_move_name(m->moves[0].op), "all_reduce");
+    assert_true(m->moves[0].level == 0 && m->moves[0].bytes == 65536 && m->moves[0].seconds == 30e-6);
+    assert_reads_back(m);
+    yoke_machine_destroy(m);
+}
+
 static void any_machine_reads_back(void **state)
 {
     (void)state;
@@ -244,7 +271,8 @@ static void the_page_names_every_key(void **state)
     static const yki_machine_section *const sections[] = {
         &yki_machine_root,       &yki_machine_device_keys,  &yki_machine_rate_keys,
         &yki_machine_point_keys, &yki_machine_level_keys,   &yki_machine_straggler_keys,
-        &yki_machine_link_keys,  &yki_machine_measured_keys};
+        &yki_machine_link_keys,  &yki_machine_kernel_keys,  &yki_machine_move_keys,
+        &yki_machine_measured_keys};
     char *page = read_all(YKI_MACHINE_FILES "/../../docs/machine-file.md"), word[64];
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         for (const yki_machine_key *key = sections[i]->keys; key->name; key++) {
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(efficiency_is_linear_in_the_logarithm_of_work),
         cmocka_unit_test(a_rate_that_is_missing_is_named),
         cmocka_unit_test(exceptions_are_sorted),
+        cmocka_unit_test(tables_of_measurements_are_read),
         cmocka_unit_test(any_machine_reads_back),
         cmocka_unit_test(any_locale_reads_the_same),
         cmocka_unit_test(the_page_names_every_key),

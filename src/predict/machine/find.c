@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "job/value.h"
 #include "predict/machine/machine.h"
+#include "predict/measured.h"
 
 static const struct {
     const char *name, *text;
@@ -83,7 +84,7 @@ static yoke_status make_preset(int i, const char *text, yoke_machine **machine_o
 
 /* Where `yoke bench` writes (XDG Base Directory Specification 0.8: an XDG_DATA_HOME that is not absolute
  * counts as none). */
-static yoke_status find_here(char path[1200])
+yoke_status yki_machine_here(char path[1200])
 {
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     if (data && data[0] == '/') return yki_path_join(path, 1200, data, "yoke/machine.yaml");
@@ -95,12 +96,11 @@ static yoke_status find_here(char path[1200])
 static yoke_status load_here(yoke_machine **machine_out)
 {
     char path[1200];
-    YKI_TRY(find_here(path));
+    YKI_TRY(yki_machine_here(path));
     if (!yki_path_exists(path))
         return yki_fail_at(
             YOKE_INVALID, path, 0, "",
-            "there is no such file: this machine has not been measured (a later version's `yoke "
-            "bench` will write it); write one, or name a preset");
+            "there is no such file: this machine has not been measured; `yoke bench` does, and writes it");
     return yoke_machine_load(path, machine_out);
 }
 

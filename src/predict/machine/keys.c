@@ -16,6 +16,8 @@ static const yki_machine_key root[] = {
     {"levels", YKI_MACHINE_INNER, .needed = false},
     {"contention", YKI_MACHINE_NUMBER, MACHINE(contention), .most = 1, .below = true},
     {"exceptions", YKI_MACHINE_INNER, .needed = false},
+    {"kernels", YKI_MACHINE_INNER, .needed = false},
+    {"moves", YKI_MACHINE_INNER, .needed = false},
     {"measured", YKI_MACHINE_INNER, .needed = false},
     {0}};
 
@@ -26,6 +28,7 @@ static const yki_machine_key device[] = {
     {"rates", YKI_MACHINE_INNER, .needed = true},
     {"bandwidth", YKI_MACHINE_BANDWIDTH, DEVICE(bandwidth), POSITIVE, .needed = true},
     {"launch", YKI_MACHINE_SECONDS, DEVICE(launch_s)},
+    {"step", YKI_MACHINE_SECONDS, DEVICE(step_s)},
     {"cores", YKI_MACHINE_COUNT, DEVICE(cores), .least = 1, .most = 65536},
     {"shared_rate", YKI_MACHINE_INNER, .needed = false},
     {"efficiency", YKI_MACHINE_INNER, .needed = false},
@@ -62,6 +65,22 @@ static const yki_machine_key link[] = {
     {"bandwidth", YKI_MACHINE_BANDWIDTH, FIELD(yoke_machine_link, bandwidth), POSITIVE, .needed = true},
     {0}};
 
+static const yki_machine_key kernel[] = {
+    {"name", YKI_MACHINE_INNER, .needed = true},
+    {"type", YKI_MACHINE_INNER, .needed = true},
+    {"threads", YKI_MACHINE_COUNT, FIELD(yoke_machine_kernel, threads), .least = 1, .most = 65536, .needed = true},
+    {"shape", YKI_MACHINE_INNER, .needed = true},
+    {"time", YKI_MACHINE_SECONDS, FIELD(yoke_machine_kernel, seconds), POSITIVE, .needed = true},
+    {0}};
+
+static const yki_machine_key move[] = {
+    {"op", YKI_MACHINE_INNER, .needed = true},
+    {"level", YKI_MACHINE_INNER, .needed = true},
+    {"ranks", YKI_MACHINE_COUNT, FIELD(yoke_machine_move, ranks), .least = 2, .most = YOKE_MACHINE_DEVICES, .needed = true},
+    {"bytes", YKI_MACHINE_COUNT, FIELD(yoke_machine_move, bytes), .least = 1, .most = MANY, .needed = true},
+    {"time", YKI_MACHINE_SECONDS, FIELD(yoke_machine_move, seconds), POSITIVE, .needed = true},
+    {0}};
+
 static const yki_machine_key measured[] = {
     {"on", YKI_MACHINE_DATE, MACHINE(measured_on), .needed = true},
     {"by", YKI_MACHINE_TEXT, MACHINE(measured_by), .needed = true},
@@ -76,6 +95,8 @@ const yki_machine_section
     yki_machine_level_keys = {"a level", "a level, like {name: nvlink, count: 8, bandwidth: 300 GB/s, latency: 3 us}", level},
     yki_machine_straggler_keys = {"an exception of a device", "", straggler},
     yki_machine_link_keys = {"an exception of a level", "", link},
+    yki_machine_kernel_keys = {"a measured kernel", "a kernel, like {name: linear, type: f32, threads: 1, shape: R1024 K128 N384, time: 2 ms}", kernel},
+    yki_machine_move_keys = {"a measured movement", "a movement, like {op: all_reduce, level: local, ranks: 2, bytes: 65536, time: 30 us}", move},
     yki_machine_measured_keys = {"measured", "a mapping with on and by, like {on: 2026-01-31, by: yoke 0.3}", measured};
 
 static const yki_unit bytes[] = {

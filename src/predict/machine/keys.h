@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "base/text.h"
 #include "job/value.h"
 #include "yoke/machine.h"
 
@@ -39,7 +40,13 @@ typedef struct yki_machine_section {
 
 extern const yki_machine_section yki_machine_root, yki_machine_device_keys, yki_machine_rate_keys,
     yki_machine_point_keys, yki_machine_level_keys, yki_machine_straggler_keys, yki_machine_link_keys,
-    yki_machine_measured_keys;
+    yki_machine_kernel_keys, yki_machine_move_keys, yki_machine_measured_keys;
+
+/* Prints the tables of kernels and of movements (measured.c). */
+void yki_machine_print_tables(yki_text *text, const yoke_machine *machine);
+/* The keys of a section that have no others inside: the first after `before`, the others after `between`. */
+void yki_machine_print_section(yki_text *text, const yki_machine_section *section, const void *base,
+                               const char *before, const char *between);
 
 /* The units of a kind that has some, ascending; those of BYTES are for printing. */
 const yki_unit *yki_machine_units(yki_machine_kind kind);

@@ -13,6 +13,8 @@ void yoke_machine_destroy(yoke_machine *machine)
     if (!machine) return;
     free(machine->stragglers);
     free(machine->links);
+    free(machine->kernels);
+    free(machine->moves);
     free(machine);
 }
 

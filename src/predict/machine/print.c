@@ -60,10 +60,8 @@ static void print_value(yki_text *text, const yki_machine_key *key, const char *
     }
 }
 
-/* The keys of a section that have no others inside, each after `before`; the first of a line of them, with
- * `between` before the others. */
-static void print_section(yki_text *text, const yki_machine_section *section, const void *base,
-                          const char *before, const char *between)
+void yki_machine_print_section(yki_text *text, const yki_machine_section *section, const void *base,
+                               const char *before, const char *between)
 {
     const char *lead = before;
     for (const yki_machine_key *key = section->keys; key->name; key++) {
@@ -78,14 +76,14 @@ static void print_section(yki_text *text, const yki_machine_section *section, co
 /* "{a: 1, b: 2}" */
 static void print_flow(yki_text *text, const yki_machine_section *section, const void *base)
 {
-    print_section(text, section, base, "{", ", ");
+    yki_machine_print_section(text, section, base, "{", ", ");
     yki_text_append(text, "}");
 }
 
 static void print_device(yki_text *text, const yoke_machine_device *device)
 {
     yki_text_append(text, "device:");
-    print_section(text, &yki_machine_device_keys, device, "\n  ", "\n  ");
+    yki_machine_print_section(text, &yki_machine_device_keys, device, "\n  ", "\n  ");
     yki_text_append(text, "\n  rates: ");
     print_flow(text, &yki_machine_rate_keys, device->rates);
     for (int i = 0; i < device->nshared; i++) {
@@ -112,7 +110,7 @@ static void print_exceptions(yki_text *text, const yoke_machine *machine)
     for (int i = 0; i < machine->nlinks; i++) {
         yki_text_append(text, "  - {level: ");
         yki_value_print_text(text, machine->levels[machine->links[i].level].name);
-        print_section(text, &yki_machine_link_keys, &machine->links[i], ", ", ", ");
+        yki_machine_print_section(text, &yki_machine_link_keys, &machine->links[i], ", ", ", ");
         yki_text_append(text, "}\n");
     }
 }
@@ -136,6 +134,7 @@ char *yoke_machine_print(const yoke_machine *machine)
         yki_text_append(&text, "\n");
     }
     print_exceptions(&text, machine);
+    yki_machine_print_tables(&text, machine);
     if (machine->measured_on[0]) {
         yki_text_append(&text, "measured: ");
         print_flow(&text, &yki_machine_measured_keys, machine);

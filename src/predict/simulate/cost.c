@@ -13,14 +13,23 @@
 yoke_status yki_costs_of(const yoke_machine *machine, const yki_plan *plan, yki_costs *costs_out)
 {
     const char *wanted = plan->options.precision == YOKE_PRECISION_BF16 ? "bf16" : "f32";
-    double rate, other;
+    double rate;
     YKI_TRY(yoke_machine_rate(machine, wanted, &rate));
-    *costs_out = (yki_costs){.machine = machine, .product = {rate, rate}};
-    for (int i = 0; i < YOKE_MACHINE_PRECISIONS;
-         i++) { /* an f32 product of a bf16 job: what updates compute */
-        if (strcmp(yoke_machine_precision(i), "f32") != 0) continue;
-        other = machine->device.rates[i];
-        if (other > 0) costs_out->product[0] = other;
+    int cores = machine->device.cores, threads = plan->options.layout.threads;
+    if (threads == 0) threads = cores / plan->mesh.nranks;
+    *costs_out = (yki_costs){.machine = machine,
+                             .product = {rate, rate},
+                             .threads = threads > 1 ? threads : 1,
+                             .precision = {yki_precision_of(false), yki_precision_of(true)}};
+    /* an f32 product of a bf16 job: what updates compute */
+    double other = machine->device.rates[costs_out->precision[0]];
+    if (other > 0) costs_out->product[0] = other;
+    /* measured rates are of all cores */
+    if (machine->nkernels > 0 && costs_out->threads < cores)
+        for (int i = 0; i < 2; i++) costs_out->product[i] *= (double)costs_out->threads / cores;
+    for (int k = 0, row = 0; k <= YKI_KERNEL_COUNT; k++) {
+        while (row < machine->nkernels && machine->kernels[row].kernel < k) row++;
+        costs_out->first[k] = row;
     }
     return YOKE_OK;
 }
@@ -36,9 +45,22 @@ static double share_of_peak(const yki_costs *costs, yki_kernel kernel, double wo
     return pairs ? attention * share : share;
 }
 
+bool yki_launch_is_half(const yki_launch *launch)
+{
+    for (int i = 0; i < launch->nviews; i++)
+        if (launch->views[i].ndim > 0 && launch->views[i].dtype == YKI_BF16) return true;
+    return false;
+}
+
 double yki_kernel_seconds(const yki_costs *costs, const yki_launch *launch)
 {
     const yoke_machine *machine = costs->machine;
+    int64_t dims[YOKE_MACHINE_DIMS];
+    if (costs->first[launch->kernel] < costs->first[launch->kernel + 1]) {
+        yki_launch_dims(launch, dims);
+        double measured = yki_measured_kernel(costs, launch->kernel, yki_launch_is_half(launch), dims);
+        if (measured > 0) return measured;
+    }
     double seconds = yki_launch_bytes(launch) / machine->device.bandwidth;
     if (!*yki_kernel_signature(launch->kernel)->work) return seconds;
     double work = yki_launch_flops(launch), rate = costs->product[launch->views[0].dtype == YKI_BF16];
@@ -66,7 +88,7 @@ static double steps_over(int64_t members)
 yki_route yki_route_of(const yki_costs *costs, const int *ranks, int size)
 {
     const yoke_machine *machine = costs->machine;
-    yki_route route = {.level = -1, .bytes_s = INFINITY, .crossing = INFINITY};
+    yki_route route = {.level = -1, .nlevels = 0, .bytes_s = INFINITY, .crossing = INFINITY};
     int64_t devices = 1; /* of a member of the level */
     for (int l = 0; l < machine->nlevels; devices *= machine->levels[l++].count) {
         int64_t whole = devices * machine->levels[l].count, units = 0, most = 0, here = 0, spanned = 1,
@@ -86,6 +108,7 @@ yki_route yki_route_of(const yki_costs *costs, const int *ranks, int size)
         /* what leaves a member is shared by all its devices, whose groups do the same at the same time */
         double share = slowest * (double)most / (double)devices;
         route.level = l;
+        route.nlevels++;
         route.latency_s += steps_over(widest) * machine->levels[l].latency_s;
         route.bytes_s = fmin(route.bytes_s, share);
         double leaves = (double)most * (double)(size - most) / (double)(size > 1 ? size - 1 : 1);

@@ -281,6 +281,8 @@ static void start(engine *e, int class, const yki_timed *step)
     double each = (double)step->bytes / meeting->size, seconds = 0;
     const yki_route *route = &meeting->route;
     if (meeting->size > 1 && step->bytes > 0)
+        seconds = yki_measured_move(e->works->costs, step->op, route, meeting->size, each);
+    if (meeting->size > 1 && step->bytes > 0 && !(seconds > 0))
         seconds = route->latency_s * (step->twice ? 2 : 1) +
                   each / (step->crosses ? route->crossing : route->bytes_s);
     e->out->moved[group->axis] += step->bytes * meeting->groups;
@@ -313,9 +315,11 @@ static void send(engine *e, int class, const yki_timed *step, int microbatch)
                   .number = slot_of(e, step, microbatch),
                   .bytes = step->bytes,
                   .ends = {class, to}};
-    double seconds = e->what_if->free_axis[YKI_AXIS_PP] || step->bytes == 0
-                         ? 0
-                         : route.latency_s + (double)step->bytes / route.bytes_s;
+    double seconds = 0;
+    if (!e->what_if->free_axis[YKI_AXIS_PP] && step->bytes > 0) {
+        seconds = yki_measured_move(e->works->costs, YKI_MOVE_COPY, &route, 2, (double)step->bytes);
+        if (!(seconds > 0)) seconds = route.latency_s + (double)step->bytes / route.bytes_s;
+    }
     e->out->moved[YKI_AXIS_PP] += step->bytes * of->count;
     e->runners[class].message[m.number] = 1;
     e->runners[class].sends++;

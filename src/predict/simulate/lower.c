@@ -15,9 +15,9 @@ typedef struct lowering {
     yki_lowered out;
 } lowering;
 
-static void compute(lowering *l, double seconds, int launches, bool again)
+/* launching: what the host takes beside. */
+static void spend(lowering *l, double seconds, double launching, bool again)
 {
-    double launching = launches * l->costs->machine->device.launch_s;
     yki_timed *last = l->out.count > 0 ? &l->out.steps[l->out.count - 1] : NULL;
     if (!last || last->kind != YKI_STEP_COMPUTE || l->apart) {
         last = &l->out.steps[l->out.count++];
@@ -26,6 +26,11 @@ static void compute(lowering *l, double seconds, int launches, bool again)
     last->seconds += seconds + launching;
     last->launches += launching;
     if (again) last->again += seconds;
+}
+
+static void compute(lowering *l, double seconds, int launches, bool again)
+{
+    spend(l, seconds, launches * l->costs->machine->device.launch_s, again);
 }
 
 static void lower_kernel(lowering *l, const yki_instruction *in)
@@ -39,11 +44,35 @@ static void lower_kernel(lowering *l, const yki_instruction *in)
         l->out.steps[l->out.count - 1].flops_again += yki_launch_flops(&launch);
 }
 
+/* Seconds of a kernel on all elements of parameters that are the rank's own, run by run, as it was measured;
+ * 0: it was not. */
+static double measured_states(const lowering *l, const yki_instruction *in)
+{
+    const struct yki_do_states *states = &in->as.states;
+    double seconds = 0;
+    for (int i = 0; i < states->nparameters; i++) {
+        const yki_kept *kept = &l->states->kept[states->parameters[i]];
+        int64_t dims[YOKE_MACHINE_DIMS] = {kept->run_elems};
+        bool half = false;
+        if (kept->runs * kept->run_elems == 0) continue;
+        for (int v = 0; v < states->ntensors; v++)
+            if (states->tensors[v] != YKI_TENSOR_NONE)
+                half |= yki_tensor_dtype(l->plan, l->program, states->tensors[v], states->parameters[i]) ==
+                        YKI_BF16;
+        double run = yki_measured_kernel(l->costs, (yki_kernel)in->op, half, dims);
+        if (!(run > 0)) return 0;
+        seconds += (double)kept->runs * run;
+    }
+    return seconds;
+}
+
 static void lower_states(lowering *l, const yki_instruction *in)
 {
     int64_t launches;
     double bytes = yki_states_bytes(l->plan, l->program, l->states, in, &launches);
-    compute(l, bytes / l->costs->machine->device.bandwidth, (int)launches, false);
+    double seconds = measured_states(l, in);
+    if (!(seconds > 0)) seconds = bytes / l->costs->machine->device.bandwidth;
+    compute(l, seconds, (int)launches, false);
 }
 
 static int64_t bytes_of_move(const lowering *l, const yki_instruction *in)
@@ -75,7 +104,10 @@ static int64_t bytes_of_states(const lowering *l, const yki_instruction *in)
 
 static void lower_movement(lowering *l, const yki_instruction *in)
 {
-    yki_timed step = {.at = yki_group_of(in), .request = in->request, .once = yki_runs_once(in)};
+    yki_timed step = {.at = yki_group_of(in),
+                      .op = in->op - YKI_OP_MOVE,
+                      .request = in->request,
+                      .once = yki_runs_once(in)};
     step.crosses = in->op == YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL;
     step.twice = in->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE;
     if (in->op == YKI_OP_MOVE + YKI_MOVE_SHARD) { /* each keeps its slice */
@@ -158,7 +190,7 @@ static yki_lowered *lower(yki_works *w, int class, int part, const yki_code *cod
                   .states = yki_rank_states(w->plan, rank),
                   .samples = samples};
     yki_lowered *out = yki_arena_alloc(&w->arena, sizeof *out);
-    l.out.steps = yki_arena_alloc(&w->arena, sizeof *l.out.steps * (size_t)(2 * code->count + 1));
+    l.out.steps = yki_arena_alloc(&w->arena, sizeof *l.out.steps * (size_t)(2 * code->count + 2));
     if (!out || !l.out.steps) return NULL;
     l.out.samples = samples;
     for (int i = 0; i < code->count; i++) {
@@ -167,6 +199,10 @@ static yki_lowered *lower(yki_works *w, int class, int part, const yki_code *cod
         kinds[in->kind](&l, in);
         if (l.apart && l.out.count == before) compute(&l, 0, 0, false); /* it takes no time, and is there */
         for (int k = before; k < l.out.count; k++) l.out.steps[k].in = in;
+    }
+    if (code == &l.program->ends[YKI_END_UPDATE] && w->costs->machine->device.step_s > 0) {
+        l.apart = false; /* it is no instruction's own */
+        spend(&l, 0, w->costs->machine->device.step_s, false);
     }
     for (int i = 0; i < l.out.count; i++) {
         if (l.out.steps[i].kind != YKI_STEP_COMPUTE) continue;

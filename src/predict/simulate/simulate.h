@@ -47,6 +47,7 @@ typedef struct yki_timed {
     bool once; /* left out but for the part's last weight gradients */
     bool gradient;
     int at; /* group; edge */
+    int op; /* yki_move, of a group's */
     int request;
     int64_t bytes; /* of a group: what its members receive together; of a copy, what is copied */
     double seconds, again, launches, flops_again; /* compute */
