@@ -20,7 +20,8 @@ static void require_same(const yoke_machine *a, const yoke_machine *b)
                a->links[i].bandwidth == b->links[i].bandwidth;
     rows = rows && a->nkernels == b->nkernels && a->nmoves == b->nmoves;
     for (int i = 0; rows && i < a->nkernels; i++)
-        rows = a->kernels[i].kernel == b->kernels[i].kernel && a->kernels[i].seconds == b->kernels[i].seconds &&
+        rows = a->kernels[i].kernel == b->kernels[i].kernel &&
+               a->kernels[i].seconds == b->kernels[i].seconds &&
                memcmp(a->kernels[i].dims, b->kernels[i].dims, sizeof a->kernels[i].dims) == 0;
     for (int i = 0; rows && i < a->nmoves; i++)
         rows = a->moves[i].op == b->moves[i].op && a->moves[i].bytes == b->moves[i].bytes &&

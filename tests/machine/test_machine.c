@@ -269,9 +269,9 @@ static void the_page_names_every_key(void **state)
 {
     (void)state;
     static const yki_machine_section *const sections[] = {
-        &yki_machine_root,       &yki_machine_device_keys,  &yki_machine_rate_keys,
-        &yki_machine_point_keys, &yki_machine_level_keys,   &yki_machine_straggler_keys,
-        &yki_machine_link_keys,  &yki_machine_kernel_keys,  &yki_machine_move_keys,
+        &yki_machine_root,         &yki_machine_device_keys, &yki_machine_rate_keys,
+        &yki_machine_point_keys,   &yki_machine_level_keys,  &yki_machine_straggler_keys,
+        &yki_machine_link_keys,    &yki_machine_kernel_keys, &yki_machine_move_keys,
         &yki_machine_measured_keys};
     char *page = read_all(YKI_MACHINE_FILES "/../../docs/machine-file.md"), word[64];
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)

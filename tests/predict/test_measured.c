@@ -1,5 +1,5 @@
-/* What was measured, asked for what was not: shapes that were measured are met, others lie where their neighbours say, and a
- * machine without tables is reckoned as before. */
+/* What was measured, asked for what was not: shapes that were measured are met, others lie where their
+ * neighbours say, and a machine without tables is reckoned as before. */
 #include "cmocka_all.h"
 
 #include <math.h>
@@ -49,9 +49,8 @@ static void make(bench_fixture *f)
         f->moves[i] = (yoke_machine_move){
             .op = YKI_MOVE_ALL_REDUCE, .ranks = ranks[i], .bytes = bytes[i], .seconds = seconds[i]};
     f->machine.nmoves = 4, f->machine.moves = f->moves;
-    f->costs = (yki_costs){.machine = &f->machine,
-                           .threads = 1,
-                           .precision = {yki_precision_of(false), yki_precision_of(true)}};
+    f->costs = (yki_costs){
+        .machine = &f->machine, .threads = 1, .precision = {yki_precision_of(false), yki_precision_of(true)}};
     for (int k = 0; k <= YKI_KERNEL_COUNT; k++) f->costs.first[k] = k > linear() ? ROWS : 0;
 }
 
@@ -75,7 +74,8 @@ static void others_lie_where_their_neighbours_say(void **state)
     (void)state;
     bench_fixture f;
     make(&f);
-    const int64_t shapes[][3] = {{128, 128, 128}, {512, 256, 256}, {256, 96, 96}, {256, 128, 512}, {256, 64, 32}, {2048, 512, 512}};
+    const int64_t shapes[][3] = {{128, 128, 128}, {512, 256, 256}, {256, 96, 96},
+                                 {256, 128, 512}, {256, 64, 32},   {2048, 512, 512}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         double said = ask(&f, shapes[i][0], shapes[i][1], shapes[i][2]);
         double is = seconds_of(shapes[i][0], shapes[i][1], shapes[i][2]);
