@@ -74,7 +74,6 @@ class Help(Case):
             self.assertEqual((r.code, r.err), (0, ""))
             for name in COMMANDS:
                 self.assertIn(f"\n  {name} ", r.out.decode())
-            self.assertNotRegex(r.out.decode(), r"\n  bench ")
 
     def test_commands(self):
         for name in COMMANDS:
@@ -101,8 +100,6 @@ class WrongUse(Case):
 
     def test_unknown_command(self):
         self.wrong("trian", says="'trian' is no command.*'train'")
-        for name in ("bench",):
-            self.wrong(name, says=name)
         self.wrong("help", "trian", says="train")
         self.wrong("--frob", says="command comes first")
 
