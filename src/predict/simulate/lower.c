@@ -203,6 +203,7 @@ static yki_lowered *lower(yki_works *w, int class, int part, const yki_code *cod
     if (code == &l.program->ends[YKI_END_UPDATE] && w->costs->machine->device.step_s > 0) {
         l.apart = false; /* it is no instruction's own */
         spend(&l, 0, w->costs->machine->device.step_s, false);
+        if (code->count > 0) l.out.steps[l.out.count - 1].in = &code->instructions[code->count - 1];
     }
     for (int i = 0; i < l.out.count; i++) {
         if (l.out.steps[i].kind != YKI_STEP_COMPUTE) continue;
