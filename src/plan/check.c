@@ -57,14 +57,23 @@ static yoke_status check_all(const yki_plan *plan)
         plan->mesh.nranks, plan->mesh.nranks == 1 ? "" : "s", exactly(wanted, total), exactly(has, most));
 }
 
+/* The rank that holds most, the first of equals: what it lacks is what the layout lacks. */
+static int fullest(const yki_plan *plan)
+{
+    int most = 0;
+    for (int rank = 1; rank < plan->mesh.nranks; rank++)
+        if (yki_rank_states(plan, rank)->total_bytes > yki_rank_states(plan, most)->total_bytes) most = rank;
+    return most;
+}
+
 yoke_status yki_plan_check(yki_plan *plan)
 {
     const yki_plan_options *options = &plan->options;
     int64_t most = options->device_memory_bytes;
-    for (int rank = 0; rank < plan->mesh.nranks && most > 0; rank++) {
+    int rank = most > 0 ? fullest(plan) : 0;
+    const yki_states *states = yki_rank_states(plan, rank);
+    if (most > 0 && states->total_bytes > most) {
         const yki_program *program = yki_plan_program(plan, rank);
-        const yki_states *states = yki_rank_states(plan, rank);
-        if (states->total_bytes <= most) continue;
         char layers[96], wanted[64], has[64], missing[64], weights[24], gradients[24], state[24],
             activations[24], rest[24];
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);

@@ -49,6 +49,13 @@ class Simulate(case.Folder):
             self.assertRegex(said, r"^device 0, the first device, holds ")
         self.assertRegex(self.yoke("train", job, "--device-memory", "100kB", code=3)["error"]["message"], "^cpu:0 holds ")
 
+    def test_the_tightest_device_is_named(self):
+        """Both lack memory: the one that lacks most stands in the sentence."""
+        self.write("hand.yaml", "model: {family: layers, input: [8], layers: [{type: linear, out: 8, device: 0}, {type: linear, out: 4000, device: 1}]}\n"
+                                "data: {format: random}\ntrain: {steps: 1, batch: 8, loss: mse, optimizer: {name: sgd, lr: 0.1}}\n")
+        said = self.yoke("simulate", "hand.yaml", "--machine", self.machine(), "--device-memory", "256", code=3)["error"]["message"]
+        self.assertRegex(said, r"^\S*?(cpu:|device )1 holds layers 1 ")
+
     def test_bytes_are_those_of_training(self):
         """What moves along each axis and what each stage holds, by kind, of every kind of layout."""
         machine = self.machine(near=8)
