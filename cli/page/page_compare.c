@@ -60,6 +60,7 @@ static void print_verdict(FILE *out, const json_t *data)
         json_text_of(fast, "strategy"), word_bytes(other, json_number_of(fast, "measured_peak_bytes")));
     if (json_text_of(data, "verdict"))
         html_paragraph(out, NULL, "Verdict: %s.", json_text_of(data, "verdict"));
+    if (json_text_of(data, "verdict")) html_paragraph(out, "pick", "%s", json_text_of(data, "verdict"));
     if (json_is_false(json_object_get(data, "trusted")))
         html_paragraph(out, "bad",
                        "Times are not to be trusted: other programs took the cores while steps were timed.");

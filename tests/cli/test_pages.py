@@ -98,6 +98,7 @@ class Compare(Pages):
             self.assertEqual(sum(row["bytes"].values()), row["predicted_peak_bytes"])
             self.assertEqual(len(row["losses"]), result["steps"])
             self.assertAlmostEqual(row["losses"][0], result["rows"][0]["losses"][0], 4)
+        self.assertIn(result["verdict"] or "", page.text)
         self.assertIn(result["job"], page.text)
         self.assertIn("yoke compare job.yaml", page.text)
 
