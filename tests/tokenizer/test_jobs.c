@@ -171,6 +171,45 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
 }
 
 /* A model made elsewhere, trained on token files: its tokenizer.json goes along, read or not. */
+/* Of characters, and with holes: the vocabulary is as large as the highest id says, and what is told of a
+ * prompt's continuation is what it adds to the prompt's text. */
+static void all_kinds_are_trained_on_and_speak(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"llama2", "mistral", "holes"};
+    for (int i = 0; i < 3; i++) {
+        char named[512], where[256], dir[128];
+        snprintf(named, sizeof named, "data.tokenizer=%s/%s.json", YKI_TOKENIZERS, kinds[i]);
+        snprintf(dir, sizeof dir, "%s/%s", folder, kinds[i]);
+        snprintf(where, sizeof where, "checkpoint.dir=%s", dir);
+        const char *const overrides[] = {named, where};
+        yoke_job *job = load(2, overrides);
+        yoke_trainer *trainer = NULL;
+        if (yoke_trainer_create_from_job(&trainer, job) != YOKE_OK) fail_msg("%s", yoke_error_get()->message);
+        assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
+        yoke_trainer_destroy(trainer);
+        yoke_tokenizer *tokenizer = NULL;
+        yoke_generation *g = NULL;
+        int32_t *ids = NULL;
+        int64_t nids;
+        char *want = NULL;
+        size_t length;
+        assert_int_equal(yoke_tokenizer_create(&tokenizer, job->data.tokenizer), YOKE_OK);
+        yoke_job_destroy(job);
+        if (yoke_generate(dir, "the first", 12, 1, 0, 3, &g) != YOKE_OK)
+            fail_msg("%s", yoke_error_get()->message);
+        for (int t = 0; t < 12; t++) assert_true(g->tokens[t] < yoke_tokenizer_size(tokenizer));
+        assert_int_equal(yoke_tokenizer_encode(tokenizer, "the first", 9, &ids, &nids), YOKE_OK);
+        assert_int_equal(yoke_tokenizer_decode_after(tokenizer, ids, nids, g->tokens, 12, &want, &length),
+                         YOKE_OK);
+        assert_memory_equal(g->text, want, length + 1);
+        free(want);
+        free(ids);
+        yoke_generation_destroy(g);
+        yoke_tokenizer_destroy(tokenizer);
+    }
+}
+
 static void a_tokenizer_beside_the_first_weights_goes_along(void **state)
 {
     (void)state;
@@ -212,6 +251,7 @@ int main(void)
         cmocka_unit_test(samples_are_the_tokens_of_the_whole_text),
         cmocka_unit_test(a_job_names_its_tokenizer),
         cmocka_unit_test(a_trained_folder_holds_its_tokenizer),
+        cmocka_unit_test(all_kinds_are_trained_on_and_speak),
         cmocka_unit_test(a_tokenizer_beside_the_first_weights_goes_along),
     };
     return cmocka_run_group_tests(tests, begin, end);
