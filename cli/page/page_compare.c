@@ -58,8 +58,6 @@ static void print_verdict(FILE *out, const json_t *data)
         json_text_of(fast, "strategy"), word_ms(time, json_number_of(fast, "step_ms")), over,
         json_text_of(small, "strategy"), word_bytes(bytes, json_number_of(small, "measured_peak_bytes")),
         json_text_of(fast, "strategy"), word_bytes(other, json_number_of(fast, "measured_peak_bytes")));
-    if (json_text_of(data, "verdict"))
-        html_paragraph(out, NULL, "Verdict: %s.", json_text_of(data, "verdict"));
     if (json_text_of(data, "verdict")) html_paragraph(out, "pick", "%s", json_text_of(data, "verdict"));
     if (json_is_false(json_object_get(data, "trusted")))
         html_paragraph(out, "bad",
