@@ -87,6 +87,24 @@ YOKE_API yoke_status yoke_simulate_trace(const yoke_job *job, const yoke_machine
 YOKE_API yoke_status yoke_trainer_simulate(yoke_trainer *trainer, const yoke_machine *machine,
                                            yoke_simulation **simulation_out);
 
+/* Where the steps of a run went. */
+typedef struct yoke_measured {
+    double step_s;              /* on average, reading its samples too; 0: not known */
+    double shares[YOKE_SHARES]; /* of it; they sum to 1, or are 0: not known. What is computed again, and
+                                   launching, are compute */
+    int slow_device;            /* one that computes clearly longer than others of its stage; -1: none */
+    double slower;              /* so many times */
+} yoke_measured;
+
+/* Of a trainer's steps so far but for the first two, over this process's ranks. In a group the rank that
+ * waits least comes last: what it waits is the movement's, what others wait beyond that is for those who
+ * computed longer. YOKE_SYSTEM: memory. */
+YOKE_API yoke_status yoke_trainer_measured(const yoke_trainer *trainer, yoke_measured *measured_out);
+/* Reads a log or trace that a run of a job wrote: the job's text as YAML, freed by the caller with free(),
+ * and where its steps went. *job_out NULL, and YOKE_OK: the file is neither. YOKE_INVALID: it does not have
+ * its job, or cannot be read. */
+YOKE_API yoke_status yoke_run_read(const char *path, char **job_out, yoke_measured *measured_out);
+
 /* Why a step takes as long as it does. */
 typedef struct yoke_finding {
     const char *cause; /* a name of shares; static */
@@ -117,6 +135,10 @@ typedef struct yoke_explanation {
  * caller; yoke_explanation_destroy. */
 YOKE_API yoke_status yoke_explain(const yoke_job *job, const yoke_machine *machine,
                                   yoke_explanation **explanation_out);
+
+/* The same, with findings of what a run of the job measured. */
+YOKE_API yoke_status yoke_explain_run(const yoke_job *job, const yoke_machine *machine,
+                                      const yoke_measured *measured, yoke_explanation **explanation_out);
 
 /* NULL is nothing. */
 YOKE_API void yoke_explanation_destroy(yoke_explanation *explanation);

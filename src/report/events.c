@@ -2,6 +2,7 @@
  * and actions, one for what computes and one for what moves; an arrow from each send to its receive; bytes
  * received as a counter. Times are microseconds from the start of the trace. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -365,13 +366,31 @@ void yki_trace_put_ring(yki_trace_writer *w, const yoke_trainer *trainer, int ra
     summary->dropped_events += trace->lost_rows;
 }
 
+/* What a run was, for those who read the file later. */
+static void put_run(const yki_trace_writer *w)
+{
+    yoke_measured measured;
+    char text[YKI_MEASURED_BYTES];
+    if (!w->trainer || yoke_trainer_measured(w->trainer, &measured) != YOKE_OK) return;
+    char *job = w->trainer->job ? yoke_job_print(w->trainer->job) : NULL;
+    size_t room = job ? 6 * strlen(job) + 8 : 0; /* a byte is six characters at most */
+    char *quoted = job ? malloc(room) : NULL;
+    if (quoted) fprintf(w->out, ",\"job\":%s", yki_json_string(quoted, room, job));
+    yki_measured_print(&measured, text);
+    fprintf(w->out, ",\"measured\":%s", text);
+    free(quoted);
+    free(job);
+}
+
 void yki_trace_put_tail(yki_trace_writer *w, const yoke_trace_summary *summary)
 {
     char layout[256];
     yoke_layout_print(&w->plan->options.layout, layout, sizeof layout);
     fputs("\n],\"otherData\":{\"layout\":", w->out);
     put_string(w, layout);
-    fprintf(w->out, ",\"ranks\":%d,\"steps\":%lld,\"dropped_steps\":%lld,\"dropped_events\":%lld}}\n",
+    fprintf(w->out, ",\"ranks\":%d,\"steps\":%lld,\"dropped_steps\":%lld,\"dropped_events\":%lld",
             w->plan->mesh.nranks, (long long)summary->steps, (long long)summary->dropped_steps,
             (long long)summary->dropped_events);
+    put_run(w);
+    fputs("}}\n", w->out);
 }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "report/recorder.h"
+#include "report/trace.h"
 #include "train/trainer.h"
 
 /* A line under construction. Steps write theirs on the stack: they allocate nothing. */
@@ -90,6 +92,39 @@ static void put_run(line *l, const yoke_trainer *trainer)
     put_boolean(l, "calibrated", trainer->calibrated);
 }
 
+/* The line with the run's job, which may be longer than a line has room for. */
+static void end_with_job(yoke_recorder *log, line *l)
+{
+    char *job = log->trainer->job ? yoke_job_print(log->trainer->job) : NULL;
+    size_t room = job ? 6 * strlen(job) + 8 : 0; /* a byte is six characters at most */
+    char *text = job ? malloc(l->length + room + 128) : NULL;
+    if (text) {
+        line last = {.length = 0};
+        memcpy(text, l->text, l->length);
+        size_t at = l->length + (size_t)sprintf(text + l->length, ",\"job\":");
+        yki_json_string(text + at, room, job);
+        at += strlen(text + at);
+        put_number(&last, "time", yki_wall_seconds());
+        at += (size_t)sprintf(text + at, ",%s}\n", last.text + 1);
+        yki_recorder_write(log, text, at);
+    } else {
+        end(log, l);
+    }
+    free(text);
+    free(job);
+}
+
+/* Where the steps of the run went, at its end. */
+static void put_measured(line *l, const yoke_trainer *trainer)
+{
+    yoke_measured measured;
+    char text[YKI_MEASURED_BYTES];
+    if (yoke_trainer_measured(trainer, &measured) != YOKE_OK || !(measured.step_s > 0)) return;
+    yki_measured_print(&measured, text);
+    put_key(l, "measured");
+    l->length += (size_t)snprintf(l->text + l->length, sizeof l->text - l->length, "%s", text);
+}
+
 static void event(void *context, const yoke_run_event *e)
 {
     static const char *const names[] = {
@@ -125,7 +160,13 @@ static void event(void *context, const yoke_run_event *e)
         put_number(&l, "held_out_perplexity", e->evaluation->perplexity);
         put_integer(&l, "held_out_samples", e->evaluation->samples);
     }
-    end(log, &l);
+    bool ends = e->kind == YOKE_RUN_ENDED || e->kind == YOKE_RUN_STOPPED ||
+                e->kind == YOKE_RUN_STOPPED_EARLY || e->kind == YOKE_RUN_NON_FINITE;
+    if (ends) put_measured(&l, log->trainer);
+    if (e->kind == YOKE_RUN_STARTED)
+        end_with_job(log, &l);
+    else
+        end(log, &l);
 }
 
 yoke_status yoke_log_open(yoke_recorder **recorder_out, yoke_trainer *trainer, const char *path)

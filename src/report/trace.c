@@ -25,7 +25,7 @@ static const yoke_trace_summary NOTHING = {.first_step = -1, .last_step = -1};
 /* What this process recorded itself. */
 static void put_own(yoke_trace *trace)
 {
-    yki_trace_writer w = {.out = trace->file, .plan = trace->trainer->plan};
+    yki_trace_writer w = {.out = trace->file, .plan = trace->trainer->plan, .trainer = trace->trainer};
     yki_trace_put_head(&w);
     for (int r = 0; r < w.plan->mesh.nranks; r++) {
         const yki_trace *ring = yki_run_traced(trace->trainer->run, r, &w.origin_ns);
@@ -103,7 +103,7 @@ static void write_apart(yoke_trace *trace)
 static yoke_status gather(yoke_trace *trace, bool *together_out)
 {
     const yoke_trainer *trainer = trace->trainer;
-    yki_trace_writer w = {.out = trace->file, .plan = trainer->plan};
+    yki_trace_writer w = {.out = trace->file, .plan = trainer->plan, .trainer = trainer};
     YKI_TRY(yki_run_trace_clock(trainer->run));
     if (w.out) yki_trace_put_head(&w);
     for (int r = 0; r < w.plan->mesh.nranks; r++) {

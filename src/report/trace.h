@@ -5,6 +5,13 @@
 #include <stdio.h>
 
 #include "train/trainer.h"
+#include "yoke/simulate.h"
+
+/* --- recorded.c --- */
+
+enum { YKI_MEASURED_BYTES = 1024 };
+/* As an object of JSON. */
+void yki_measured_print(const yoke_measured *measured, char text[YKI_MEASURED_BYTES]);
 
 /* The trainer whose steps it records; its rings are the run's (run/trace.h). */
 const yoke_trainer *yki_trace_trainer(const yoke_trace *trace);
@@ -16,6 +23,7 @@ typedef struct yki_trace_writer {
     int like; /* simulated ranks that do what this one does; 0: it ran */
     FILE *out;
     const yki_plan *plan;
+    const yoke_trainer *trainer; /* NULL: nothing ran */
     const yki_program *program;
     double origin_ns;
     int rank, place[YKI_AXIS_COUNT];

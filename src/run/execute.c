@@ -247,6 +247,10 @@ static yoke_status run_movement(const yki_frame *f, const yki_instruction *in)
 {
     yki_rank *rank = f->rank;
     yki_span *span = begin_span(rank, true);
+    int group = in->kind == YKI_DO_MOVE || in->kind == YKI_DO_MOVE_STATES ? yki_group_of(in) : -1;
+    span->waits = in->kind == YKI_DO_AGREE
+                      ? YKI_SPENT_AGREE
+                      : YKI_SPENT_WAITS + (int)(group < 0 ? YKI_AXIS_PP : rank->plan->groups[group].axis);
     atomic_store_explicit(&rank->post.moving, in, memory_order_relaxed);
     YKI_TRY(kinds[in->kind].meet ? kinds[in->kind].meet(f, in) : run_phase(f, in));
     atomic_store_explicit(&rank->post.moving, NULL, memory_order_relaxed);

@@ -21,6 +21,7 @@ typedef struct yki_span {
     double start_ns, end_ns;
     int ran;     /* the action, as told; -1: none */
     bool moves;  /* it did not compute */
+    int waits;   /* and was one of YKI_SPENT */
     yki_end end; /* where it is neither */
 } yki_span;
 
@@ -86,6 +87,9 @@ struct yki_rank {
     yki_span *spans; /* of the step under way */
     int nspans;
     double computing_ns, stepping_ns;
+    double spent_ns[YKI_SPENT_COUNT], spent_all_ns; /* of `spent` steps */
+    int64_t spent;
+    bool warm;                     /* the first steps are forgotten */
     int64_t moved[YKI_AXIS_COUNT]; /* received when the step began */
     yoke_ran *ran; /* of the last step that trained: its actions, and then what else took time */
     int nran;

@@ -238,3 +238,12 @@ void yki_run_reset_idle(yki_run *run)
 {
     for (int i = 0; i < run->nlocal; i++) run->ranks[i].computing_ns = run->ranks[i].stepping_ns = 0;
 }
+
+bool yki_run_spent(const yki_run *run, int rank, double spent_s[YKI_SPENT_COUNT], double *step_s)
+{
+    const yki_rank *r = yki_run_rank(run, rank);
+    if (!r || r->spent == 0) return false;
+    for (int i = 0; i < YKI_SPENT_COUNT; i++) spent_s[i] = 1e-9 * r->spent_ns[i] / (double)r->spent;
+    *step_s = 1e-9 * r->spent_all_ns / (double)r->spent;
+    return true;
+}

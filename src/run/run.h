@@ -15,6 +15,15 @@
 #include "plan/plan.h"
 #include "run/trace.h"
 
+/* What a rank's steps went to. */
+enum {
+    YKI_SPENT_BODIES, /* computing in actions */
+    YKI_SPENT_ENDS,   /* and at steps' ends */
+    YKI_SPENT_AGREE,  /* where all meet */
+    YKI_SPENT_WAITS,  /* along each axis */
+    YKI_SPENT_COUNT = YKI_SPENT_WAITS + YKI_AXIS_COUNT
+};
+
 typedef struct yki_run yki_run;
 
 typedef enum yki_run_mode {
@@ -146,7 +155,11 @@ yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
  * together. */
 yoke_status yki_run_collect(yki_run *run);
 int64_t yki_run_measured_bytes(const yki_run *run, int rank);
-double yki_run_idle(const yki_run *run, int rank); /* over the steps since the last reset */
+double yki_run_idle(const yki_run *run,
+                    int rank); /* Seconds of a step of this process's rank on average, without the first two
+                                * where there are more; false: it is another process's, or has done none. */
+bool yki_run_spent(const yki_run *run, int rank, double spent_s[YKI_SPENT_COUNT], double *step_s);
+/* over the steps since the last reset */
 void yki_run_reset_idle(yki_run *run);
 /* What one rank did in the last step: its actions, in order, and then what else took time. */
 const yoke_ran *yki_run_ran(const yki_run *run, int rank, int *count_out);

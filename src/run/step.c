@@ -108,15 +108,28 @@ static void tell_rest(yki_rank *rank, double origin)
 /* What the device took for what it did, once it is at rest. */
 static void measure(yki_rank *rank)
 {
-    double origin = rank->run->step_start_ns;
+    double origin = rank->run->step_start_ns, last = origin;
+    int within = YKI_SPENT_BODIES;
+    enum { FIRST = 2 }; /* steps touch all for the first time */
+    if (rank->spent++ == FIRST && !rank->warm) {
+        rank->warm = true;
+        memset(rank->spent_ns, 0, sizeof rank->spent_ns);
+        rank->spent_all_ns = 0;
+        rank->spent = 1;
+    }
     for (int i = 0; i < rank->nspans; i++) {
         const yki_span *span = &rank->spans[i];
         double ns = span->end_ns - span->start_ns;
         rank->computing_ns += span->moves ? -ns : ns;
+        if (!span->moves) within = span->ran >= 0 ? YKI_SPENT_BODIES : YKI_SPENT_ENDS;
+        rank->spent_ns[within] += span->moves ? -ns : ns;
+        if (span->moves) rank->spent_ns[span->waits] += ns;
+        last = fmax(last, span->end_ns);
         if (span->ran < 0) continue;
         rank->ran[span->ran].start = (span->start_ns - origin) * 1e-9;
         rank->ran[span->ran].end = (span->end_ns - origin) * 1e-9;
     }
+    rank->spent_all_ns += last - origin;
     tell_rest(rank, origin);
 }
 

@@ -49,7 +49,10 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
 {
     int64_t s = trainer->next_step, count = yki_order_batch(&trainer->order, s, trainer->indices);
     YKI_TRY(yki_reference_order(trainer, count)); /* of a trainer that is alone */
+    double began = yki_now_ns();
     yoke_status fetched = yki_trainer_fetch_together(trainer, trainer->data, count);
+    trainer->fetch_s += 1e-9 * (yki_now_ns() - began);
+    trainer->fetched++;
     yki_step step = {.mode = mode,
                      .samples = count,
                      .inputs = trainer->inputs,

@@ -94,6 +94,8 @@ struct yoke_trainer {
     bool said_sharing;  /* that there are fewer cores than threads */
     bool traced;        /* a trace is open */
     double flops, peak; /* of a step per sample; of the machine per second, 0: not measured */
+    double fetch_s;     /* reading samples, in `fetched` steps */
+    int64_t fetched;
     double predicted_s; /* of a step, by yoke_trainer_simulate; 0: nobody has asked */
     bool calibrated;    /* by figures that were measured on the machine */
 };

@@ -319,6 +319,83 @@ measured: {on: 2026-01-31, by: yoke, command: yoke bench}
         self.assertIsNone(self.lines("run.jsonl")[1][0]["predicted_ms"])
 
 
+class Explained(Predictions):
+    """A run by its log, its trace or its folder: what was measured, and what was wrong with it, where that is planted."""
+    test_beside_what_is_measured = test_uncalibrated = test_none = None
+
+    def ran(self, *arguments):
+        self.yoke("train", *arguments, "--threads", 1, "--log", "run.jsonl", "--trace", "run.json")
+        steps, others = self.lines("run.jsonl")
+        log, trace = self.yoke("explain", "run.jsonl").json, self.yoke("explain", "run.json").json
+        self.assertEqual(log["measured"], trace["measured"])
+        self.assertEqual(others[-1]["measured"]["shares"], log["measured"]["shares"])
+        self.assertAlmostEqual(others[-1]["measured"]["step_ms"] / log["measured"]["step_ms"], 1, delta=1e-12)
+        shares = log["measured"]["shares"]
+        self.assertAlmostEqual(sum(shares.values()), 1, delta=1e-9)
+        self.assertGreaterEqual(min(shares.values()), 0)
+        self.assertEqual(set(shares), set(log["shares"]))
+        for f in log["findings"]:
+            self.assertEqual(f["share"], shares[f["cause"]])
+        self.assertGreaterEqual(log["measured"]["step_ms"], 0.5e3 * min(s["seconds"] for s in steps[2:]))
+        return log
+
+    def test_planted(self):
+        big = self.path("big.yaml")
+        with open(big, "w") as f:
+            f.write(GPT.replace("width: 16", "width: 64").replace("batch: 4", "batch: 8").replace("layers: 2", "layers: 4"))
+        wide = self.path("wide.yaml")
+        with open(wide, "w") as f:
+            f.write("""model: {family: layers, input: [60000], layers: [{type: linear, out: 2}]}
+data: {format: random, samples: 128}
+train: {steps: 6, batch: 32, loss: cross_entropy, optimizer: {name: sgd, lr: 0.01}}
+""")
+        uneven = self.path("uneven.yaml")
+        with open(uneven, "w") as f:
+            f.write("""model: {family: layers, input: [64], layers: [{type: linear, out: 64, device: 0}, {type: linear, out: 1024, device: 1}, {type: relu,
+  device: 1}, {type: linear, out: 1024, device: 1}, {type: linear, out: 4, device: 1}]}
+data: {format: random, samples: 512}
+train: {steps: 8, batch: 256, loss: cross_entropy, optimizer: {name: sgd, lr: 0.01}}
+layout: {microbatches: 8}
+""")
+        for cause, arguments in (("fill_drain", [big, "--pp", 2]), ("exposed_tp", ["gpt.yaml", "--tp", 2, "--set", "train.batch=1"]),
+                                 ("data", [wide]), ("imbalance", [uneven])):
+            with self.subTest(cause=cause):
+                r = self.ran(*arguments)
+                self.assertEqual(r["findings"][0]["cause"], cause, r["measured"])
+
+    def test_of_a_folder(self):
+        self.yoke("train", "gpt.yaml", "--dp", 2, "--set", "checkpoint.dir=kept")
+        r = self.yoke("explain", "kept")
+        self.assertIsNone(r.json["measured"])
+        self.assertIn("a run's folder has no times", r.stdout)
+        self.assertEqual(r.json["devices"], 2)
+        self.assertEqual(self.yoke("explain", "kept", "--dp", 1).json["devices"], 1)
+        self.assertNotIn("measured", self.yoke("explain", "gpt.yaml").json)
+
+    def test_of_a_run_that_was_killed(self):
+        """No end, and a last line that is cut short: steps' times are there, where they went is not."""
+        self.yoke("train", "gpt.yaml", "--log", "run.jsonl")
+        with open(self.path("run.jsonl")) as f:
+            lines = f.read().splitlines(keepends=True)
+        with open(self.path("run.jsonl"), "w") as f:
+            f.write("".join(lines[:4]) + lines[4][:20])
+        r = self.yoke("explain", "run.jsonl")
+        mean = sum(json.loads(l)["seconds"] for l in lines[1:4]) / 3
+        self.assertAlmostEqual(r.json["measured"]["step_ms"] / 1e3 / mean, 1, delta=1e-9)
+        self.assertIsNone(r.json["measured"]["shares"])
+        self.assertIn("where it went is not in the record", r.stdout)
+
+    def test_refused(self):
+        with open(self.path("old.jsonl"), "w") as f:
+            f.write('{"event":"start","step":0}\n{"step":0,"seconds":1.0}\n')
+        self.wrong("explain", "old.jsonl", says="does not have its job", code=2)
+        self.yoke("simulate", "gpt.yaml", "--machine", "h100-sxm", "--trace", "said.json")
+        self.wrong("explain", "said.json", says="does not have its job", code=2)
+        os.mkdir(self.path("empty"))
+        self.wrong("explain", "empty", says="empty", code=2)
+        self.wrong("explain", "nowhere.yaml", says="nowhere.yaml", code=2)
+
+
 class Profiles(Case):
     def profile(self, *arguments):
         r = self.yoke("train", "gpt.yaml", "--profile", "--trace", "trace.json", *arguments).json

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "job/job.h"
@@ -137,14 +138,33 @@ static void add_sentences(advising *a)
 typedef struct asked {
     const yoke_job *job;
     const yoke_machine *machine;
+    const yoke_measured *measured; /* NULL: of no run */
     yoke_explanation *out;
 } asked;
+
+/* Findings of what was measured, in the words that simulated ones have. */
+static void find_measured(const yki_plan_options *options, asked *of)
+{
+    yoke_simulation *simulated = of->out->simulation, ran = *simulated;
+    yoke_machine there = *of->machine;
+    yoke_machine_straggler slow = {.device = of->measured->slow_device, .slower = of->measured->slower};
+    memcpy(ran.shares, of->measured->shares, sizeof ran.shares);
+    ran.step_s = of->measured->step_s;
+    there.nstragglers = slow.device >= 0;
+    there.stragglers = &slow;
+    of->out->simulation = &ran;
+    yki_find_causes(options, &there, of->out);
+    of->out->simulation = simulated;
+}
 
 static yoke_status explain_asked(const yki_plan_options *options, void *context)
 {
     asked *of = context;
     YKI_TRY(yki_simulate_job(options, of->job, of->machine, of->out->simulation));
-    yki_find_causes(options, of->machine, of->out);
+    if (of->measured)
+        find_measured(options, of);
+    else
+        yki_find_causes(options, of->machine, of->out);
     advising *a = calloc(1, sizeof *a);
     if (!a) return yki_fail_memory("layouts");
     a->options = options, a->machine = of->machine, a->named = of->job->layout_named, a->out = of->out;
@@ -165,10 +185,16 @@ static yoke_status explain_asked(const yki_plan_options *options, void *context)
 
 yoke_status yoke_explain(const yoke_job *job, const yoke_machine *machine, yoke_explanation **explanation_out)
 {
+    return yoke_explain_run(job, machine, NULL, explanation_out);
+}
+
+yoke_status yoke_explain_run(const yoke_job *job, const yoke_machine *machine, const yoke_measured *measured,
+                             yoke_explanation **explanation_out)
+{
     YKI_NEED(job, machine, explanation_out);
     yoke_explanation *out = calloc(1, sizeof *out);
     if (out) out->simulation = calloc(1, sizeof *out->simulation);
-    asked of = {job, machine, out};
+    asked of = {job, machine, measured, out};
     yoke_status status = out && out->simulation ? yki_with_plan_options(job, explain_asked, &of)
                                                 : yki_fail_memory("an explanation");
     if (status == YOKE_OK)

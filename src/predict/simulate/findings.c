@@ -103,7 +103,9 @@ static const struct cause {
     [YOKE_SHARE_EXPOSED_TP] = {.axis = YKI_AXIS_TP, .moved = "parts of activations"},
     [YOKE_SHARE_EXPOSED_DP] = {.axis = YKI_AXIS_DP, .moved = "gradients"},
     [YOKE_SHARE_STRAGGLER] = {tell_straggler},
-    [YOKE_SHARE_DATA] = {.sentence = "waiting for samples"},
+    [YOKE_SHARE_DATA] =
+        {.sentence =
+             "devices wait for samples: reading a batch takes longer than what they have to compute hides"},
 };
 
 static void tell(const finder *f, yoke_share share, yoke_finding *to)
