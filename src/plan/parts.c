@@ -7,9 +7,8 @@
 #include "plan/passes.h"
 
 /* FLOPs of one sample's forward pass, by layer. */
-static void layer_costs(const yki_plan *plan, double *cost)
+static void layer_costs(const yoke_model *model, double *cost)
 {
-    const yoke_model *model = plan->options.model;
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
         if (node->layer < 0 || node->op >= YKI_KERNEL_COUNT) continue;
@@ -27,9 +26,24 @@ static void layer_costs(const yki_plan *plan, double *cost)
     }
 }
 
-/* Cuts units of cost[0..n) into k runs of at least one; the largest run is as small as can be. Writes each
- * unit's run. After a bisection of nothing: an exact table over (units, runs). */
-static bool cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *run)
+bool yki_units_of(yki_arena *arena, const yoke_model *model, yki_units *out)
+{
+    size_t n = (size_t)model->nlayers + 1;
+    double *layer = yki_arena_alloc(arena, sizeof *layer * n);
+    *out = (yki_units){0, yki_arena_alloc(arena, sizeof *out->cost * n),
+                       yki_arena_alloc(arena, sizeof *out->of_layer * n)};
+    if (arena->failed) return false;
+    layer_costs(model, layer);
+    for (int i = 0; i < model->nlayers; i++) {
+        out->count += i == 0 || model->layers[i].cut;
+        out->of_layer[i] = out->count - 1;
+        out->cost[out->count - 1] += layer[i];
+    }
+    return true;
+}
+
+/* An exact table over (units, runs). */
+bool yki_cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *run)
 {
     double *sum = yki_arena_alloc(arena, sizeof(double) * (size_t)(n + 1));
     double *best = yki_arena_alloc(arena, sizeof(double) * (size_t)(n + 1) * (size_t)(k + 1));
@@ -62,26 +76,19 @@ static bool cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *
 static yoke_status split_by_cost(yki_plan *plan, int nparts)
 {
     const yoke_model *model = plan->options.model;
-    int nunits = 0, pp = plan->options.layout.pp;
-    double *layer = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)model->nlayers);
-    double *cost = yki_arena_alloc(&plan->arena, sizeof(double) * (size_t)model->nlayers);
-    int *unit = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nlayers);
-    int *run = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)model->nlayers);
-    if (plan->arena.failed) return yki_fail_memory("a plan");
-    layer_costs(plan, layer);
-    for (int i = 0; i < model->nlayers; i++) {
-        nunits += i == 0 || model->layers[i].cut;
-        unit[i] = nunits - 1;
-        cost[nunits - 1] += layer[i];
-    }
+    int pp = plan->options.layout.pp;
+    yki_units units;
+    if (!yki_units_of(&plan->arena, model, &units)) return yki_fail_memory("a plan");
+    int nunits = units.count, *run = yki_arena_alloc(&plan->arena, sizeof *run * (size_t)nunits);
+    if (!run) return yki_fail_memory("a plan");
     if (nparts > nunits)
         return yki_fail(YOKE_INVALID,
                         "pp %d%s needs %d parts of at least one layer each, and the model has %d layers to "
                         "cut between; choose a pp of at most %d",
                         pp, nparts > pp ? ", of more than one part a stage," : "", nparts, nunits,
                         nunits / (nparts / pp) > 0 ? nunits / (nparts / pp) : 1);
-    if (!cut_evenly(&plan->arena, cost, nunits, nparts, run)) return yki_fail_memory("a plan");
-    for (int i = 0; i < model->nlayers; i++) plan->part_of_layer[i] = run[unit[i]];
+    if (!yki_cut_evenly(&plan->arena, units.cost, nunits, nparts, run)) return yki_fail_memory("a plan");
+    for (int i = 0; i < model->nlayers; i++) plan->part_of_layer[i] = run[units.of_layer[i]];
     return YOKE_OK;
 }
 

@@ -186,6 +186,18 @@ int64_t yki_plan_samples(const yki_plan *plan, int64_t batch, int d, int m, int6
 int64_t yki_part_samples(int64_t batch, int dp, int microbatches, int d, int m, int64_t *first_out);
 /* "layers 0 .. 3", "h.0 .. h.5": what a stage holds, for people. */
 void yki_plan_stage_layers(const yki_plan *plan, int stage, char *text, int size);
+/* What a pipeline may be cut between: runs of layers, FLOPs of one sample's forward pass of each, and which
+ * one each layer is in. Arrays are of the arena. */
+typedef struct yki_units {
+    int count;
+    double *cost;
+    int *of_layer;
+} yki_units;
+/* False: no memory. */
+bool yki_units_of(yki_arena *arena, const yoke_model *model, yki_units *units_out);
+/* Cuts units of cost[0..n) into k <= n runs of at least one, so that the largest is as small as can be; of
+ * equals the first get more. Writes each unit's run. False: no memory. */
+bool yki_cut_evenly(yki_arena *arena, const double *cost, int n, int k, int *run);
 /* Which tokens of a sequence a rank of axis cp has; how many. */
 yki_positions yki_context_positions(const yki_plan *plan, int rank, int64_t *count_out);
 

@@ -31,6 +31,20 @@ yoke_status yki_with_plan_options(const yoke_job *job,
     return status;
 }
 
+yoke_status yki_shorter_model(const yoke_job *job, int blocks, yoke_model **model_out)
+{
+    yki_source source;
+    *model_out = NULL;
+    if (job->model.family == YOKE_FAMILY_LAYERS) return YOKE_OK;
+    yoke_status status = yki_source_read(job, NULL, job->model.vocab > 0 || job->model.from[0], 0, &source);
+    if (status == YOKE_OK && source.job.model.depth > blocks) {
+        source.job.model.depth = blocks;
+        status = yki_model_from_job(&source.job, model_out);
+    }
+    yoke_tokenizer_destroy(source.tokenizer);
+    return status;
+}
+
 static yoke_status take_schedule(const yki_plan_options *options, void *schedule_out)
 {
     yki_plan_options anywhere = *options;

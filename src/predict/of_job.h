@@ -10,4 +10,8 @@ yoke_status yki_with_plan_options(const yoke_job *job,
                                   yoke_status (*use)(const yki_plan_options *options, void *context),
                                   void *context);
 
+/* The job's model in so many blocks, where it is a family's and has more of them; else NULL. As above. Owns:
+ * the caller. */
+yoke_status yki_shorter_model(const yoke_job *job, int blocks, yoke_model **model_out);
+
 #endif

@@ -12,6 +12,7 @@ enum { LATEST = 16 }; /* of a meeting, which comms hold apart: YKI_COMM_OUTSTAND
 typedef enum waits { RUNS, WAITS_MEETING, WAITS_MESSAGE, WAITS_SENDS, WAITS_ALL, DONE } waits;
 
 typedef struct runner {
+    const yki_program *program;
     int action; /* then the ends */
     const yki_lowered *code;
     int at;
@@ -266,6 +267,17 @@ static void begin_movement(engine *e, movement m, double seconds)
 
 /* --- the steps of a class --- */
 
+double yki_movement_seconds(const yki_costs *costs, const yki_meeting *meeting, const yki_timed *step)
+{
+    const yki_route *route = &meeting->route;
+    double each = (double)step->bytes / meeting->size;
+    if (meeting->size == 1 || step->bytes == 0) return 0;
+    double measured = yki_measured_move(costs, step->op, route, meeting->size, each);
+    return measured > 0 ? measured
+                        : route->latency_s * (step->twice ? 2 : 1) +
+                              each / (step->crosses ? route->crossing : route->bytes_s);
+}
+
 static void start(engine *e, int class, const yki_timed *step)
 {
     runner *r = &e->runners[class];
@@ -278,20 +290,15 @@ static void start(engine *e, int class, const yki_timed *step)
     if (*arrived == 0) e->ended[at * LATEST + number % LATEST] = false;
     if (++*arrived < meeting->nclasses) return;
     *arrived = 0;
-    double each = (double)step->bytes / meeting->size, seconds = 0;
-    const yki_route *route = &meeting->route;
-    if (meeting->size > 1 && step->bytes > 0)
-        seconds = yki_measured_move(e->works->costs, step->op, route, meeting->size, each);
-    if (meeting->size > 1 && step->bytes > 0 && !(seconds > 0))
-        seconds = route->latency_s * (step->twice ? 2 : 1) +
-                  each / (step->crosses ? route->crossing : route->bytes_s);
+    double seconds =
+        e->what_if->free_axis[group->axis] ? 0 : yki_movement_seconds(e->works->costs, meeting, step);
     e->out->moved[group->axis] += step->bytes * meeting->groups;
-    if (e->what_if->free_axis[group->axis]) seconds = 0;
-    begin_movement(
-        e,
-        (movement){
-            .level = route->level, .meeting = at, .number = number, .bytes = step->bytes / meeting->size},
-        seconds);
+    begin_movement(e,
+                   (movement){.level = meeting->route.level,
+                              .meeting = at,
+                              .number = number,
+                              .bytes = step->bytes / meeting->size},
+                   seconds);
 }
 
 static int64_t slot_of(const engine *e, const yki_timed *step, int microbatch)
@@ -357,12 +364,12 @@ static bool must_wait(engine *e, int class, const yki_timed *step, int microbatc
 static bool next_code(engine *e, int class)
 {
     runner *r = &e->runners[class];
-    const yki_program *program = yki_plan_program(e->plan, e->classes->list[class].first);
+    const yki_program *program = r->program;
     int at = ++r->action - program->nactions;
     r->at = 0;
     yki_record_turn(e->record, class, r->action, e->now);
     if (at < 0)
-        r->code = yki_work_of_action(e->works, class, &program->actions[r->action]);
+        r->code = yki_work_of_action(e->works, class, r->action);
     else if (at < YKI_END_COUNT - YKI_END_REDUCE)
         r->code = yki_work_of_end(e->works, class, (yki_end)(YKI_END_REDUCE + at));
     else
@@ -378,7 +385,7 @@ static bool next_code(engine *e, int class)
 static void run(engine *e, int class)
 {
     runner *r = &e->runners[class];
-    const yki_program *program = yki_plan_program(e->plan, e->classes->list[class].first);
+    const yki_program *program = r->program;
     while (!e->failed) {
         if (!r->code || r->at == r->code->count) {
             if (e->tapes) yki_tape_end(&e->tapes[class], e->now);
@@ -465,7 +472,8 @@ static bool make(engine *e)
     if (!e->runners || !e->arrived || !e->ended) return false;
     for (int c = 0; c < e->classes->count; c++) {
         runner *r = &e->runners[c];
-        int requests = yki_plan_program(e->plan, e->classes->list[c].first)->nrequests;
+        r->program = yki_plan_program(e->plan, e->classes->list[c].first);
+        int requests = r->program->nrequests;
         r->action = -1;
         r->started = calloc((size_t)e->plan->ngroups + (size_t)requests + 1, sizeof *r->started);
         r->message = calloc(slots, 1);

@@ -50,15 +50,15 @@ static void keep(advising *a, const yoke_layout *layout, double seconds)
 /* What cannot be planned is passed over, unless memory is out. */
 static yoke_status try_layout(advising *a, const yoke_layout *layout)
 {
-    double seconds;
+    yki_step step;
     yki_plan_options other = *a->options;
     if ((int64_t)layout->dp * layout->microbatches > other.batch || a->ntried == TRIES) return YOKE_OK;
     for (int i = 0; i < a->ntried; i++)
         if (is_same_layout(&a->tried[i], layout)) return YOKE_OK;
     a->tried[a->ntried++] = *layout;
     other.layout = *layout;
-    yoke_status status = yki_simulated_step(&other, a->machine, &seconds);
-    if (status == YOKE_OK) keep(a, layout, seconds);
+    yoke_status status = yki_simulated_step(&other, a->machine, &step);
+    if (status == YOKE_OK) keep(a, layout, step.seconds);
     return status == YOKE_SYSTEM ? status : YOKE_OK;
 }
 

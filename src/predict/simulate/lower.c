@@ -226,17 +226,26 @@ static yki_lowered *find(yki_works *w, int class, int at, int part, const yki_co
     return found;
 }
 
-const yki_lowered *yki_work_of_action(yki_works *works, int class, const yoke_action *action)
+const yki_lowered *yki_work_of_action(yki_works *works, int class, int action)
 {
-    int place[YKI_AXIS_COUNT], rank = works->classes->list[class].first;
+    return works->actions[class][action];
+}
+
+static const yki_lowered *work_of(yki_works *works, int class, const yki_program *program, int rank_of_dp,
+                                  const yoke_action *action)
+{
     int64_t first;
     const yki_plan *plan = works->plan;
-    const yki_program *program = yki_plan_program(plan, rank);
-    yki_mesh_place(&plan->mesh, rank, place);
-    int64_t samples =
-        yki_plan_samples(plan, plan->options.batch, place[YKI_AXIS_DP], action->microbatch, &first);
+    int64_t samples = yki_plan_samples(plan, plan->options.batch, rank_of_dp, action->microbatch, &first);
     return find(works, class, action->chunk * YKI_BODY_COUNT + (int)yki_action_body(action),
                 program->parts[action->chunk].part, yki_action_code(program, action), samples);
+}
+
+const yki_lowered *yki_work_of_body(yki_works *works, int class, int chunk, yki_body body, int64_t samples)
+{
+    const yki_program *program = yki_plan_program(works->plan, works->classes->list[class].first);
+    const yki_part_program *part = &program->parts[chunk];
+    return find(works, class, chunk * YKI_BODY_COUNT + (int)body, part->part, &part->body[body], samples);
 }
 
 const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end)
@@ -252,9 +261,14 @@ static bool make_class(yki_works *w, int class)
     w->bodies[class] = yki_arena_alloc(&w->arena, sizeof(yki_lowered *) * count);
     if (!w->bodies[class]) return false;
     memset(w->bodies[class], 0, sizeof(yki_lowered *) * count);
+    int place[YKI_AXIS_COUNT];
+    yki_mesh_place(&w->plan->mesh, w->classes->list[class].first, place);
+    w->actions[class] = yki_arena_alloc(&w->arena, sizeof(yki_lowered *) * (size_t)(program->nactions + 1));
+    if (!w->actions[class]) return false;
     for (int i = 0; i < program->nactions; i++) {
-        const yki_lowered *work = yki_work_of_action(w, class, &program->actions[i]);
+        const yki_lowered *work = work_of(w, class, program, place[YKI_AXIS_DP], &program->actions[i]);
         if (!work) return false;
+        w->actions[class][i] = work;
         yki_busy_add(&w->busy[class], &work->busy, 1);
     }
     for (yki_end end = YKI_END_REDUCE; end <= YKI_END_UPDATE; end++) {
@@ -271,8 +285,9 @@ yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki
     size_t n = (size_t)classes->count;
     *out = (yki_works){.plan = plan, .costs = costs, .classes = classes, .apart = apart};
     out->bodies = yki_arena_alloc(&out->arena, sizeof *out->bodies * n);
+    out->actions = yki_arena_alloc(&out->arena, sizeof *out->actions * n);
     out->busy = yki_arena_alloc(&out->arena, sizeof *out->busy * n);
-    bool made = out->bodies && out->busy;
+    bool made = out->bodies && out->actions && out->busy;
     if (made) memset(out->busy, 0, sizeof *out->busy * n);
     for (int c = 0; c < classes->count && made; c++) made = make_class(out, c);
     if (made) return YOKE_OK;
@@ -284,4 +299,21 @@ void yki_works_release(yki_works *works)
 {
     yki_arena_release(&works->arena);
     *works = (yki_works){0};
+}
+
+yoke_status yki_prepare(const yoke_machine *machine, const yki_plan *plan, bool slow, bool apart,
+                        yki_prepared *out)
+{
+    *out = (yki_prepared){.classes = {.count = 0}};
+    YKI_TRY(yki_costs_of(machine, plan, &out->costs));
+    YKI_TRY(yki_classes_of(plan, &out->costs, slow, &out->classes));
+    yoke_status status = yki_works_of(plan, &out->costs, &out->classes, apart, &out->works);
+    if (status != YOKE_OK) yki_classes_release(&out->classes);
+    return status;
+}
+
+void yki_prepared_release(yki_prepared *prepared)
+{
+    yki_works_release(&prepared->works);
+    yki_classes_release(&prepared->classes);
 }

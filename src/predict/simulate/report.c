@@ -44,8 +44,8 @@ static const struct {
 
 typedef struct telling {
     const yki_plan *plan;
-    const yki_costs *costs;
-    yki_works *works;
+    const yoke_machine *machine;
+    yki_prepared *of;
     yki_simulated whole; /* as it is */
     double before;       /* seconds, with what was taken away so far */
     yoke_simulation *out;
@@ -63,14 +63,14 @@ static yoke_status take_away(telling *t, yki_what_if *what_if)
     for (size_t i = 0; i < sizeof exposed / sizeof *exposed; i++) {
         if (t->whole.moved[exposed[i].axis] == 0) continue;
         what_if->free_axis[exposed[i].axis] = true;
-        YKI_TRY(yki_simulate(t->works, what_if, &without));
+        YKI_TRY(yki_simulate(&t->of->works, what_if, &without));
         give(t, exposed[i].share, without.seconds);
     }
     for (int axis = 0; axis < YKI_AXIS_COUNT; axis++) what_if->free_axis[axis] = true;
-    YKI_TRY(yki_simulate(t->works, what_if, &without));
+    YKI_TRY(yki_simulate(&t->of->works, what_if, &without));
     give(t, YOKE_SHARE_OTHER, without.seconds); /* what all agree on */
     what_if->balanced = true;
-    YKI_TRY(yki_simulate(t->works, what_if, &without));
+    YKI_TRY(yki_simulate(&t->of->works, what_if, &without));
     give(t, YOKE_SHARE_IMBALANCE, without.seconds);
     double computing = without.computing / t->plan->mesh.nranks;
     double *rest = &t->out->shares[t->plan->parts.nstages > 1 ? YOKE_SHARE_FILL_DRAIN : YOKE_SHARE_OTHER];
@@ -91,24 +91,18 @@ static void tell_computing(telling *t)
     shares[YOKE_SHARE_COMPUTE] = scale * (mean->bodies - mean->again - mean->launches[0]);
 }
 
-static yoke_status simulate_with(telling *t, yki_classes *classes, bool slow)
-{
-    YKI_TRY(yki_classes_of(t->plan, t->costs, slow, classes));
-    return yki_works_of(t->plan, t->costs, classes, false, t->works);
-}
-
 static void tell_stage_times(telling *t)
 {
-    for (int c = 0; c < t->works->classes->count; c++) {
-        const yki_rank_class *class = &t->works->classes->list[c];
+    for (int c = 0; c < t->of->classes.count; c++) {
+        const yki_rank_class *class = &t->of->classes.list[c];
         double *seconds = &t->out->stages[yki_plan_program(t->plan, class->first)->stage].compute_s;
-        *seconds = fmax(*seconds, t->works->busy[c].bodies + t->works->busy[c].ends);
+        *seconds = fmax(*seconds, t->of->works.busy[c].bodies + t->of->works.busy[c].ends);
     }
 }
 
 static yoke_status tell_alike(telling *t)
 {
-    const yki_classes *classes = t->works->classes;
+    const yki_classes *classes = &t->of->classes;
     t->out->alike = calloc((size_t)classes->count, sizeof *t->out->alike);
     if (!t->out->alike) return yki_fail_memory("a simulation");
     t->out->classes = classes->count;
@@ -126,8 +120,8 @@ static yoke_status tell_alike(telling *t)
 static yoke_status simulate_whole(telling *t, const yki_what_if *what_if)
 {
     yki_record record;
-    bool begun = yki_record_begin(&record, t->works);
-    yoke_status status = begun ? yki_simulate_recorded(t->works, what_if, &record, &t->whole)
+    bool begun = yki_record_begin(&record, &t->of->works);
+    yoke_status status = begun ? yki_simulate_recorded(&t->of->works, what_if, &record, &t->whole)
                                : yki_fail_memory("a simulation");
     for (int c = 0; c < t->out->classes && begun; c++)
         t->out->alike[c].told = record.open[c] != YKI_RECORD_LEFT_OUT;
@@ -135,47 +129,59 @@ static yoke_status simulate_whole(telling *t, const yki_what_if *what_if)
     return status;
 }
 
+static yoke_status tell_without_stragglers(telling *t, const yki_what_if *what_if)
+{
+    yki_simulated without;
+    if (t->machine->nstragglers == 0) return YOKE_OK;
+    yki_prepared_release(t->of);
+    YKI_TRY(yki_prepare(t->machine, t->plan, false, false, t->of));
+    YKI_TRY(yki_simulate(&t->of->works, what_if, &without));
+    give(t, YOKE_SHARE_STRAGGLER, without.seconds);
+    t->whole.mean = without.mean;
+    return YOKE_OK;
+}
+
 static yoke_status tell(telling *t)
 {
     yki_what_if what_if = {0};
-    yki_classes classes = {0};
-    yki_works works = {0};
-    t->works = &works;
-    yoke_status status = simulate_with(t, &classes, true);
-    if (status == YOKE_OK) tell_stage_times(t);
-    if (status == YOKE_OK) status = tell_alike(t);
+    yki_prepared prepared;
+    t->of = &prepared;
+    YKI_TRY(yki_prepare(t->machine, t->plan, true, false, &prepared));
+    tell_stage_times(t);
+    yoke_status status = tell_alike(t);
     if (status == YOKE_OK) status = simulate_whole(t, &what_if);
     t->before = t->whole.seconds;
-    if (status == YOKE_OK && t->costs->machine->nstragglers > 0) {
-        yki_simulated without;
-        yki_works_release(&works);
-        yki_classes_release(&classes);
-        status = simulate_with(t, &classes, false);
-        if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &without);
-        if (status == YOKE_OK) give(t, YOKE_SHARE_STRAGGLER, without.seconds);
-        if (status == YOKE_OK) t->whole.mean = without.mean;
-    }
+    if (status == YOKE_OK) status = tell_without_stragglers(t, &what_if);
     if (status == YOKE_OK) status = take_away(t, &what_if);
     if (status == YOKE_OK) tell_computing(t);
-    yki_works_release(&works);
-    yki_classes_release(&classes);
+    yki_prepared_release(&prepared);
     return status;
+}
+
+/* Of the device that holds most. */
+static void tell_fullest(const yki_plan *plan, int first, int count, int64_t *peak, yoke_bytes *bytes)
+{
+    for (int i = first; i < first + count; i++) {
+        if (plan->states[i].total_bytes <= *peak) continue;
+        *peak = plan->states[i].total_bytes;
+        *bytes = plan->states[i].bytes;
+    }
+}
+
+static int states_per_stage(const yki_plan *plan)
+{
+    return plan->nlane_classes * plan->nshard_classes;
 }
 
 static yoke_status tell_stages(const yki_plan *plan, yoke_simulation *out)
 {
-    int per_stage = plan->nlane_classes * plan->nshard_classes;
+    int per_stage = states_per_stage(plan);
     out->nstages = plan->parts.nstages;
     out->stages = calloc((size_t)out->nstages, sizeof *out->stages);
     if (!out->stages) return yki_fail_memory("a simulation");
     for (int stage = 0; stage < out->nstages; stage++) {
         yoke_stage_report *report = &out->stages[stage];
-        for (int i = 0; i < per_stage; i++) {
-            const yki_states *states = &plan->states[stage * per_stage + i];
-            if (states->total_bytes <= report->peak_bytes) continue;
-            report->peak_bytes = states->total_bytes;
-            report->bytes = states->bytes;
-        }
+        tell_fullest(plan, stage * per_stage, per_stage, &report->peak_bytes, &report->bytes);
         yki_plan_stage_layers(plan, stage, report->layers, sizeof report->layers);
     }
     return YOKE_OK;
@@ -212,37 +218,28 @@ yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_m
 }
 
 yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
-                               double *seconds_out)
+                               yki_step *step_out)
 {
     yki_plan_options there = yki_options_there(options, machine);
-    yki_costs costs;
-    yki_classes classes = {0};
-    yki_works works = {0};
+    yki_prepared prepared;
     yki_what_if what_if = {0};
     yki_simulated whole;
     yki_plan *plan;
     YKI_TRY(yki_plan_create(&there, &plan));
-    yoke_status status = yki_costs_of(machine, plan, &costs);
-    if (status == YOKE_OK) status = yki_classes_of(plan, &costs, true, &classes);
-    if (status == YOKE_OK) status = yki_works_of(plan, &costs, &classes, false, &works);
-    if (status == YOKE_OK) status = yki_simulate(&works, &what_if, &whole);
-    if (status == YOKE_OK) *seconds_out = whole.seconds;
-    yki_works_release(&works);
-    yki_classes_release(&classes);
+    yoke_status status = yki_prepare(machine, plan, true, false, &prepared);
+    if (status == YOKE_OK) {
+        status = yki_simulate(&prepared.works, &what_if, &whole);
+        yki_prepared_release(&prepared);
+    }
+    if (status == YOKE_OK) {
+        double passes = whole.mean.bodies - whole.mean.again - whole.mean.launches[0];
+        *step_out = (yki_step){.seconds = whole.seconds, .computing = passes / whole.seconds};
+        step_out->waiting = 1 - (whole.mean.bodies + whole.mean.ends) / whole.seconds;
+        tell_fullest(plan, 0, plan->parts.nstages * states_per_stage(plan), &step_out->peak_bytes,
+                     &step_out->bytes);
+    }
     yki_plan_destroy(plan);
     return status;
-}
-
-static yoke_status see(const yki_plan *plan, const yoke_machine *machine, yki_classes *classes,
-                       yki_works *works, yki_tape **tapes, yki_simulated *whole)
-{
-    yki_costs costs;
-    yki_what_if what_if = {0};
-    YKI_TRY(yki_costs_of(machine, plan, &costs));
-    YKI_TRY(yki_classes_of(plan, &costs, true, classes));
-    YKI_TRY(yki_works_of(plan, &costs, classes, true, works));
-    *tapes = yki_tapes_create(classes->count);
-    return *tapes ? yki_simulate_taped(works, &what_if, *tapes, whole) : yki_fail_memory("a step's events");
 }
 
 static yoke_status has_devices(const yoke_machine *machine, int ranks)
@@ -255,12 +252,10 @@ static yoke_status has_devices(const yoke_machine *machine, int ranks)
 yoke_status yki_simulate_plan(const yki_plan *plan, int64_t sequence, const yoke_machine *machine,
                               yoke_simulation *out)
 {
-    yki_costs costs;
-    telling t = {.plan = plan, .costs = &costs, .out = out};
+    telling t = {.plan = plan, .machine = machine, .out = out};
     YKI_TRY(has_devices(machine, plan->mesh.nranks));
     out->measured = machine->measured_on[0] != 0;
     out->limit_bytes = plan->options.device_memory_bytes;
-    YKI_TRY(yki_costs_of(machine, plan, &costs));
     YKI_TRY(tell_stages(plan, out));
     YKI_TRY(tell(&t));
     return tell_rates(&t, sequence);
@@ -300,22 +295,29 @@ static yoke_status show(const seeing *s, const yki_plan *plan, const yki_classes
     return status;
 }
 
+static yoke_status see(const seeing *s, const yki_plan *plan)
+{
+    yki_what_if what_if = {0};
+    yki_prepared prepared;
+    yki_simulated whole;
+    YKI_TRY(yki_prepare(s->machine, plan, true, true, &prepared));
+    yki_tape *tapes = yki_tapes_create(prepared.classes.count);
+    yoke_status status = tapes ? yki_simulate_taped(&prepared.works, &what_if, tapes, &whole)
+                               : yki_fail_memory("a step's events");
+    if (status == YOKE_OK) status = show(s, plan, &prepared.classes, tapes, whole.seconds);
+    yki_tapes_destroy(tapes, prepared.classes.count);
+    yki_prepared_release(&prepared);
+    return status;
+}
+
 static yoke_status see_asked(const yki_plan_options *options, void *context)
 {
     const seeing *s = context;
     yki_plan_options there = yki_options_there(options, s->machine);
-    yki_classes classes = {0};
-    yki_works works = {0};
-    yki_tape *tapes = NULL;
-    yki_simulated whole;
     yki_plan *plan;
     YKI_TRY(has_devices(s->machine, yki_plan_ranks(options->model, &options->layout, options->one_part)));
     YKI_TRY(yki_plan_create(&there, &plan));
-    yoke_status status = see(plan, s->machine, &classes, &works, &tapes, &whole);
-    if (status == YOKE_OK) status = show(s, plan, &classes, tapes, whole.seconds);
-    yki_tapes_destroy(tapes, classes.count);
-    yki_works_release(&works);
-    yki_classes_release(&classes);
+    yoke_status status = see(s, plan);
     yki_plan_destroy(plan);
     return status;
 }

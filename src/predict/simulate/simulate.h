@@ -72,15 +72,18 @@ typedef struct yki_works {
     const yki_classes *classes;
     bool apart;            /* each instruction is a step, or a start and a wait; else few are made of many */
     yki_lowered ***bodies; /* by class; by chunk and body, then the ends */
-    yki_busy *busy;        /* by class: of a step */
+    const yki_lowered ***actions; /* by class, by action */
+    yki_busy *busy;               /* by class: of a step */
 } yki_works;
 
 /* YOKE_SYSTEM: memory. The works borrow all that they are made of. */
 yoke_status yki_works_of(const yki_plan *plan, const yki_costs *costs, const yki_classes *classes, bool apart,
                          yki_works *out);
 void yki_works_release(yki_works *works);
-/* Of an action of a class; of an end. NULL: memory. */
-const yki_lowered *yki_work_of_action(yki_works *works, int class, const yoke_action *action);
+/* Of an action of a class, by its number; of an end. NULL: memory. */
+const yki_lowered *yki_work_of_action(yki_works *works, int class, int action);
+/* Of a body of a chunk for so many samples. */
+const yki_lowered *yki_work_of_body(yki_works *works, int class, int chunk, yki_body body, int64_t samples);
 const yki_lowered *yki_work_of_end(yki_works *works, int class, yki_end end);
 
 /* --- record.c --- */
@@ -106,15 +109,37 @@ void yki_record_wait(yki_record *record, int class, double from, double now);
 /* By start, but for waits of under a thousandth of `seconds`. Owns: the caller; NULL where there is nothing.
  */
 yoke_ran *yki_record_end(yki_record *record, double seconds, int *count_out);
+/* What a plan is simulated from. It refers to itself: it is not to be moved. */
+typedef struct yki_prepared {
+    yki_costs costs;
+    yki_classes classes;
+    yki_works works;
+} yki_prepared;
+
+/* slow: stragglers are as slow as the machine says. apart: as of works. YOKE_INVALID: a rate that the machine
+ * does not say; YOKE_SYSTEM: memory. */
+yoke_status yki_prepare(const yoke_machine *machine, const yki_plan *plan, bool slow, bool apart,
+                        yki_prepared *out);
+void yki_prepared_release(yki_prepared *prepared);
 
 /* --- report.c --- */
+
+/* A step as one simulation shows it. */
+typedef struct yki_step {
+    double seconds;
+    double
+        computing;  /* the share of it that ranks spend in the kernels of passes, what is made again aside */
+    double waiting; /* and outside of kernels and launches */
+    int64_t peak_bytes; /* of the device that holds most */
+    yoke_bytes bytes;   /* of that device */
+} yki_step;
 
 /* Options as they are there: a device has the machine's memory but for its reserve, or layout.device_memory.
  */
 yki_plan_options yki_options_there(const yki_plan_options *options, const yoke_machine *machine);
-/* A step's seconds under the options' layout, with stragglers. As yoke_simulate. */
+/* A step under the options' layout, with stragglers. As yoke_simulate. */
 yoke_status yki_simulated_step(const yki_plan_options *options, const yoke_machine *machine,
-                               double *seconds_out);
+                               yki_step *step_out);
 /* What a simulation owns. */
 void yki_simulation_release(yoke_simulation *simulation);
 /* yoke_simulate, of a job that is read already; `out` is zeroed, and released by the caller, after a failure
@@ -144,6 +169,10 @@ void yki_tape_end(yki_tape *tape, double now);
 /* record: begun, of the same works; NULL: none is kept. YOKE_SYSTEM: memory. */
 yoke_status yki_simulate_recorded(yki_works *works, const yki_what_if *what_if, yki_record *record,
                                   yki_simulated *out);
+/* Of a movement's start: until all members have it, where its links carry nothing else. */
+double yki_movement_seconds(const yki_costs *costs, const yki_meeting *meeting, const yki_timed *step);
+
+/* YOKE_SYSTEM: memory. */
 yoke_status yki_simulate(yki_works *works, const yki_what_if *what_if, yki_simulated *out);
 /* tapes: one a class, of works whose instructions are apart. */
 yoke_status yki_simulate_taped(yki_works *works, const yki_what_if *what_if, yki_tape *tapes,

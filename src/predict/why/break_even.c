@@ -183,10 +183,11 @@ static yoke_status simulate_all(const yki_plan_options *options, void *context)
         if ((int64_t)one.layout.dp * one.layout.microbatches > one.batch) continue;
         if (yki_plan_ranks(one.model, &one.layout, one.one_part) > t->at.devices) continue;
         why->out->simulated++;
-        yoke_status status = yki_simulated_step(&one, &t->at.machine, &p->seconds[i]);
+        yki_step step;
+        yoke_status status = yki_simulated_step(&one, &t->at.machine, &step);
         if (status == YOKE_SYSTEM) return status;
         p->status[i] = status;
-        if (status != YOKE_OK) p->seconds[i] = INFINITY;
+        if (status == YOKE_OK) p->seconds[i] = step.seconds;
         if (isfinite(p->seconds[i]) && (p->first < 0 || p->seconds[i] < p->seconds[p->first])) p->first = i;
     }
     return YOKE_OK;

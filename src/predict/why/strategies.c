@@ -35,7 +35,7 @@ typedef struct finder {
 static yoke_status try_layout(finder *f, const yoke_machine *machine, const yoke_layout *layout, int most)
 {
     yki_plan_options other = *f->options;
-    double seconds;
+    yki_step step;
     other.layout = *layout;
     if (machine == &f->roomy) other.layout.device_memory_bytes = 0;
     int ranks = yki_plan_ranks(other.model, layout, other.one_part);
@@ -44,7 +44,7 @@ static yoke_status try_layout(finder *f, const yoke_machine *machine, const yoke
         return yki_fail(YOKE_INVALID, "a batch of %lld samples is too small for dp %d",
                         (long long)other.batch, layout->dp);
     f->why->out->simulated++;
-    return yki_simulated_step(&other, machine, &seconds);
+    return yki_simulated_step(&other, machine, &step);
 }
 
 /* As many as a pipeline wants to be filled: up to four a stage. */
