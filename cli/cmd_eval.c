@@ -57,6 +57,7 @@ static int command_run(cli *run)
     if (isfinite(e.accuracy)) fprintf(run->out, "accuracy    %.2f %%\n", 100 * e.accuracy);
     if (isfinite(e.perplexity)) fprintf(run->out, "perplexity  %.6g\n", e.perplexity);
     fprintf(run->out, "samples     %lld\n", (long long)e.samples);
+    if (e.tokens > 0) fprintf(run->out, "tokens      %lld\n", (long long)e.tokens);
     scores_print_confusion(run, &e);
     yoke_evaluation_release(&e);
     return 0;

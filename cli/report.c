@@ -301,7 +301,7 @@ static void print_course(cli *run, const yoke_run_report *report, double last)
         fprintf(run->out, "mean loss      %.6g over the last %lld steps; the final one is of one batch\n",
                 report->recent_loss, (long long)report->recent);
     if (report->skipped > 0)
-        fprintf(run->out, "left out       %lld %s: loss or gradient were not finite\n",
+        fprintf(run->out, "left out       %lld %s: not finite, or no target in them is counted\n",
                 (long long)report->skipped, report->skipped == 1 ? "step" : "steps");
     if (report->best_step >= 0)
         fprintf(run->out, "best           held-out loss %.6g after step %lld\n", report->best_loss,

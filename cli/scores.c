@@ -15,6 +15,7 @@ void scores_write(json *j, const yoke_evaluation *e)
     put_number(j, "accuracy", e->accuracy);
     put_number(j, "perplexity", e->perplexity);
     put_integer(j, "samples", e->samples);
+    if (e->tokens > 0) put_integer(j, "tokens", e->tokens);
     if (e->classes) {
         put_begin_array(j, "classes");
         for (int64_t c = 0; c < e->nclasses; c++) put_string(j, NULL, e->classes[c]);

@@ -22,6 +22,9 @@ extern "C" {
 
 typedef struct yoke_data yoke_data;
 
+/* A target, of classes or tokens, that is not counted: it has no part in the loss, nor in its mean. */
+enum { YOKE_UNCOUNTED = -100 };
+
 typedef enum yoke_type { YOKE_F32, YOKE_I32 } yoke_type;
 
 /* What one row is: an element type and the shape of one sample's part. */
@@ -58,7 +61,8 @@ YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *pat
 /* Two .npy files (versions 1 to 3, little-endian, C order) whose first dim counts the samples; f2, f4, f8, i1
  * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), bytes (u1) [n, h, w, ...] pictures, f32
  * in 0..1, all else becomes f32. Targets: integers [n] are classes and [n, T] token ids (i32), floats [n,
- * ...] become f32. NaN, infinities, negative ids and ids beyond 32 bits are refused here. */
+ * ...] become f32. NaN, infinities, negative ids (but for targets that are YOKE_UNCOUNTED) and ids beyond 32
+ * bits are refused here. */
 YOKE_API yoke_status yoke_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
 /* MNIST's format, gzip too; images of bytes become f32 [1, rows, columns] in 0..1, labels i32. */
 YOKE_API yoke_status yoke_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);

@@ -56,10 +56,11 @@ typedef struct yoke_step_report {
     double seconds;                     /* of this step */
     double samples_per_s, tokens_per_s; /* tokens_per_s 0 where samples are not sequences */
     double seconds_left;
-    int64_t samples;      /* in this step's batch */
-    bool skipped;         /* loss or gradient are not finite, and the step was left out (skip_nonfinite) */
-    int64_t moved_bytes;  /* received by ranks from others, over all ranks */
-    double flops;         /* the model's: three times the products of its forward pass */
+    int64_t samples;     /* in this step's batch */
+    bool skipped;        /* it was left out: loss or gradient are not finite (skip_nonfinite), or no target is
+                            counted */
+    int64_t moved_bytes; /* received by ranks from others, over all ranks */
+    double flops;        /* the model's: three times the products of its forward pass */
     double share_of_peak; /* flops / seconds over what yoke_trainer_measure_peak found; NaN: it was not called
                            */
 } yoke_step_report;
@@ -69,7 +70,7 @@ typedef struct yoke_held_out {
     int64_t step;    /* as many steps were done before it */
     int64_t samples; /* that it is over */
     double loss;
-    double accuracy;   /* share of classes that are right; NaN: none are asked for, or samples are tokens */
+    double accuracy;   /* share of classes or tokens that are right; NaN: none are asked for */
     double perplexity; /* of tokens: e to the loss; else NaN */
     bool least;        /* of this run's evaluations so far, those before a resume too */
 } yoke_held_out;
@@ -87,7 +88,7 @@ typedef struct yoke_run_report {
     int ndevices;
     const yoke_device_report *devices; /* borrowed until the trainer's next call */
     int64_t steps_total;               /* that the whole run has */
-    int64_t skipped;                   /* steps of this run that were left out: not finite */
+    int64_t skipped;                   /* steps of this run that were left out */
     double first_loss, recent_loss;    /* of this run: its first step's; the mean of the last `recent` */
     int64_t recent;
     bool diverged;      /* recent_loss is clearly above first_loss: the run has learnt nothing */
@@ -218,8 +219,10 @@ typedef struct yoke_evaluation {
     yoke_scored scored;
     bool other_data; /* yoke_eval: not the data that the weights' run was trained on, by its step's folder */
     int64_t samples;
-    double loss;        /* the mean over all targets, or elements */
-    double accuracy;    /* of classes: the share of targets that are the likeliest class; else NaN */
+    int64_t tokens; /* of sequences: targets that are counted; else 0 */
+    double loss;    /* the mean over all targets that are counted, or elements */
+    double
+        accuracy; /* of classes and tokens: the share of counted targets that are the likeliest; else NaN */
     double perplexity;  /* of tokens: exp(loss); else NaN */
     int64_t nclasses;   /* 0: the targets are no classes, or tokens */
     int64_t *confusion; /* [nclasses, nclasses]: how many targets of a row's class were taken for the

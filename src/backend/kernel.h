@@ -96,7 +96,7 @@
     OPERATOR(SPLIT, "split", "vRC > vRA vRB", "")                                      /* x -> a b, C = A + B */ \
     OPERATOR(XENT_MAX, "cross_entropy.max", "xRV > fR", "")                            /* logits -> max */ \
     OPERATOR(XENT_SUM, "cross_entropy.sum", "xRV tR fR > fR2", "")                     /* logits targets max -> stats: sum of exp(l - max), and l - max at the target (0 if not here) */ \
-    OPERATOR(XENT_LOSS, "cross_entropy", "fR pR2 > fR", "")                            /* max stats -> lse; *launch->loss += sum over rows of lse - l[target] */ \
+    OPERATOR(XENT_LOSS, "cross_entropy", "fR pR2 > fR", "")                            /* max stats -> lse; loss[0] += sum over rows of lse - l[target], loss[1] += rows with l[target] = max */ \
     KERNEL(XENT_GRAD, "cross_entropy.grad", "xRV tR fR > =xRV", "")                    /* logits targets lse -> dlogits = (exp(l - lse) - [v is target]) * scale */ \
     OPERATOR(MSE_LOSS, "mse", "xE fE >", "")                                           /* y target -> (none); *launch->loss += sum (y - t)^2 */ \
     KERNEL(MSE_GRAD, "mse.grad", "xE fE > =xE", "")                                    /* y target -> dy = 2 (y - t) * scale */ \
@@ -213,7 +213,7 @@ typedef struct yki_launch {
     int64_t sample_offset;     /* dropout: position of the first sample in the step's batch */
     int64_t group_samples;     /* BATCH*: samples that the statistics are of, on all ranks that have some */
     int64_t later;             /* BATCH_TRACK: micro-batches of the step that come later and are tracked too */
-    double *loss;              /* XENT_LOSS, MSE_LOSS, SUM_SQUARES */
+    double *loss;              /* XENT_LOSS: two, and rows whose target is likeliest; MSE_LOSS, SUM_SQUARES */
     const yki_update *update;  /* ADAM, SGD, LION, MOMENTUM */
     void *workspace;           /* as many bytes as the backend asked for, 64-byte aligned */
     size_t workspace_bytes;

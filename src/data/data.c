@@ -113,6 +113,12 @@ yoke_status yki_data_view(yoke_data *data, const yoke_row *input, const yoke_row
     if (!target) target = &data->native_target;
     YKI_TRY(check_view(&data->native_input, input, true, "input"));
     YKI_TRY(check_view(&data->native_target, target, false, "target"));
+    if (target->type == YOKE_F32 && data->uncounted > 0)
+        return yki_fail_at(
+            YOKE_INVALID, data->target_file ? data->target_file : "", 0, "",
+            "%lld of its targets are -100, which marks classes and tokens that are not counted; "
+            "the model is to predict numbers, of which none is left out",
+            (long long)data->uncounted);
     data->input = *input;
     data->target = *target;
     return YOKE_OK;
@@ -218,11 +224,11 @@ yoke_status yki_fail_class(const char *file, int64_t sample, int64_t value, int6
                        (long long)most, yki_class_advice(limit, least, most));
 }
 
-/* The first id of a row that is none, in *bad; false: there is none. */
-static bool find_bad(const int32_t *ids, int64_t count, int64_t limit, int64_t *bad)
+/* The first id of a row that is none, in *bad; false: there is none. `mark` is none of them, and no fault. */
+static bool find_bad(const int32_t *ids, int64_t count, int64_t limit, int32_t mark, int64_t *bad)
 {
     for (int64_t i = 0; i < count && limit > 0; i++)
-        if (ids[i] < 0 || ids[i] >= limit) {
+        if ((ids[i] < 0 && ids[i] != mark) || ids[i] >= limit) {
             *bad = ids[i];
             return true;
         }
@@ -235,9 +241,9 @@ static yoke_status check_rows(yoke_data *data, int64_t inputs, int64_t targets, 
     int64_t bad = 0;
     for (int64_t i = 0; i < data->samples; i++) {
         YKI_TRY(yoke_data_get(data, i, input, target));
-        if (find_bad(input, data->input_elements, inputs, &bad))
+        if (find_bad(input, data->input_elements, inputs, 0, &bad))
             return yki_fail_token(data->input_file, i, bad, inputs);
-        if (target && find_bad(target, data->target_elements, targets, &bad))
+        if (target && find_bad(target, data->target_elements, targets, YOKE_UNCOUNTED, &bad))
             return yki_fail(YOKE_INVALID, "sample %lld has class %lld, and the model knows 0 .. %lld",
                             (long long)i, (long long)bad, (long long)targets - 1);
     }

@@ -45,7 +45,8 @@ struct yoke_data {
     int64_t looked_ns;
     const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
     int byte_most;                        /* npy: rows of bytes that are no pictures: the largest; else 0 */
-    int odd_line;                         /* csv: of the first target that is no class, and what it is */
+    int64_t uncounted; /* targets that are YOKE_UNCOUNTED, of all samples; 0: none, or not known */
+    int odd_line;      /* csv: of the first target that is no class, and what it is */
     char odd_shown[48];
     yki_names notes; /* sentences that whoever opened it should hear */
 };

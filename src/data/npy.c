@@ -18,18 +18,23 @@ typedef struct npy_data {
     yki_range tokens, classes; /* of integers */
 } npy_data;
 
-static yki_npy_as as(bool integer)
+static yki_npy_as inputs_as(const npy_data *data)
 {
-    return integer ? YKI_NPY_INTEGER : YKI_NPY_FLOAT;
+    return data->integer_inputs ? YKI_NPY_INTEGER : YKI_NPY_FLOAT;
+}
+
+static yki_npy_as targets_as(const npy_data *data)
+{
+    return data->integer_targets ? YKI_NPY_CLASS : YKI_NPY_FLOAT;
 }
 
 static yoke_status npy_read(yoke_data *base, int64_t index, void *input, void *target)
 {
     npy_data *data = (npy_data *)base;
-    if (input) YKI_TRY(yki_npy_read(&data->inputs, index, as(data->integer_inputs), input));
+    if (input) YKI_TRY(yki_npy_read(&data->inputs, index, inputs_as(data), input));
     float *pixels = data->pixels ? input : NULL;
     for (int64_t i = 0; pixels && i < base->input_elements; i++) pixels[i] /= 255.0f;
-    return target ? yki_npy_read(&data->targets, index, as(data->integer_targets), target) : YOKE_OK;
+    return target ? yki_npy_read(&data->targets, index, targets_as(data), target) : YOKE_OK;
 }
 
 static yoke_status npy_read_real(yoke_data *base, int64_t index, double *input)
@@ -42,11 +47,11 @@ static yoke_status npy_check(yoke_data *base, int64_t inputs, int64_t targets)
     npy_data *data = (npy_data *)base;
     int64_t at, value;
     if (inputs > 0 && data->integer_inputs && data->tokens.most >= inputs) {
-        YKI_TRY(yki_npy_find(&data->inputs, inputs, &at, &value));
+        YKI_TRY(yki_npy_find(&data->inputs, YKI_NPY_INTEGER, inputs, &at, &value));
         return yki_fail_token(base->input_file, at / data->inputs.row_elements, value, inputs);
     }
     if (targets > 0 && data->integer_targets && data->classes.most >= targets) {
-        YKI_TRY(yki_npy_find(&data->targets, targets, &at, &value));
+        YKI_TRY(yki_npy_find(&data->targets, YKI_NPY_CLASS, targets, &at, &value));
         return yki_fail_class(base->target_file, at / data->targets.row_elements, value, targets,
                               data->classes.least, data->classes.most);
     }
@@ -89,7 +94,7 @@ static yoke_status npy_open(npy_data *data, const char *inputs, const char *targ
     data->pixels = byte && data->inputs.type->name[0] == 'u' && data->inputs.ndim > 2;
     data->base.real =
         data->inputs.type->bytes > 4 || (data->inputs.type->bytes == 4 && data->inputs.type->integer);
-    YKI_TRY(yki_npy_scan(&data->inputs, data->integer_inputs || data->pixels, &data->tokens));
+    YKI_TRY(yki_npy_scan(&data->inputs, data->pixels ? YKI_NPY_INTEGER : inputs_as(data), &data->tokens));
     if (data->pixels && data->tokens.most <= 1)
         YKI_TRY(yki_data_note(
             &data->base,
@@ -97,7 +102,12 @@ static yoke_status npy_open(npy_data *data, const char *inputs, const char *targ
             "saved as bool or float32",
             inputs));
     if (byte && data->integer_inputs) data->base.byte_most = (int)data->tokens.most;
-    return targets ? yki_npy_scan(&data->targets, data->integer_targets, &data->classes) : YOKE_OK;
+    if (targets) YKI_TRY(yki_npy_scan(&data->targets, targets_as(data), &data->classes));
+    data->base.uncounted = data->classes.uncounted;
+    if (data->base.uncounted > 0 && data->classes.most < 0)
+        return yki_file_fail(&data->targets.file, "has -100 in all places: no target is counted, and nothing "
+                                                  "can be learnt");
+    return YOKE_OK;
 }
 
 static yoke_row row_of(const yki_npy *npy, bool integer)

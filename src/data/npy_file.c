@@ -58,8 +58,10 @@ static inline bool is_finite(float value)
     return (bits & 0x7F800000u) != 0x7F800000u;
 }
 
-#define INTEGER_TYPES(X) X(b1, 1) X(u1, 1) X(i1, 1) X(u2, 2) X(i2, 2) X(u4, 4) X(i4, 4) X(u8, 8) X(i8, 8)
-#define FLOAT_TYPES(X)   X(f2, 2) X(f4, 4) X(f8, 8)
+#define UNSIGNED_TYPES(X) X(b1, 1) X(u1, 1) X(u2, 2) X(u4, 4) X(u8, 8)
+#define SIGNED_TYPES(X)   X(i1, 1) X(i2, 2) X(i4, 4) X(i8, 8)
+#define INTEGER_TYPES(X)  UNSIGNED_TYPES(X) SIGNED_TYPES(X)
+#define FLOAT_TYPES(X)    X(f2, 2) X(f4, 4) X(f8, 8)
 
 #define DEFINE_TO(name, number, type, bytes)                                                                 \
     static int64_t type##_to_##name(const unsigned char *from, int64_t count, void *to)                      \
@@ -76,26 +78,32 @@ static inline bool is_finite(float value)
     }
 #define DEFINE_TO_FLOAT(type, bytes) DEFINE_TO(float, float, type, bytes)
 #define DEFINE_TO_REAL(type, bytes)  DEFINE_TO(real, double, type, bytes)
-/* A negative number becomes one above INT32_MAX by the cast. */
-#define DEFINE_TO_INTEGER(type, bytes)                                                                       \
-    static int64_t type##_to_integer(const unsigned char *from, int64_t count, void *to)                     \
+/* A negative number becomes one above INT32_MAX by the cast; `marked`: YOKE_UNCOUNTED may be among them. */
+#define DEFINE_TO_IDS(name, type, bytes, marked)                                                             \
+    static int64_t type##_to_##name(const unsigned char *from, int64_t count, void *to)                      \
     {                                                                                                        \
         int32_t *integers = to;                                                                              \
         for (int64_t i = 0; i < count; i++) {                                                                \
             uint64_t value = (uint64_t)LOAD_##type(from + i * bytes);                                        \
-            if (value > INT32_MAX) return i;                                                                 \
+            if (value > INT32_MAX && !((marked) && value == (uint64_t)YOKE_UNCOUNTED)) return i;             \
             integers[i] = (int32_t)value;                                                                    \
         }                                                                                                    \
         return count;                                                                                        \
     }
+#define DEFINE_TO_INTEGER(type, bytes)        DEFINE_TO_IDS(integer, type, bytes, false)
+#define DEFINE_UNSIGNED_TO_CLASS(type, bytes) DEFINE_TO_IDS(class, type, bytes, false)
+#define DEFINE_SIGNED_TO_CLASS(type, bytes)   DEFINE_TO_IDS(class, type, bytes, true)
 INTEGER_TYPES(DEFINE_TO_FLOAT)
 FLOAT_TYPES(DEFINE_TO_FLOAT)
 INTEGER_TYPES(DEFINE_TO_REAL)
 FLOAT_TYPES(DEFINE_TO_REAL)
 INTEGER_TYPES(DEFINE_TO_INTEGER)
+UNSIGNED_TYPES(DEFINE_UNSIGNED_TO_CLASS)
+SIGNED_TYPES(DEFINE_SIGNED_TO_CLASS)
 
-#define INTEGER_ROW(type, bytes) {#type, bytes, true, type##_to_float, type##_to_real, type##_to_integer},
-#define FLOAT_ROW(type, bytes)   {#type, bytes, false, type##_to_float, type##_to_real, NULL},
+#define INTEGER_ROW(type, bytes)                                                                             \
+    {#type, bytes, true, {type##_to_float, type##_to_real, type##_to_integer, type##_to_class}},
+#define FLOAT_ROW(type, bytes) {#type, bytes, false, {type##_to_float, type##_to_real, NULL, NULL}},
 static const yki_npy_type types[] = {INTEGER_TYPES(INTEGER_ROW) FLOAT_TYPES(FLOAT_ROW)};
 
 /* ---- the header ---- */
@@ -317,12 +325,12 @@ void yki_npy_release(yki_npy *npy)
 }
 
 /* Says what is wrong with element `position` of the file, which is `at`. */
-static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned char *at, bool integer)
+static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned char *at, yki_npy_as as)
 {
     long long sample = position / npy->row_elements, element = position % npy->row_elements;
     float as_float;
-    npy->type->to_float(at, 1, &as_float);
-    if (!integer)
+    npy->type->convert[YKI_NPY_FLOAT](at, 1, &as_float);
+    if (as == YKI_NPY_FLOAT || as == YKI_NPY_REAL)
         return yki_file_fail(&npy->file,
                              "sample %lld (element %lld of its row) is %s; data must be finite in 32 bits",
                              sample, element,
@@ -330,12 +338,10 @@ static yoke_status refuse(const yki_npy *npy, int64_t position, const unsigned c
                              : as_float > 0       ? "infinite"
                                                   : "minus infinite");
     return yki_file_fail(
-        &npy->file, "sample %lld (element %lld of its row) is %.9g; ids and classes are 0 to %ld%s", sample,
+        &npy->file, "sample %lld (element %lld of its row) is %.9g; ids and classes are 0 to %ld%s%s", sample,
         element, (double)as_float, (long)INT32_MAX,
-        as_float == -100 ? ". -100 marks what is not counted elsewhere; there are no such marks "
-                           "here: leave those samples out, or cut sequences so that none is "
-                           "padded"
-        : npy->ndim == 1 ? "; numbers to be predicted as they are are saved as float32, for "
+        as == YKI_NPY_CLASS ? ", or -100 where a target is not counted" : "",
+        npy->ndim == 1   ? "; numbers to be predicted as they are are saved as float32, for "
                            "train.loss: mse"
         : npy->ndim == 2 ? "; numbers that are no ids are saved as float32: save x.astype('float32')"
                          : "");
@@ -348,9 +354,7 @@ typedef bool (*look_at)(void *context, int64_t first, int64_t count, const void 
 static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, yki_npy_as as, void *to,
                         look_at look, void *context)
 {
-    yki_npy_convert convert = as == YKI_NPY_INTEGER ? npy->type->to_integer
-                              : as == YKI_NPY_REAL  ? npy->type->to_real
-                                                    : npy->type->to_float;
+    yki_npy_convert convert = npy->type->convert[as];
     int64_t out_wide = as == YKI_NPY_REAL ? sizeof(double) : sizeof(float);
     unsigned char bytes[8 * PIECE_ELEMENTS];
     union {
@@ -363,7 +367,7 @@ static yoke_status walk(const yki_npy *npy, int64_t first, int64_t count, yki_np
         void *out = to ? (unsigned char *)to + out_wide * done : (void *)&numbers;
         YKI_TRY(yki_file_read(&npy->file, npy->elements + (first + done) * wide, bytes, piece * wide));
         int64_t good = convert(bytes, piece, out);
-        if (good < piece) return refuse(npy, first + done + good, bytes + good * wide, as == YKI_NPY_INTEGER);
+        if (good < piece) return refuse(npy, first + done + good, bytes + good * wide, as);
         if (look && !look(context, first + done, piece, out)) break;
     }
     return YOKE_OK;
@@ -378,21 +382,21 @@ static bool widen(void *context, int64_t first, int64_t count, const void *numbe
 {
     yki_range *range = context;
     const int32_t *integers = numbers;
-    int32_t least = integers[0], most = integers[0];
-    for (int64_t i = 1; i < count; i++) {
-        least = integers[i] < least ? integers[i] : least;
-        most = integers[i] > most ? integers[i] : most;
+    (void)first;
+    for (int64_t i = 0; i < count; i++) {
+        bool counted = integers[i] >= 0;
+        range->uncounted += !counted;
+        range->least = counted && integers[i] < range->least ? integers[i] : range->least;
+        range->most = integers[i] > range->most ? integers[i] : range->most;
     }
-    range->least = first == 0 || least < range->least ? least : range->least;
-    range->most = first == 0 || most > range->most ? most : range->most;
     return true;
 }
 
-yoke_status yki_npy_scan(const yki_npy *npy, bool integer, yki_range *range_out)
+yoke_status yki_npy_scan(const yki_npy *npy, yki_npy_as as, yki_range *range_out)
 {
-    bool ranges = integer && range_out;
-    return walk(npy, 0, npy->row_elements * npy->dims[0], integer ? YKI_NPY_INTEGER : YKI_NPY_FLOAT, NULL,
-                ranges ? widen : NULL, range_out);
+    bool ranges = as == YKI_NPY_INTEGER || as == YKI_NPY_CLASS;
+    *range_out = (yki_range){.least = INT32_MAX, .most = -1};
+    return walk(npy, 0, npy->row_elements * npy->dims[0], as, NULL, ranges ? widen : NULL, range_out);
 }
 
 typedef struct wanted {
@@ -412,10 +416,11 @@ static bool find(void *context, int64_t first, int64_t count, const void *number
     return true;
 }
 
-yoke_status yki_npy_find(const yki_npy *npy, int64_t limit, int64_t *position_out, int64_t *value_out)
+yoke_status yki_npy_find(const yki_npy *npy, yki_npy_as as, int64_t limit, int64_t *position_out,
+                         int64_t *value_out)
 {
     wanted w = {.limit = limit};
-    YKI_TRY(walk(npy, 0, npy->row_elements * npy->dims[0], YKI_NPY_INTEGER, NULL, find, &w));
+    YKI_TRY(walk(npy, 0, npy->row_elements * npy->dims[0], as, NULL, find, &w));
     *position_out = w.position;
     *value_out = w.value;
     return YOKE_OK;

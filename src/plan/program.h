@@ -206,8 +206,10 @@ typedef enum yki_end {
 /* What kernels add to over a step, on the device: doubles, from totals_offset on. */
 typedef enum yki_total {
     YKI_TOTAL_LOSS,
+    YKI_TOTAL_RIGHT,       /* rows whose target is the likeliest class; always after a loss */
     YKI_TOTAL_OTHERS_LOSS, /* that another rank counts: it has the same */
-    YKI_TOTAL_SQUARES,     /* of gradients: for the norm */
+    YKI_TOTAL_OTHERS_RIGHT,
+    YKI_TOTAL_SQUARES, /* of gradients: for the norm */
     YKI_TOTALS
 } yki_total;
 

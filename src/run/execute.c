@@ -71,7 +71,7 @@ static yoke_status launch(const yki_frame *f, const yki_instruction *in)
     yki_rank_localise(rank, in, &launch);
     for (int i = 0; i < in->noperands; i++) launch.views[i].data = yki_frame_address(f, &in->operands[i]);
     launch.training = step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS;
-    launch.scale = (float)(1.0 / ((double)step->samples * (double)rank->run->rows_per_sample));
+    launch.scale = (float)(1.0 / yki_run_counted(rank->run));
     launch.step = (uint64_t)step->step;
     launch.sample_offset = f->first;
     if (launch.training && yki_op(in->op)->of_group) {

@@ -110,6 +110,7 @@ struct yki_rank {
 /* What a step sums over all ranks. Bytes are whole numbers below 2^53, which doubles add exactly. */
 enum {
     YKI_SCALAR_LOSS,
+    YKI_SCALAR_RIGHT,
     YKI_SCALAR_SQUARES,
     YKI_SCALAR_STOPS,
     YKI_SCALAR_ENDED,
@@ -135,7 +136,8 @@ struct yki_run {
     /* the step under way */
     const yki_step *step;
     double step_start_ns, scalars[YKI_SCALARS]; /* the same on every rank */
-    int64_t rows_per_sample;
+    int64_t rows_per_sample;                    /* elements of the loss's mean */
+    int64_t counted;                            /* of the step's rows */
     double trace_origin_ns;
     yki_clock clocks[2]; /* when rings were made, and when they are brought together */
     int nclocks;
@@ -149,6 +151,12 @@ struct yki_run {
     bool quit;
     yoke_error lost; /* after a failure: every later call fails with it */
 };
+
+/* What sums over the step's rows are divided by: where none is counted they are 0, and stay so. */
+static inline double yki_run_counted(const yki_run *run)
+{
+    return run->counted > 0 ? (double)run->counted : 1;
+}
 
 /* rank.c: life of a rank, on its own thread. */
 yki_command yki_rank_open;

@@ -199,6 +199,18 @@ int64_t yki_run_forward_samples(const yki_run *run)
     return run->plan->largest * run->plan->mesh.degree[YKI_AXIS_DP];
 }
 
+/* The step's rows that are counted, micro-batches and replicas all together: every process has all targets.
+ */
+static int64_t count_rows(const yki_run *run, const yki_step *step)
+{
+    const yoke_model *model = run->plan->options.model;
+    int64_t rows = step->samples * run->rows_per_sample, counted = 0;
+    if (model->loss == YOKE_MSE || !step->targets) return rows;
+    const int32_t *targets = step->targets;
+    for (int64_t r = 0; r < rows; r++) counted += targets[r] >= 0;
+    return counted;
+}
+
 yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *result)
 {
     double computing = 0, before = 0;
@@ -209,6 +221,7 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
                sizeof(float) * (size_t)(step->samples * yki_value_elems(&model->values[model->output])));
     }
     run->step = step;
+    run->counted = count_rows(run, step);
     run->step_start_ns = yki_now_ns();
     YKI_TRY(yki_run_command(run, yki_rank_step, NULL));
     double ns = yki_now_ns() - run->step_start_ns;
@@ -216,7 +229,9 @@ yoke_status yki_run_step(yki_run *run, const yki_step *step, yki_step_result *re
         if (step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS) run->ranks[i].stepping_ns += ns;
         computing += run->ranks[i].computing_ns;
     }
-    result->loss = run->scalars[YKI_SCALAR_LOSS] / ((double)step->samples * (double)run->rows_per_sample);
+    result->loss = run->scalars[YKI_SCALAR_LOSS] / yki_run_counted(run);
+    result->counted = run->counted;
+    result->right = (int64_t)run->scalars[YKI_SCALAR_RIGHT];
     result->gradient_norm = sqrt(run->scalars[YKI_SCALAR_SQUARES]);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
     result->stop = run->scalars[YKI_SCALAR_STOPS] > 0;

@@ -48,7 +48,9 @@ typedef struct yki_step {
 } yki_step;
 
 typedef struct yki_step_result {
-    double loss;          /* mean over the step's samples */
+    double loss;     /* mean over the step's rows that are counted; 0 where none is */
+    int64_t counted; /* rows: samples, or tokens, without those whose target is YOKE_UNCOUNTED */
+    int64_t right;   /* of them: whose target no class is likelier than; 0 where targets are no classes */
     double gradient_norm; /* global, before clipping */
     bool finite;          /* false: nothing was updated */
     bool failed;          /* some process's inputs were none, and nothing was updated: the same on all */

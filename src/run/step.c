@@ -43,6 +43,7 @@ yoke_status yki_rank_agree(yki_rank *rank)
     yki_queue_transfer(rank->queue, YKI_DOWNLOAD, totals, yki_rank_total(rank, 0), sizeof totals);
     YKI_TRY(rank->backend->synchronize(rank->queue));
     double scalars[YKI_SCALARS] = {[YKI_SCALAR_LOSS] = totals[YKI_TOTAL_LOSS],
+                                   [YKI_SCALAR_RIGHT] = totals[YKI_TOTAL_RIGHT],
                                    [YKI_SCALAR_SQUARES] = totals[YKI_TOTAL_SQUARES],
                                    [YKI_SCALAR_STOPS] = speaks && step->stop,
                                    [YKI_SCALAR_FAILED] = speaks && step->failed,
@@ -51,8 +52,9 @@ yoke_status yki_rank_agree(yki_rank *rank)
     YKI_TRY(yki_sum_scalars(rank->world, scalars, YKI_SCALARS));
     if (speaks) memcpy(rank->run->scalars, scalars, sizeof scalars);
     rank->norm = sqrt(scalars[YKI_SCALAR_SQUARES]);
-    rank->updates = step->mode == YKI_RUN_TRAIN && isfinite(scalars[YKI_SCALAR_LOSS]) &&
-                    isfinite(scalars[YKI_SCALAR_SQUARES]) && scalars[YKI_SCALAR_FAILED] <= 0;
+    rank->updates = step->mode == YKI_RUN_TRAIN && rank->run->counted > 0 &&
+                    isfinite(scalars[YKI_SCALAR_LOSS]) && isfinite(scalars[YKI_SCALAR_SQUARES]) &&
+                    scalars[YKI_SCALAR_FAILED] <= 0;
     return YOKE_OK;
 }
 

@@ -99,11 +99,12 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer)
     return YOKE_OK;
 }
 
-static yoke_status check_ids(const char *what, const void *row, size_t bytes, int64_t limit, int64_t index)
+static yoke_status check_ids(const char *what, const void *row, size_t bytes, int64_t limit, int64_t index,
+                             int32_t mark)
 {
     const int32_t *ids = row;
     for (size_t i = 0; i < bytes / 4; i++)
-        if (ids[i] < 0 || ids[i] >= limit)
+        if ((ids[i] < 0 && ids[i] != mark) || ids[i] >= limit)
             return yki_fail(YOKE_INVALID, "sample %lld has %s %d, and the model knows 0 .. %lld",
                             (long long)index, what, ids[i], (long long)limit - 1);
     return YOKE_OK;
@@ -117,7 +118,7 @@ yoke_status yki_trainer_check_inputs(const yoke_trainer *trainer, const void *in
     int64_t limit = yki_model_tokens(model);
     for (int64_t i = 0; i < count; i++)
         YKI_TRY(check_ids("token", (const char *)inputs + (size_t)i * trainer->input_bytes,
-                          trainer->input_bytes, limit, first + i));
+                          trainer->input_bytes, limit, first + i, 0));
     return YOKE_OK;
 }
 
@@ -142,9 +143,10 @@ yoke_status yki_trainer_fetch(yoke_trainer *trainer, yoke_data *data, const int6
         char *input = trainer->inputs + (size_t)i * trainer->input_bytes;
         char *target = trainer->targets + (size_t)i * trainer->target_bytes;
         YKI_TRY(get_scaled(trainer, data, indices[i], (float *)(void *)input, target));
-        if (tokens) YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i]));
+        if (tokens) YKI_TRY(check_ids("token", input, trainer->input_bytes, limit, indices[i], 0));
         if (trainer->classes > 0)
-            YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i]));
+            YKI_TRY(check_ids("class", target, trainer->target_bytes, trainer->classes, indices[i],
+                              YOKE_UNCOUNTED));
     }
     return YOKE_OK;
 }

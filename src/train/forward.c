@@ -83,22 +83,23 @@ yoke_status yki_trainer_predict_data(yoke_trainer *trainer, yoke_data *data, int
 
 /* What an evaluation has counted so far. */
 typedef struct tally {
-    double loss; /* summed over samples */
-    int64_t right, rows, classes;
+    double loss; /* summed over rows that are counted */
+    int64_t counted, right, rows, classes;
     int64_t *confusion; /* NULL: not counted */
 } tally;
 
 static void count_classes(tally *t, const float *outputs, const int32_t *targets, int64_t rows)
 {
     for (int64_t r = 0; r < rows; r++) {
+        if (targets[r] == YOKE_UNCOUNTED) continue;
         const float *row = outputs + r * t->classes;
         int64_t best = 0;
         for (int64_t c = 1; c < t->classes; c++)
             if (row[c] > row[best]) best = c;
         t->right += best == targets[r];
+        t->rows++;
         if (t->confusion) t->confusion[targets[r] * t->classes + best]++;
     }
-    t->rows += rows;
 }
 
 /* The first `samples` of those held out, or of `others` where there are some; as many at a time as there is
@@ -123,7 +124,9 @@ static yoke_status score(yoke_trainer *trainer, yoke_data *others, int64_t sampl
         yki_step_result result = {0};
         yoke_status fetched = yki_trainer_fetch_together(trainer, data, count);
         status = yki_trainer_together(trainer, &step, fetched, &result);
-        t->loss += result.loss * (double)count;
+        t->loss += result.loss * (double)result.counted;
+        t->counted += result.counted;
+        if (!t->classes) t->right += result.right, t->rows += result.counted;
         if (t->classes && status == YOKE_OK)
             count_classes(t, outputs, (const int32_t *)(void *)trainer->targets, count * out / t->classes);
     }
@@ -173,16 +176,21 @@ yoke_status yoke_trainer_evaluate(yoke_trainer *trainer, yoke_data *data, int64_
     }
     yoke_status status = score(trainer, data, samples, &t);
     char **names = NULL;
+    if (status == YOKE_OK && t.counted == 0)
+        status =
+            yki_fail(YOKE_INVALID, "no target of the %lld samples to evaluate on is counted: all are -100",
+                     (long long)samples);
     if (status == YOKE_OK) status = copy_classes(trainer, t.classes, &names);
     if (status != YOKE_OK) {
         free(t.confusion);
         return status;
     }
-    double loss = t.loss / (double)samples;
+    double loss = t.loss / (double)t.counted;
     *evaluation_out = (yoke_evaluation){.scored = data ? YOKE_SCORED_GIVEN : YOKE_SCORED_HELD_OUT,
                                         .samples = samples,
+                                        .tokens = tokens ? t.counted : 0,
                                         .loss = loss,
-                                        .accuracy = t.classes ? (double)t.right / (double)t.rows : NAN,
+                                        .accuracy = trainer->classes ? (double)t.right / (double)t.rows : NAN,
                                         .perplexity = tokens && trainer->classes ? exp(loss) : NAN,
                                         .nclasses = t.classes,
                                         .confusion = t.confusion,

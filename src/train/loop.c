@@ -65,9 +65,10 @@ yoke_status yki_trainer_step(yoke_trainer *trainer, yki_run_mode mode, yki_step_
     YKI_TRY(yki_trainer_together(trainer, &step, fetched, result));
     trainer->stopping = result->stop;
     trainer->all_ended = result->ended == yki_cluster_size();
-    for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && result->finite; i++)
+    bool updated = result->finite && result->counted > 0;
+    for (int i = 0; i < trainer->model->ncounters && mode == YKI_RUN_TRAIN && updated; i++)
         trainer->tracked[i] += yki_run_tracked(trainer->run, trainer->model->counters[i].of);
-    if (mode == YKI_RUN_TRAIN && result->finite) memcpy(trainer->moved, result->moved, sizeof trainer->moved);
+    if (mode == YKI_RUN_TRAIN && updated) memcpy(trainer->moved, result->moved, sizeof trainer->moved);
     return YOKE_OK;
 }
 
@@ -114,6 +115,20 @@ static yoke_status leave_out(yoke_trainer *trainer, const yki_step_result *resul
     return YOKE_OK;
 }
 
+/* A step none of whose targets is counted: its batch and its number are used, and there is nothing to learn.
+ */
+static void pass_over(yoke_trainer *trainer)
+{
+    trainer->skipped++;
+    if (trainer->said_uncounted) return;
+    trainer->said_uncounted = true;
+    yki_trainer_note(
+        trainer,
+        "step %lld: no target of its samples is counted (all are -100, or of a prompt): nothing was "
+        "updated; said once",
+        (long long)trainer->next_step);
+}
+
 static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void *context,
                              double *mean_seconds)
 {
@@ -122,6 +137,8 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
     YKI_TRY(yki_trainer_step(trainer, YKI_RUN_TRAIN, &result));
     if (!result.finite)
         YKI_TRY(leave_out(trainer, &result));
+    else if (result.counted == 0)
+        pass_over(trainer);
     else {
         trainer->last_loss = result.loss;
         trainer->skipped_in_a_row = 0;
@@ -154,7 +171,7 @@ static yoke_status take_step(yoke_trainer *trainer, yoke_progress progress, void
                                    trainer->model->is_sequence ? rate * (double)trainer->input_bytes / 4 : 0,
                                .seconds_left = *mean_seconds * (double)(trainer->steps - s - 1),
                                .samples = samples,
-                               .skipped = !result.finite};
+                               .skipped = !result.finite || result.counted == 0};
     yki_trainer_tell(trainer, &report);
     if (progress) progress(context, &report);
     return YOKE_OK;

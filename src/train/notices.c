@@ -27,6 +27,7 @@ static bool find_classes(yoke_trainer *trainer, unsigned char *seen)
     int32_t class;
     for (int64_t p = 0; p < order->samples + order->held; p++) {
         if (yki_data_get_target(trainer->data, yki_order_place(order, p), &class) != YOKE_OK) return false;
+        if (class == YOKE_UNCOUNTED) continue;
         if (class < 0 || class >= classes) return false;
         seen[class] |= p < order->samples ? 1 : 2;
     }

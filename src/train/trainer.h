@@ -64,7 +64,7 @@ struct yoke_trainer {
     int64_t nevaluations, evaluation_room;
     double evaluation_seconds;
     bool stopped_early; /* by stop.patience */
-    bool said_nothing_learnt;
+    bool said_nothing_learnt, said_uncounted;
     int64_t saved_step; /* the newest that was saved, or resumed from; -1: none */
     char saved[YKI_FOLDER_BYTES];
     bool agreed;      /* all processes know of the failure that ends the run */

@@ -180,7 +180,7 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
     yki_launch launch = c->launch;
     launch.attr = &c->attr;
     launch.update = &c->update;
-    launch.loss = &c->loss;
+    launch.loss = c->loss;
     launch.workspace_bytes = kernel->workspace_bytes != NULL ? kernel->workspace_bytes(&launch, threads) : 0;
     size_t rounded = (launch.workspace_bytes + 63) / 64 * 64;
     launch.workspace = rounded > 0 ? aligned_alloc(64, rounded) : NULL;

@@ -11,7 +11,7 @@ typedef struct kernel_case {
     yki_launch launch;
     yki_attr attr;
     yki_update update;
-    double loss;
+    double loss[2];
     int ninputs;
     size_t bytes[YKI_MAX_VIEWS];
 } kernel_case;

@@ -157,9 +157,9 @@ static double sharded_loss(shards *s, const double *logits)
     for (int i = 0; i < 6; i++)
         yki_set(&s->loss.launch.views[1], i,
                 yki_get(&s->sum[0].launch.views[3], i) + yki_get(&s->sum[1].launch.views[3], i));
-    s->loss.loss = 0;
+    s->loss.loss[0] = 0;
     case_run(&s->loss, reference_of(YKI_KERNEL_XENT_LOSS), 1);
-    return s->loss.loss;
+    return s->loss.loss[0];
 }
 
 static void cross_entropy_is_one_loss_over_shards(void **state)
@@ -342,10 +342,10 @@ static void squared_error_has_its_gradient(void **state)
     for (int i = 0; i < 7; i++) {
         double here = yki_get(&loss.launch.views[0], i), value[2];
         for (int side = 0; side < 2; side++) {
-            loss.loss = 0;
+            loss.loss[0] = 0;
             yki_set(&loss.launch.views[0], i, here + (side == 0 ? 1e-5 : -1e-5));
             case_run(&loss, reference_of(YKI_KERNEL_MSE_LOSS), 1);
-            value[side] = loss.loss;
+            value[side] = loss.loss[0];
         }
         yki_set(&loss.launch.views[0], i, here);
         assert_true(fabs((value[0] - value[1]) / 2e-5 * 0.125 - yki_get(&grad.launch.views[2], i)) < 1e-8);

@@ -207,9 +207,9 @@ static void compare(const kernel_case *got, const kernel_case *want, const char 
                 yki_kernel_name(want->launch.kernel), source, threads, shape, v, (long long)i, x, y, allowed);
         }
     }
-    if (fabs(got->loss - want->loss) > 1e-6 * fabs(want->loss))
+    if (fabs(got->loss[0] - want->loss[0]) > 1e-6 * fabs(want->loss[0]))
         fail_msg("%s by %s, %d threads, \"%s\": loss %.17g, reference %.17g",
-                 yki_kernel_name(want->launch.kernel), source, threads, shape, got->loss, want->loss);
+                 yki_kernel_name(want->launch.kernel), source, threads, shape, got->loss[0], want->loss[0]);
 }
 
 static void expect_same_bits(const kernel_case *a, const kernel_case *b, int view_a, int view_b,

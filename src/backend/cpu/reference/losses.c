@@ -1,5 +1,7 @@
 /* Losses. Cross-entropy comes in pieces, so that classes may be split over ranks: the largest logit, the sum
- * of exponentials and the target's logit are combined over ranks between the pieces. */
+ * of exponentials and the target's logit are combined over ranks between the pieces. A row whose target is
+ * negative is not counted: its statistic at the target is infinite, which no logit less the largest is, so
+ * its log-sum is too, and every p = exp(l - lse) of its gradient 0. */
 #include <math.h>
 
 #include "backend/cpu/reference/reference.h"
@@ -29,6 +31,7 @@ static void xent_sum(const yki_launch *launch, void *state, int threads)
             sum += exp(less);
             if (v + launch->attr->offset == (int64_t)yki_get(targets, r)) at_target = less;
         }
+        if (yki_get(targets, r) < 0) at_target = INFINITY;
         yki_set(stats, 2 * r, sum);
         yki_set(stats, 2 * r + 1, at_target);
     }
@@ -39,13 +42,16 @@ static void xent_loss(const yki_launch *launch, void *state, int threads)
     (void)state, (void)threads;
     const yki_view *max = &launch->views[0], *stats = &launch->views[1], *lse = &launch->views[2];
     int64_t R = yki_view_elems(max);
-    double loss = 0;
+    double loss = 0, right = 0;
     for (int64_t r = 0; r < R; r++) {
-        double log_sum = log(yki_get(stats, 2 * r));
-        yki_set(lse, r, yki_get(max, r) + log_sum);
-        loss += log_sum - yki_get(stats, 2 * r + 1);
+        double log_sum = log(yki_get(stats, 2 * r)), at_target = yki_get(stats, 2 * r + 1);
+        bool counted = at_target != INFINITY;
+        yki_set(lse, r, counted ? yki_get(max, r) + log_sum : INFINITY);
+        loss += counted ? log_sum - at_target : 0;
+        right += at_target >= 0 && counted;
     }
-    *launch->loss += loss;
+    launch->loss[0] += loss;
+    launch->loss[1] += right;
 }
 
 static void xent_grad(const yki_launch *launch, void *state, int threads)
