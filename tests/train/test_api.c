@@ -272,7 +272,7 @@ static void test_not_finite(void **state)
 static void test_wrong_classes(void **state)
 {
     (void)state;
-    static const int32_t wrong[] = {CLASSES, -1, INT32_MAX, INT32_MIN, -100};
+    static const int32_t wrong[] = {CLASSES, -1, INT32_MAX, INT32_MIN, -101};
     for (int k = 0; k < NMESHES; k++) {
         source s = {.fail_at = 8 + 5, .class = wrong[k]};
         yoke_model *model = small_model();
