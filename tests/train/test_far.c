@@ -19,6 +19,9 @@ static const struct {
     {"llama", "layout.tp=6; layout.dp=2; layout.zero=1; train.optimizer=muon"},
     {"gpt2", "train.sequence=8; layout.cp=2; layout.cp_kind=ulysses"},
     {"llama", "train.sequence=9; layout.cp=3"},
+    /* rows become bf16 in one place, while those of the micro-batch before may still be on their way */
+    {"regress", "train.precision=bf16; layout.microbatches=2; layout.schedule=gpipe"},
+    {"regress", "train.precision=bf16; layout.microbatches=4; layout.dp=2"},
 };
 
 static void test_the_bits_of_the_cpu(void **state)
