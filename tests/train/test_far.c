@@ -28,6 +28,7 @@ static void test_the_bits_of_the_cpu(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        if (!is_taken(i)) continue;
         outcome here, there;
         unsetenv("YOKE_BACKEND");
         run_job(runs[i].job, runs[i].overrides, &here);
