@@ -25,12 +25,13 @@ enum {
 /* What a search may take on an average core, by what it does, not by a clock: its answer is the same each
  * time. And about what compiling takes of a unit and lane, simulating of an action and unit, and classes of a
  * device. */
-static const double EFFORT_S = 0.35, EFFORT_DEVICE_S = 20e-6, COMPILE_S = 100e-6, ACTION_S = 3e-6,
+static const double EFFORT_S = 0.7, EFFORT_DEVICE_S = 20e-6, COMPILE_S = 100e-6, ACTION_S = 3e-6,
                     DEVICE_S = 2e-6;
 
 typedef struct finalist {
     yki_step step;
     yki_candidate candidate;
+    bool looked_beside;
 } finalist;
 
 typedef struct search {
@@ -47,7 +48,7 @@ typedef struct search {
     yki_candidate refused[REFUSALS];
     finalist best[FINALISTS];
     int nrefused, nbest;
-    double fastest, effort;
+    double fastest, effort, most_effort;
     bool gave_up; /* on something that may be faster */
 } search;
 
@@ -139,10 +140,9 @@ static double effort_of(const search *s, const yki_candidate *c)
     return COMPILE_S * lanes * units + ACTION_S * c->microbatches * units + DEVICE_S * devices;
 }
 
-static bool may_go_on(search *s, double effort)
+static bool may_go_on(const search *s, double effort)
 {
-    double most = EFFORT_S + EFFORT_DEVICE_S * s->devices, spent = s->effort + s->references.effort;
-    return spent + effort <= most || s->nbest == 0;
+    return s->effort + s->references.effort + effort <= s->most_effort || s->nbest == 0;
 }
 
 static yoke_status try_candidate(search *s, const yki_candidate *c)
@@ -155,28 +155,73 @@ static yoke_status try_candidate(search *s, const yki_candidate *c)
     if (status == YOKE_SYSTEM) return status;
     if (status == YOKE_DOES_NOT_FIT) s->refused[s->nrefused++] = *c;
     if (status != YOKE_OK) return YOKE_OK;
-    s->best[s->nbest++] = (finalist){step, *c};
+    s->best[s->nbest++] = (finalist){step, *c, false};
     s->fastest = fmin(s->fastest, step.seconds);
     return YOKE_OK;
 }
 
-/* Simulates what was found, in the order of guesses, that is guessed to be no slower than the best times
- * `margin`, until there are `most` in all; what may yet be faster is left in the list. */
-static yoke_status try_found(search *s, double margin, int most)
+static bool same_mesh(const yki_candidate *a, const yki_candidate *b)
+{
+    return a->dp == b->dp && a->tp == b->tp && a->cp == b->cp && a->pp == b->pp;
+}
+
+/* In how many ways two layouts differ; what is of a mesh's degrees changes with them. */
+static int ways_apart(const yki_candidate *a, const yki_candidate *b)
+{
+    int mesh = same_mesh(a, b) ? (a->sp != b->sp) + (a->cp_kind != b->cp_kind) : 1;
+    return mesh + (a->microbatches != b->microbatches) + (a->schedule != b->schedule) +
+           (a->recompute != b->recompute) + (a->zero != b->zero || a->shard != b->shard);
+}
+
+/* Which of what was found are simulated. */
+typedef struct choice {
+    const yki_candidate *beside; /* they differ from it in one way at most; NULL: all */
+    bool meshes;                 /* the first of each mesh alone */
+    int most;                    /* that are simulated in all */
+} choice;
+
+static bool is_chosen(const search *s, const choice *of, const yki_candidate *c)
+{
+    for (int i = 0; i < s->nbest && of->meshes; i++)
+        if (same_mesh(&s->best[i].candidate, c)) return false;
+    return (!of->beside || ways_apart(c, of->beside) <= 1) && s->nbest < of->most && s->nrefused < REFUSALS &&
+           may_go_on(s, effort_of(s, c));
+}
+
+/* Simulates those of what was found that are chosen, in the order of guesses; what may yet be faster is left
+ * in the list. */
+static yoke_status try_found(search *s, const choice *of)
 {
     int64_t left = 0;
     sort(&s->found, by_guess);
     for (int64_t i = 0; i < s->found.count; i++) {
         const yki_candidate c = s->found.list[i];
         if (c.least_s >= s->fastest || is_hopeless(s, &c)) continue;
-        if (c.guess_s > s->fastest * margin || s->nbest >= most || s->nrefused == REFUSALS ||
-            !may_go_on(s, effort_of(s, &c)))
-            s->found.list[left++] = c;
-        else
+        if (is_chosen(s, of, &c))
             YKI_TRY(try_candidate(s, &c));
+        else
+            s->found.list[left++] = c;
     }
     s->found.count = left;
     return YOKE_OK;
+}
+
+/* Guesses err most for what computes and moves at once: what differs from the best in one way is tried, a few
+ * at a time; then what differs from the next best. */
+static yoke_status try_beside_best(search *s, int most)
+{
+    enum { AT_ONCE = 12 };
+    for (;;) {
+        finalist *best = NULL;
+        for (int i = 0; i < s->nbest; i++)
+            if (!s->best[i].looked_beside && (!best || s->best[i].step.seconds < best->step.seconds))
+                best = &s->best[i];
+        if (!best || !may_go_on(s, effort_of(s, &best->candidate)) || s->nbest >= most) return YOKE_OK;
+        best->looked_beside = true;
+        const yki_candidate from = best->candidate;
+        int some = s->nbest + AT_ONCE < most ? s->nbest + AT_ONCE : most;
+        YKI_TRY(try_found(s, &(choice){.beside = &from, .most = some}));
+    }
 }
 
 /* Of what is left, whether one may be faster than the best. */
@@ -346,11 +391,16 @@ static yoke_status try_meshes(search *s, bool likely)
 
 static yoke_status try_all(search *s)
 {
-    const double near = 1.05;
-    YKI_TRY(try_meshes(s, true));
-    YKI_TRY(try_found(s, near, FINALISTS / 2));
-    YKI_TRY(try_meshes(s, false));
-    YKI_TRY(try_found(s, INFINITY, FINALISTS));
+    const double all = EFFORT_S + EFFORT_DEVICE_S * s->devices;
+    for (int likely = 1; likely >= 0; likely--) {
+        int most = likely ? FINALISTS / 2 : FINALISTS;
+        s->most_effort = (likely ? 0.5 : 0.9) * all;
+        YKI_TRY(try_meshes(s, likely));
+        YKI_TRY(try_found(s, &(choice){.meshes = true, .most = 3 * most / 4}));
+        s->most_effort = (likely ? 0.8 : 1) * all;
+        YKI_TRY(try_beside_best(s, most));
+    }
+    YKI_TRY(try_found(s, &(choice){.most = FINALISTS}));
     s->gave_up |= may_be_faster(s);
     return s->nbest == 0 ? fail_nothing_fits(s) : tell_rows(s);
 }
