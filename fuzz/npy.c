@@ -14,9 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *targets = count > 1 ? fuzz_file(1, parts[1].data, parts[1].size) : inputs;
     yki_npy npy;
     if (fuzz_accepted(yki_npy_open(&npy, inputs))) {
-        fuzz_accepted(yki_npy_scan(&npy, false, NULL));
         yki_range range;
-        if (npy.type->integer) fuzz_accepted(yki_npy_scan(&npy, true, &range));
+        fuzz_accepted(yki_npy_scan(&npy, YKI_NPY_FLOAT, &range));
+        if (npy.type->integer) fuzz_accepted(yki_npy_scan(&npy, YKI_NPY_CLASS, &range));
         yki_npy_release(&npy);
     }
     yoke_data *opened;

@@ -17,7 +17,7 @@ levels:
 """
 JOB = """model: {{family: {family}, {hidden}layers: 4, heads: 4, width: 32, context: 16, vocab: 64}}
 data: {{format: random}}
-train: {{steps: 2, batch: {batch}, sequence: 16, loss: cross_entropy, precision: {precision}, optimizer: {{name: adamw, lr: 1e-3}}, clip: 1.0}}
+train: {{steps: 2, batch: {batch}, sequence: 16, loss: cross_entropy, precision: {precision}, optimizer: {{name: {optimizer}, lr: 1e-3}}, clip: 1.0}}
 """
 
 
@@ -27,8 +27,8 @@ class Simulate(case.Folder):
         self.assertEqual(done.returncode, code, done.stderr)
         return json.loads(done.stdout)
 
-    def job(self, family="gpt2", batch=16, precision="f32"):
-        self.write("job.yaml", JOB.format(family=family, hidden="hidden: 24, " if family == "llama" else "", batch=batch, precision=precision))
+    def job(self, family="gpt2", batch=16, precision="f32", optimizer="adamw"):
+        self.write("job.yaml", JOB.format(family=family, optimizer=optimizer, hidden="hidden: 24, " if family == "llama" else "", batch=batch, precision=precision))
         return "job.yaml"
 
     def machine(self, name="m", memory="4TB", bf16=", bf16: 100 TFLOP/s", launch="0 us", near=4, far=2, bandwidth=200, more=""):
@@ -63,18 +63,27 @@ class Simulate(case.Folder):
                    "pp=2,microbatches=4,schedule=zb-h1", "pp=2,chunks=2,microbatches=4,schedule=interleaved", "cp=2", "dp=2,tp=2",
                    "dp=2,pp=2,microbatches=2,zero=1", "tp=2,pp=2,microbatches=2,recompute=full", "dp=2,cp=2,recompute=selective"]
         for family, batch, precision in (("gpt2", 16, "f32"), ("gpt2", 7, "bf16"), ("llama", 9, "f32")):
-            job = self.job(family, batch, precision)
             for layout in layouts:
-                with self.subTest(family=family, batch=batch, precision=precision, layout=layout):
-                    flags = ["--layout", layout] if layout else []
-                    ran, said = self.yoke("train", job, *flags, "--threads", 1), self.simulate(job, machine, *flags)
-                    self.assertEqual(ran["moved_by_axis"], said["moved_by_axis"])
-                    self.assertEqual(ran["moved_bytes_per_step"], said["moved_bytes_per_step"])
-                    stages = len(said["stages"])
-                    for i, stage in enumerate(said["stages"]):
-                        devices = [d for d in ran["devices"] if d["place"]["pp"] == i] if stages > 1 else ran["devices"]
-                        held = [[d["bytes"][k] for k in KINDS] for d in devices]
-                        self.assertIn([stage[k] for k in KINDS], held)
+                self.holds_and_moves_as_it_runs(machine, layout, family, batch, precision)
+
+    def test_bytes_of_every_optimizer(self):
+        """What updates whole matrices, or keeps other states, at a step's end."""
+        machine = self.machine(near=8)
+        for optimizer in ("sgd", "adam", "lion", "muon"):
+            for layout in ("", "dp=2,zero=1", "dp=2,zero=2", "dp=3,zero=3", "dp=2,tp=2,zero=2", "pp=2,microbatches=2"):
+                self.holds_and_moves_as_it_runs(machine, layout, optimizer=optimizer)
+
+    def holds_and_moves_as_it_runs(self, machine, layout, *of, **more):
+        job, flags = self.job(*of, **more), ["--layout", layout] if layout else []
+        with self.subTest(of=of, layout=layout, **more):
+            ran, said = self.yoke("train", job, *flags, "--threads", 1), self.simulate(job, machine, *flags)
+            self.assertEqual(ran["moved_by_axis"], said["moved_by_axis"])
+            self.assertEqual(ran["moved_bytes_per_step"], said["moved_bytes_per_step"])
+            stages = len(said["stages"])
+            for i, stage in enumerate(said["stages"]):
+                devices = [d for d in ran["devices"] if d["place"]["pp"] == i] if stages > 1 else ran["devices"]
+                held = [[d["bytes"][k] for k in KINDS] for d in devices]
+                self.assertIn([stage[k] for k in KINDS], held)
 
     def test_devices_share_the_work(self):
         """Over links that cost nothing n replicas take an nth, and a slow one makes all wait for it."""

@@ -102,6 +102,22 @@ static int64_t bytes_of_states(const lowering *l, const yki_instruction *in)
     return bytes;
 }
 
+/* What a rank keeps of what all have. */
+static int64_t bytes_of_slices(const lowering *l, const yki_instruction *in)
+{
+    if (in->kind == YKI_DO_MOVE) {
+        yki_view to = yki_operand_view(&in->operands[1], l->samples);
+        return yki_view_elems(&to) * (int64_t)yki_dtype_bytes(to.dtype);
+    }
+    const struct yki_do_move_states *move = &in->as.move_states;
+    int64_t elems = 0;
+    for (int i = 0; i < move->npieces; i++) {
+        const yki_kept *kept = &l->states->kept[move->pieces[i].parameter];
+        elems += kept->runs * kept->run_elems;
+    }
+    return elems * (int64_t)yki_dtype_bytes(move->dtype);
+}
+
 static void lower_movement(lowering *l, const yki_instruction *in)
 {
     yki_timed step = {.at = yki_group_of(in),
@@ -111,11 +127,8 @@ static void lower_movement(lowering *l, const yki_instruction *in)
     step.crosses = in->op == YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL;
     step.twice = in->op == YKI_OP_MOVE + YKI_MOVE_ALL_REDUCE;
     if (in->op == YKI_OP_MOVE + YKI_MOVE_SHARD) { /* each keeps its slice */
-        yki_view to = yki_operand_view(&in->operands[1], l->samples);
-        compute(l,
-                2.0 * (double)yki_view_elems(&to) * (double)yki_dtype_bytes(to.dtype) /
-                    l->costs->machine->device.bandwidth,
-                1, false);
+        if (in->phase != YKI_PHASE_WAIT)
+            compute(l, 2.0 * (double)bytes_of_slices(l, in) / l->costs->machine->device.bandwidth, 1, false);
         return;
     }
     if (in->phase != YKI_PHASE_WAIT) {
