@@ -21,7 +21,9 @@ train: {{steps: 2, batch: {batch}, sequence: 16, loss: cross_entropy, precision:
 """
 
 
-class Simulate(case.Folder):
+class Described(case.Folder):
+    """Jobs on described machines."""
+
     def yoke(self, *arguments, code=0):
         done = subprocess.run([YOKE, *map(str, arguments), "--json", "-"], capture_output=True, text=True, timeout=300, cwd=self.dir)
         self.assertEqual(done.returncode, code, done.stderr)
@@ -41,6 +43,8 @@ class Simulate(case.Folder):
         self.assertGreaterEqual(min(s["shares"].values()), 0)
         return s
 
+
+class Simulate(Described):
     def test_devices_there_have_numbers(self):
         """A device that is not here is none of this machine's."""
         job, machine = self.job(), self.machine(memory="100kB", near=8)
@@ -168,7 +172,7 @@ class Simulate(case.Folder):
             self.assertIn(words, error["message"])
 
 
-class Plan(Simulate):
+class Plan(Described):
     def test_plan_is_what_simulate_says(self):
         job, machine = self.job(), self.machine()
         p = self.yoke("plan", job, "--machine", machine, "--top", 7)
