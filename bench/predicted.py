@@ -20,13 +20,13 @@ MODELS = {
     "gpt2 2x320": (GPT.format(L=2, H=10, W=320, T=96), 8, f"sequence: 96, {ADAMW}"),
     "llama 4x128": (LLAMA.format(L=4, H=4, W=128, F=352, T=128), 8, f"sequence: 128, {ADAMW}"),
     "llama 2x192": (LLAMA.format(L=2, H=6, W=192, F=512, T=64), 16, f"sequence: 64, {ADAMW}"),
-    "mlp 3x512": ("{input: [256], layers: [{type: linear, out: 512}, {type: relu}, {type: linear, out: 512}, {type: relu}, "
+    "mlp 3x512": ("{family: layers, input: [256], layers: [{type: linear, out: 512}, {type: relu}, {type: linear, out: 512}, {type: relu}, "
                   "{type: linear, out: 512}, {type: relu}, {type: linear, out: 10}]}", 256, SGD),
-    "mlp 2x1024": ("{input: [128], layers: [{type: linear, out: 1024}, {type: relu}, {type: linear, out: 1024}, {type: relu}, "
+    "mlp 2x1024": ("{family: layers, input: [128], layers: [{type: linear, out: 1024}, {type: relu}, {type: linear, out: 1024}, {type: relu}, "
                    "{type: linear, out: 10}]}", 128, ADAMW),
-    "convnet 32": ("{input: [3, 32, 32], layers: [" + CONV.format(32) + ", {type: maxpool2d, kernel: 2}, " + CONV.format(32) +
+    "convnet 32": ("{family: layers, input: [3, 32, 32], layers: [" + CONV.format(32) + ", {type: maxpool2d, kernel: 2}, " + CONV.format(32) +
                    ", {type: maxpool2d, kernel: 2}, {type: flatten}, {type: linear, out: 10}]}", 32, SGD),
-    "convnet 16": ("{input: [1, 28, 28], layers: [" + CONV.format(16) + ", " + CONV.format(24) +
+    "convnet 16": ("{family: layers, input: [1, 28, 28], layers: [" + CONV.format(16) + ", " + CONV.format(24) +
                    ", {type: maxpool2d, kernel: 2}, {type: flatten}, {type: linear, out: 64}, {type: relu}, {type: linear, out: 10}]}", 32, ADAMW),
 }
 SEQUENCES = ["", "dp=2", "tp=2", "pp=2,microbatches=4", "dp=4"]

@@ -9,7 +9,7 @@
     "model: {family: " family ", layers: " #layers ", heads: " #heads ", width: " #width                     \
     ", context: " #tokens ", vocab: 256}\n" RANDOM                                                           \
     TRAIN(batch, "sequence: " #tokens ", " ADAMW)
-#define LAYERS(input, layers) "model: {input: " input ", layers: [" layers "]}\n" RANDOM
+#define LAYERS(input, layers) "model: {family: layers, input: " input ", layers: [" layers "]}\n" RANDOM
 #define LINEAR(out)           "{type: linear, out: " #out "}, "
 #define CONV(out)             "{type: conv2d, out: " #out ", kernel: 3, padding: 1}, "
 #define RELU                  "{type: relu}, "

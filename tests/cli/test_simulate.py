@@ -89,6 +89,16 @@ class Simulate(Described):
                 held = [[d["bytes"][k] for k in KINDS] for d in devices]
                 self.assertIn([stage[k] for k in KINDS], held)
 
+    def test_contention_lasts_as_long_as_what_moves(self):
+        """A product that is slowed while little moves ends when it is done, not when it would have been, had that gone on."""
+        self.job()
+        for contention in (0, 0.95):
+            self.write(f"c{contention}.yaml", "name: slow\ndevice: {name: d, memory: 4GB, rates: {f32: 10 GFLOP/s}, bandwidth: 1 GB/s, launch: 0 us}\n"
+                                              f"levels: [{{name: near, count: 2, bandwidth: 1000 GB/s, latency: 1 ns}}]\ncontention: {contention}\n")
+        for layout in ("dp=2", "dp=2,zero=3", "pp=2,microbatches=4"):
+            free, slowed = (self.simulate("job.yaml", f"c{c}.yaml", "--layout", layout)["step_ms"] for c in (0, 0.95))
+            self.assertTrue(free <= slowed <= 1.02 * free, (layout, free, slowed))
+
     def test_devices_share_the_work(self):
         """Over links that cost nothing n replicas take an nth, and a slow one makes all wait for it."""
         job = self.job(batch=64)

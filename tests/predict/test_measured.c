@@ -5,7 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/jobs.h"
+#include "folder.h"
 #include "predict/simulate/cost.h"
+#include "yoke/yoke.h"
 
 enum { ROWS = 12 };
 
@@ -116,13 +119,32 @@ static void movements_lie_between_sizes_and_ranks(void **state)
     assert_true(yki_measured_move(&f.costs, YKI_MOVE_ALL_REDUCE, &further, 2, 1024) == 0);
 }
 
+/* Each of the jobs that are measured runs a step: bench leaves out those for which the time is short. */
+static void every_sample_runs(void **state)
+{
+    (void)state;
+    const char *path = in_folder("sample.yaml");
+    for (int i = 0; yki_bench_samples[i].text; i++) {
+        yoke_job *job;
+        yoke_trainer *trainer;
+        write_file(path, yki_bench_samples[i].text, strlen(yki_bench_samples[i].text));
+        if (yoke_job_load(path, 0, NULL, &job) != YOKE_OK ||
+            yoke_trainer_create_from_job(&trainer, job) != YOKE_OK)
+            fail_msg("sample %d: %s %s", i, yoke_error_get()->key, yoke_error_get()->message);
+        assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
+        yoke_trainer_destroy(trainer);
+        yoke_job_destroy(job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_sample_runs),
         cmocka_unit_test(a_measured_shape_is_met),
         cmocka_unit_test(others_lie_where_their_neighbours_say),
         cmocka_unit_test(what_was_not_measured_is_not_said),
         cmocka_unit_test(movements_lie_between_sizes_and_ranks),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
