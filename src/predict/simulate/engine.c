@@ -528,8 +528,8 @@ static yoke_status simulate(yki_works *works, const yki_what_if *what_if, yki_re
         weigh(&e);
         for (int c = 0; c < e.classes->count; c++) run(&e, c);
     }
-    while (!e.failed && e.nheap > 0 &&
-           e.done < e.classes->count) { /* events that were overtaken may be left */
+    /* events that others overtook may be left when all are done */
+    while (!e.failed && e.nheap > 0 && e.done < e.classes->count) {
         event next = pop(&e);
         take(&e, &next);
     }
