@@ -392,6 +392,7 @@ static yoke_status try_meshes(search *s, bool likely)
 static yoke_status try_all(search *s)
 {
     const double all = EFFORT_S + EFFORT_DEVICE_S * s->devices;
+    /* of the effort what is likely gets most, and each part leaves some to those after it */
     for (int likely = 1; likely >= 0; likely--) {
         int most = likely ? FINALISTS / 2 : FINALISTS;
         s->most_effort = (likely ? 0.5 : 0.9) * all;
