@@ -39,8 +39,8 @@
  * A word ends with ? where the operand may be absent, and begins with = where an output may have the memory of
  * the first input; == where it may though another input is there too.
  *
- * Work is FLOPs, a number and letters to be multiplied: c is a half where attr.causal, P the pairs of a query
- * and a key that it sees. "": as many as the operands have elements. */
+ * Work is FLOPs, a number and letters to be multiplied: c is a half where attr.causal, less with a window,
+ * P the pairs of a query and a key that it sees. "": as many as the operands have elements. */
 #define YKI_KERNEL_LIST(OPERATOR, KERNEL) \
     OPERATOR(LINEAR, "linear", "xRK xNK xN? > xRN", "2RNK")                            /* x w bias? -> y = x w^T + b */ \
     KERNEL(LINEAR_DX, "linear.dx", "xRN xNK > xRK", "2RNK")                            /* dy w -> dx */ \
@@ -172,6 +172,7 @@ typedef struct yki_attr {
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */
     int64_t kernel, stride, padding;  /* CONV2D*, pools */
     bool causal;                      /* ATTENTION*, GQA*, ATTEND* */
+    int64_t window;                   /* of those, where causal: a query sees the last `window` positions, its own one included; 0: all */
     bool inverse;                     /* ROPE: turns back */
     double theta;                     /* ROPE: the base of its frequencies */
     yoke_rope_scaling scaling;        /* ROPE */

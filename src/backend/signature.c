@@ -221,10 +221,22 @@ int yki_launch_misfit(const yki_launch *launch)
 static double pairs_of(const yki_attr *attr, int64_t queries, int64_t keys)
 {
     double pairs = 0;
-    for (int64_t t = 0; t < queries; t++)
-        pairs += (double)(attr->causal ? yki_positions_until(&attr->keys, keys, yki_position(&attr->rows, t))
-                                       : keys);
+    for (int64_t t = 0; t < queries; t++) {
+        int64_t last = yki_position(&attr->rows, t);
+        pairs += (double)(attr->causal ? yki_positions_until(&attr->keys, keys, last) : keys);
+        if (attr->causal && attr->window > 0)
+            pairs -= (double)yki_positions_until(&attr->keys, keys, last - attr->window);
+    }
     return pairs;
+}
+
+/* The share of all pairs that queries see, by areas: a triangle, or a band along its long side. */
+static double share_seen(const yki_attr *attr, int64_t tokens)
+{
+    if (!attr->causal) return 1;
+    if (attr->window == 0 || attr->window >= tokens) return 0.5;
+    double band = (double)attr->window / (double)tokens;
+    return band - band * band / 2;
 }
 
 double yki_launch_flops(const yki_launch *shapes)
@@ -243,7 +255,7 @@ double yki_launch_flops(const yki_launch *shapes)
     char *factors;
     flops = (double)strtol(signature->work, &factors, 10);
     for (const char *letter = factors; *letter != '\0'; letter++)
-        flops *= *letter == 'c'   ? (attr->causal ? 0.5 : 1.0)
+        flops *= *letter == 'c'   ? share_seen(attr, known.of['T'])
                  : *letter == 'P' ? pairs_of(attr, known.of['T'], known.of['S'])
                                   : (double)known.of[(int)*letter];
     return flops;

@@ -127,6 +127,7 @@ void case_make(kernel_case *c, yki_kernel kernel, const char *shape_text, yki_dt
                          .stride = of['s'],
                          .padding = of['q'],
                          .causal = of['c'] != 0,
+                         .window = of['W'],
                          .offset = of['@'],
                          .global = of['g'],
                          .outer = of['o'],

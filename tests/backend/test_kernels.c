@@ -13,9 +13,11 @@
 #include "backend/cpu/reference/reference.h"
 #include "backend/signature.h"
 
+enum { MOST_SHAPES = 12 };
+
 typedef struct family {
-    yki_kernel kernels[8]; /* ends with YKI_KERNEL_COUNT, or full */
-    const char *shapes[8]; /* ends with NULL, or full */
+    yki_kernel kernels[8];           /* ends with YKI_KERNEL_COUNT, or full */
+    const char *shapes[MOST_SHAPES]; /* ends with NULL, or full */
 } family;
 
 #define END YKI_KERNEL_COUNT
@@ -67,18 +69,21 @@ static const family families[] = {
     {{YKI_KERNEL_GQA, YKI_KERNEL_GQA_GRAD, END},
      {"n0 T3 H4 G2 d4 g4 u2", "n1 T1 H1 G1 d1 g1 u1", "n2 T5 H4 G2 d7 g8 u2 @4 e2 c1",
       "n1 T33 H3 G3 d16 g12 u4 @3 c1", "n1 T20 H6 G1 d8 g6 u6", "n2 T70 H4 G2 d32 g4 u2 c1",
-      "n1 T9 H2 G4 d5 g8 u2 @6 c1"}},
+      "n1 T9 H2 G4 d5 g8 u2 @6 c1", "n1 T70 H4 G2 d6 g4 u2 c1 W5", "n1 T400 H2 G1 d8 g2 u2 c1 W140"}},
     {{YKI_KERNEL_ATTEND, YKI_KERNEL_ATTEND_GRAD, END},
      {"n0 T3 S2 H4 G2 d4 g4 u2 L9", "n1 T1 S1 H1 G1 d1 g1 u1 c1 L1",
       "n2 T5 S6 H4 G2 d7 g8 u2 @4 e2 c1 a2 b3 j9 m2 p2 r9 L20",
       "n1 T70 S60 H2 G1 d16 g2 u2 c1 a40 b37 j90 p30 r170 L300",
       "n1 T150 S330 H2 G2 d8 g2 u1 c1 a37 b37 j250 p290 r7 L500", "n1 T8 S4 H2 G2 d4 g2 u1 c1 a5 m9 L20",
-      "n2 T9 S0 H2 G1 d5 g2 u2 c1 L9", "n1 T20 S33 H3 G3 d20 g12 u4 @3 b2 j1 L60"}},
+      "n2 T9 S0 H2 G1 d5 g2 u2 c1 L9", "n1 T20 S33 H3 G3 d20 g12 u4 @3 b2 j1 L60",
+      "n1 T70 S60 H2 G1 d8 g2 u2 c1 a40 b37 j90 p30 r170 L300 W20",
+      "n1 T150 S330 H2 G2 d8 g2 u1 c1 a37 b37 j250 p290 r7 L500 W90",
+      "n1 T8 S4 H2 G2 d4 g2 u1 c1 a5 m9 L20 W2"}},
     {{YKI_KERNEL_JOIN, YKI_KERNEL_SPLIT, END},
      {"R0 A2 B3 C5", "R1 A1 B1 C2", "R7 A5 B40 C45", "R4 A0 B3 C3", "R300 A64 B128 C192"}},
     {{YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, END},
      {"n0 T3 H2 d4 g2", "n1 T1 H1 d1 g1", "n2 T5 H3 d7 g6 @3 c1", "n1 T33 H2 d16 g2 c1", "n1 T20 H2 d8 g2",
-      "n2 T70 H2 d64 g2 c1"}},
+      "n2 T70 H2 d64 g2 c1", "n2 T70 H2 d20 g2 c1 W9"}},
 };
 
 /* What in-place launches are promised: the output may be input 0. */
@@ -327,7 +332,7 @@ static void check_variants(yki_kernel k, const char *shape, yki_dtype type)
 static void check_family(const family *f)
 {
     for (int k = 0; k < 8 && f->kernels[k] != END; k++)
-        for (int s = 0; s < 8 && f->shapes[s] != NULL; s++)
+        for (int s = 0; s < MOST_SHAPES && f->shapes[s] != NULL; s++)
             for (int type = 0; type < 2; type++)
                 check_variants(f->kernels[k], f->shapes[s], type == 0 ? YKI_F32 : YKI_BF16);
 }

@@ -55,8 +55,9 @@ static void same_attr(const yki_attr *a, const yki_attr *b)
     assert_true(a->keys.first == b->keys.first && a->keys.split == b->keys.split &&
                 a->keys.jump == b->keys.jump);
     assert_true(a->activation == b->activation && a->eps == b->eps && a->p == b->p && a->key == b->key &&
-                a->causal == b->causal && a->inverse == b->inverse && a->theta == b->theta &&
-                a->width == b->width && a->group == b->group && a->length == b->length);
+                a->causal == b->causal && a->window == b->window && a->inverse == b->inverse &&
+                a->theta == b->theta && a->width == b->width && a->group == b->group &&
+                a->length == b->length);
     assert_true(a->outer == b->outer && a->local == b->local && a->inner == b->inner &&
                 a->kernel == b->kernel && a->stride == b->stride && a->padding == b->padding);
 }

@@ -6,6 +6,7 @@ typedef struct shape {
     int64_t n, T, H, d, global, offset, sample_offset;
     bool causal;
     double p;
+    int64_t window;
 } shape;
 
 static const uint64_t key = 77, step = 5;
@@ -27,17 +28,17 @@ static void naive_head(const shape *s, const double *qkv, int64_t sample, int64_
     for (int64_t q = 0; q < T; q++) {
         const double *at = qkv + (sample * T + q) * row + head * d;
         double max = -INFINITY, sum = 0;
-        int64_t keys = s->causal ? q + 1 : T;
-        for (int64_t k = 0; k < keys; k++) {
+        int64_t keys = s->causal ? q + 1 : T, start = s->window > 0 && q >= s->window ? q - s->window + 1 : 0;
+        for (int64_t k = start; k < keys; k++) {
             const double *other = qkv + (sample * T + k) * row + (s->H + head) * d;
             score[k] = 0;
             for (int64_t i = 0; i < d; i++) score[k] += at[i] * other[i] / sqrt((double)d);
             if (score[k] > max) max = score[k];
         }
-        for (int64_t k = 0; k < keys; k++) sum += exp(score[k] - max);
+        for (int64_t k = start; k < keys; k++) sum += exp(score[k] - max);
         double *to = y + ((sample * T + q) * s->H + head) * d;
         for (int64_t i = 0; i < d; i++) to[i] = 0;
-        for (int64_t k = 0; k < keys; k++) {
+        for (int64_t k = start; k < keys; k++) {
             double p = exp(score[k] - max) / sum * kept(s, sample, head, q, k);
             const double *v = qkv + (sample * T + k) * row + (2 * s->H + head) * d;
             for (int64_t i = 0; i < d; i++) to[i] += p * v[i];
@@ -81,7 +82,12 @@ static void discard(operands *o)
 
 static yki_attr attr_of(const shape *s)
 {
-    return (yki_attr){.causal = s->causal, .p = s->p, .key = key, .global = s->global, .offset = s->offset};
+    return (yki_attr){.causal = s->causal,
+                      .window = s->window,
+                      .p = s->p,
+                      .key = key,
+                      .global = s->global,
+                      .offset = s->offset};
 }
 
 static void run_forward(int source, const shape *s, operands *o, int threads)
@@ -114,11 +120,14 @@ static void run_gradient(int source, const shape *s, operands *o, int threads)
 static void forward_matches_loops(void **unused)
 {
     (void)unused;
-    static const shape shapes[] = {{0, 4, 2, 3, 2, 0, 0, true, 0},       {1, 1, 1, 1, 1, 0, 0, true, 0},
-                                   {2, 7, 3, 5, 3, 0, 0, true, 0},       {1, 16, 2, 16, 2, 0, 0, false, 0},
-                                   {2, 65, 2, 20, 5, 2, 0, true, 0.3},   {1, 64, 1, 64, 1, 0, 0, true, 0},
-                                   {1, 130, 2, 33, 4, 1, 3, false, 0.5}, {1, 300, 1, 64, 1, 0, 0, true, 0},
-                                   {3, 17, 2, 8, 2, 0, 0, true, 0}};
+    static const shape shapes[] = {
+        {0, 4, 2, 3, 2, 0, 0, true, 0, 0},       {1, 1, 1, 1, 1, 0, 0, true, 0, 0},
+        {2, 7, 3, 5, 3, 0, 0, true, 0, 0},       {1, 16, 2, 16, 2, 0, 0, false, 0, 0},
+        {2, 65, 2, 20, 5, 2, 0, true, 0.3, 0},   {1, 64, 1, 64, 1, 0, 0, true, 0, 0},
+        {1, 130, 2, 33, 4, 1, 3, false, 0.5, 0}, {1, 300, 1, 64, 1, 0, 0, true, 0, 0},
+        {3, 17, 2, 8, 2, 0, 0, true, 0, 0},      {1, 20, 2, 8, 2, 0, 0, true, 0, 1},
+        {1, 90, 1, 20, 1, 0, 0, true, 0, 7},     {1, 200, 1, 9, 1, 0, 0, true, 0.3, 70},
+        {1, 40, 1, 8, 1, 0, 0, true, 0, 40},     {1, 330, 2, 16, 2, 0, 0, true, 0, 129}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int type = YKI_F32; type <= YKI_BF16; type++) {
             const shape *s = &shapes[i];
@@ -176,10 +185,13 @@ static void check_gradient(const shape *s, operands *o, int64_t probes, double t
 static void gradient_matches_differences(void **unused)
 {
     (void)unused;
-    static const shape shapes[] = {{0, 4, 2, 3, 2, 0, 0, true, 0},     {1, 1, 1, 1, 1, 0, 0, true, 0},
-                                   {2, 7, 3, 5, 3, 0, 0, true, 0},     {1, 16, 2, 16, 2, 0, 0, false, 0},
-                                   {2, 65, 2, 20, 5, 2, 0, true, 0.3}, {1, 130, 2, 33, 4, 1, 3, false, 0.5},
-                                   {1, 300, 1, 64, 1, 0, 0, true, 0},  {1, 300, 1, 16, 1, 0, 0, true, 0.1}};
+    static const shape shapes[] = {
+        {0, 4, 2, 3, 2, 0, 0, true, 0, 0},     {1, 1, 1, 1, 1, 0, 0, true, 0, 0},
+        {2, 7, 3, 5, 3, 0, 0, true, 0, 0},     {1, 16, 2, 16, 2, 0, 0, false, 0, 0},
+        {2, 65, 2, 20, 5, 2, 0, true, 0.3, 0}, {1, 130, 2, 33, 4, 1, 3, false, 0.5, 0},
+        {1, 300, 1, 64, 1, 0, 0, true, 0, 0},  {1, 300, 1, 16, 1, 0, 0, true, 0.1, 0},
+        {1, 20, 2, 8, 2, 0, 0, true, 0, 1},    {1, 90, 1, 20, 1, 0, 0, true, 0.3, 7},
+        {1, 200, 1, 9, 1, 0, 0, true, 0, 70},  {1, 420, 1, 8, 1, 0, 0, true, 0.2, 330}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int type = YKI_F32; type <= YKI_BF16; type++) {
             const shape *s = &shapes[i];
@@ -205,7 +217,7 @@ static void gradient_matches_differences(void **unused)
 static void not_a_number_spreads(void **unused)
 {
     (void)unused;
-    static const shape s = {1, 20, 1, 8, 1, 0, 0, true, 0};
+    static const shape s = {1, 20, 1, 8, 1, 0, 0, true, 0, 0};
     operands o = make(&s, YKI_F32);
     value_set(&o.qkv, 10 * 3 * 8, NAN); /* the query at 10 */
     for (int source = 0; source <= (int)yki_isa_get(); source++) {

@@ -7,13 +7,16 @@ typedef struct shape {
     int64_t n, T, H, G, d, group, offset, first_group;
     bool causal;
     double p;
+    int64_t window;
 } shape;
 
 /* Query heads of a share of a model with more; a head of k and v that nobody here reads; one for all. */
-static const shape shapes[] = {{0, 4, 4, 2, 3, 2, 0, 0, true, 0},     {1, 1, 1, 1, 1, 1, 0, 0, true, 0},
-                               {2, 7, 4, 2, 5, 2, 4, 2, true, 0},     {1, 16, 6, 1, 16, 6, 0, 0, false, 0},
-                               {2, 65, 3, 3, 20, 2, 3, 0, true, 0.3}, {1, 70, 4, 4, 33, 1, 0, 0, false, 0.5},
-                               {1, 300, 4, 2, 32, 2, 0, 0, true, 0},  {1, 20, 2, 5, 8, 4, 6, 0, true, 0}};
+static const shape shapes[] = {
+    {0, 4, 4, 2, 3, 2, 0, 0, true, 0, 0},     {1, 1, 1, 1, 1, 1, 0, 0, true, 0, 0},
+    {2, 7, 4, 2, 5, 2, 4, 2, true, 0, 0},     {1, 16, 6, 1, 16, 6, 0, 0, false, 0, 0},
+    {2, 65, 3, 3, 20, 2, 3, 0, true, 0.3, 0}, {1, 70, 4, 4, 33, 1, 0, 0, false, 0.5, 0},
+    {1, 300, 4, 2, 32, 2, 0, 0, true, 0, 0},  {1, 20, 2, 5, 8, 4, 6, 0, true, 0, 0},
+    {1, 80, 4, 2, 12, 2, 4, 2, true, 0.2, 11}};
 
 static int64_t read_by(const shape *s, int64_t head)
 {
@@ -50,6 +53,7 @@ static yki_view written_out(const shape *s, const yki_view *q, const yki_view *k
 static yki_attr attr_of(const shape *s)
 {
     return (yki_attr){.causal = s->causal,
+                      .window = s->window,
                       .p = s->p,
                       .key = 77,
                       .global = s->H + s->offset + 3,

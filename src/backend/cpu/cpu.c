@@ -161,8 +161,8 @@ static bool same_attr(const yki_attr *a, const yki_attr *b)
 {
     return a->activation == b->activation && a->eps == b->eps && a->p == b->p && a->of_a == b->of_a &&
            a->of_b == b->of_b && a->key == b->key && a->kernel == b->kernel && a->stride == b->stride &&
-           a->padding == b->padding && a->causal == b->causal && a->inverse == b->inverse &&
-           a->theta == b->theta && a->scaling.factor == b->scaling.factor &&
+           a->padding == b->padding && a->causal == b->causal && a->window == b->window &&
+           a->inverse == b->inverse && a->theta == b->theta && a->scaling.factor == b->scaling.factor &&
            a->scaling.low == b->scaling.low && a->scaling.high == b->scaling.high &&
            a->scaling.context == b->scaling.context && a->width == b->width && a->group == b->group &&
            a->first_group == b->first_group && a->offset == b->offset && a->global == b->global &&

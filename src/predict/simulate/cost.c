@@ -52,6 +52,18 @@ bool yki_launch_is_half(const yki_launch *launch)
     return false;
 }
 
+/* What a window leaves of the work that was measured without one. */
+static double share_in_window(const yki_launch *launch)
+{
+    if (!launch->attr || launch->attr->window == 0) return 1;
+    yki_attr all = *launch->attr;
+    yki_launch whole = *launch;
+    all.window = 0;
+    whole.attr = &all;
+    double work = yki_launch_flops(&whole);
+    return work > 0 ? yki_launch_flops(launch) / work : 1;
+}
+
 double yki_kernel_seconds(const yki_costs *costs, const yki_launch *launch)
 {
     const yoke_machine *machine = costs->machine;
@@ -59,7 +71,7 @@ double yki_kernel_seconds(const yki_costs *costs, const yki_launch *launch)
     if (costs->first[launch->kernel] < costs->first[launch->kernel + 1]) {
         yki_launch_dims(launch, dims);
         double measured = yki_measured_kernel(costs, launch->kernel, yki_launch_is_half(launch), dims);
-        if (measured > 0) return measured;
+        if (measured > 0) return measured * share_in_window(launch);
     }
     double seconds = yki_launch_bytes(launch) / machine->device.bandwidth;
     if (!*yki_kernel_signature(launch->kernel)->work) return seconds;

@@ -9,7 +9,8 @@
  * sums across a vector, and both products read the scores where they lie. q is scaled by log2(e) / sqrt(d),
  * so that exp(score - max) is exp2 of a difference. Causal: a block's keys end at its last query, and the
  * square on the diagonal is done in strips of VL keys, each for the queries from its first key on. What lies
- * above the diagonal is never computed, but for corners of VL x VL. Source of the gradient's recomputation:
+ * above the diagonal is never computed, but for corners of VL x VL. With a window keys before it are passed
+ * over, and the band's lower edge is done as its upper one is. Source of the gradient's recomputation:
  * Dao et al., "FlashAttention", 2022, appendix B.2. */
 #include <math.h>
 
@@ -36,6 +37,7 @@ typedef struct attention {
     head_rows before;         /* what y, or dq, is added to; data NULL: nothing */
     const float *lse_before;
     bool causal;
+    int64_t window;           /* causal: keys that a query sees; 0: all */
     yki_positions rows, keys; /* positions of queries and keys */
     int64_t length;           /* of the whole sequence */
     int parts;
@@ -49,8 +51,9 @@ typedef struct attention {
 /* A block of queries of one head. */
 typedef struct query_block {
     int64_t first, count, columns; /* columns: count rounded up to whole vectors */
-    int64_t keys;                  /* seen by any of it */
+    int64_t start, keys;           /* start..keys-1 are seen by any of it; keys = 0: none */
     int64_t diagonal;      /* causal: the last key that its first query sees; each query sees one more */
+    int64_t low;           /* the first, at `start` or before; each query sees one less */
     int64_t first_element; /* dropout: global index of (query `first`, position 0) of this head */
 } query_block;
 
@@ -107,7 +110,7 @@ static void attention_operands(const yki_launch *launch, bool forward, attention
 static attention attention_shape(const yki_launch *launch, int threads)
 {
     const yki_attr *attr = launch->attr;
-    attention s = {.causal = attr->causal};
+    attention s = {.causal = attr->causal, .window = attr->causal ? attr->window : 0};
     bool forward = launch->kernel == YKI_KERNEL_ATTENTION || launch->kernel == YKI_KERNEL_GQA ||
                    launch->kernel == YKI_KERNEL_ATTEND;
     attention_operands(launch, forward, &s);
@@ -165,29 +168,43 @@ static void head_add(const attention *s, head_rows to, int64_t sample, int64_t h
     }
 }
 
-/* A strip is what one product covers: some keys, and the queries of the block from column `from` on. */
+/* A strip is what one product covers: some keys, and the columns from..to-1 of the block's queries. */
 typedef struct strip {
-    int64_t key, keys, from;
+    int64_t key, keys, from, to;
 } strip;
 
-/* Strip number `index` of keys first..last-1 of a block, or keys = 0 past the last. The part below the
- * diagonal's square is the first; then one for each VL keys of the square. */
-static strip strip_get(const attention *s, const query_block *b, int64_t first, int64_t last, int64_t index)
+INLINE int64_t smaller(int64_t a, int64_t b)
 {
-    int64_t below = s->causal && b->diagonal < last ? (b->diagonal > first ? b->diagonal : first) : last;
-    if (below > first) {
-        if (index == 0) return (strip){first, below - first, 0};
-        index--;
-    }
-    int64_t key = below + index * VL;
-    if (key >= last) return (strip){0, 0, 0};
-    return (strip){key, last - key < VL ? last - key : VL, key - b->diagonal};
+    return a < b ? a : b;
+}
+
+INLINE int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How far `key` is past the last multiple of `step` keys from the diagonal. */
+INLINE int64_t past_diagonal(const query_block *b, int64_t key, int64_t step)
+{
+    int64_t past = (key - b->diagonal) % step;
+    return past < 0 ? past + step : past;
+}
+
+/* The strip that starts at `key`, of a block's keys up to last-1, or keys = 0 past them. What all queries see
+ * is one; along the band's edges there is one for each VL keys. */
+static strip strip_get(const attention *s, const query_block *b, int64_t key, int64_t last)
+{
+    if (key >= last) return (strip){0, 0, 0, 0};
+    if (!s->causal) return (strip){key, last - key, 0, b->columns};
+    bool inside = key < b->diagonal && key >= b->low + b->count - 1;
+    int64_t end = smaller(last, inside ? b->diagonal : key + VL - past_diagonal(b, key, VL));
+    int64_t seen = (end - b->low + VL - 1) / VL * VL; /* by fewer columns than these */
+    return (strip){key, end - key, larger(0, key - b->diagonal), smaller(b->columns, seen)};
 }
 
 #define FOR_STRIPS(strip_, s, b, first, last)                                                                \
-    for (int64_t index_ = 0; index_ >= 0; index_ = -1)                                                       \
-        for (strip strip_ = strip_get(s, b, first, last, index_); strip_.keys > 0;                           \
-             strip_ = strip_get(s, b, first, last, ++index_))
+    for (strip strip_ = strip_get(s, b, first, last); strip_.keys > 0;                                       \
+         strip_ = strip_get(s, b, strip_.key + strip_.keys, last))
 
 /* scores[keys, queries] = X[keys, d] Y[queries, d]^T, for keys first..last-1; scores starts at key `first`.
  */
@@ -196,8 +213,8 @@ static void strips_score(const attention *s, const query_block *b, int64_t first
 {
     FOR_STRIPS(at, s, b, first, last)
     {
-        gemm(0, 1, at.keys, b->columns - at.from, s->d, 1, X + at.key * s->D, s->D, Y + at.from * s->D, s->D,
-             0, scores + (at.key - first) * BQ + at.from, BQ);
+        gemm(0, 1, at.keys, at.to - at.from, s->d, 1, X + at.key * s->D, s->D, Y + at.from * s->D, s->D, 0,
+             scores + (at.key - first) * BQ + at.from, BQ);
     }
 }
 
@@ -207,8 +224,9 @@ static void strips_to_queries(const attention *s, const query_block *b, int64_t 
 {
     FOR_STRIPS(at, s, b, first, last)
     {
-        gemm(1, 0, b->count - at.from, s->D, at.keys, 1, scores + (at.key - first) * BQ + at.from, BQ,
-             X + at.key * s->D, s->D, 1, Y + at.from * s->D, s->D);
+        gemm(1, 0, smaller(b->count, at.to) - at.from, s->D, at.keys, 1,
+             scores + (at.key - first) * BQ + at.from, BQ, X + at.key * s->D, s->D, 1, Y + at.from * s->D,
+             s->D);
     }
 }
 
@@ -218,26 +236,37 @@ static void strips_to_keys(const attention *s, const query_block *b, int64_t fir
 {
     FOR_STRIPS(at, s, b, first, last)
     {
-        gemm(0, 0, at.keys, s->D, b->count - at.from, 1, scores + (at.key - first) * BQ + at.from, BQ,
-             Y + at.from * s->D, s->D, 1, X + at.key * s->D, s->D);
+        gemm(0, 0, at.keys, s->D, smaller(b->count, at.to) - at.from, 1,
+             scores + (at.key - first) * BQ + at.from, BQ, Y + at.from * s->D, s->D, 1, X + at.key * s->D,
+             s->D);
     }
 }
 
-/* Keys first..last-1 that the vector of queries at `column` sees: the end of their range. */
-INLINE int64_t column_end(const attention *s, const query_block *b, int64_t column, int64_t last)
+/* Where the keys of the vector of queries at `column` begin and end in first..last-1, in whole strips. */
+INLINE int64_t column_begin(const query_block *b, int64_t column, int64_t first)
 {
-    int64_t end = s->causal ? b->diagonal + column + VL : last;
-    return end < last ? end : last;
+    return larger(first, b->low + column - VL + 1);
 }
 
-/* Writes `value` over the corner of the scores above the diagonal, for the vector of queries at `column`. */
-static void mask_corner(const attention *s, const query_block *b, int64_t column, int64_t first, int64_t last,
-                        float value, float *scores)
+INLINE int64_t column_end(const attention *s, const query_block *b, int64_t column, int64_t last)
+{
+    return s->causal ? smaller(last, b->diagonal + column + VL) : last;
+}
+
+/* Writes `value` over the scores that are computed and not seen, for the vector of queries at `column`: the
+ * corners of the band's edges. */
+static void mask_corners(const attention *s, const query_block *b, int64_t column, int64_t first,
+                         int64_t last, float value, float *scores)
 {
     if (!s->causal) return;
-    int64_t start = b->diagonal + column, end = column_end(s, b, column, last);
-    for (int64_t key = start > first ? start : first; key < end; key++)
-        for (int64_t i = 0; i < key - start; i++) scores[(key - first) * BQ + column + i] = value;
+    int64_t above = b->diagonal + column, below = b->low + column;
+    int64_t end = column_end(s, b, column, last);
+    for (int64_t key = larger(above, first); key < end; key++)
+        for (int64_t i = 0; i < key - above; i++) scores[(key - first) * BQ + column + i] = value;
+    end = smaller(last, below + VL);
+    for (int64_t key = column_begin(b, column, first); key < end; key++)
+        for (int64_t i = larger(0, key - below + 1); i < VL; i++)
+            scores[(key - first) * BQ + column + i] = value;
 }
 
 typedef uint64_t vl __attribute__((vector_size(VL * 4)));
@@ -278,15 +307,15 @@ static void drop_factors(const attention *s, const query_block *b, int64_t key, 
     }
 }
 
-/* Softmax over keys 0..last-1 for the vector of queries at `column`: scores become exp2(score - max), not yet
- * divided by their sum. */
-static void soften_column(const attention *s, const query_block *b, int64_t column, int64_t last,
-                          float *scores, float *max, float *sum)
+/* Softmax over the block's keys for the vector of queries at `column`: scores, which start at the first of
+ * them, become exp2(score - max), not yet divided by their sum. */
+static void soften_column(const attention *s, const query_block *b, int64_t column, float *scores, float *max,
+                          float *sum)
 {
-    int64_t end = column_end(s, b, column, last), key = 0;
-    float *at = scores + column;
-    mask_corner(s, b, column, 0, last, -INFINITY, scores);
-    vf m0 = vf_load(at), m1 = m0, m2 = m0, m3 = m0;
+    int64_t begin = column_begin(b, column, b->start), key = begin, end = column_end(s, b, column, b->keys);
+    float *at = scores + column - b->start * BQ;
+    mask_corners(s, b, column, b->start, b->keys, -INFINITY, scores);
+    vf m0 = vf_load(at + begin * BQ), m1 = m0, m2 = m0, m3 = m0;
     for (; key + 4 <= end; key += 4) {
         m0 = vf_max(m0, vf_load(at + key * BQ));
         m1 = vf_max(m1, vf_load(at + (key + 1) * BQ));
@@ -296,7 +325,7 @@ static void soften_column(const attention *s, const query_block *b, int64_t colu
     for (; key < end; key++) m0 = vf_max(m0, vf_load(at + key * BQ));
     m0 = vf_max(vf_max(m0, m1), vf_max(m2, m3));
     vf total = vf_set(0);
-    for (key = 0; key < end; key++) {
+    for (key = begin; key < end; key++) {
         vf e = vf_exp2(vf_load(at + key * BQ) - m0);
         vf_store(at + key * BQ, e);
         total += e;
@@ -343,30 +372,46 @@ static void attention_write(const attention *s, const query_block *b, const atte
     }
 }
 
+static void drop_scores(const attention *s, const query_block *b, float *scores)
+{
+    float kept[BQ];
+    FOR_STRIPS(at, s, b, b->start, b->keys)
+    for (int64_t key = at.key; key < at.key + at.keys; key++) {
+        float *row = scores + (key - b->start) * BQ;
+        drop_factors(s, b, key, kept);
+        for (int64_t i = at.from; i < at.to; i += VL) vf_store(row + i, vf_load(row + i) * vf_load(kept + i));
+    }
+}
+
 static void attention_block(const attention *s, const query_block *b, const attention_space *w,
                             int64_t sample, int64_t head)
 {
-    float max[BQ], sum[BQ], kept[BQ];
-    strips_score(s, b, 0, b->keys, w->K, w->Q, w->scores);
+    float max[BQ], sum[BQ];
+    strips_score(s, b, b->start, b->keys, w->K, w->Q, w->scores);
     for (int64_t column = 0; column < b->columns && b->keys > 0; column += VL)
-        soften_column(s, b, column, b->keys, w->scores, max, sum);
-    if (s->drop)
-        for (int64_t key = 0; key < b->keys; key++) {
-            drop_factors(s, b, key, kept);
-            int64_t from = s->causal && key > b->diagonal ? (key - b->diagonal) / VL * VL : 0;
-            for (int64_t i = from; i < b->columns; i += VL) {
-                float *at = w->scores + key * BQ + i;
-                vf_store(at, vf_load(at) * vf_load(kept + i));
-            }
-        }
+        soften_column(s, b, column, w->scores, max, sum);
+    if (s->drop) drop_scores(s, b, w->scores);
     memset(w->Y, 0, (size_t)(b->count * s->D) * sizeof(float));
-    strips_to_queries(s, b, 0, b->keys, w->scores, w->V, w->Y);
+    strips_to_queries(s, b, b->start, b->keys, w->scores, w->V, w->Y);
     attention_write(s, b, w, max, sum, sample, head);
 }
 
-static int64_t smaller(int64_t a, int64_t b)
+/* Where a block's window begins, of the `run` keys that end where its last query's do; it is shortened so
+ * that each query sees one key less than the one before it, or as many, and all see some or none. */
+static void attention_window(const attention *s, query_block *b, int64_t position, int64_t run)
 {
-    return a < b ? a : b;
+    int64_t low = position - s->window + 1 - s->keys.first, split = smaller(s->keys.split, s->S);
+    if (s->keys.jump > 0 && low < split) {
+        b->count = smaller(b->count, split - low);
+    } else if (s->keys.jump > 0) {
+        low -= s->keys.jump;
+        b->start = split;
+    }
+    if (low < run) b->count = smaller(b->count, run - low);
+    b->low = low;
+    b->start = larger(b->start, low);
+    if (b->start >= run) b->start = b->low = run = 0;
+    b->keys = smaller(run, b->diagonal + b->count);
 }
 
 /* Which keys a block sees. It ends where positions jump, of queries, or of keys under it: so each query sees
@@ -376,13 +421,15 @@ static void attention_keys(const attention *s, query_block *b)
     int64_t position = yki_position(&s->rows, b->first);
     int64_t second = s->keys.first + s->keys.split + s->keys.jump; /* where the second run of keys starts */
     if (s->rows.split > b->first) b->count = smaller(b->count, s->rows.split - b->first);
-    b->keys = s->S;
+    b->start = 0, b->keys = s->S;
+    b->low = -(INT64_C(1) << 60); /* before all keys */
     if (!s->causal) return;
     if (position < second) b->count = smaller(b->count, second - position);
     if (position < s->keys.first) b->count = smaller(b->count, s->keys.first - position);
     b->diagonal = position - s->keys.first - (position < second ? 0 : s->keys.jump);
     int64_t run = position < second ? smaller(s->keys.split, s->S) : s->S;
     b->keys = b->diagonal < 0 ? 0 : smaller(run, b->diagonal + b->count);
+    if (s->window > 0 && b->keys > 0) attention_window(s, b, position, run);
 }
 
 /* The block of queries that starts at `first`. */

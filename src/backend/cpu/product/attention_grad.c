@@ -8,7 +8,7 @@
 enum {
     GRAD_KEYS = 4 * BQ
 }; /* a multiple of BQ: a diagonal's square lies in one block of keys, which begin
-      where it does, modulo BQ */
+      where it does, modulo BQ, but for the first */
 
 typedef struct grad_space {
     float *K, *V, *dK, *dV; /* [S,D] */
@@ -39,9 +39,9 @@ static void grad_column(const attention *s, const query_block *b, int64_t column
 {
     int64_t end = column_end(s, b, column, last);
     vf lse = vf_load(w->lse + column), D = vf_load(w->D + column);
-    mask_corner(s, b, column, first, last, -INFINITY, w->P);
-    mask_corner(s, b, column, first, last, 0, w->dP);
-    for (int64_t key = first; key < end; key++) {
+    mask_corners(s, b, column, first, last, -INFINITY, w->P);
+    mask_corners(s, b, column, first, last, 0, w->dP);
+    for (int64_t key = column_begin(b, column, first); key < end; key++) {
         float *at = w->P + (key - first) * BQ + column, *dat = w->dP + (key - first) * BQ + column;
         vf p = vf_exp2(vf_load(at) - lse);
         vf_store(at, p);
@@ -49,15 +49,16 @@ static void grad_column(const attention *s, const query_block *b, int64_t column
     }
 }
 
-/* The same with dropout, for one key and all queries of the block from column `from` on. */
-static void grad_row_dropped(const attention *s, const query_block *b, int64_t key, int64_t first,
-                             const grad_space *w)
+/* The same with dropout, for one key of a strip and the queries that it has. */
+static void grad_row_dropped(const attention *s, const query_block *b, const strip *at, int64_t key,
+                             int64_t first, const grad_space *w)
 {
     float kept[BQ], *P = w->P + (key - first) * BQ, *dP = w->dP + (key - first) * BQ;
     drop_factors(s, b, key, kept);
-    int64_t diagonal = s->causal && key > b->diagonal ? key - b->diagonal : 0;
-    for (int64_t column = diagonal / VL * VL; column < b->columns; column += VL) {
-        for (int64_t i = column; i < diagonal && i < column + VL; i++) {
+    int64_t diagonal = s->causal ? key - b->diagonal : 0, low = key - b->low;
+    for (int64_t column = at->from; column < at->to; column += VL) {
+        for (int64_t i = column; i < column + VL; i++) {
+            if (i >= diagonal && i <= low) continue;
             P[i] = -INFINITY;
             dP[i] = 0;
         }
@@ -72,10 +73,10 @@ static void grad_keys_block(const attention *s, const query_block *b, int64_t fi
 {
     strips_score(s, b, first, last, w->K, w->Q, w->P);
     strips_score(s, b, first, last, w->V, w->dY, w->dP);
-    if (s->drop)
-        for (int64_t key = first; key < last; key++) grad_row_dropped(s, b, key, first, w);
-    else
-        for (int64_t column = 0; column < b->columns; column += VL) grad_column(s, b, column, first, last, w);
+    if (s->drop) FOR_STRIPS(at, s, b, first, last)
+    for (int64_t key = at.key; key < at.key + at.keys; key++) grad_row_dropped(s, b, &at, key, first, w);
+    else for (int64_t column = 0; column < b->columns; column += VL)
+        grad_column(s, b, column, first, last, w);
     strips_to_keys(s, b, first, last, w->P, w->dY, w->dV);
     strips_to_keys(s, b, first, last, w->dP, w->Q, w->dK);
     strips_to_queries(s, b, first, last, w->dP, w->K, w->dQ);
@@ -128,9 +129,8 @@ static void grad_head(const attention *s, const grad_rows *r, const yki_launch *
         query_block b = attention_queries(s, launch, sample, head, query);
         count = b.count;
         if (b.keys > 0) grad_load(s, &b, r->dy, sample, head, w);
-        int64_t off = s->causal ? b.diagonal % BQ : 0, last = 0;
-        for (int64_t first = 0; first < b.keys; first = last) {
-            last = smaller(b.keys, first + GRAD_KEYS - (first == 0 && off > 0 ? BQ - off : 0));
+        for (int64_t first = b.start, last; first < b.keys; first = last) {
+            last = smaller(b.keys, first + GRAD_KEYS - past_diagonal(&b, first, BQ));
             grad_keys_block(s, &b, first, last, w);
         }
         if (!s->before.data && b.keys > 0)

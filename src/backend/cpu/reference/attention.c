@@ -68,7 +68,8 @@ static int64_t read_by(const heads *g, int64_t h)
 static bool sees(const heads *g, int64_t t, int64_t u)
 {
     const yki_attr *attr = g->launch->attr;
-    return !attr->causal || yki_position(&attr->keys, u) <= yki_position(&attr->rows, t);
+    int64_t back = yki_position(&attr->rows, t) - yki_position(&attr->keys, u);
+    return !attr->causal || (back >= 0 && (attr->window == 0 || back < attr->window));
 }
 
 static double score(const heads *g, int64_t s, int64_t h, int64_t t, int64_t u)
