@@ -50,6 +50,12 @@ typedef struct yoke_layer {
     struct yoke_layer *layers;
 } yoke_layer;
 
+/* Texts of a list, owned by the job. */
+typedef struct yoke_texts {
+    int count, line; /* line: in the job file */
+    char **list;
+} yoke_texts;
+
 typedef struct yoke_model_spec {
     yoke_family family;
     char from[1024]; /* absolute; "" none */
@@ -63,6 +69,7 @@ typedef struct yoke_model_spec {
     double rope_theta, norm_eps, dropout;
     yoke_rope_scaling rope_scaling; /* llama; of `from` alone */
     int tied;                       /* llama: -1 absent */
+    yoke_texts freeze;              /* train.freeze: yoke_model_freeze takes them */
 } yoke_model_spec;
 
 typedef enum yoke_data_format {

@@ -81,6 +81,13 @@ YOKE_API void yoke_model_on(yoke_model *model, int device);
  * takes its number, counted from 0 over all layers, as in PyTorch's nn.Sequential. The string is copied. */
 YOKE_API void yoke_model_name(yoke_model *model, const char *name);
 
+/* Parameters that do not train: those whose names the shell pattern matches (`*` passes dots, as all else),
+ * of the layers made so far. A tied tensor has two names, and a leading "transformer." is allowed for. They
+ * have no gradient, no moments and no part in the gradient's norm, and nothing is computed back through
+ * layers before which nothing trains. A pattern that matches none is an error, which names what is near.
+ * Under bf16 they are kept in bf16 alone. */
+YOKE_API void yoke_model_freeze(yoke_model *model, const char *pattern);
+
 /* The samples. dims: shape of one sample of f32 values. */
 YOKE_API yoke_tensor yoke_input(yoke_model *model, int ndim, const int64_t *dims);
 /* Samples of token ids (int32): [length]. */

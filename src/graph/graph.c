@@ -155,6 +155,14 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
     return value;
 }
 
+void yki_graph_also(yoke_model *model, const char *name)
+{
+    if (model->error.status != YOKE_OK || model->nparameters == 0) return;
+    const char *copy = yki_arena_copy(&model->arena, name);
+    if (!copy) yki_graph_fail_memory(model);
+    model->parameters[model->nparameters - 1].also = copy;
+}
+
 int yki_graph_buffer(yoke_model *model, const char *name, int64_t elems, yki_init init, const yki_attr *of)
 {
     int value = yki_graph_parameter(model, name, 1, &elems, false, init, 0);

@@ -57,6 +57,8 @@ typedef struct yki_parameter {
     /* A hidden matrix: two dims, of a product of rows, and no other use; the model's last product, which
      * makes its output, has none. Known when the model is finished. */
     bool matrix;
+    bool frozen;      /* it does not train: no gradient, moment, norm or decay knows it */
+    const char *also; /* its other name, where two tensors of files are one; NULL */
     /* A buffer: state that training tracks (a running mean), and no gradient, moment, norm or decay knows;
      * kept in f32. The constants of the node that tracks it; NULL: a weight. */
     const yki_attr *buffer;
@@ -128,6 +130,8 @@ int yki_graph_find(const yoke_model *model, const char *name);
 /* A parameter's value. dims as in files. */
 int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int64_t *dims, bool transposed,
                         yki_init init, double init_scale);
+/* The last parameter's other name. */
+void yki_graph_also(yoke_model *model, const char *name);
 /* A buffer's value; `of` is copied. */
 int yki_graph_buffer(yoke_model *model, const char *name, int64_t elems, yki_init init, const yki_attr *of);
 /* A new value produced by the node under construction. */

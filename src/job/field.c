@@ -441,6 +441,29 @@ static yoke_status read_columns(const place *at, void *field)
     return YOKE_OK;
 }
 
+static yoke_status read_texts(const place *at, void *field)
+{
+    yoke_texts *texts = field;
+    const yki_yaml *node = at->node;
+    bool one = node->kind == YKI_YAML_SCALAR;
+    int count = one ? 1 : node->count;
+    enum { MOST_TEXTS = 4096 };
+    if (node->kind == YKI_YAML_MAPPING || count > MOST_TEXTS)
+        return FAIL(at, "must be a text, or a list of %d texts at most, like [a, b]", MOST_TEXTS);
+    texts->list = calloc((size_t)count + 1, sizeof(char *));
+    if (!texts->list) return yki_fail_memory("a list of texts");
+    texts->line = node->line;
+    for (int i = 0; i < count; i++) {
+        const yki_yaml *item = one ? node : node->items[i];
+        if (item->kind != YKI_YAML_SCALAR || !*item->text)
+            return FAIL(at, "must be a text, or a list of texts like [a, b]");
+        texts->list[i] = strdup(item->text);
+        if (!texts->list[i]) return yki_fail_memory("a list of texts");
+        texts->count = i + 1;
+    }
+    return YOKE_OK;
+}
+
 /* One layout of a list, checked by itself; appended to the text. */
 static yoke_status add_layout(const place *at, const char *text, size_t length, char *list)
 {
@@ -495,7 +518,7 @@ yoke_status yki_reader_value(const yki_reader *reader, const yki_key *key, const
         [YKI_KEY_PATH] = read_path,       [YKI_KEY_BYTES] = read_bytes,   [YKI_KEY_SCHEDULE] = read_schedule,
         [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_NUMBERS] = read_numbers,
         [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers, [YKI_KEY_STAGES] = read_recompute,
-        [YKI_KEY_LAYOUTS] = read_layouts,
+        [YKI_KEY_LAYOUTS] = read_layouts, [YKI_KEY_TEXTS] = read_texts,
     };
     const place at = {reader, key, node, path};
     if (yki_yaml_is_null(node)) return FAIL(&at, "has no value");

@@ -11,12 +11,19 @@
 #include "job/job.h"
 #include "job/read.h"
 
+static void free_texts(yoke_texts *texts)
+{
+    for (int i = 0; i < texts->count; i++) free(texts->list[i]);
+    free(texts->list);
+}
+
 void yoke_job_destroy(yoke_job *job)
 {
     if (!job) return;
     yki_layers_free(job->model.layers, job->model.nlayers);
     for (int i = 0; i < job->data.ntarget_columns; i++) free(job->data.target_columns[i]);
     free(job->data.target_columns);
+    free_texts(&job->model.freeze);
     free(job);
 }
 

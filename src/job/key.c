@@ -109,6 +109,7 @@ const yki_key yki_job_keys[] = {
     {"train.precision", YKI_KEY_NAME, FIELD(train.precision), .names = precisions, .flag = "precision"},
     {"train.skip_nonfinite", YKI_KEY_INT, FIELD(train.skip_nonfinite), RANGE(0, MAX_STEPS)},
     {"train.timeout", YKI_KEY_DOUBLE, FIELD(train.timeout), RANGE(0, 1e9)},
+    {"train.freeze", YKI_KEY_TEXTS, FIELD(model.freeze)},
     {"train.seed", YKI_KEY_SEED, FIELD(train.seed), .always = true},
 
     {"layout.devices", YKI_KEY_DEVICES, FIELD(layout.ndevices), .flag = "devices"},

@@ -60,12 +60,12 @@ static void print_shape(yki_text *text, const yoke_model_spec *model)
     yki_text_append(text, model->input_ndim ? "]" : "[]");
 }
 
-static void print_columns(yki_text *text, const yoke_data_spec *data)
+static void print_texts(yki_text *text, char *const *list, int count)
 {
     yki_text_append(text, "[");
-    for (int i = 0; i < data->ntarget_columns; i++) {
+    for (int i = 0; i < count; i++) {
         yki_text_append(text, i ? ", " : "");
-        yki_value_print_text(text, data->target_columns[i]);
+        yki_value_print_text(text, list[i]);
     }
     yki_text_append(text, "]");
 }
@@ -153,7 +153,11 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
         yki_value_print_text(text, (const char *)field);
         break;
     case YKI_KEY_COLUMNS:
-        print_columns(text, &job->data);
+        print_texts(text, job->data.target_columns, job->data.ntarget_columns);
+        break;
+    case YKI_KEY_TEXTS:
+        print_texts(text, ((const yoke_texts *)(const void *)field)->list,
+                    ((const yoke_texts *)(const void *)field)->count);
         break;
     case YKI_KEY_LAYERS:
         print_layers(text, job->model.layers, job->model.nlayers, "\n    - ");

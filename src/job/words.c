@@ -33,6 +33,7 @@ static const usual keys[] = {
     {"max_grad_norm grad_clip gradient_clip gradient_clip_val clip_grad clip_grad_norm gradient_clipping",
      "train.clip"},
     {"dtype mixed_precision amp torch_dtype", "train.precision"},
+    {"frozen freeze_layers freeze_modules freeze_parameters", "train.freeze"},
     {"random_seed random_state manual_seed", "train.seed"},
     {"micro_batches num_microbatches n_microbatches grad_accum grad_accumulation gradient_accumulation "
      "gradient_accumulation_steps grad_accum_steps accumulation_steps accumulate_grad_batches accum_steps "

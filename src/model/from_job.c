@@ -137,6 +137,13 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
                                       .tied = spec->tied > 0};
         output = yoke_llama(model, &options);
     }
+    for (int i = 0; i < spec->freeze.count && model->error.status == YOKE_OK; i++) {
+        yoke_model_freeze(model, spec->freeze.list[i]);
+        if (model->error.status == YOKE_OK) continue;
+        snprintf(model->error.file, sizeof model->error.file, "%.255s", job->path);
+        model->error.line = spec->freeze.line;
+        snprintf(model->error.key, sizeof model->error.key, "train.freeze");
+    }
     yoke_status status = yoke_model_status(model);
     if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);
     if (status != YOKE_OK) {

@@ -119,6 +119,7 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
     yki_graph_layer(model, true);
     int64_t table[2] = {o->vocab, o->width}, positions[2] = {o->context, o->width};
     int wte = parameter(&b, "wte.weight", 2, table, false, YKI_INIT_NORMAL, 0.02);
+    yki_graph_also(model, "lm_head.weight");
     int wpe = parameter(&b, "wpe.weight", 2, positions, false, YKI_INIT_NORMAL, 0.02);
     int x = yki_graph_node_cut(model, YKI_KERNEL_EMBED, NULL, 2, (int[]){ids.index, wte}, 0, 1);
     x = yki_graph_node(model, YKI_KERNEL_POSITION, NULL, 2, (int[]){x, wpe});

@@ -146,6 +146,7 @@ yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
     yki_graph_layer(model, true);
     int64_t table[2] = {o->vocab, o->width};
     int embedding = parameter(&b, "model.embed_tokens", 2, table, YKI_INIT_NORMAL, 0.02);
+    if (o->tied) yki_graph_also(model, "lm_head.weight");
     int x = yki_graph_node_cut(model, YKI_KERNEL_EMBED, NULL, 2, (int[]){ids.index, embedding}, 0, 1);
     for (int64_t i = 0; i < o->layers && x >= 0; i++) {
         snprintf(b.prefix, sizeof b.prefix, "model.layers.%lld", (long long)i);

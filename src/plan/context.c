@@ -85,10 +85,11 @@ typedef struct builder {
     int cp, rank;
 } builder;
 
-/* A node with one output, of `role` and `dims`, as its last input `like` has the rest. */
-static int add(builder *b, int op, int nin, const int *in, int like, yki_role role, int64_t rows,
-               int64_t width)
+/* A node with one output, of samples. */
+static int add(builder *b, int op, int nin, const int *in, yki_role role, int64_t rows, int64_t width)
 {
+    bool wants = false;
+    for (int i = 0; i < nin; i++) wants |= in[i] >= 0 && b->placed->values[in[i]].wants;
     yki_placed_value value = {.role = role,
                               .per_sample = true,
                               .ndim = 2,
@@ -96,7 +97,7 @@ static int add(builder *b, int op, int nin, const int *in, int like, yki_role ro
                               .parameter = -1,
                               .gathered = -1,
                               .producer = b->placed->nnodes,
-                              .wants = b->placed->values[like].wants};
+                              .wants = wants};
     int made = yki_placed_value_add(b->plan, b->placed, &value);
     yki_placed_node *node = yki_placed_node_add(b->plan, b->placed, op, YKI_BODY_F, b->node->layer);
     if (made < 0 || !node) return -1;
@@ -142,11 +143,11 @@ static bool ring_operands(builder *b, int *q, int *kv)
     const yki_placed_value *values = b->placed->values;
     int64_t rows = values[in[0]].dims[0], width = values[in[0]].dims[1];
     if (b->node->nin == 1) {
-        *q = add(b, YKI_KERNEL_SPLIT, 1, in, in[0], YKI_ROLE_ACTIVATION, rows, width / 3);
+        *q = add(b, YKI_KERNEL_SPLIT, 1, in, YKI_ROLE_ACTIVATION, rows, width / 3);
         *kv = *q < 0 ? -1 : add_output(b, YKI_ROLE_ACTIVATION, rows, width / 3 * 2);
     } else {
         *q = in[0];
-        *kv = add(b, YKI_KERNEL_JOIN, 2, in + 1, in[1], YKI_ROLE_ACTIVATION, rows, 2 * values[in[1]].dims[1]);
+        *kv = add(b, YKI_KERNEL_JOIN, 2, in + 1, YKI_ROLE_ACTIVATION, rows, 2 * values[in[1]].dims[1]);
     }
     return *kv >= 0;
 }
@@ -174,7 +175,7 @@ static yoke_status ring(builder *b, int *y_out, int *lse_out)
     for (int j = 0, kv = kv0, next = -1; j < b->cp; j++, kv = next) {
         bool last = j == b->cp - 1;
         if (!last) {
-            next = add(b, YKI_OP_MOVE + YKI_MOVE_COPY, 1, &kv, kv, YKI_ROLE_ACTIVATION,
+            next = add(b, YKI_OP_MOVE + YKI_MOVE_COPY, 1, &kv, YKI_ROLE_ACTIVATION,
                        tokens(b->plan, (b->rank - j - 1 + b->cp) % b->cp), kv_width);
             if (next < 0) return yki_fail_memory("a plan");
             last_node(b)->cut = turned_cut(b->plan, -j, kv_width);
@@ -182,7 +183,7 @@ static yoke_status ring(builder *b, int *y_out, int *lse_out)
             b->placed->values[next].moved = true;
         }
         int in[] = {y, lse, q, kv, kv0};
-        y = add(b, YKI_KERNEL_ATTEND, last ? 5 : 4, in, q, YKI_ROLE_ACTIVATION, rows, width);
+        y = add(b, YKI_KERNEL_ATTEND, last ? 5 : 4, in, YKI_ROLE_ACTIVATION, rows, width);
         lse = y < 0 ? -1 : add_output(b, YKI_ROLE_STATISTIC, heads, rows);
         if (lse < 0) return yki_fail_memory("a plan");
         last_node(b)->attr = part_attr(b->plan, &attr, b->rank, (b->rank - j + b->cp) % b->cp);
@@ -264,8 +265,8 @@ static bool exchange(builder *b, int64_t mid, int64_t units, int64_t inner, bool
 static int to_heads(builder *b, int value, int64_t mid, int64_t units)
 {
     int64_t width = b->placed->values[value].dims[1];
-    int moved = add(b, YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL, 1, &value, value, YKI_ROLE_ACTIVATION,
-                    length_of(b->plan), width / b->cp);
+    int moved = add(b, YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL, 1, &value, YKI_ROLE_ACTIVATION, length_of(b->plan),
+                    width / b->cp);
     return moved >= 0 && exchange(b, mid, units, width / units / mid, false) ? moved : -1;
 }
 
@@ -273,8 +274,8 @@ static int to_heads(builder *b, int value, int64_t mid, int64_t units)
 static int to_all(builder *b, int value)
 {
     int64_t width = b->placed->values[value].dims[1];
-    int moved = add(b, YKI_OP_MOVE + YKI_MOVE_ALL_GATHER, 1, &value, value, YKI_ROLE_ACTIVATION,
-                    length_of(b->plan), width);
+    int moved =
+        add(b, YKI_OP_MOVE + YKI_MOVE_ALL_GATHER, 1, &value, YKI_ROLE_ACTIVATION, length_of(b->plan), width);
     if (moved < 0) return -1;
     last_node(b)->cut = turned_cut(b->plan, 0, width);
     last_node(b)->gradient_state = YKI_PARTIAL; /* each rank reads the heads of its queries */
@@ -304,13 +305,13 @@ static yoke_status ulysses(builder *b, int *y_out, int *lse_out)
     for (int i = 0; i < node->nin; i++)
         if (in[i] < 0) return yki_fail_memory("a plan");
     int64_t mine = heads / b->cp, length = length_of(b->plan);
-    int y = add(b, node->op, node->nin, in, in[0], YKI_ROLE_ACTIVATION, length, mine * attr.width);
+    int y = add(b, node->op, node->nin, in, YKI_ROLE_ACTIVATION, length, mine * attr.width);
     int lse = y < 0 ? -1 : add_output(b, YKI_ROLE_STATISTIC, mine, length);
     if (lse < 0) return yki_fail_memory("a plan");
     last_node(b)->attr = attr;
     *lse_out = lse;
-    *y_out = add(b, YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL, 1, &y, y, YKI_ROLE_ACTIVATION,
-                 tokens(b->plan, b->rank), heads * attr.width);
+    *y_out = add(b, YKI_OP_MOVE + YKI_MOVE_ALL_TO_ALL, 1, &y, YKI_ROLE_ACTIVATION, tokens(b->plan, b->rank),
+                 heads * attr.width);
     return *y_out >= 0 && exchange(b, 1, heads, attr.width, true) ? YOKE_OK : yki_fail_memory("a plan");
 }
 

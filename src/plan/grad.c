@@ -86,6 +86,23 @@ static int emit(yki_grad_context *c, int op, const yki_attr *attr, int nin, cons
     return value;
 }
 
+/* Whether the node has a parameter at an input that trains. */
+static bool trains(const part_grad *g, int input)
+{
+    int value = input >= 0 ? g->current.in[input] : -1;
+    return value >= 0 && g->placed->values[value].wants;
+}
+
+/* What a node makes beside the gradient that is asked for, of a parameter that does not train. */
+static int no_gradient(part_grad *g, int input)
+{
+    yki_placed_value value = g->placed->values[g->current.in[input]];
+    value.role = YKI_ROLE_STATISTIC;
+    value.gathered = value.parameter = -1;
+    value.moved = false;
+    return yki_placed_value_add(g->plan, g->placed, &value);
+}
+
 /* The gradient of the parameter at an input, to be written by a node. From zero 2 on, that is the whole
  * tensor for this body alone, which is scattered when all have added to it. */
 static int parameter_gradient(part_grad *g, int input)
@@ -109,19 +126,21 @@ static int parameter_gradient(part_grad *g, int input)
 static bool has_gradient(const part_grad *g, int input)
 {
     const yki_placed_value *value = &g->placed->values[g->current.in[input]];
-    return g->plan->zero >= 2 && g->whole[value->gathered >= 0 ? value->gathered : value->parameter] >= 0;
+    return g->plan->zero >= 2 && value->wants &&
+           g->whole[value->gathered >= 0 ? value->gathered : value->parameter] >= 0;
 }
 
 static void emit_parameter(yki_grad_context *c, int op, int nin, const int *in, int a, int b)
 {
     part_grad *g = self(c);
     int read[YKI_MAX_INPUTS], inputs[2] = {a, b}, out[2], nout = 0;
+    if (!trains(g, a) && !trains(g, b)) return;
     for (int i = 0; i < nin; i++) read[i] = in_backward(g, in[i]);
     bool adds = has_gradient(g, a) || (b >= 0 && has_gradient(g, b));
     for (int k = 0; k < 2; k++) {
         if (inputs[k] < 0) continue;
         bool fresh = adds && !has_gradient(g, inputs[k]);
-        out[nout] = parameter_gradient(g, inputs[k]);
+        out[nout] = trains(g, inputs[k]) ? parameter_gradient(g, inputs[k]) : no_gradient(g, inputs[k]);
         if (fresh) { /* its node adds, for the other one's sake */
             yki_placed_node *zero =
                 yki_placed_node_add(g->plan, g->placed, YKI_KERNEL_ZERO, YKI_BODY_W, g->current.layer);

@@ -29,6 +29,7 @@ yoke_status yki_plan_groups(yki_plan *plan)
     for (int i = 0; i < n; i++) {
         yki_param_place *place = &plan->param_places[i];
         place->sum_group = place->tie_group = place->whole_group = -1;
+        if (plan->options.model->parameters[i].frozen) continue; /* nobody sums, nobody updates */
         if (place->gradient_parts > 1)
             place->sum_group =
                 group_add(plan, (yki_group){.axis = YKI_AXIS_TP, .size = place->gradient_parts, .stride = 1});

@@ -25,7 +25,7 @@ typedef struct matrix {
 
 static bool is_orthogonal(const yki_builder *b, const yki_local_parameter *p)
 {
-    return yki_plan_rule(b->plan, p->parameter)->orthogonal;
+    return !p->frozen && yki_plan_rule(b->plan, p->parameter)->orthogonal;
 }
 
 /* Where the tensors of one matrix lie in temporary memory; returns its bytes. */

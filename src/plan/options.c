@@ -37,7 +37,7 @@ static int64_t copied_bytes(const yoke_model *model, const yoke_train_options *t
         int64_t elems = 1;
         for (int d = 0; d < p->ndim; d++) elems *= p->dims[d];
         yki_rule_of rule = yki_optimizer_rule_of(train->optimizer, p->matrix);
-        bytes += 4 * elems * (p->buffer ? 1 : 1 + yki_optimizer_moments(train, rule));
+        bytes += 4 * elems * (p->buffer || p->frozen ? 1 : 1 + yki_optimizer_moments(train, rule));
     }
     return machine < holders ? bytes / holders * machine : bytes;
 }

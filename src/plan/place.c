@@ -73,7 +73,8 @@ static yki_form *present(yki_placer *p, int part, int logical)
     if (value->parameter >= 0) {
         yki_param_place *place = &p->plan->param_places[value->parameter];
         yki_placed_value local = yki_placer_value(p, logical, place->spec);
-        local.wants = !p->model->parameters[value->parameter].buffer;
+        const yki_parameter *of = &p->model->parameters[value->parameter];
+        local.wants = !of->buffer && !of->frozen;
         int index = yki_placed_value_add(p->plan, &p->parts[part], &local);
         return index < 0 ? NULL : yki_form_add(p, part, logical, index, place->spec, true);
     }
@@ -104,7 +105,7 @@ static yoke_status place_parameter(yki_placer *p, const yki_node *node, int para
 {
     yki_param_place *place = &p->plan->param_places[parameter];
     int parts = !divided ? 1 : spec.state == YKI_REPLICATED ? p->tp : yki_spec_copies(spec);
-    if (place->placed && place->gradient_parts != parts)
+    if (place->placed && place->gradient_parts != parts && !p->model->parameters[parameter].frozen)
         return yki_fail(YOKE_INVALID,
                         "layer '%s' shares '%s', of which it needs the gradient in another way than the "
                         "layer before it: tensor parallelism cannot add the two up",

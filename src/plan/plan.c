@@ -69,6 +69,20 @@ static int shards_of(const yoke_layout *l)
     return (int64_t)shards * replicas == l->dp ? shards : 0;
 }
 
+static yoke_status check_trains(const yoke_model *model)
+{
+    int frozen = 0;
+    for (int i = 0; i < model->nparameters; i++) {
+        if (!model->parameters[i].frozen && !model->parameters[i].buffer) return YOKE_OK;
+        frozen += model->parameters[i].frozen;
+    }
+    return frozen == 0
+               ? YOKE_OK
+               : yki_fail(YOKE_INVALID,
+                          "train.freeze leaves no weight to train: all %d tensors of the model are frozen",
+                          frozen);
+}
+
 static yoke_status check_options(const yki_plan_options *options)
 {
     const yoke_layout *l = &options->layout;
@@ -100,6 +114,7 @@ static yoke_status check_options(const yki_plan_options *options)
             "2 or 3",
             l->dp_shard);
     YKI_TRY(check_sizes(options));
+    if (!options->inference) YKI_TRY(check_trains(options->model));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (!options->inference && options->batch < parts)
         return yki_fail(YOKE_INVALID,

@@ -173,6 +173,7 @@ typedef struct yki_local_parameter {
     int64_t elems, dims[YOKE_MAX_DIMS];
     yki_cut cut;   /* over zero's shards */
     bool bucketed; /* its gradient is reduced along dp while the backward pass runs; else when it has ended */
+    bool frozen;   /* it has a weight, and nothing else */
     bool decays;
     bool counts;  /* in the global norm: each logical element once, dp aside */
     double scale; /* of what its update is when that was made orthogonal: of its learning rate */

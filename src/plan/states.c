@@ -33,7 +33,8 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
         yki_local_parameter *local = &program->parameters[local_of[i]];
         *(buffer ? &program->nbuffers : &program->nparameters) += 1;
         const yki_value *value = &model->values[model->parameters[i].value];
-        *local = (yki_local_parameter){.parameter = i, .elems = 1};
+        *local = (yki_local_parameter){
+            .parameter = i, .elems = 1, .frozen = model->parameters[i].frozen && !plan->options.inference};
         for (int d = 0; d < value->ndim; d++) {
             bool cut = place->spec.state == YKI_SHARDED && place->spec.dim == d;
             local->dims[d] =
@@ -45,7 +46,8 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
         if (yki_plan_rule(plan, i)->orthogonal)
             local->scale = yki_orthogonal_scale(&plan->options.orthogonal, p->dims[0], p->dims[1]);
         local->decays = !plan->options.decay_matrices || value->ndim >= 2;
-        local->counts = program->stage == place->first_stage && yki_lane_counts(plan, i, program->lane);
+        local->counts =
+            !local->frozen && program->stage == place->first_stage && yki_lane_counts(plan, i, program->lane);
         if (!yki_shards_cut(plan, i, local->dims, &local->cut)) return false;
     }
     return true;
@@ -98,6 +100,7 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
         for (int i = 0; i < program->nparameters; i++) {
             const yki_local_parameter *p = &program->parameters[i];
             if (kind - 3 >= plan->options.moments[yki_plan_rule_of(plan, p->parameter)]) continue;
+            if (kind > 0 && p->frozen) continue;
             yki_kept *kept = &states->kept[i];
             int64_t mine = kept->runs * kept->run_elems, whole = p->elems;
             int64_t state = 4 * (plan->zero >= 1 ? mine : whole),

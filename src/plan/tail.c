@@ -124,13 +124,15 @@ static bool is_of_matrices(const yki_builder *b, const yki_local_parameter *p, i
     return !is_of_rest(b, p, group);
 }
 
+/* Of those that train. */
 static int *list_of(yki_builder *b, of_parameter *takes, int group, int *count_out)
 {
     const yki_program *program = b->program;
     int *list = yki_arena_alloc(&b->plan->arena, sizeof *list * (size_t)(program->nparameters + 1));
     *count_out = 0;
     for (int i = 0; i < program->nparameters; i++)
-        if (takes(b, &program->parameters[i], group)) list[(*count_out)++] = i;
+        if (!program->parameters[i].frozen && takes(b, &program->parameters[i], group))
+            list[(*count_out)++] = i;
     return list;
 }
 
@@ -267,6 +269,7 @@ static void make_update(yki_builder *b)
     if (b->plan->zero != 1 && b->plan->zero != 2)
         return; /* each has all that it computes with, or zero 3 gathers */
     int count, *list = list_of(b, every, 0, &count);
+    if (count == 0) return;
     append(t.code, move_states(b, YKI_MOVE_ALL_GATHER, YKI_GROUP_SHARDS, YKI_TENSOR_WEIGHT, list, count))
         ->what = "gather weights";
 }

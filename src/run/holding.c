@@ -7,6 +7,11 @@
 #include "base/bf16.h"
 #include "base/fail.h"
 
+static bool is_frozen(const yki_plan *plan, int parameter)
+{
+    return plan->options.model->parameters[parameter].frozen;
+}
+
 static bool is_buffer(const yki_plan *plan, int parameter)
 {
     return plan->options.model->parameters[parameter].buffer;
@@ -15,7 +20,7 @@ static bool is_buffer(const yki_plan *plan, int parameter)
 yki_tensor_kind yki_logical_kind(const yki_plan *plan, yki_tensor_kind kind, int parameter)
 {
     bool has_master = plan->options.precision == YOKE_PRECISION_BF16 && !plan->options.inference &&
-                      !is_buffer(plan, parameter);
+                      !is_buffer(plan, parameter) && !is_frozen(plan, parameter);
     return kind == YKI_TENSOR_WEIGHT && has_master ? YKI_TENSOR_MASTER : kind;
 }
 

@@ -65,6 +65,7 @@ static const rule rules[] = {
     {"data.drop_last", .change = REFUSED, .means = other_order},
     {"train.loss", .change = REFUSED, .means = "its last steps were after another aim"},
     {"model", .change = REFUSED, .means = "the same weights would compute something else"},
+    {"train.freeze", .change = REFUSED, .means = no_moments},
     {"moments", .change = REFUSED, .named = "train.optimizer.name", .means = no_moments},
     {"moments", .change = REFUSED, .named = "train.optimizer.momentum", .means = no_moments},
     {"train.optimizer.", .change = SAID},
@@ -239,6 +240,23 @@ static void add_key(yki_identity *identity, const yki_key *key, const yoke_train
     }
 }
 
+/* Which tensors do not train, and of how many. */
+static void add_frozen(const yoke_model *model, yki_identity *identity)
+{
+    int count = 0;
+    uint64_t hash = 0;
+    for (int i = 0; i < model->nparameters; i++) {
+        if (!model->parameters[i].frozen) continue;
+        hash = yki_hash_text(model->parameters[i].name, hash + 1);
+        count++;
+    }
+    if (count == 0)
+        yki_identity_add(identity, "train.freeze", "none");
+    else
+        yki_identity_add(identity, "train.freeze", "of %d of %d tensors (%016llx)", count, model->nparameters,
+                         (unsigned long long)hash);
+}
+
 static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
 {
     const yoke_train_options *o = &trainer->options;
@@ -259,6 +277,7 @@ static void add_rule(const yoke_trainer *trainer, yki_identity *identity)
         if (yki_key_fits(key, chosen)) add_key(identity, key, o);
     }
     add_real(identity, "train.clip", o->clip);
+    add_frozen(trainer->model, identity);
 }
 
 /* What a list of layers computes, whatever device has them and with how much dropout. */

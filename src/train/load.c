@@ -300,7 +300,9 @@ static bool takes_moments(const yoke_trainer *trainer, const yki_saved_state *st
 {
     const char *then = yki_identity_find(&state->identity, "moments"),
                *now = yki_identity_find(&trainer->identity, "moments");
-    return now && strcmp(now, "none") != 0 && (!then || strcmp(then, now) == 0);
+    return now && strcmp(now, "none") != 0 &&
+           !yki_identity_differs(&state->identity, &trainer->identity, "train.freeze") &&
+           (!then || strcmp(then, now) == 0);
 }
 
 static void say_resumed(yoke_trainer *trainer, const char *folder, const char *passed_over,

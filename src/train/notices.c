@@ -215,9 +215,22 @@ static void look_at_counts(yoke_trainer *trainer)
             (long long)t->batch, (long long)order->samples);
 }
 
+/* Of weights that do not train, how many do. */
+static void look_at_frozen(yoke_trainer *trainer)
+{
+    int64_t all = yoke_model_parameters(trainer->model), frozen = 0;
+    for (int i = 0; i < trainer->model->nparameters; i++)
+        if (trainer->model->parameters[i].frozen) frozen += yki_trainer_elems(trainer, i);
+    if (frozen > 0)
+        yki_trainer_note(trainer, "%lld of %lld weights train (%.2g %%), the others are frozen",
+                         (long long)(all - frozen), (long long)all,
+                         100.0 * (double)(all - frozen) / (double)all);
+}
+
 void yki_trainer_look_at_data(yoke_trainer *trainer)
 {
     yoke_error before = *yoke_error_get();
+    look_at_frozen(trainer);
     look_at_counts(trainer);
     if (!trainer->data->made_up) {
         look_at_classes(trainer);

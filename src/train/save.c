@@ -17,7 +17,7 @@ const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind
     if (kind == YKI_TENSOR_WEIGHT) return "";
     const yki_parameter *p = &trainer->model->parameters[parameter];
     yki_rule_of rule = yki_optimizer_rule_of(trainer->options.optimizer, p->matrix);
-    if (p->buffer || moment >= yki_optimizer_moments(&trainer->options, rule)) return NULL;
+    if (p->buffer || p->frozen || moment >= yki_optimizer_moments(&trainer->options, rule)) return NULL;
     return yki_optimizers[trainer->options.optimizer].rules[rule].moments[moment];
 }
 

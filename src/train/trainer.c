@@ -119,7 +119,8 @@ static yoke_status finish_create(yoke_trainer *trainer, yoke_status status, yoke
 static yoke_status check_against_model(const yoke_model *model, const yoke_train_options *options)
 {
     bool matrices = !yki_optimizers[options->optimizer].has_matrices;
-    for (int i = 0; i < model->nparameters; i++) matrices = matrices || model->parameters[i].matrix;
+    for (int i = 0; i < model->nparameters; i++)
+        matrices = matrices || (model->parameters[i].matrix && !model->parameters[i].frozen);
     if (!matrices)
         return yki_fail(YOKE_INVALID,
                         "%s updates the matrices of linear layers but for the last one, which makes the "

@@ -22,6 +22,11 @@ static void release(gradients *g)
     *g = (gradients){0};
 }
 
+static bool has_gradient(const yoke_model *model, int parameter)
+{
+    return !model->parameters[parameter].buffer && !model->parameters[parameter].frozen;
+}
+
 static yoke_status take_gradients(yoke_trainer *trainer, gradients *g)
 {
     yki_step_result result;
@@ -31,7 +36,7 @@ static yoke_status take_gradients(yoke_trainer *trainer, gradients *g)
     g->values = calloc((size_t)g->count + 1, sizeof *g->values);
     for (int i = 0; i < g->count; i++) {
         int64_t elems = yki_trainer_elems(trainer, i);
-        if (trainer->model->parameters[i].buffer) continue;
+        if (!has_gradient(trainer->model, i)) continue;
         if (!g->values || !(g->values[i] = malloc(sizeof(float) * (size_t)elems)))
             return yki_fail_memory("gradients");
         YKI_TRY(yki_run_read(trainer->run, YKI_TENSOR_GRADIENT, i, 0, elems, g->values[i]));
@@ -82,7 +87,7 @@ static yoke_status read_gradients(const yoke_trainer *trainer, const char *path,
     g->loss = loss ? strtod(loss, NULL) : NAN;
     for (int i = 0; i < g->count && status == YOKE_OK; i++) {
         const yki_parameter *p = &model->parameters[i];
-        if (p->buffer) continue;
+        if (!has_gradient(model, i)) continue;
         const yki_safetensor *tensor = named(file, p->name);
         bool same = tensor && tensor->ndim == p->ndim;
         for (int d = 0; same && d < p->ndim; d++) same = tensor->dims[d] == p->dims[d];
@@ -98,13 +103,13 @@ static yoke_status read_gradients(const yoke_trainer *trainer, const char *path,
     }
     for (int i = 0; i < yki_safetensors_count(file) && status == YOKE_OK; i++) {
         const char *name = yki_safetensors_get(file, i)->name;
-        bool known = false;
-        for (int k = 0; k < g->count && !known; k++)
-            known =
-                !strcmp(model->parameters[k].name, strncmp(name, "transformer.", 12) == 0 ? name + 12 : name);
-        if (!known)
+        int known = yki_graph_find(model, strncmp(name, "transformer.", 12) == 0 ? name + 12 : name);
+        if (known < 0)
             status = yki_fail_at(YOKE_INVALID, path, 0, "",
                                  "has a gradient of '%.100s', which the model does not have", name);
+        else if (!has_gradient(model, known))
+            status = yki_fail_at(YOKE_INVALID, path, 0, "",
+                                 "has a gradient of '%.100s', which does not train here", name);
     }
     yki_safetensors_close(file);
     return status;

@@ -77,14 +77,17 @@ static inline void finish_job(yoke_trainer *trainer, yoke_job *job)
     yoke_job_destroy(job);
 }
 
-/* All values of a kind, end to end in logical order; freed by the caller. */
+/* All weights' values of a kind, end to end in logical order, zeros where there are none; freed by the
+ * caller. */
 static inline float *read_values(const yoke_trainer *trainer, yki_tensor_kind kind)
 {
     int64_t at = 0;
-    float *values = malloc(sizeof(float) * (size_t)yoke_model_parameters(trainer->model));
+    float *values = calloc((size_t)yoke_model_parameters(trainer->model), sizeof *values);
     assert_non_null(values);
     for (int i = 0; i < trainer->model->nparameters; i++) {
-        yki_run_read(trainer->run, kind, i, 0, yki_trainer_elems(trainer, i), values + at);
+        if (trainer->model->parameters[i].buffer) continue;
+        if (kind == YKI_TENSOR_WEIGHT || !trainer->model->parameters[i].frozen)
+            yki_run_read(trainer->run, kind, i, 0, yki_trainer_elems(trainer, i), values + at);
         at += yki_trainer_elems(trainer, i);
     }
     return values;

@@ -5,7 +5,7 @@
 
 #include "train/jobs.h"
 
-enum { NFACTORS = 15, MOST_VALUES = 40 };
+enum { NFACTORS = 16, MOST_VALUES = 40 };
 
 typedef struct factor {
     const char *name;
@@ -28,6 +28,7 @@ enum {
     ORDER,
     OPTIMIZER,
     CLIP,
+    FREEZE,
     THREADS
 };
 
@@ -56,6 +57,7 @@ static const factor factors[NFACTORS] = {
       "{name: lion, lr: 1e-4, weight_decay: 0.2}", /* small: rounding turns the sign of what is near 0 */
       "{name: muon, lr: 0.01, adamw_lr: 3e-3}"}},
     {"clip", 2, {"", "0.3"}},
+    {"freeze", 4, {"", "", "[\"*0.*\"]", "[\"*[1-9].*\"]"}}, /* the first of its layers, or those after it */
     {"threads", 2, {"1", "2"}},
 };
 
@@ -206,6 +208,7 @@ static inline void describe(const row *r, bool single, char *text, size_t size)
     }
     if (*value(r, OPTIMIZER)) n = add(text, size, n, "train.optimizer", value(r, OPTIMIZER));
     if (*value(r, CLIP)) n = add(text, size, n, "train.clip", value(r, CLIP));
+    if (*value(r, FREEZE)) n = add(text, size, n, "train.freeze", value(r, FREEZE));
     if (single) return;
     n = add(text, size, n, "layout.microbatches", value(r, PARTS));
     snprintf(word, sizeof word, "%.*s", (int)strcspn(schedule, "."), schedule);
@@ -245,6 +248,7 @@ static inline int features(const row *r)
     count += chunks(r) > 1;
     count += r->value[RECOMPUTE] > 0;
     count += r->value[PRECISION] > 0;
+    count += *value(r, FREEZE) != '\0';
     count += facts[r->value[MODEL]].tied;
     return count + is_ragged(r);
 }

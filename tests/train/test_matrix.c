@@ -84,7 +84,19 @@ static double whole_difference(const trained *a, const trained *b)
     return sqrt(apart / norm);
 }
 
-/* Elements of moments and masters of what a rank holds, one for one: of matrices muon has one moment. */
+/* Elements of what a rank holds that trains. */
+static int64_t trained_elems(const trained *t, int rank)
+{
+    const yki_program *program = yki_plan_program(t->trainer->plan, rank);
+    int64_t elems = 0;
+    for (int i = 0; i < program->nparameters; i++)
+        if (!t->trainer->model->parameters[program->parameters[i].parameter].frozen)
+            elems += program->parameters[i].elems;
+    return elems;
+}
+
+/* Elements of moments and masters of what a rank holds, one for one: of matrices muon has one moment, of what
+ * is frozen nothing is kept. */
 static int64_t state_elems(const row *r, const trained *t, int rank)
 {
     static const int moments[] = {
@@ -96,6 +108,7 @@ static int64_t state_elems(const row *r, const trained *t, int rank)
     for (int i = 0; i < program->nparameters; i++) {
         const yki_parameter *p = &t->trainer->model->parameters[program->parameters[i].parameter];
         bool one = o->optimizer == YOKE_MUON && p->matrix;
+        if (p->frozen) continue;
         elems += program->parameters[i].elems * ((none  ? 0
                                                   : one ? 1
                                                         : moments[o->optimizer]) +
@@ -114,7 +127,8 @@ static const char *residents_wrong(const row *r, const trained *t)
         const yoke_bytes *b = &t->outcome.devices[i].bytes;
         held += b->weights / size;
         if (b->weights > all * size) return "a device holds more weights than there are";
-        if (!shards && b->gradients != b->weights / size * 4) return "gradients are not f32 of each weight";
+        if (!shards && b->gradients != 4 * trained_elems(t, t->outcome.devices[i].rank))
+            return "gradients are not f32 of each weight that trains";
         if (!shards && b->optimizer != 4 * state_elems(r, t, t->outcome.devices[i].rank))
             return "the optimizer's state is another than its moments and masters";
     }

@@ -129,6 +129,7 @@ static const yki_states *states_of(const yki_prover *p, int class)
 /* Moments are kept of parameters whose rule has so many. */
 static bool has(const yki_prover *p, int index, yki_tensor_kind kind)
 {
+    if (p->program->parameters[index].frozen) return kind == YKI_TENSOR_WEIGHT;
     if (kind < YKI_TENSOR_MOMENT) return true;
     int rule = (int)yki_plan_rule_of(p->plan, p->program->parameters[index].parameter);
     return (int)kind - YKI_TENSOR_MOMENT < p->plan->options.moments[rule];

@@ -466,6 +466,9 @@ static yoke_status check_writers(sums *s)
     yki_prover *p = s->p;
     for (int i = 0; i < yki_kept_count(p->program); i++) {
         const yki_gradient_use *g = &p->gradients[i];
+        bool frozen = p->program->parameters[i].frozen;
+        if (frozen && g->first >= 0) return yki_gradient_fault(p, i, "it is written, and it does not train");
+        if (frozen) continue;
         if (g->first < 0) return yki_gradient_fault(p, i, "nobody writes it");
         if (g->begins != g->first)
             return yki_gradient_fault(p, i, "it is added to before anything is written there");
@@ -480,10 +483,14 @@ static yoke_status check_updates(sums *s)
 {
     yki_prover *p = s->p;
     int gathers = p->plan->zero == 1 || p->plan->zero == 2 ? GATHERED : 0;
-    for (int i = 0; i < p->program->nparameters; i++)
-        if ((s->done[i] & (UPDATED | GATHERED)) != (UPDATED | gathers))
+    for (int i = 0; i < p->program->nparameters; i++) {
+        bool frozen = p->program->parameters[i].frozen;
+        if (frozen && s->done[i] != 0)
+            return yki_gradient_fault(p, i, "it is summed or used, and it does not train");
+        if (!frozen && (s->done[i] & (UPDATED | GATHERED)) != (UPDATED | gathers))
             return yki_gradient_fault(p, i,
                                       "nothing comes of it: its weight is not updated, or not gathered");
+    }
     for (int r = 0; r < YKI_BUCKETS_UNDER_WAY; r++)
         if (s->under_way[r]) return yki_fault(p, NULL, "request %d of the step is waited for by nobody", r);
     return YOKE_OK;
