@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const targets[] = {"y", "z"};
     const char *path = fuzz_file(0, data, size);
     for (int count = 1; count <= 2; count++) {
-        yki_data_spec spec = {.path = path, .ncolumns = count, .columns = targets};
+        yki_data_spec spec = {.npaths = 1, .paths = &path, .ncolumns = count, .columns = targets};
         yoke_data *opened;
         if (!fuzz_accepted(yki_data_from_csv(&opened, &spec))) continue;
         read_by_facts(opened, spec);

@@ -79,6 +79,7 @@ typedef enum yoke_data_format {
     YOKE_DATA_CSV,
     YOKE_DATA_IDX,
     YOKE_DATA_RANDOM,
+    YOKE_DATA_JSONL,
 } yoke_data_format;
 
 /* Which samples `holdout` keeps: the last ones, or a draw that depends on the seed and their number alone. */
@@ -87,16 +88,23 @@ typedef enum yoke_holdout { YOKE_HOLDOUT_END, YOKE_HOLDOUT_DRAW } yoke_holdout;
  * deviation 1, or to 0 .. 1. */
 typedef enum yoke_scale { YOKE_SCALE_NONE, YOKE_SCALE_STANDARD, YOKE_SCALE_MINMAX } yoke_scale;
 
-/* How wide the ids of a token file without a header are; AUTO: uint32 where the vocabulary is above 65536,
- * else uint16. */
+/* How wide the ids of a token file without a header are (data.token_bytes); AUTO: uint32 where the vocabulary
+ * is above 65536, else uint16. */
 typedef enum yoke_token_type { YOKE_TOKENS_AUTO, YOKE_TOKENS_UINT16, YOKE_TOKENS_UINT32 } yoke_token_type;
+
+/* How messages become text; AUTO: by the template beside the tokenizer. */
+typedef enum yoke_chat { YOKE_CHAT_AUTO, YOKE_CHAT_CHATML, YOKE_CHAT_LLAMA3 } yoke_chat;
 
 typedef struct yoke_data_spec {
     yoke_data_format format;
-    char path[1024], inputs[1024], targets[1024]; /* absolute */
-    char tokenizer[1024]; /* text, tokens: a tokenizer.json, absolute; "": that of model.from, or text is
-                             bytes */
+    yoke_texts paths; /* text, tokens, jsonl: files and patterns of them, in order; csv: one. Absolute */
+    char inputs[1024], targets[1024]; /* absolute */
+    char tokenizer[1024]; /* text, tokens, jsonl: a tokenizer.json, absolute; "": that of model.from, or text
+                             is bytes */
     yoke_token_type token_type; /* tokens */
+    yoke_chat chat;             /* jsonl, and the next two: */
+    int pack;                   /* rows one behind the other; -1: where they are all of text */
+    bool skip_long;             /* rows of which nothing is left to learn are left out */
     int ntarget_columns;        /* csv */
     char **target_columns;
     int64_t samples; /* random; default 1024 */

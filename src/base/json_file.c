@@ -132,19 +132,19 @@ char *yki_json_dump(const json_t *value, size_t flags)
     return NULL;
 }
 
-static json_t *parse_watched(parse *p, const char *bytes, size_t count, json_error_t *error)
+static json_t *parse_watched(parse *p, const char *bytes, size_t count, size_t flags, json_error_t *error)
 {
     if (setjmp(p->escape) != 0) return NULL;
     parsing = p;
-    return json_loadb(bytes, count, JSON_REJECT_DUPLICATES, error);
+    return json_loadb(bytes, count, JSON_REJECT_DUPLICATES | flags, error);
 }
 
 /* NULL, and *starved: memory was out. */
-static json_t *load(const char *bytes, size_t count, json_error_t *error, bool *starved)
+static json_t *load(const char *bytes, size_t count, size_t flags, json_error_t *error, bool *starved)
 {
     parse p = {.count = 0};
     pthread_once(&watching, watch);
-    json_t *value = parse_watched(&p, bytes, count, error);
+    json_t *value = parse_watched(&p, bytes, count, flags, error);
     parsing = NULL;
     *starved = p.starved;
     for (size_t i = 0; i < p.count && p.starved; i++) giving(p.taken[i]);
@@ -170,7 +170,7 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
                            YKI_JSON_MOST_VALUES);
     json_error_t error;
     bool starved;
-    json_t *value = load(bytes, count, &error, &starved);
+    json_t *value = load(bytes, count, 0, &error, &starved);
     if (starved) return yki_fail_memory("JSON");
     if (!value)
         return yki_fail_at(YOKE_INVALID, path, *what ? 0 : error.line, "",
@@ -179,6 +179,33 @@ yoke_status yki_json_parse(const char *path, const char *what, const char *bytes
     if (!json_is_object(value)) {
         json_decref(value);
         return yki_fail_at(YOKE_INVALID, path, 0, "", "%s%s%sis not a JSON object", of, what, gap);
+    }
+    *object_out = value;
+    return YOKE_OK;
+}
+
+yoke_status yki_json_parse_line(const char *path, int line, const char *bytes, size_t count,
+                                json_t **object_out)
+{
+    char quoted[YKI_QUOTE_BYTES];
+    size_t valid = yki_utf8_prefix(bytes, count);
+    if (valid < count)
+        return yki_fail_at(YOKE_INVALID, path, line, "", "is not UTF-8: byte 0x%02x at column %zu",
+                           (unsigned char)bytes[valid], valid + 1);
+    if (has_too_many(bytes, count))
+        return yki_fail_at(YOKE_INVALID, path, line, "", "has more than %d values in one line",
+                           YKI_JSON_MOST_VALUES);
+    json_error_t error;
+    bool starved;
+    json_t *value =
+        load(bytes, count, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &error, &starved);
+    if (starved) return yki_fail_memory("JSON");
+    if (!value)
+        return yki_fail_at(YOKE_INVALID, path, line, "", "is not valid JSON at column %d: %s", error.position,
+                           yki_quote(quoted, error.text));
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return yki_fail_at(YOKE_INVALID, path, line, "", "is not a JSON object, like {\"text\": \"...\"}");
     }
     *object_out = value;
     return YOKE_OK;

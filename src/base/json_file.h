@@ -20,6 +20,11 @@
 yoke_status yki_json_parse(const char *path, const char *what, const char *bytes, size_t count,
                            json_t **object_out);
 
+/* The same of one line of a file of JSON objects. Texts may hold zero bytes; all numbers are reals. The
+ * record has the line. */
+yoke_status yki_json_parse_line(const char *path, int line, const char *bytes, size_t count,
+                                json_t **object_out);
+
 /* Reads a whole file as one JSON object. YOKE_INVALID also where the file is missing, no plain file or too
  * long. */
 yoke_status yki_json_load(const char *path, json_t **object_out);

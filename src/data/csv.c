@@ -215,7 +215,7 @@ static yoke_status read_file(csv_data *data, const yki_data_spec *spec, csv_rows
     unsigned char *text;
     if (!spec->no_targets && (spec->ncolumns < 1 || !spec->columns))
         return yki_fail(YOKE_INVALID, "data of format csv needs the name of at least one target column");
-    YKI_TRY(yki_file_open(&data->file, spec->path));
+    YKI_TRY(yki_file_open(&data->file, spec->paths[0]));
     data->base.input_file = data->base.target_file = data->file.path;
     yki_csv_reader reader = {.path = data->file.path, .file = &data->file};
     int64_t size = data->file.size;
@@ -264,6 +264,6 @@ yoke_status yoke_data_from_csv(yoke_data **data_out, const char *path, int ntarg
     YKI_NEED(data_out, path);
     if (ntargets < 1 || !targets)
         return yki_fail(YOKE_INVALID, "yoke_data_from_csv: no target column is named");
-    yki_data_spec spec = {.path = path, .ncolumns = ntargets, .columns = targets};
+    yki_data_spec spec = {.npaths = 1, .paths = &path, .ncolumns = ntargets, .columns = targets};
     return yki_data_from_csv(data_out, &spec);
 }

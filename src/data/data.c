@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/text.h"
-#include "data/file.h"
+#include "data/files.h"
 
 yoke_status yki_row_check(const yoke_row *row, const char *what, int64_t *elements_out)
 {
@@ -190,11 +190,12 @@ yoke_status yki_data_get_target(yoke_data *data, int64_t index, void *target)
 yoke_status yki_data_look(yoke_data *data)
 {
     enum { OFTEN_NS = 20000000 };
-    if (!data->files[0]) return YOKE_OK;
+    if (!data->files[0] && !data->list) return YOKE_OK;
     int64_t ns = (int64_t)yki_now_ns();
     if (ns - data->looked_ns < OFTEN_NS) return YOKE_OK;
     data->looked_ns = ns;
     for (int i = 0; i < 2 && data->files[i]; i++) YKI_TRY(yki_file_look(data->files[i]));
+    if (data->list) YKI_TRY(yki_files_look(data->list));
     return YOKE_OK;
 }
 
@@ -292,13 +293,7 @@ void yoke_data_destroy(yoke_data *data)
 
 static yoke_status open_text(yoke_data **out, const yki_data_spec *spec)
 {
-    return spec->tokenizer ? yoke_data_from_tokenized(out, spec->path, spec->sequence, spec->tokenizer)
-                           : yoke_data_from_text(out, spec->path, spec->sequence);
-}
-
-static yoke_status open_tokens(yoke_data **out, const yki_data_spec *spec)
-{
-    return yki_data_from_tokens(out, spec->path, spec->sequence, spec->vocab, spec->token_type);
+    return spec->tokenizer ? yki_data_from_tokenized(out, spec) : yki_data_from_text(out, spec);
 }
 
 static yoke_status open_npy(yoke_data **out, const yki_data_spec *spec)
@@ -309,11 +304,6 @@ static yoke_status open_npy(yoke_data **out, const yki_data_spec *spec)
 static yoke_status open_idx(yoke_data **out, const yki_data_spec *spec)
 {
     return yki_data_from_idx(out, spec->inputs, spec->no_targets ? NULL : spec->targets);
-}
-
-static yoke_status open_csv(yoke_data **out, const yki_data_spec *spec)
-{
-    return yki_data_from_csv(out, spec);
 }
 
 static yoke_status open_random(yoke_data **out, const yki_data_spec *spec)
@@ -329,8 +319,13 @@ static const struct {
     int needs;
     yoke_status (*open)(yoke_data **out, const yki_data_spec *spec);
 } formats[] = {
-    {"text", NEEDS_PATH, open_text}, {"tokens", NEEDS_PATH, open_tokens}, {"npy", NEEDS_PAIR, open_npy},
-    {"idx", NEEDS_PAIR, open_idx},   {"csv", NEEDS_PATH, open_csv},       {"random", 0, open_random},
+    {"text", NEEDS_PATH, open_text},
+    {"tokens", NEEDS_PATH, yki_data_from_tokens},
+    {"npy", NEEDS_PAIR, open_npy},
+    {"idx", NEEDS_PAIR, open_idx},
+    {"csv", NEEDS_PATH, yki_data_from_csv},
+    {"random", 0, open_random},
+    {"jsonl", NEEDS_PATH, yki_data_from_jsonl},
 };
 enum { NFORMATS = sizeof formats / sizeof *formats };
 
@@ -368,7 +363,8 @@ yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec)
     if (!format) return yki_fail_at(YOKE_INVALID, "", 0, "data.format", "is missing");
     for (int i = 0; i < NFORMATS; i++) {
         if (strcmp(format, formats[i].name) != 0) continue;
-        if (formats[i].needs == NEEDS_PATH) YKI_TRY(need(spec->path, format, "data.path", "file"));
+        if (formats[i].needs == NEEDS_PATH)
+            YKI_TRY(need(spec->npaths ? spec->paths[0] : NULL, format, "data.path", "file"));
         if (formats[i].needs == NEEDS_PAIR) {
             YKI_TRY(need(spec->inputs, format, "data.inputs", "file of samples"));
             if (!spec->no_targets) YKI_TRY(need(spec->targets, format, "data.targets", "file of targets"));

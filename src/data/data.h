@@ -11,6 +11,8 @@
 
 typedef struct yki_facts yki_facts;
 struct yki_file;
+struct yki_files;
+struct yki_chat;
 
 typedef struct yki_data_ops {
     /* Writes sample `index`, which is in range, in the format's own types. Either may be NULL: the other
@@ -24,6 +26,8 @@ typedef struct yki_data_ops {
     yoke_status (*check)(yoke_data *data, int64_t inputs, int64_t targets);
     /* Gives back what the dataset holds, but not the struct itself. May be NULL. */
     void (*release)(yoke_data *data);
+    /* How many of sample `index`'s inputs are no padding. NULL: all are. */
+    int64_t (*length)(yoke_data *data, int64_t index);
 } yki_data_ops;
 
 struct yoke_data {
@@ -37,15 +41,18 @@ struct yoke_data {
     yki_names columns, targets, classes;
     bool no_targets; /* inputs alone were opened: there is one row of zeros for targets */
     bool made_up;    /* random: nothing is in them */
-    bool tokens;     /* text, tokens: ids that are never numbers */
+    bool tokens;     /* text, tokens, jsonl: ids that are never numbers */
     bool real;       /* inputs may have more digits than f32 holds: `read_real` is there */
     /* that samples are read from as they are asked for; NULL: none, or no second. And when they were looked
      * at */
     const struct yki_file *files[2];
+    const struct yki_files *list; /* text, tokens: those; NULL: none */
     int64_t looked_ns;
     const char *input_file, *target_file; /* for sentences; NULL: none, or not known. Owned by the format */
     int byte_most;                        /* npy: rows of bytes that are no pictures: the largest; else 0 */
     int64_t uncounted; /* targets that are YOKE_UNCOUNTED, of all samples; 0: none, or not known */
+    int64_t padding;   /* inputs that are there to fill rows up, of all samples */
+    int64_t left_out;  /* jsonl: rows of which nothing would be left to learn */
     int odd_line;      /* csv: of the first target that is no class, and what it is */
     char odd_shown[48];
     yki_names notes; /* sentences that whoever opened it should hear */
@@ -108,8 +115,9 @@ bool yki_data_is_called(const yoke_data *data);
 
 /* The data of a job: which fields count depends on the format. Everything is borrowed for the call. */
 typedef struct yki_data_spec {
-    const char *format;              /* data.format */
-    const char *path;                /* data.path: text, tokens, csv */
+    const char *format; /* data.format */
+    int npaths;         /* data.path: text, tokens, jsonl, csv */
+    const char *const *paths;
     const char *inputs;              /* data.inputs: npy, idx */
     const char *targets;             /* data.targets: npy, idx */
     int ncolumns;                    /* csv: */
@@ -117,7 +125,11 @@ typedef struct yki_data_spec {
     const yki_facts *facts;          /* csv: of the model that reads it; NULL: it is made from these data */
     bool no_targets;                 /* inputs alone; not random */
     int64_t sequence;                /* text, tokens: tokens per sample */
-    const yoke_tokenizer *tokenizer; /* text: NULL: its bytes are the tokens */
+    const yoke_tokenizer *tokenizer; /* jsonl; text: NULL: its bytes are the tokens */
+    int32_t eos;                     /* jsonl: what ends a text; -1: not known */
+    const struct yki_chat *chat;     /*   how messages become text */
+    int pack;                        /*   data.pack; -1: as the rows are */
+    bool skip_long;                  /*   data.skip_long */
     int64_t vocab;                   /* tokens: ids are below it */
     yoke_token_type token_type;      /* tokens: of a bare file */
     int64_t samples;                 /* random: */
@@ -133,19 +145,24 @@ yoke_status yki_data_open(yoke_data **data_out, const yki_data_spec *spec);
 /* Name of the i-th format in the table, NULL past the last. */
 const char *yki_data_format(int i);
 
-/* A note where a file that is read as text looks like something else. */
-yoke_status yki_text_kind(yoke_data *data, const struct yki_file *file);
+/* Notes where files that are read as text look like something else. */
+yoke_status yki_text_kind(yoke_data *data, const struct yki_files *files);
 
 /* --- the formats, with what only a job can say --- */
 
 /* targets: NULL: inputs alone. */
 yoke_status yki_data_from_npy(yoke_data **data_out, const char *inputs, const char *targets);
 yoke_status yki_data_from_idx(yoke_data **data_out, const char *inputs, const char *targets);
-yoke_status yki_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence, int64_t vocab,
-                                 yoke_token_type width);
-/* The fields that count are path, ncolumns, columns, facts and no_targets. With facts, input columns are
- * found by the names of training and stand in its order; others are passed over, which is a note; words are
- * the classes of training. YOKE_INVALID names a column or a word that is missing there. */
+/* The fields that count are npaths, paths, sequence; and tokenizer, which is there. */
+yoke_status yki_data_from_text(yoke_data **data_out, const yki_data_spec *spec);
+yoke_status yki_data_from_tokenized(yoke_data **data_out, const yki_data_spec *spec);
+/* npaths, paths, sequence, vocab, token_type. */
+yoke_status yki_data_from_tokens(yoke_data **data_out, const yki_data_spec *spec);
+/* npaths, paths, sequence, tokenizer, eos, chat, pack, skip_long. */
+yoke_status yki_data_from_jsonl(yoke_data **data_out, const yki_data_spec *spec);
+/* The fields that count are paths, of one, ncolumns, columns, facts and no_targets. With facts, input columns
+ * are found by the names of training and stand in its order; others are passed over, which is a note; words
+ * are the classes of training. YOKE_INVALID names a column or a word that is missing there. */
 yoke_status yki_data_from_csv(yoke_data **data_out, const yki_data_spec *spec);
 
 #endif

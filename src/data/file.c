@@ -27,6 +27,8 @@ static yoke_status examine(yki_file *file, const char *path)
     YKI_TRY(check_kind(path, &about));
     if (about.st_size == 0) return yki_fail_at(YOKE_INVALID, path, 0, "", "is empty");
     file->size = (int64_t)about.st_size;
+    file->device = (uint64_t)about.st_dev;
+    file->number = (uint64_t)about.st_ino;
     file->head_size = file->size < YKI_FILE_HEAD ? (int)file->size : YKI_FILE_HEAD;
     file->path = strdup(path);
     if (!file->path) return yki_fail_memory("the name of a file");
@@ -57,16 +59,21 @@ yoke_status yki_file_open(yki_file *file, const char *path)
 
 void yki_file_release(yki_file *file)
 {
-    if (file->path) close(file->descriptor);
+    if (file->path) yki_file_shut(file);
     free(file->path);
     free(file->held);
     *file = (yki_file){0};
 }
 
-static yoke_status cut_short(const yki_file *file)
+void yki_file_shut(yki_file *file)
 {
-    struct stat about;
-    long long now = fstat(file->descriptor, &about) == 0 ? (long long)about.st_size : 0;
+    if (file->descriptor >= 0) close(file->descriptor);
+    file->descriptor = -1;
+}
+
+static yoke_status cut_short(const yki_file *file, int64_t size)
+{
+    long long now = size;
     return yki_file_fail(
         file,
         "was cut short while it was used: it had %lld bytes when it was opened, and has %lld; "
@@ -74,23 +81,61 @@ static yoke_status cut_short(const yki_file *file)
         (long long)file->size, now);
 }
 
-yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes)
+static yoke_status examine_again(const yki_file *file, int descriptor, struct stat *about)
 {
-    unsigned char *at = to;
-    if (file->held) {
-        memcpy(to, file->held + offset, (size_t)bytes);
-        return YOKE_OK;
-    }
+    if (fstat(descriptor, about) != 0) return yki_fail_errno("examine", file->path);
+    if ((uint64_t)about->st_dev != file->device || (uint64_t)about->st_ino != file->number)
+        return yki_file_fail(file,
+                             "was replaced by another file while it was used; of many files only some are "
+                             "kept open, and data must stay as they are during a run");
+    return YOKE_OK;
+}
+
+/* The descriptor, or that of a file that is shut opened anew; given back by close_again. */
+static yoke_status open_again(const yki_file *file, int *descriptor_out, struct stat *about)
+{
+    int descriptor = file->descriptor;
+    if (descriptor < 0) descriptor = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return yki_fail_errno("open", file->path);
+    yoke_status status = examine_again(file, descriptor, about);
+    if (status != YOKE_OK && file->descriptor < 0) close(descriptor);
+    *descriptor_out = descriptor;
+    return status;
+}
+
+static void close_again(const yki_file *file, int descriptor)
+{
+    if (file->descriptor < 0) close(descriptor);
+}
+
+static yoke_status read_from(const yki_file *file, int descriptor, int64_t offset, unsigned char *at,
+                             int64_t bytes)
+{
     while (bytes > 0) {
-        ssize_t got = pread(file->descriptor, at, (size_t)bytes, (off_t)offset);
+        ssize_t got = pread(descriptor, at, (size_t)bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return yki_fail_errno("read", file->path);
-        if (got == 0) return cut_short(file);
+        struct stat about;
+        if (got == 0) return cut_short(file, fstat(descriptor, &about) == 0 ? (int64_t)about.st_size : 0);
         at += got;
         offset += got;
         bytes -= got;
     }
     return YOKE_OK;
+}
+
+yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes)
+{
+    int descriptor = file->descriptor;
+    struct stat about;
+    if (file->held) {
+        memcpy(to, file->held + offset, (size_t)bytes);
+        return YOKE_OK;
+    }
+    if (descriptor < 0) YKI_TRY(open_again(file, &descriptor, &about));
+    yoke_status status = read_from(file, descriptor, offset, to, bytes);
+    close_again(file, descriptor);
+    return status;
 }
 
 yoke_status yki_file_hold(yki_file *file)
@@ -101,8 +146,10 @@ yoke_status yki_file_hold(yki_file *file)
 yoke_status yki_file_look(const yki_file *file)
 {
     struct stat about;
-    if (fstat(file->descriptor, &about) != 0) return yki_fail_errno("examine", file->path);
-    return (int64_t)about.st_size < file->size ? cut_short(file) : YOKE_OK;
+    int descriptor = -1;
+    YKI_TRY(open_again(file, &descriptor, &about));
+    close_again(file, descriptor);
+    return (int64_t)about.st_size < file->size ? cut_short(file, (int64_t)about.st_size) : YOKE_OK;
 }
 
 yoke_status yki_file_load(const yki_file *file, unsigned char **bytes_out)

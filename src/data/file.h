@@ -17,8 +17,9 @@
 enum { YKI_FILE_HEAD = 512, YKI_FILE_HELD = 64 << 20 };
 
 typedef struct yki_file {
-    char *path;     /* a copy, for messages */
-    int descriptor; /* of an open file, which has a path */
+    char *path;              /* a copy, for messages */
+    int descriptor;          /* of an open file, which has a path; -1: shut */
+    uint64_t device, number; /* which file it is */
     int64_t size;
     int head_size; /* the first bytes: what kind of file it is */
     unsigned char head[YKI_FILE_HEAD];
@@ -34,6 +35,9 @@ void yki_file_release(yki_file *file);
 /* Bytes [offset, offset + bytes), which the file had when it was opened. YOKE_INVALID where it has been cut
  * short since; YOKE_SYSTEM where the disk fails. */
 yoke_status yki_file_read(const yki_file *file, int64_t offset, void *to, int64_t bytes);
+/* Closes it, and opens it for each read from then on: of many files only some can be open. One that was
+ * replaced by then is YOKE_INVALID. */
+void yki_file_shut(yki_file *file);
 /* Holds a file that is not large in memory: it is read there from then on. */
 yoke_status yki_file_hold(yki_file *file);
 /* YOKE_INVALID: the file is shorter than when it was opened. */

@@ -55,7 +55,7 @@ static yoke_status check_sequence(const yki_reader *reader)
     const yoke_model_spec *model = &reader->job->model;
     const yoke_data_spec *data = &reader->job->data;
     int64_t *sequence = &reader->job->train.sequence;
-    bool in_rows = data->format == YOKE_DATA_TEXT || data->format == YOKE_DATA_TOKENS;
+    bool in_rows = yki_job_is_written(reader->job);
     bool layers = model->family == YOKE_FAMILY_LAYERS;
     int64_t natural = !layers ? model->context : in_rows && model->input_ndim == 1 ? model->input[0] : 0;
     if (!*sequence) *sequence = natural;
@@ -136,6 +136,12 @@ static yoke_status check_matrices(const yki_reader *reader)
                            yki_optimizer_names[job->train.optimizer]);
 }
 
+bool yki_job_is_written(const yoke_job *job)
+{
+    return job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS ||
+           job->data.format == YOKE_DATA_JSONL;
+}
+
 yoke_status yki_reader_finish(const yki_reader *reader)
 {
     yoke_job *job = reader->job;
@@ -143,9 +149,10 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     YKI_TRY(check_length(reader));
     if (job->model.family != YOKE_FAMILY_LAYERS) YKI_TRY(check_transformer(reader));
     YKI_TRY(check_sequence(reader));
-    if (job->train.loss == YOKE_MSE &&
-        (job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS))
+    if (job->train.loss == YOKE_MSE && yki_job_is_written(job))
         return fail_key(reader, "train.loss", "mse compares values; text and tokens need cross_entropy");
+    if (job->data.format == YOKE_DATA_CSV && job->data.paths.count > 1)
+        return fail_key(reader, "data.path", "is a list, and a csv is one file");
     if (job->train.nesterov && job->train.momentum == 0)
         return fail_key(reader, "train.optimizer.nesterov", "needs a momentum above 0");
     if (job->data.holdout == 0 && is_void(reader, "data.holdout_by", "data.holdout"))

@@ -10,6 +10,8 @@
 #include "job/read.h"
 #include "job/value.h"
 
+enum { PATH_BYTES = 1024 };
+
 /* What a kind's reader needs to say where it stands. */
 typedef struct place {
     const yki_reader *reader;
@@ -189,15 +191,15 @@ bool yki_path_resolve(char *out, size_t size, const char *folder, const char *pa
     return true;
 }
 
-static yoke_status resolve(const place *at, char *field)
+static yoke_status resolve(const place *at, char *field, size_t size)
 {
     const yki_reader *r = at->reader;
-    if (!yki_path_resolve(field, at->key->size, at->node->origin ? r->current : r->folder, at->node->text))
-        return FAIL(at, "is a path of more than %zu bytes", at->key->size - 1);
+    if (!yki_path_resolve(field, size, at->node->origin ? r->current : r->folder, at->node->text))
+        return FAIL(at, "is a path of more than %zu bytes", size - 1);
     return YOKE_OK;
 }
 
-static yoke_status read_path(const place *at, void *field)
+static yoke_status resolve_path(const place *at, char *field, size_t size)
 {
     YKI_TRY(need_scalar(at, at->node, "a path"));
     const char *text = at->node->text;
@@ -206,7 +208,34 @@ static yoke_status read_path(const place *at, void *field)
     yki_yaml_shown(shown, text);
     if (text[0] == '~' && (text[1] == '/' || !text[1])) /* a folder of that name is ./~ */
         return FAIL(at, "is '%s': '~' means a home folder to the shell alone; write the path in full", shown);
-    return resolve(at, field);
+    return resolve(at, field, size);
+}
+
+static yoke_status read_path(const place *at, void *field)
+{
+    return resolve_path(at, field, at->key->size);
+}
+
+static yoke_status read_paths(const place *at, void *field)
+{
+    yoke_texts *paths = field;
+    const yki_yaml *node = at->node;
+    bool list = node->kind == YKI_YAML_SEQUENCE;
+    int count = list ? node->count : 1;
+    char path[PATH_BYTES];
+    if (node->kind == YKI_YAML_MAPPING || count == 0)
+        return FAIL(at, "must be a path, or a list of paths like [a, b]");
+    paths->list = calloc((size_t)count, sizeof *paths->list);
+    if (!paths->list) return yki_fail_memory("a list of paths");
+    paths->line = node->line;
+    for (int i = 0; i < count; i++) {
+        const place item = {at->reader, at->key, list ? node->items[i] : node, at->path};
+        YKI_TRY(resolve_path(&item, path, sizeof path));
+        paths->list[i] = strdup(path);
+        if (!paths->list[i]) return yki_fail_memory("a list of paths");
+        paths->count = i + 1;
+    }
+    return YOKE_OK;
 }
 
 static yoke_status read_bytes(const place *at, void *field)
@@ -234,7 +263,7 @@ static yoke_status read_schedule(const place *at, void *field)
         snprintf(field, at->key->size, "%s", at->node->text);
         return YOKE_OK;
     }
-    if (*at->node->text) YKI_TRY(resolve(at, field));
+    if (*at->node->text) YKI_TRY(resolve(at, field, at->key->size));
     struct stat about;
     if (!*at->node->text || access(field, R_OK) != 0 || stat(field, &about) != 0 || S_ISDIR(about.st_mode))
         return FAIL(at, "unknown schedule '%s': neither %s, nor a file that can be read",
@@ -518,7 +547,7 @@ yoke_status yki_reader_value(const yki_reader *reader, const yki_key *key, const
         [YKI_KEY_PATH] = read_path,       [YKI_KEY_BYTES] = read_bytes,   [YKI_KEY_SCHEDULE] = read_schedule,
         [YKI_KEY_DEVICES] = read_devices, [YKI_KEY_SHAPE] = read_shape,   [YKI_KEY_NUMBERS] = read_numbers,
         [YKI_KEY_COLUMNS] = read_columns, [YKI_KEY_LAYERS] = read_layers, [YKI_KEY_STAGES] = read_recompute,
-        [YKI_KEY_LAYOUTS] = read_layouts, [YKI_KEY_TEXTS] = read_texts,
+        [YKI_KEY_LAYOUTS] = read_layouts, [YKI_KEY_TEXTS] = read_texts,   [YKI_KEY_PATHS] = read_paths,
     };
     const place at = {reader, key, node, path};
     if (yki_yaml_is_null(node)) return FAIL(&at, "has no value");

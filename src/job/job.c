@@ -15,12 +15,25 @@ static void free_texts(yoke_texts *texts)
 {
     for (int i = 0; i < texts->count; i++) free(texts->list[i]);
     free(texts->list);
+    *texts = (yoke_texts){0};
+}
+
+yoke_status yki_job_take_path(yoke_job *job, const char *path)
+{
+    yoke_texts *paths = &job->data.paths;
+    free_texts(paths);
+    paths->list = calloc(1, sizeof *paths->list);
+    if (paths->list) paths->list[0] = strdup(path);
+    if (!paths->list || !paths->list[0]) return yki_fail_memory("a path");
+    paths->count = 1;
+    return YOKE_OK;
 }
 
 void yoke_job_destroy(yoke_job *job)
 {
     if (!job) return;
     yki_layers_free(job->model.layers, job->model.nlayers);
+    free_texts(&job->data.paths);
     for (int i = 0; i < job->data.ntarget_columns; i++) free(job->data.target_columns[i]);
     free(job->data.target_columns);
     free_texts(&job->model.freeze);

@@ -16,6 +16,10 @@ yoke_status yki_job_resolve_devices(yoke_job *job);
 yoke_status yki_job_check_batch(const yoke_job *job);
 /* YOKE_INVALID names the first of a C program's options that a job's reader would refuse. */
 yoke_status yki_options_check(const yoke_train_options *options);
+/* data.path is this one instead. */
+yoke_status yki_job_take_path(yoke_job *job, const char *path);
+/* Whether the data are sequences of tokens: text, tokens, jsonl. */
+bool yki_job_is_written(const yoke_job *job);
 /* The devices that the layers of a replica are on, from 0 to the highest, 0 where none is named: then the
  * layout may split the model. */
 int yki_job_parts(const yoke_job *job);

@@ -21,7 +21,9 @@ enum {
     LLAMA = BIT(YOKE_FAMILY_LLAMA),
     LAYERS = BIT(YOKE_FAMILY_LAYERS),
     TRANSFORMER = GPT2 | LLAMA,
-    PATHS = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS) | BIT(YOKE_DATA_CSV),
+    JSONL = BIT(YOKE_DATA_JSONL),
+    WRITTEN = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS) | JSONL,
+    PATHS = WRITTEN | BIT(YOKE_DATA_CSV),
     ARRAYS = BIT(YOKE_DATA_NPY) | BIT(YOKE_DATA_IDX),
     CSV = BIT(YOKE_DATA_CSV),
     RANDOM = BIT(YOKE_DATA_RANDOM),
@@ -34,7 +36,7 @@ enum {
 #define MAX_STEPS 1e15
 
 static const char *const families[] = {"layers", "gpt2", "llama", NULL};
-static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", NULL};
+static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", "jsonl", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
@@ -43,7 +45,8 @@ static const char *const cp_kinds[] = {"ring", "ulysses", NULL};
 static const char *const recomputes[] = {"none", "selective", "full", NULL};
 static const char *const statistics[] = {"global", "local", NULL};
 static const char *const on_errors[] = {"stop", "continue", NULL};
-static const char *const token_types[] = {"auto", "uint16", "uint32", NULL};
+static const char *const token_bytes[] = {"auto", "2", "4", NULL};
+static const char *const chats[] = {"auto", "chatml", "llama3", NULL};
 static const char *const holdouts[] = {"end", "draw", NULL};
 static const char *const scales[] = {"none", "standard", "minmax", NULL};
 static const char *const approximations[] = {"none", "tanh", NULL};
@@ -67,9 +70,12 @@ const yki_key yki_job_keys[] = {
     {"model.tied", YKI_KEY_SWITCH, FIELD(model.tied), .by = YKI_BY_FAMILY, .of = LLAMA},
 
     {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u},
-    {"data.path", YKI_KEY_PATH, FIELD(data.path), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
-    {"data.tokenizer", YKI_KEY_PATH, FIELD(data.tokenizer), .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TEXT) | BIT(YOKE_DATA_TOKENS)},
-    {"data.token_type", YKI_KEY_NAME, FIELD(data.token_type), .names = token_types, .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TOKENS)},
+    {"data.path", YKI_KEY_PATHS, FIELD(data.paths), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},
+    {"data.tokenizer", YKI_KEY_PATH, FIELD(data.tokenizer), .by = YKI_BY_FORMAT, .of = WRITTEN},
+    {"data.token_bytes", YKI_KEY_NAME, FIELD(data.token_type), .names = token_bytes, .by = YKI_BY_FORMAT, .of = BIT(YOKE_DATA_TOKENS)},
+    {"data.chat", YKI_KEY_NAME, FIELD(data.chat), .names = chats, .by = YKI_BY_FORMAT, .of = JSONL},
+    {"data.pack", YKI_KEY_SWITCH, FIELD(data.pack), .by = YKI_BY_FORMAT, .of = JSONL},
+    {"data.skip_long", YKI_KEY_BOOL, FIELD(data.skip_long), .by = YKI_BY_FORMAT, .of = JSONL},
     {"data.inputs", YKI_KEY_PATH, FIELD(data.inputs), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_PATH, FIELD(data.targets), .by = YKI_BY_FORMAT, .of = ARRAYS, .need = ARRAYS},
     {"data.targets", YKI_KEY_COLUMNS, FIELD(data.target_columns), .by = YKI_BY_FORMAT, .of = CSV, .need = CSV},
@@ -290,7 +296,7 @@ void yoke_train_options_default(yoke_train_options *options)
 void yki_job_init(yoke_job *job)
 {
     *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
-    job->model.tied = -1;
+    job->model.tied = job->data.pack = -1;
     job->train.steps = -1; /* absent: 0 is a run of no steps */
     job->layout.dp = 0;
 }

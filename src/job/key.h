@@ -21,6 +21,7 @@ typedef enum yki_key_kind {
     YKI_KEY_DEVICES,  /* ndevices and devices of the layout */
     YKI_KEY_SHAPE,    /* input_ndim and input of the model */
     YKI_KEY_NUMBERS,  /* as many doubles as the field, or a row of them, has */
+    YKI_KEY_PATHS,    /* yoke_texts of the data, made absolute: one, or a list of them */
     YKI_KEY_COLUMNS,  /* ntarget_columns and target_columns */
     YKI_KEY_TEXTS,    /* yoke_texts: one text, or a list of them */
     YKI_KEY_STAGES,   /* recompute of the layout: one of `names` for all stages, or a list of them */

@@ -133,8 +133,8 @@ static yoke_status set(yki_reader *reader, const char *path, const char *text, s
     const yki_key *key = NULL;
     bool is_known = known(path, &key);
     bool as_is =
-        key && (key->kind == YKI_KEY_PATH || key->kind == YKI_KEY_SCHEDULE || key->kind == YKI_KEY_COLUMNS ||
-                key->kind == YKI_KEY_TEXTS || key->kind == YKI_KEY_LAYOUTS);
+        key && (key->kind == YKI_KEY_PATH || key->kind == YKI_KEY_PATHS || key->kind == YKI_KEY_SCHEDULE ||
+                key->kind == YKI_KEY_COLUMNS || key->kind == YKI_KEY_TEXTS || key->kind == YKI_KEY_LAYOUTS);
     yki_yaml *value = NULL;
     yoke_status status;
     if (length == 0 || (as_is && !strchr("\"'[{", text[0]))) {

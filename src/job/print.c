@@ -70,6 +70,15 @@ static void print_texts(yki_text *text, char *const *list, int count)
     yki_text_append(text, "]");
 }
 
+/* One as a text, as a job has it most often. */
+static void print_paths(yki_text *text, const yoke_data_spec *data)
+{
+    if (data->paths.count <= 1)
+        yki_value_print_text(text, data->paths.count ? data->paths.list[0] : "");
+    else
+        print_texts(text, data->paths.list, data->paths.count);
+}
+
 static void print_schedule(yki_text *text, const yki_key *key, const char *field)
 {
     for (int i = 0; key->names[i]; i++) {
@@ -151,6 +160,9 @@ void yki_key_print(yki_text *text, const yki_key *key, const void *base)
         break;
     case YKI_KEY_LAYOUTS:
         yki_value_print_text(text, (const char *)field);
+        break;
+    case YKI_KEY_PATHS:
+        print_paths(text, &job->data);
         break;
     case YKI_KEY_COLUMNS:
         print_texts(text, job->data.target_columns, job->data.ntarget_columns);

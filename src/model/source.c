@@ -8,6 +8,9 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "data/ends.h"
+#include "data/tokenizer/tokenizer.h"
+#include "job/job.h"
 
 /* ---- what model.from means ---- */
 
@@ -109,10 +112,29 @@ static yoke_status check_tokenizer(const yoke_job *job, const char *weights)
 
 /* ---- the whole ---- */
 
+/* What ends a text, and how messages become one: as the folder of the weights says, or else where the job's
+ * model and tokenizer came from. */
+static yoke_status read_language(yki_source *s)
+{
+    char beside_it[sizeof s->job.data.tokenizer];
+    snprintf(beside_it, sizeof beside_it, "%s", s->job.data.tokenizer);
+    char *slash = strrchr(beside_it, '/');
+    if (slash) *slash = '\0';
+    const char *const folders[] = {s->folder, s->job.model.from, beside_it};
+    yki_ends ends = {0};
+    s->eos = -1;
+    for (int i = 0; i < 4 && ends.count == 0; i++)
+        YKI_TRY(yki_ends_read(i < 3 ? folders[i] : NULL, i < 3 ? NULL : s->tokenizer, &ends));
+    if (ends.count > 0) s->eos = ends.ids[0];
+    yki_ends_free(&ends);
+    for (int i = 0; i < 3 && !s->chat.file[0]; i++)
+        if (yki_path_is_folder(folders[i])) YKI_TRY(yki_chat_find(folders[i], s->job.data.chat, &s->chat));
+    return YOKE_OK;
+}
+
 static bool has_rows(const yoke_job *job)
 {
-    return job->data.format == YOKE_DATA_TEXT || job->data.format == YOKE_DATA_TOKENS ||
-           job->data.format == YOKE_DATA_RANDOM;
+    return yki_job_is_written(job) || job->data.format == YOKE_DATA_RANDOM;
 }
 
 /* Tokens of a sample where neither the job nor its model.context says: what model.from was made for, as far
@@ -140,8 +162,10 @@ yoke_status yki_source_read(const yoke_job *job, const char *weights, bool no_da
     if (s->folder[0] && family) YKI_TRY(yki_config_read(s->folder, &s->job.model));
     if (!s->folder[0] && s->from[0]) YKI_TRY(check_complete(s));
     if (weights && !no_data) YKI_TRY(check_tokenizer(job, weights));
-    if ((job->data.format == YOKE_DATA_TEXT || job->data.tokenizer[0]) && !no_data)
+    bool jsonl = job->data.format == YOKE_DATA_JSONL;
+    if ((job->data.format == YOKE_DATA_TEXT || jsonl || job->data.tokenizer[0]) && !no_data)
         YKI_TRY(yki_tokenizer_open(job, weights, s->folder, &s->tokenizer));
+    if (jsonl && !no_data) YKI_TRY(read_language(s));
     if (!s->job.model.vocab && s->tokenizer && family) s->job.model.vocab = yoke_tokenizer_size(s->tokenizer);
     take_sequence(s, sequence);
     return YOKE_OK;

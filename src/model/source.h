@@ -4,6 +4,7 @@
 #define YKI_MODEL_SOURCE_H
 
 #include "checkpoint/checkpoint.h"
+#include "data/chat.h"
 #include "yoke/job.h"
 #include "yoke/tokenizer.h"
 
@@ -13,6 +14,8 @@ typedef struct yki_source {
     char folder[YKI_FOLDER_BYTES]; /* whose config.json and tokenizer.json belong to the weights; "" none */
     char passed_over[256];         /* which newer step of model.from, and why; "" */
     yoke_tokenizer *tokenizer;     /* NULL: none was read */
+    int32_t eos;                   /* jsonl: what ends a text, see data/ends.h; -1: not known */
+    yki_chat chat;                 /* jsonl: how messages become text */
     yoke_job job;                  /* a shallow copy: spec and tokens of a sample are complete */
     bool natural;                  /* those tokens are the context of model.from, which nobody named */
 } yki_source;

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "data/tokenizer/tokenizer.h"
+#include "job/key.h"
 #include "train/trainer.h"
 
 static yoke_row row_of(const yki_value *value)
@@ -31,18 +32,16 @@ static yoke_status check_vocab(const yoke_job *job, const yoke_tokenizer *tokeni
                        (long long)knows, tokenizer->path, (long long)tokens);
 }
 
-static yoke_status open_data(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
+static yoke_status open_data(const yoke_job *job, const yoke_model *model, yki_language language,
                              int64_t sequence, const yki_facts *facts, bool no_targets, yoke_data **data_out)
 {
-    static const char *const formats[] = {
-        [YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
-        [YOKE_DATA_CSV] = "csv",   [YOKE_DATA_IDX] = "idx",       [YOKE_DATA_RANDOM] = "random"};
     const yoke_data_spec *d = &job->data;
     const yki_value *input = &model->values[model->input], *target = &model->values[model->target];
     const yki_value *output = &model->values[model->output];
     int64_t limit = yki_model_tokens(model);
-    yki_data_spec source = {.format = formats[d->format],
-                            .path = d->path,
+    yki_data_spec source = {.format = yki_selector_names(YKI_BY_FORMAT)[d->format],
+                            .npaths = d->paths.count,
+                            .paths = (const char *const *)d->paths.list,
                             .inputs = d->inputs,
                             .targets = d->targets,
                             .ncolumns = d->ntarget_columns,
@@ -52,14 +51,18 @@ static yoke_status open_data(const yoke_job *job, const yoke_model *model, const
                             .token_type = d->token_type,
                             .facts = facts,
                             .no_targets = no_targets,
-                            .tokenizer = tokenizer,
+                            .tokenizer = language.tokenizer,
+                            .eos = language.eos,
+                            .chat = language.chat,
+                            .pack = d->pack,
+                            .skip_long = d->skip_long,
                             .samples = d->samples,
                             .input = row_of(input),
                             .target = row_of(target),
                             .input_limit = limit,
                             .target_limit = output->dims[output->ndim - 1],
                             .seed = job->train.seed};
-    YKI_TRY(check_vocab(job, tokenizer, limit, source.target_limit));
+    YKI_TRY(check_vocab(job, language.tokenizer, limit, source.target_limit));
     YKI_TRY(yki_data_open(data_out, &source));
     yoke_status status = yki_model_view(model, *data_out);
     if (status != YOKE_OK) {
@@ -69,17 +72,16 @@ static yoke_status open_data(const yoke_job *job, const yoke_model *model, const
     return status;
 }
 
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, yki_language language,
                               int64_t sequence, const yki_facts *facts, yoke_data **data_out)
 {
-    return open_data(job, model, tokenizer, sequence, facts, false, data_out);
+    return open_data(job, model, language, sequence, facts, false, data_out);
 }
 
-yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model,
-                                 const yoke_tokenizer *tokenizer, int64_t sequence, const yki_facts *facts,
-                                 yoke_data **data_out)
+yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model, yki_language language,
+                                 int64_t sequence, const yki_facts *facts, yoke_data **data_out)
 {
-    return open_data(job, model, tokenizer, sequence, facts, true, data_out);
+    return open_data(job, model, language, sequence, facts, true, data_out);
 }
 
 yoke_status yki_trainer_buffers(yoke_trainer *trainer)

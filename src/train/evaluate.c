@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/fail.h"
+#include "job/job.h"
 #include "train/trainer.h"
 
 /* A job given as a file, or by the folder it was saved to. */
@@ -85,10 +86,8 @@ static yoke_status take_files(yoke_job *job, const char *data)
                                       "says what to read files as");
     if (job->data.format == YOKE_DATA_NPY || job->data.format == YOKE_DATA_IDX)
         YKI_TRY(take_pair(&job->data, data));
-    else if (strlen(data) >= sizeof job->data.path)
-        return yki_fail(YOKE_INVALID, "--data is a path of more than %zu bytes", sizeof job->data.path - 1);
     else
-        snprintf(job->data.path, sizeof job->data.path, "%s", data);
+        YKI_TRY(yki_job_take_path(job, data));
     job->data.holdout = job->train.holdout = 0;
     return YOKE_OK;
 }

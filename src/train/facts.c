@@ -77,10 +77,12 @@ yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yok
     yoke_job job = *trainer->job; /* shallow: only names change */
     yoke_row input = input_of(trainer);
     yoke_data *data;
-    if (file) snprintf(job.data.path, sizeof job.data.path, "%s", file);
+    char *paths[] = {(char *)file};
+    if (file) job.data.paths = (yoke_texts){.list = paths, .count = 1};
     if (file) snprintf(job.data.inputs, sizeof job.data.inputs, "%s", file);
-    YKI_TRY(yki_data_open_inputs(&job, trainer->model, trainer->tokenizer, trainer->options.sequence,
-                                 trainer->has_facts ? &trainer->facts : NULL, &data));
+    YKI_TRY(yki_data_open_inputs(&job, trainer->model, yki_trainer_language(trainer),
+                                 trainer->options.sequence, trainer->has_facts ? &trainer->facts : NULL,
+                                 &data));
     yoke_status status = yki_data_view(data, &input, NULL);
     if (status == YOKE_OK && trainer->has_facts) status = yki_facts_check_data(&trainer->facts, data);
     if (status != YOKE_OK) {
@@ -96,8 +98,8 @@ yoke_status yki_trainer_open_inputs(yoke_trainer *trainer, const char *file, yok
 static yoke_status reopen(const yoke_trainer *trainer, const yki_facts *facts, yoke_data **data_out)
 {
     yoke_data *data;
-    YKI_TRY(yki_data_from_job(trainer->job, trainer->model, trainer->tokenizer, trainer->options.sequence,
-                              facts, &data));
+    YKI_TRY(yki_data_from_job(trainer->job, trainer->model, yki_trainer_language(trainer),
+                              trainer->options.sequence, facts, &data));
     if (data->samples != trainer->data->samples) {
         yoke_data_destroy(data);
         return yki_fail(YOKE_INVALID, "the data changed while they were opened");

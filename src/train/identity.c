@@ -24,6 +24,7 @@
 enum {
     ROWS_BYTES = 4 << 20, /* of rows that are hashed: all, where there are no more */
     LEAST_ROWS = 64,
+    SHOWN_FILES = 4,
 };
 
 /* What a change of a fact means. */
@@ -164,9 +165,6 @@ static yoke_status hash_rows(yoke_trainer *trainer, uint64_t *inputs_out, uint64
 static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
 {
     static const char *const shares[] = {[YOKE_HOLDOUT_END] = "end", [YOKE_HOLDOUT_DRAW] = "draw"};
-    static const char *const formats[] = {
-        [YOKE_DATA_TEXT] = "text", [YOKE_DATA_TOKENS] = "tokens", [YOKE_DATA_NPY] = "npy",
-        [YOKE_DATA_CSV] = "csv",   [YOKE_DATA_IDX] = "idx",       [YOKE_DATA_RANDOM] = "random"};
     const yoke_job *job = trainer->job;
     const yoke_train_options *o = &trainer->options;
     yki_identity_add(identity, "data.samples", "%lld", (long long)yoke_data_samples(trainer->data));
@@ -188,14 +186,17 @@ static yoke_status add_data(yoke_trainer *trainer, yki_identity *identity)
                      (long long)(trainer->model->is_sequence ? o->sequence : 0));
     if (!job) return YOKE_OK;
     yki_text files = {0};
-    print_file(&files, job->data.path);
+    for (int i = 0; i < job->data.paths.count && i < SHOWN_FILES; i++)
+        print_file(&files, job->data.paths.list[i]);
+    if (job->data.paths.count > SHOWN_FILES)
+        yki_text_append(&files, ", and %d more", job->data.paths.count - SHOWN_FILES);
     print_file(&files, job->data.inputs);
     print_file(&files, job->data.targets);
     yoke_status status = files.failed ? yki_fail_memory("the names of the data's files") : YOKE_OK;
     if (status == YOKE_OK && files.data) yki_identity_add(identity, "data.files", "%s", files.data);
     yki_text_release(&files);
     YKI_TRY(status);
-    yki_identity_add(identity, "data.format", "%s", formats[job->data.format]);
+    yki_identity_add(identity, "data.format", "%s", yki_selector_names(YKI_BY_FORMAT)[job->data.format]);
     return YOKE_OK;
 }
 

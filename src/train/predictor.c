@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/fail.h"
+#include "job/job.h"
 #include "train/trainer.h"
 
 struct yoke_predictor {
@@ -88,14 +89,14 @@ yoke_status yoke_predictor_data(yoke_predictor *predictor, const char *path, yok
 {
     YKI_NEED(predictor, path, data_out);
     yoke_data_spec *spec = &predictor->job->data;
-    bool text = spec->format == YOKE_DATA_TEXT || spec->format == YOKE_DATA_TOKENS;
+    bool text = yki_job_is_written(predictor->job);
     if (text && predictor->input.type == YOKE_I32)
         return yki_fail(YOKE_INVALID,
                         "the model of %s goes on from text, and has no prediction for a row of data: yoke "
                         "generate DIR --prompt TEXT lets it, yoke eval DIR --data FILE scores it",
                         predictor->folder);
-    if (strlen(path) >= sizeof spec->path)
-        return yki_fail(YOKE_INVALID, "a path of more than %zu bytes", sizeof spec->path - 1);
+    if (strlen(path) >= sizeof spec->inputs)
+        return yki_fail(YOKE_INVALID, "a path of more than %zu bytes", sizeof spec->inputs - 1);
     if (!format_of_name(path, &spec->format) && (text || spec->format == YOKE_DATA_RANDOM))
         return yki_fail_at(YOKE_INVALID, path, 0, "",
                            "its name says no format: .csv, .npy or an idx file's -ubyte is needed");

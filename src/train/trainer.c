@@ -185,6 +185,8 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     yoke_status status =
         yki_source_read(options->job, options->weights, options->no_data, options->sequence, &source);
     trainer->tokenizer = source.tokenizer;
+    trainer->eos = source.eos;
+    trainer->chat = source.chat;
     YKI_TRY(status);
     memcpy(trainer->from, source.from, sizeof trainer->from);
     YKI_TRY(say_source(trainer, options, &source));
@@ -245,8 +247,9 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     if (status == YOKE_OK)
         status = yki_trainer_read_facts(trainer, options.weights ? options.weights : trainer->from);
     if (status == YOKE_OK && !options.no_data) {
-        status = yki_data_from_job(job, trainer->model, trainer->tokenizer, trainer->options.sequence,
-                                   trainer->has_facts ? &trainer->facts : NULL, &trainer->own_data);
+        status =
+            yki_data_from_job(job, trainer->model, yki_trainer_language(trainer), trainer->options.sequence,
+                              trainer->has_facts ? &trainer->facts : NULL, &trainer->own_data);
         trainer->data = trainer->own_data;
     }
     YKI_TRY(build(trainer, options.layout ? options.layout : &job->layout, &options, status));

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
+#include "data/chat.h"
 #include "data/data.h"
 #include "data/facts.h"
 #include "data/order.h"
@@ -30,7 +31,9 @@ struct yoke_trainer {
     yoke_model *own_model; /* made from a job; NULL: the caller's */
     yoke_data *own_data;
     yoke_tokenizer *tokenizer; /* of a job's data; NULL: none was read */
-    char *kept_tokenizer;      /* where that is NULL: a tokenizer.json for the run's steps; NULL: none */
+    int32_t eos;               /* jsonl, and the next, as in yki_source */
+    yki_chat chat;
+    char *kept_tokenizer; /* where that is NULL: a tokenizer.json for the run's steps; NULL: none */
     size_t kept_bytes;
     const yoke_job *job; /* NULL: none */
     char from[YKI_FOLDER_BYTES +
@@ -145,14 +148,22 @@ yoke_status yki_trainer_fetch_inputs(yoke_trainer *trainer, yoke_data *data, int
 /* Outputs for n samples of the data, whose rows are the model's. */
 yoke_status yki_trainer_predict_data(yoke_trainer *trainer, yoke_data *data, int64_t first, int64_t n,
                                      float *outputs);
-/* tokenizer: NULL where text is bytes; facts: of the model that reads the data, NULL: it is to be made from
- * them. */
-yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, const yoke_tokenizer *tokenizer,
+/* What text becomes tokens by; of all but jsonl the tokenizer alone. */
+typedef struct yki_language {
+    const yoke_tokenizer *tokenizer; /* NULL: text is bytes */
+    int32_t eos;
+    const yki_chat *chat;
+} yki_language;
+static inline yki_language yki_trainer_language(const yoke_trainer *trainer)
+{
+    return (yki_language){trainer->tokenizer, trainer->eos, &trainer->chat};
+}
+/* facts: of the model that reads the data, NULL: it is to be made from them. */
+yoke_status yki_data_from_job(const yoke_job *job, const yoke_model *model, yki_language language,
                               int64_t sequence, const yki_facts *facts, yoke_data **data_out);
 /* The same, but its inputs alone. */
-yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model,
-                                 const yoke_tokenizer *tokenizer, int64_t sequence, const yki_facts *facts,
-                                 yoke_data **data_out);
+yoke_status yki_data_open_inputs(const yoke_job *job, const yoke_model *model, yki_language language,
+                                 int64_t sequence, const yki_facts *facts, yoke_data **data_out);
 /* The inputs alone of `file` (NULL: of the job's own data), in the format of the job's data, for the
  * trainer's model: columns are those of its training. Targets may be absent. Scaling is the trainer's, by
  * yoke_trainer_predict. Owns: the caller. */

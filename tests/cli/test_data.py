@@ -264,25 +264,25 @@ class Tokens(Case):
         wide = array.array("I", [i * 7919 % 128256 for i in range(4000)]).tobytes()
         narrow = array.array("I", [i * 31 % 500 for i in range(4000)]).tobytes()
         self.assertEqual(self.steps(wide, "model.vocab=128256"), 63)  # ceil(499 / 8)
-        self.assertEqual(self.steps(narrow, "model.vocab=512", "data.token_type=uint32"), 63)
-        self.assertEqual(self.steps(narrow, "model.vocab=512", "data.token_type=uint16"), 125)
-        self.assertEqual(self.steps(array.array("H", [i % 500 for i in range(4000)]).tobytes(), "model.vocab=70000", "data.token_type=uint16"), 63)
+        self.assertEqual(self.steps(narrow, "model.vocab=512", "data.token_bytes=4"), 63)
+        self.assertEqual(self.steps(array.array("H", [i % 500 for i in range(4000)]).tobytes(), "model.vocab=70000", "data.token_bytes=2"), 63)
         tokens = ["data.format=tokens", "data.path=t.bin"]
         self.write("t.bin", narrow)
-        self.refused("gpt.yaml", r"t.bin: is read as uint16, and every second number is 0: .*uint32; data.token_type", *tokens, "model.vocab=512")
+        self.refused("gpt.yaml", r"t.bin: is read as 2 bytes a token, and every second number is 0: .*uint32; data.token_bytes: 4", *tokens, "model.vocab=512")
+        self.refused("gpt.yaml", r"t.bin: is read as 2 bytes a token", *tokens, "model.vocab=512", "data.token_bytes=2")
         self.write("t.bin", array.array("q", [i % 500 for i in range(4000)]).tobytes())
         for vocab in ("model.vocab=512", "model.vocab=128256"):
             self.refused("gpt.yaml", r"every second number is 0", *tokens, vocab)
-        self.refused("gpt.yaml", r"look like int64; save them as uint32", *tokens, "model.vocab=512", "data.token_type=uint32")
+        self.refused("gpt.yaml", r"look like int64; save them as uint32", *tokens, "model.vocab=512", "data.token_bytes=4")
         self.write("t.bin", array.array("H", [60000] * 4000).tobytes())
-        self.refused("gpt.yaml", r"read as uint32 where the vocabulary is larger than 65536; data.token_type", *tokens, "model.vocab=128256")
+        self.refused("gpt.yaml", r"read as 4 bytes a token where the vocabulary is larger than 65536; data.token_bytes", *tokens, "model.vocab=128256")
 
     def test_width_beside_a_header(self):
         """It may say again what the header says, and nothing else."""
         header = array.array("i", [20240520, 1, 4000] + [0] * 253).tobytes()
         tokens = header + array.array("H", [i % 500 for i in range(4000)]).tobytes()
-        self.assertEqual(self.steps(tokens, "model.vocab=512", "data.token_type=uint16"), 63)
-        self.refused("gpt.yaml", r"t.bin: has a header by which its ids are uint16, and data.token_type says uint32", "data.format=tokens", "data.path=t.bin", "model.vocab=512", "data.token_type=uint32")
+        self.assertEqual(self.steps(tokens, "model.vocab=512", "data.token_bytes=2"), 63)
+        self.refused("gpt.yaml", r"t.bin: has a header by which its tokens have 2 bytes, and data.token_bytes says 4", "data.format=tokens", "data.path=t.bin", "model.vocab=512", "data.token_bytes=4")
 
     def test_sequences_of_another_length(self):
         """What is advised is a key of the model at hand."""

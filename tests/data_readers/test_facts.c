@@ -21,7 +21,9 @@ static const char *const klass[] = {"klass"};
 
 static yoke_data *open_csv(const char *text, const yki_facts *facts, bool inputs_alone)
 {
-    yki_data_spec spec = {.path = fixture_write_text("facts.csv", text),
+    const char *path = fixture_write_text("facts.csv", text);
+    yki_data_spec spec = {.npaths = 1,
+                          .paths = &path,
                           .ncolumns = 1,
                           .columns = klass,
                           .facts = facts,
@@ -33,8 +35,8 @@ static yoke_data *open_csv(const char *text, const yki_facts *facts, bool inputs
 
 static void refuse_csv(const char *text, const yki_facts *facts, int line, const char *says)
 {
-    yki_data_spec spec = {
-        .path = fixture_write_text("facts.csv", text), .ncolumns = 1, .columns = klass, .facts = facts};
+    const char *path = fixture_write_text("facts.csv", text);
+    yki_data_spec spec = {.npaths = 1, .paths = &path, .ncolumns = 1, .columns = klass, .facts = facts};
     yoke_data *data = NULL;
     fixture_refused(yki_data_from_csv(&data, &spec), says, data);
     assert_int_equal(yoke_error_get()->line, line);

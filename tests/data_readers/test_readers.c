@@ -540,13 +540,13 @@ static void a_job_names_its_format(void **state)
 {
     (void)state;
     yoke_data *data = NULL;
-    yki_data_spec spec = {
-        .format = "text", .path = fixture_write("text", "hello", 5), .sequence = 2, .vocab = 300};
+    const char *path = fixture_write("text", "hello", 5);
+    yki_data_spec spec = {.format = "text", .npaths = 1, .paths = &path, .sequence = 2, .vocab = 300};
     ok(yki_data_open(&data, &spec));
     assert_int_equal(yoke_data_samples(data), 2);
     yoke_data_destroy(data);
     spec.format = "tokens";
-    spec.path = fixture_write("tokens", "\1\0\2\0\3\0", 6);
+    path = fixture_write("tokens", "\1\0\2\0\3\0", 6);
     ok(yki_data_open(&data, &spec));
     yoke_data_destroy(data);
     spec = (yki_data_spec){.format = "idx",
@@ -554,18 +554,17 @@ static void a_job_names_its_format(void **state)
                            .targets = fixture_write("labels", labels, sizeof labels)};
     ok(yki_data_open(&data, &spec));
     yoke_data_destroy(data);
-    spec = (yki_data_spec){.format = "csv",
-                           .path = fixture_write_text("job.csv", "a,b\n1,2\n"),
-                           .ncolumns = 1,
-                           .columns = (const char *const[]){"b"}};
+    path = fixture_write_text("job.csv", "a,b\n1,2\n");
+    spec = (yki_data_spec){
+        .format = "csv", .npaths = 1, .paths = &path, .ncolumns = 1, .columns = (const char *const[]){"b"}};
     ok(yki_data_open(&data, &spec));
     yoke_data_destroy(data);
     spec = (yki_data_spec){
         .format = "random", .samples = 3, .input = {YOKE_F32, 1, {2}}, .target = {YOKE_F32, 0, {0}}};
     ok(yki_data_open(&data, &spec));
     yoke_data_destroy(data);
-    for (int i = 0; i < 6; i++) assert_non_null(yki_data_format(i));
-    assert_null(yki_data_format(6));
+    for (int i = 0; i < 7; i++) assert_non_null(yki_data_format(i));
+    assert_null(yki_data_format(7));
 
     spec = (yki_data_spec){.format = "tokns"};
     assert_int_equal(yki_data_open(&data, &spec), YOKE_INVALID);

@@ -34,7 +34,7 @@ static void the_gpt_file_is_read_whole(void **state)
     assert_true(m->dropout == 0 && m->norm_eps == 0 && m->rope_theta == 0);
 
     assert_int_equal(job->data.format, YOKE_DATA_TEXT);
-    assert_string_equal(job->data.path, YKI_JOB_FILES "/input.txt");
+    assert_string_equal(job->data.paths.list[0], YKI_JOB_FILES "/input.txt");
     assert_true(job->data.shuffle && !job->data.drop_last && job->data.holdout == 0.1);
 
     const yoke_train_options *t = &job->train;
@@ -100,7 +100,7 @@ static void the_mlp_file_is_read_whole(void **state)
     assert_int_equal(job->data.format, YOKE_DATA_NPY);
     assert_string_equal(job->data.inputs, YKI_JOB_FILES "/x.npy");
     assert_string_equal(job->data.targets, YKI_JOB_FILES "/y.npy");
-    assert_string_equal(job->data.path, "");
+    assert_int_equal(job->data.paths.count, 0);
     assert_int_equal(job->train.steps, 100);
     assert_int_equal(job->train.batch, 128);
     assert_int_equal(job->train.sequence, 0);
@@ -184,7 +184,7 @@ static void defaults_follow_other_keys(void **state)
     char from[96];
     snprintf(from, sizeof from, "%s/gpt2/x", folder);
     assert_string_equal(job->model.from, from);
-    assert_string_equal(job->data.path, "/a/b.bin");
+    assert_string_equal(job->data.paths.list[0], "/a/b.bin");
     assert_int_equal(job->model.depth + job->model.vocab, 0);
     assert_true(job->train.steps == 0 && job->train.epochs == 0);
     assert_true(job->train.optimizer == YOKE_ADAM && job->train.weight_decay == 0);
@@ -235,7 +235,7 @@ static void overrides_change_what_the_file_says(void **state)
     assert_true(job->train.beta1 == 0.8 && job->train.beta2 == 0.9 && job->train.lr == 1);
     assert_int_equal(job->train.optimizer, YOKE_ADAMW);
     assert_int_equal(job->train.batch, 12);
-    assert_string_equal(job->data.path, path);
+    assert_string_equal(job->data.paths.list[0], path);
     assert_int_equal(job->train.rate, YOKE_RATE_CONSTANT);
     assert_int_equal(job->train.warmup, 0);
     assert_string_equal(job->checkpoint.dir, "/ck");
@@ -249,7 +249,7 @@ static void overrides_change_what_the_file_says(void **state)
                         "data.targets=[a, \"b c\"]", "train.epochs=2", "layout.dp=2", "train.optimizer=adamw",
                         "train.optimizer.lr=2e-3"));
     assert_int_equal(job->model.layers[0].out, 3);
-    assert_true(strstr(job->data.path, "/it's.csv"));
+    assert_true(strstr(job->data.paths.list[0], "/it's.csv"));
     assert_int_equal(job->data.ntarget_columns, 2);
     assert_string_equal(job->data.target_columns[1], "b c");
     assert_true(job->train.epochs == 2 && job->train.steps == 0);
@@ -259,7 +259,7 @@ static void overrides_change_what_the_file_says(void **state)
 
     job = load(GPT, SET("data.format=random", "train.clip=null", "checkpoint=", "train.optimizer.name=sgd"));
     assert_int_equal(job->data.format, YOKE_DATA_RANDOM);
-    assert_string_equal(job->data.path, "");
+    assert_int_equal(job->data.paths.count, 0);
     assert_true(job->train.clip == 0 && job->train.weight_decay == 0.1 && job->train.optimizer == YOKE_SGD);
     assert_string_equal(job->checkpoint.dir, "");
     yoke_job_destroy(job);
@@ -342,7 +342,10 @@ static void assert_same_job(const yoke_job *a, const yoke_job *b)
     assert_true(m->rope_theta == n->rope_theta && m->norm_eps == n->norm_eps && m->dropout == n->dropout);
     const yoke_data_spec *d = &a->data, *e = &b->data;
     assert_int_equal(d->format, e->format);
-    assert_string_equal(d->path, e->path);
+    assert_int_equal(d->paths.count, e->paths.count);
+    for (int i = 0; i < d->paths.count; i++) assert_string_equal(d->paths.list[i], e->paths.list[i]);
+    assert_true(d->token_type == e->token_type && d->chat == e->chat && d->pack == e->pack &&
+                d->skip_long == e->skip_long);
     assert_string_equal(d->inputs, e->inputs);
     assert_string_equal(d->targets, e->targets);
     assert_int_equal(d->ntarget_columns, e->ntarget_columns);
@@ -413,6 +416,11 @@ static void a_printed_job_reads_back_the_same(void **state)
                       "ns_coefficients: [2, -1.5, 0.5], adjust_lr_fn: match_rms_adamw, adamw_eps: 1e-6}")));
     assert_prints_itself(load(GPT, SET("data.format=csv", "data.path=/a: b/\"#\\é\t.csv",
                                        "data.targets=[a, 'b, c', \"3\", 'true', \"\\u00e9\\n\"]")));
+    assert_prints_itself(
+        load(GPT, SET("data.format=jsonl", "data.path=['a b.jsonl', /c/*.jsonl]", "data.tokenizer=t.json",
+                      "data.chat=llama3", "data.pack=false", "data.skip_long=true")));
+    assert_prints_itself(
+        load(GPT, SET("data.format=tokens", "data.path=[a.bin]", "data.token_bytes=4", "model.vocab=300")));
     assert_prints_itself(
         load(GPT, SET("train.optimizer.weight_decay=0.01", "train.schedule={warmup: 3}", "train.epochs=0.5",
                       "layout=dp=2,pp=2,microbatches=4,schedule=zb-h1,zero=3,recompute=selective,threads=2,"

@@ -28,7 +28,11 @@ struct yki_encoder {
     void *scratch;
     size_t scratch_bytes;
     yki_text normalized[2], buffers[YKI_MOST_PARTS];
-    bool goes_on; /* the stretch comes after bytes that are no UTF-8 */
+    bool goes_on;     /* the stretch comes after bytes that are no UTF-8 */
+    const char *text; /* that is encoded, and the places in it whose tokens are counted, ascending */
+    const size_t *marks;
+    int64_t *before;
+    size_t nmarks, mark; /* mark: the next */
 };
 
 yki_text *yki_encoder_buffer(yki_encoder *e, int level)
@@ -190,6 +194,49 @@ static yoke_status between(yki_encoder *e, int pass, yki_tokenizer_text piece, s
     return divide(e, 1, part);
 }
 
+/* How many of the tokens from `first` on, which are those of `part`, end at or before part[0..inner). The
+ * tokens of that beginning alone say it: where they are not the same, text before the mark was taken together
+ * with text behind it, and of those few tokens the lengths say which one reaches over it. */
+static yoke_status count_inside(yki_encoder *e, yki_tokenizer_text piece, size_t begin, size_t inner,
+                                size_t first, size_t *count_out)
+{
+    size_t after = e->count, same = 0, bytes = 0;
+    const yki_token *tokens = e->tokenizer->tokens;
+    YKI_TRY(between(e, 0, piece, begin, inner));
+    const int32_t *all = e->ids + first, *prefix = e->ids + after;
+    size_t nall = after - first, nprefix = e->count - after;
+    while (same < nall && same < nprefix && all[same] == prefix[same]) same++;
+    bool apart = same < nprefix;
+    for (size_t i = same; i < nprefix; i++) bytes += tokens[prefix[i]].text_count;
+    for (; apart && same < nall && tokens[all[same]].text_count <= bytes; same++)
+        bytes -= tokens[all[same]].text_count;
+    e->count = after;
+    *count_out = same;
+    return YOKE_OK;
+}
+
+/* The same as `between` on the text as it was given, and the marks up to its end. */
+static yoke_status between_marks(yki_encoder *e, int pass, yki_tokenizer_text piece, size_t begin, size_t end)
+{
+    size_t first = e->count, offset = (size_t)(piece.text - e->text), inside = 0;
+    YKI_TRY(between(e, pass, piece, begin, end));
+    for (; pass == 0 && e->mark < e->nmarks && e->marks[e->mark] <= offset + end; e->mark++) {
+        size_t at = e->marks[e->mark] - offset;
+        if (at > begin && at < end)
+            YKI_TRY(count_inside(e, piece, begin, at, first, &inside));
+        else
+            inside = at == end ? e->count - first : 0;
+        e->before[e->mark] = (int64_t)(first + inside);
+    }
+    return YOKE_OK;
+}
+
+/* The marks before `end` that are left: an added token reaches over them, or nothing is behind them. */
+static void pass_marks(yki_encoder *e, size_t end)
+{
+    for (; e->mark < e->nmarks && e->marks[e->mark] < end; e->mark++) e->before[e->mark] = (int64_t)e->count;
+}
+
 /* Divides a piece at the added tokens of pass 0, what is between them at those of pass 1. */
 static yoke_status divide(yki_encoder *e, int pass, yki_tokenizer_text piece)
 {
@@ -211,21 +258,19 @@ static yoke_status divide(yki_encoder *e, int pass, yki_tokenizer_text piece)
             space_begin = end;
             space_end = end = yki_space_after(piece.text, piece.count, end);
         }
-        if (begin > done) YKI_TRY(between(e, pass, piece, done, begin));
+        if (begin > done) YKI_TRY(between_marks(e, pass, piece, done, begin));
+        if (pass == 0) pass_marks(e, (size_t)(piece.text - e->text) + end);
         YKI_TRY(put(e, item->id));
         done = end; /* which the next token, found in this one's white space, may move back */
     }
-    return piece.count > done ? between(e, pass, piece, done, piece.count) : YOKE_OK;
+    return piece.count > done ? between_marks(e, pass, piece, done, piece.count) : YOKE_OK;
 }
 
 static yoke_status encode(yki_encoder *e, const char *text, size_t count)
 {
-    size_t slots = LEAST_SLOTS;
-    while (slots < MOST_SLOTS && slots < count / 16) slots *= 2;
-    e->cache = calloc(slots, sizeof *e->cache);
-    e->cache_mask = slots - 1;
-    e->matcher = yki_matcher_create(count);
-    if (!e->cache || !e->matcher) return yki_fail_memory("a text's tokens");
+    yki_matcher_begin(e->matcher, count);
+    e->text = text;
+    e->mark = 0;
     YKI_TRY(reserve(e, count / 4 + 16));
     for (size_t at = 0; at < count;) {
         size_t valid = yki_utf8_prefix(text + at, count - at), bad = at + valid;
@@ -236,6 +281,60 @@ static yoke_status encode(yki_encoder *e, const char *text, size_t count)
         if (bad > at) YKI_TRY(recall(e, text + at, bad - at, false));
         at = bad;
     }
+    pass_marks(e, SIZE_MAX);
+    return YOKE_OK;
+}
+
+/* Ready for texts of about so many bytes in all. */
+static yoke_status begin(yki_encoder *e, const yoke_tokenizer *tokenizer, size_t bytes)
+{
+    size_t slots = LEAST_SLOTS;
+    while (slots < MOST_SLOTS && slots < bytes / 16) slots *= 2;
+    *e = (yki_encoder){.tokenizer = tokenizer};
+    e->cache = calloc(slots, sizeof *e->cache);
+    e->cache_mask = slots - 1;
+    e->matcher = yki_matcher_create();
+    return e->cache && e->matcher ? YOKE_OK : yki_fail_memory("a text's tokens");
+}
+
+static void release(yki_encoder *e)
+{
+    free(e->cache);
+    free(e->scratch);
+    free(e->ids);
+    yki_matcher_destroy(e->matcher);
+    for (int i = 0; i < 2; i++) yki_text_release(&e->normalized[i]);
+    for (int i = 0; i < YKI_MOST_PARTS; i++) yki_text_release(&e->buffers[i]);
+}
+
+yoke_status yki_encoder_create(const yoke_tokenizer *tokenizer, yki_encoder **encoder_out)
+{
+    yki_encoder *e = malloc(sizeof *e);
+    if (!e) return yki_fail_memory("a text's tokens");
+    yoke_status status = begin(e, tokenizer, SIZE_MAX);
+    if (status != YOKE_OK)
+        yki_encoder_destroy(e);
+    else
+        *encoder_out = e;
+    return status;
+}
+
+void yki_encoder_destroy(yki_encoder *e)
+{
+    if (e) release(e);
+    free(e);
+}
+
+yoke_status yki_encoder_encode(yki_encoder *e, const char *text, size_t bytes, const size_t *marks,
+                               size_t nmarks, int64_t *before, const int32_t **ids_out, int64_t *count_out)
+{
+    e->count = 0;
+    e->marks = marks;
+    e->nmarks = nmarks;
+    e->before = before;
+    YKI_TRY(encode(e, text, bytes));
+    *ids_out = e->ids;
+    *count_out = (int64_t)e->count;
     return YOKE_OK;
 }
 
@@ -245,23 +344,18 @@ static yoke_status encode_between(const yoke_tokenizer *tokenizer, const char *t
     YKI_NEED(tokenizer, ids_out, count_out);
     if (!text && bytes > 0) return yki_fail(YOKE_INVALID, "yoke_tokenizer_encode: text is NULL");
     const yoke_tokenizer *t = tokenizer;
-    yki_encoder e = {.tokenizer = t};
-    yoke_status status = YOKE_OK;
+    yki_encoder e;
+    yoke_status status = begin(&e, t, bytes);
     for (int64_t i = 0; special && i < t->nbegin && status == YOKE_OK; i++) status = put(&e, t->begin[i]);
     if (status == YOKE_OK) status = encode(&e, text, bytes);
     for (int64_t i = 0; special && i < t->nend && status == YOKE_OK; i++) status = put(&e, t->end[i]);
-    free(e.cache);
-    free(e.scratch);
-    yki_matcher_destroy(e.matcher);
-    for (int i = 0; i < 2; i++) yki_text_release(&e.normalized[i]);
-    for (int i = 0; i < YKI_MOST_PARTS; i++) yki_text_release(&e.buffers[i]);
-    if (status != YOKE_OK) {
-        free(e.ids);
-        return status;
+    if (status == YOKE_OK) {
+        *ids_out = e.ids;
+        *count_out = (int64_t)e.count;
+        e.ids = NULL;
     }
-    *ids_out = e.ids;
-    *count_out = (int64_t)e.count;
-    return YOKE_OK;
+    release(&e);
+    return status;
 }
 
 yoke_status yoke_tokenizer_encode(const yoke_tokenizer *tokenizer, const char *text, size_t bytes,

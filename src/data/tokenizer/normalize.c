@@ -51,7 +51,8 @@ static yoke_status replace_text(const yoke_tokenizer *t, const yki_tokenizer_par
 static yoke_status replace_matches(const yoke_tokenizer *t, const yki_tokenizer_part *part, yki_encoder *e,
                                    yki_tokenizer_text piece, yki_text *out)
 {
-    yki_matcher *own = e ? NULL : yki_matcher_create(piece.count);
+    yki_matcher *own = e ? NULL : yki_matcher_create();
+    if (own) yki_matcher_begin(own, piece.count);
     if (!e && !own) return yki_fail_memory("a text");
     yoke_status status = YOKE_OK;
     for (size_t at = 0, begin, end; at < piece.count && status == YOKE_OK; at = end) {

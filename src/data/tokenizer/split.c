@@ -114,7 +114,12 @@ yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key,
     return status;
 }
 
-yki_matcher *yki_matcher_create(size_t bytes)
+void yki_matcher_begin(yki_matcher *matcher, size_t bytes)
+{
+    matcher->long_matches = LONG_MATCHES + bytes / BYTES_A_LONG_MATCH;
+}
+
+yki_matcher *yki_matcher_create(void)
 {
     yki_matcher *matcher = calloc(1, sizeof *matcher);
     if (!matcher) return NULL;
@@ -130,7 +135,7 @@ yki_matcher *yki_matcher_create(size_t bytes)
         yki_matcher_destroy(matcher);
         return NULL;
     }
-    matcher->long_matches = LONG_MATCHES + bytes / BYTES_A_LONG_MATCH;
+    yki_matcher_begin(matcher, 0);
     pcre2_set_match_limit(matcher->context, FEW_STEPS);
     pcre2_set_heap_limit(matcher->context, MOST_HEAP_KIB);
     if (matcher->stack) pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);

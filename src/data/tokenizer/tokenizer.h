@@ -221,8 +221,10 @@ yoke_status yki_pattern_create(const yoke_tokenizer *tokenizer, const char *key,
 yoke_status yki_pattern_create_own(const yoke_tokenizer *tokenizer, const char *key, const char *pattern,
                                    yki_pattern **pattern_out);
 void yki_pattern_destroy(yki_pattern *pattern);
-/* What matching in a text of so many bytes needs, of one thread. NULL: out of memory. */
-yki_matcher *yki_matcher_create(size_t bytes);
+/* What matching needs, of one thread. NULL: out of memory. */
+yki_matcher *yki_matcher_create(void);
+/* A text of so many bytes is next: how many of its matches may take long. */
+void yki_matcher_begin(yki_matcher *matcher, size_t bytes);
 void yki_matcher_destroy(yki_matcher *matcher);
 /* The next match of at least one byte at or after `at` in valid UTF-8; *begin_out == count: none. */
 yoke_status yki_pattern_next(const yoke_tokenizer *tokenizer, const yki_pattern *pattern,
@@ -247,6 +249,15 @@ const yki_merge *yki_merges_get(const yki_merges *merges, int32_t left, int32_t 
  * left. scratch: yki_merge_scratch(count) bytes, aligned to 8. */
 size_t yki_merge_scratch(size_t count);
 size_t yki_merge_word(const yki_merges *merges, int32_t *ids, size_t count, void *scratch);
+
+/* --- encode.c: many texts, of which words are remembered, on one thread --- */
+yoke_status yki_encoder_create(const yoke_tokenizer *tokenizer, yki_encoder **encoder_out);
+void yki_encoder_destroy(yki_encoder *encoder);
+/* yoke_tokenizer_encode; *ids_out is borrowed until the next text. before[i]: how many of the tokens end at
+ * or before the i-th of `nmarks` (0: none are wanted) ascending places of the text, each before a character
+ * or at its end; a token that reaches over the place is not among them. */
+yoke_status yki_encoder_encode(yki_encoder *encoder, const char *text, size_t bytes, const size_t *marks,
+                               size_t nmarks, int64_t *before, const int32_t **ids_out, int64_t *count_out);
 
 /* --- encode.c: for pre-tokenizers --- */
 /* A piece for the pre-tokenizer of this level, or past the last one, a word. Empty pieces vanish. */
