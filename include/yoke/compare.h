@@ -112,6 +112,25 @@ YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const cha
                                const char *data, yoke_notice notice, void *context,
                                yoke_evaluation *evaluation_out);
 
+/* What the model of a job would see of the job's data. */
+typedef struct yoke_data_view {
+    yoke_data *data;           /* as the model takes them, but for scaling; yoke_data_get reads a sample */
+    yoke_tokenizer *tokenizer; /* of their tokens; NULL: they are bytes, or no tokens, or have none */
+    bool tokens, bytes;        /* inputs are tokens; tokens are the bytes of text */
+    int64_t samples, held_out; /* held_out: of the samples */
+    int64_t counted;           /* targets, of all samples, that are counted; numbers are counted each */
+    int64_t padding;           /* inputs, of all samples, that fill rows up */
+    int64_t left_out;          /* rows of jsonl that are no samples, as data.skip_long says */
+} yoke_data_view;
+
+/* Opens a job's data and looks at all of them, as a run does before its first step; no weights are read, and
+ * nothing is trained. notice (may be NULL) is told what should be known of them. Owns: the caller;
+ * yoke_data_view_release. On failure there is nothing to release. */
+YOKE_API yoke_status yoke_data_view_open(const yoke_job *job, yoke_notice notice, void *context,
+                                         yoke_data_view *view_out);
+/* Accepts a zeroed one. */
+YOKE_API void yoke_data_view_release(yoke_data_view *view);
+
 #ifdef __cplusplus
 }
 #endif

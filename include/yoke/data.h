@@ -81,6 +81,9 @@ YOKE_API yoke_status yoke_data_random(yoke_data **data_out, int64_t samples, con
 YOKE_API int64_t yoke_data_samples(const yoke_data *data);
 /* What a sample is; either may be NULL. */
 YOKE_API void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target);
+/* How many of a sample's inputs are no padding; padding, which fills rows of jsonl up, stands behind them and
+ * is not counted. 0 for an index that is none. */
+YOKE_API int64_t yoke_data_length(yoke_data *data, int64_t index);
 /* Reads one sample; buffers hold a row each, aligned to 4 bytes. target may be NULL where no callback reads:
  * its inputs alone. YOKE_INVALID for an index that is none, or a sample that is malformed; or what the
  * callback returned. */

@@ -137,6 +137,12 @@ void yoke_data_rows(const yoke_data *data, yoke_row *input, yoke_row *target)
     if (target) *target = data->target;
 }
 
+int64_t yoke_data_length(yoke_data *data, int64_t index)
+{
+    if (!data || index < 0 || index >= data->samples) return 0;
+    return data->ops->length ? data->ops->length(data, index) : data->input_elements;
+}
+
 /* Through bytes: the caller's buffer holds i32 before and f32 after. */
 static void become_float(void *buffer, int64_t elements)
 {

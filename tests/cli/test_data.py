@@ -347,5 +347,107 @@ class CutShort(Case):
         self.cut("mlp.yaml", "l.idx", "data.format=idx", "data.inputs=i.idx", "data.targets=l.idx")
 
 
+LLAMA = """model: {family: llama, layers: 2, heads: 2, width: 16, hidden: 24, context: 64}
+data: {format: jsonl, path: pairs.jsonl, tokenizer: level.json, skip_long: true, holdout: 0.2}
+train: {steps: 6, batch: 5, sequence: 40, optimizer: {name: adamw, lr: 1e-2}, seed: 4}
+"""
+ROWS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jsonl")
+
+
+class Rows(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("rows.yaml", LLAMA)
+        self.write("generation_config.json", '{"eos_token_id": [421, 424]}')
+        for name in ("level.json", "pairs.jsonl", "texts.jsonl", "chats.jsonl"):
+            with open(os.path.join(ROWS, name), "rb") as f:
+                self.write(name, f.read())
+
+    def losses(self, *arguments):
+        return [step["loss"] for step in self.run_yoke("train", "rows.yaml", *arguments).json["steps"]]
+
+    def test_layouts(self):
+        for data in ([], ["data.path=chats.jsonl", "data.chat=chatml", "train.sequence=64", "data.pack=true"]):
+            sets = [w for d in data for w in ("--set", d)]
+            alone = self.losses(*sets)
+            for layout in ("dp=2", "tp=2", "pp=2,microbatches=2", "cp=2", "dp=2,microbatches=2,zero=3,recompute=full"):
+                for a, b in zip(alone, self.losses(*sets, "--layout", layout), strict=True):
+                    self.assertAlmostEqual(a, b, delta=1e-6 * a, msg=layout)
+
+    def test_resume_and_eval(self):
+        whole = self.losses()
+        keep = ["--set", "checkpoint.dir=ck"]
+        self.assertEqual(self.losses(*keep, "--steps", 3), whole[:3])
+        more = self.run_yoke("train", "rows.yaml", "--resume", "ck", "--steps", 6).json
+        self.assertEqual([step["loss"] for step in more["steps"]], whole[3:])
+        held = self.run_yoke("eval", "ck").json
+        seen = self.run_yoke("data", "rows.yaml", "--rows", 9, "--from", 10).json
+        self.assertEqual(held["samples"], seen["held_out"])
+        self.assertEqual(held["tokens"], sum(row["counted"] for row in seen["rows"]))
+        self.assertEqual(self.run_yoke("eval", "ck", "--data", "pair*.jsonl").json["samples"], seen["samples"])
+        self.run_yoke("train", "rows.yaml", "--set", "data.pack=true", "--resume", "ck", "--steps", 9, code=2)
+
+    def test_seen(self):
+        """A row as it is: what is counted is the completion and the end, shown in brackets."""
+        self.write("one.jsonl", json.dumps({"prompt": "yes or", "completion": " no"}))
+        run = self.run_yoke("data", "rows.yaml", "--set", "data.path=one.jsonl", "--set", "data.holdout=0", "--set", "train.batch=1")
+        row, = run.json["rows"]
+        self.assertEqual(row["text"], "<|begin_of_text|>yes or no<|end_of_text|>")
+        self.assertEqual(row["counted_text"], [" no<|end_of_text|>"])
+        counted = [t for t in row["targets"] if t >= 0]
+        self.assertEqual(row["counted"], len(counted))
+        self.assertEqual(row["inputs"][row["length"] - len(counted):row["length"]], counted)
+        self.assertAlmostEqual(run.json["padding"], 1 - row["length"] / 40)
+        self.assertIn(f"[{' '.join(map(str, counted))}]", run.stdout)
+        self.assertIn("of 40 targets counted", run.stdout)
+        self.assertEqual(self.run_yoke("data", "rows.yaml").json["left_out"], 1)
+        self.run_yoke("data", "rows.yaml", "--from", 12, code=2)
+
+    def test_seen_of_all_kinds(self):
+        self.write("t.txt", "to be or\x00not to be " * 9)
+        row = self.run_yoke("data", "gpt.yaml", "--rows", 1).json["rows"][0]
+        self.assertEqual((row["inputs"], row["text"]), (list(b"to be or"), "to be or\\x00"))
+        row = self.run_yoke("data", "mlp.yaml", "--rows", 1, "--from", 59).json["rows"][0]
+        self.assertEqual((len(row["inputs"]), row["targets"], row["counted"]), (4, [2], 1))
+        self.refused("gpt.yaml", r"missing.txt", "data.path=missing.txt")
+
+    def test_refused(self):
+        self.refused("rows.yaml", r"pairs.jsonl:13: .*data.skip_long", "data.skip_long=false")
+        self.refused("rows.yaml", r"data.tokenizer.*missing", "data.tokenizer=", "model.vocab=422")
+        self.refused("rows.yaml", r"no chat template", "data.path=chats.jsonl")
+        self.refused("rows.yaml", r"texts.jsonl:1: .*data.pack", "data.path=[pairs.jsonl, texts.jsonl]")
+        self.refused("rows.yaml", r"none.\*.jsonl: is a pattern", "data.path=none.*.jsonl")
+        self.write("chat_template.jinja", "{{ messages }}")
+        self.refused("rows.yaml", r"chat_template.jinja: .*neither chatml nor llama3", "data.path=chats.jsonl")
+        run = self.run_yoke("train", "rows.yaml")
+        self.assertRegex(run.stderr, "1 of 13 rows are left out")
+
+
+class Lists(Case):
+    """Several files are one."""
+
+    def test_text(self):
+        text = bytes(i * 7 % 251 for i in range(900))
+        self.write("t.txt", text)
+        for i, (a, b) in enumerate(((0, 13), (13, 500), (500, 900))):
+            self.write(f"part-{i}.txt", text[a:b])
+        whole = self.run_yoke("train", "gpt.yaml").json["steps"]
+        for path in ("part-*.txt", "[part-0.txt, 'part-[12].txt']"):
+            self.assertEqual(self.run_yoke("train", "gpt.yaml", "--set", f"data.path={path}").json["steps"], whole)
+
+    def test_tokens(self):
+        """More files than are kept open, one of them empty but for its header."""
+        ids = array.array("H", [i * 31 % 500 for i in range(2000)])
+        self.write("t.bin", ids.tobytes())
+        tokens = ["--set", "data.format=tokens", "--set", "model.vocab=512"]
+        whole = self.run_yoke("train", "gpt.yaml", *tokens, "--set", "data.path=t.bin").json["steps"]
+        for i in range(400):
+            self.write(f"s{i:03}.bin", ids[5 * i:5 * i + 5].tobytes())
+        self.write("s099b.bin", array.array("i", [20240520, 1, 0] + [0] * 253).tobytes())
+        self.assertEqual(self.run_yoke("train", "gpt.yaml", *tokens, "--set", "data.path=s*.bin").json["steps"], whole)
+        self.write("s300.bin", array.array("H", [3, 700]).tobytes())
+        self.refused("gpt.yaml", r"s300.bin: token 1 .*is 700", "data.format=tokens", "model.vocab=512", "data.path=s*.bin")
+
+
 if __name__ == "__main__":
     unittest.main(argv=["test_data.py", *sys.argv[2:]])
