@@ -16,9 +16,10 @@ extern "C" {
 
 typedef struct yoke_trainer yoke_trainer;
 
-/* Bytes of a device by what they hold: the tensors' own bytes; alignment counts as workspace. */
+/* Bytes of a device by what they hold: the tensors' own bytes; alignment counts as workspace. cache: keys and
+ * values of what is generated; 0 elsewhere. */
 typedef struct yoke_bytes {
-    int64_t weights, gradients, optimizer, activations, movement, workspace;
+    int64_t weights, gradients, optimizer, activations, movement, cache, workspace;
 } yoke_bytes;
 
 typedef struct yoke_device_report {

@@ -92,6 +92,11 @@
     KERNEL(GQA_GRAD, "grouped_attention.grad", "xnT(Hd) xnT(Hd) xnT(Gd) xnT(Gd) xnT(Hd) fnHT > xnT(Hd) xnT(Gd) xnT(Gd)", "10nTTHdc") /* dy q k v y lse -> dq dk dv; a head of k that no query head here reads gets zeros */ \
     OPERATOR(ATTEND, "attention_part", "snT(Hd)? fnHT? xnT(Hd) xnS(2Gd) > =snT(Hd) fnHT", "4nPHd") /* y? lse? q kv -> y lse: as GQA over these keys and those that y? and lse? saw; where none is seen y is 0 and lse -inf */ \
     KERNEL(ATTEND_GRAD, "attention_part.grad", "snT(Hd)? xnT(Hd) xnT(Hd) xnS(2Gd) xnT(Hd) fnHT > =snT(Hd) snS(2Gd)", "10nPHd") /* dq? dy q kv y lse -> dq dkv: y and lse over all keys; dq is added to dq? */ \
+    OPERATOR(POSITION_AT, "position_at", "xn1D xPD in2 > =xn1D", "")                   /* x p at -> y = x + p[position], at: a slot of the cache and a position in its sequence; as x where p has no such row */ \
+    OPERATOR(ROPE_AT, "rope_at", "xn1(Hd) in2 > =xn1(Hd)", "")                         /* x at -> y: as ROPE, at the row's own position */ \
+    OPERATOR(PICK, "pick", "xn1D iS > xSD", "")                                        /* x rows -> y = those of x; zeros where x has no such row */ \
+    OPERATOR(RECALL, "cached_attention", "xn1(3Hd) in2 > xn1(Hd) xSHCd xSHCd", "4nHCd") /* qkv at -> y keys values: puts each row's k and v at its place in the cache [slots, heads, context, d], then attends as ATTENTION, causal, to what its slot has up to there; a place out of the cache is nobody's: y is 0 */ \
+    OPERATOR(RECALL_GQA, "cached_grouped_attention", "xn1(Hd) xn1(Gd) xn1(Gd) in2 > xn1(Hd) xSGCd xSGCd", "4nHCd") /* q k v at -> y keys values: as RECALL, heads as GQA */ \
     OPERATOR(JOIN, "join", "vRA vRB > vRC", "")                                        /* a b -> y, C = A + B */ \
     OPERATOR(SPLIT, "split", "vRC > vRA vRB", "")                                      /* x -> a b, C = A + B */ \
     OPERATOR(XENT_MAX, "cross_entropy.max", "xRV > fR", "")                            /* logits -> max */ \

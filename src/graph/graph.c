@@ -238,7 +238,7 @@ yoke_status yki_graph_check_connected(const yoke_model *model)
         const yki_node *node = &model->nodes[i];
         const char *name = node->layer >= 0 ? model->layers[node->layer].name : "input";
         int device = node->layer >= 0 ? model->layers[node->layer].device : -1;
-        bool reached = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET,
+        bool reached = yki_is_source(node->op),
              needed = yki_op(node->op)->root || yki_op(node->op)->keeps_state;
         for (int k = 0; k < node->nin; k++) reached |= node->in[k] >= 0 && fed[node->in[k]];
         for (int k = 0; k < node->nout; k++) {

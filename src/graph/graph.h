@@ -15,6 +15,8 @@
 enum {
     YKI_OP_INPUT = YKI_KERNEL_COUNT, /* -> the samples */
     YKI_OP_TARGET,                   /* -> what the loss compares with */
+    YKI_OP_PLACES,                   /* -> of each row a slot of the cache, and a position in its sequence */
+    YKI_OP_PICKED,                   /* -> of each slot the row whose output is wanted; -1: none is */
     YKI_OP_RESHAPE,                  /* x -> y: the same elements in another shape */
     YKI_OP_MOVE,
     YKI_OP_COUNT = YKI_OP_MOVE + YKI_MOVE_COUNT,
@@ -40,6 +42,7 @@ typedef struct yki_value {
     int producer;  /* node; -1: a parameter */
     int parameter; /* -1: none */
     int device;
+    bool cached; /* kept from step to step: the keys or values of the tokens so far */
 } yki_value;
 
 typedef enum yki_init { YKI_INIT_ZERO, YKI_INIT_ONE, YKI_INIT_UNIFORM, YKI_INIT_NORMAL } yki_init;
@@ -104,6 +107,8 @@ struct yoke_model {
     yki_layer *layers;
     int nlayers, clayers;
     int input, target, output; /* values; -1: none */
+    int places, picked;        /* of a model that generates; -1: it does not */
+    int64_t slots, room;       /* of its cache: sequences, and tokens of each */
     yoke_loss loss;
     bool finished;
     bool is_sequence; /* samples are sequences of tokens */
@@ -142,6 +147,23 @@ const char *yki_graph_layer(yoke_model *model, bool cut);
 /* Sets the model's error unless it has one. */
 void yki_graph_fail(yoke_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void yki_graph_fail_memory(yoke_model *model);
+
+/* What a step loads from the host: the value of INPUT, TARGET, PLACES or PICKED. */
+static inline bool yki_is_source(int op)
+{
+    return op >= YKI_OP_INPUT && op < YKI_OP_RESHAPE;
+}
+static inline int yki_source_value(const yoke_model *model, int op)
+{
+    const int values[] = {model->input, model->target, model->places, model->picked};
+    return values[op - YKI_OP_INPUT];
+}
+
+/* Makes a finished model of sequences of one token one that generates (cached.c): what was a sample is a row, a
+ * token of any of `slots` sequences, whose keys and values so far, up to `room` tokens, are kept in a cache;
+ * and the output is of one row of each slot. The loss is left out. YOKE_INVALID: the model attends to what
+ * comes later. */
+yoke_status yki_graph_recall(yoke_model *model, int64_t slots, int64_t room);
 
 /* Finds the parameters that are hidden matrices. */
 void yki_graph_find_matrices(yoke_model *model);

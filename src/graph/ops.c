@@ -16,6 +16,8 @@ static const yki_op_info *const rows[YKI_OP_COUNT] = {
 #undef ROW
     [YKI_OP_INPUT] = &source,
     [YKI_OP_TARGET] = &source,
+    [YKI_OP_PLACES] = &source,
+    [YKI_OP_PICKED] = &source,
     [YKI_OP_RESHAPE] = &yki_op_RESHAPE,
     [YKI_OP_MOVE + YKI_MOVE_COPY] = &yki_op_COPY,
 };
@@ -29,7 +31,7 @@ const yki_op_info *yki_op(int op)
 
 const char *yki_op_name(int op)
 {
-    static const char *const others[] = {"input", "target", "reshape"};
+    static const char *const others[] = {"input", "target", "places", "picked", "reshape"};
     if (op < YKI_KERNEL_COUNT) return yki_kernel_name((yki_kernel)op);
     return op < YKI_OP_MOVE ? others[op - YKI_OP_INPUT] : yki_movements[op - YKI_OP_MOVE].name;
 }

@@ -7,6 +7,7 @@
 /* What a signature's letters stand for in a node. */
 typedef struct meaning {
     int64_t of[128];
+    bool per_sample;     /* those are of one sample */
     int nleading, nrest; /* dims that R, E or a whole tensor are, and those of a last i */
     int64_t leading[YOKE_MAX_DIMS], rest[YOKE_MAX_DIMS];
 } meaning;
@@ -22,6 +23,7 @@ static void read_input(const yki_word *word, const yki_attr *attr, const yki_val
     for (int i = 0; i < word->nletters; i++) m->of[(int)word->letters[i]] = view.dims[i];
     if (yki_word_gathers(word)) {
         m->nleading = value->ndim - (word->nitems - 1);
+        m->per_sample = value->per_sample;
         memcpy(m->leading, value->dims, sizeof m->leading);
     }
     if (ends_in_rest(word)) { /* behind the samples and what has a letter */
@@ -47,10 +49,10 @@ static yki_role role_of(const yki_word *word)
 static void make_output(yoke_model *model, yki_node *node, const yki_word *word, const meaning *m)
 {
     int64_t dims[2 * YOKE_MAX_DIMS];
-    bool gathers = yki_word_gathers(word), per_sample = gathers || word->letters[0] == 'n';
+    bool gathers = yki_word_gathers(word), per_sample = gathers ? m->per_sample : word->letters[0] == 'n';
     int ndim = gathers ? m->nleading : 0;
     memcpy(dims, m->leading, sizeof m->leading);
-    for (int k = per_sample; k < word->nitems; k++) {
+    for (int k = gathers || per_sample; k < word->nitems; k++) {
         if (k == word->nitems - 1 && ends_in_rest(word)) {
             memcpy(dims + ndim, m->rest, sizeof m->rest);
             ndim += m->nrest;

@@ -15,7 +15,7 @@ yoke_status yoke_model_create(yoke_model **model_out)
     if (!model) return yki_fail_memory("a model");
     model->serial = ++made;
     model->device = YKI_NO_DEVICE;
-    model->input = model->target = model->output = -1;
+    model->input = model->target = model->output = model->places = model->picked = -1;
     *model_out = model;
     return YOKE_OK;
 }

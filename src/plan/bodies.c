@@ -20,6 +20,11 @@ yki_operand yki_make_operand(yki_builder *b, const yki_placed *placed, int index
         operand.index = b->program->local_of[value->parameter];
         return operand;
     }
+    if (value->cached) {
+        operand.space = YKI_SPACE_CACHE;
+        operand.offset = value->offset;
+        return operand;
+    }
     const yki_storage *it = &storage->storages[value->storage];
     operand.space = it->space;
     operand.index = it->edge;

@@ -32,6 +32,7 @@ yki_placed_value yki_placer_value(const yki_placer *p, int logical, yki_spec spe
                               .per_sample = value->per_sample,
                               .ndim = value->ndim,
                               .parameter = value->parameter,
+                              .cached = value->cached,
                               .gathered = -1,
                               .producer = -1,
                               .storage = -1};

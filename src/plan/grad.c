@@ -339,7 +339,7 @@ yoke_status yki_grad_lane(yki_plan *plan, int lane, int class)
         for (int i = 0; i < placed->nvalues; i++) g.gradient[i] = -1;
         for (int i = 0; i < nparameters; i++) g.whole[i] = -1;
         int first = placed->nnodes;
-        if (!plan->options.inference) backward(&g, part, nforward);
+        if (yki_plan_trains(plan)) backward(&g, part, nforward);
         yki_start_gathers(placed, first, placed->nnodes);
         if (plan->zero >= 2 && !yki_scatter_gradients(plan, placed, g.whole))
             return yki_fail_memory("a plan");

@@ -21,7 +21,7 @@ static bool is_same_value(const yki_placed_value *a, const yki_placed_value *b)
     return a->role == b->role && a->per_sample == b->per_sample && a->moved == b->moved &&
            a->kept == b->kept && a->flat == b->flat && a->wants == b->wants && a->summed == b->summed &&
            a->ndim == b->ndim && a->parameter == b->parameter && a->gathered == b->gathered &&
-           a->is_gradient == b->is_gradient && a->producer == b->producer;
+           a->is_gradient == b->is_gradient && a->cached == b->cached && a->producer == b->producer;
 }
 
 static bool is_same_position(const yki_positions *a, const yki_positions *b)

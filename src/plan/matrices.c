@@ -46,7 +46,7 @@ static const yki_value *value_of(const yki_builder *b, const yki_local_parameter
 int64_t yki_matrices_bytes(const yki_builder *b)
 {
     int64_t most = 0, offset[PLACES];
-    for (int i = 0; i < b->program->nparameters && !b->plan->options.inference; i++) {
+    for (int i = 0; i < b->program->nparameters && !!yki_plan_trains(b->plan); i++) {
         const yki_local_parameter *p = &b->program->parameters[i];
         if (!is_orthogonal(b, p)) continue;
         int64_t bytes = lay_out(value_of(b, p)->dims[0], value_of(b, p)->dims[1], offset);

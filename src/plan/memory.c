@@ -1,5 +1,5 @@
 /* memory: programs with an offset for every buffer. One arena a device:
- * slots of each part | gradients on their way | temporaries | workspace | totals | states (states.c). */
+ * slots and cache of each part | gradients on their way | temporaries | workspace | totals | states (states.c). */
 #include <string.h>
 
 #include "base/fail.h"
@@ -23,7 +23,7 @@ static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage
         int *slot = yki_arena_alloc(&plan->arena, sizeof(int) * (size_t)m);
         if (!slot) return false;
         int slots =
-            yki_slots_assign(&plan->arena, start[g], plan->options.inference ? never : end[g], m, slot);
+            yki_slots_assign(&plan->arena, start[g], !yki_plan_trains(plan) ? never : end[g], m, slot);
         part->slot[g] = slot;
         part->area_slots[g] = slots;
         part->area_bytes[g] = storage->area_bytes[g];
@@ -33,6 +33,21 @@ static bool place_slots(yki_builder *b, yki_part_program *part, yki_part_storage
         b->program->bytes.movement += slots * storage->area_moved[g];
     }
     return true;
+}
+
+/* What the part keeps from step to step. */
+static void place_cache(yki_builder *b, const yki_part_program *part)
+{
+    yki_placed *placed = &b->plan->placed[b->program->lane_class][part->part];
+    for (int i = 0; i < placed->nvalues; i++) {
+        yki_placed_value *value = &placed->values[i];
+        if (!value->cached) continue;
+        int64_t bytes =
+            yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(b->plan, value));
+        value->offset = b->at;
+        b->at += yki_align(bytes);
+        b->program->bytes.cache += bytes;
+    }
 }
 
 /* Areas of gradients on their way from this stage's parts. */
@@ -87,7 +102,7 @@ static int add_size(int64_t *sizes, int count, int64_t size)
 static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
 {
     int count = add_size(sizes, 0, plan->largest);
-    const int64_t steps[] = {plan->options.inference ? 0 : plan->options.batch, plan->options.ragged};
+    const int64_t steps[] = {!yki_plan_trains(plan) ? 0 : plan->options.batch, plan->options.ragged};
     int dp = plan->options.layout.dp;
     for (int k = 0; k < 2; k++) /* shares differ by one at most, along each axis: the ends show all of them */
         for (int end = 0; end < 4 && steps[k] > 0; end++) {
@@ -160,6 +175,7 @@ static yoke_status build(yki_builder *b)
         program->parts[chunk].part = part;
         YKI_TRY(yki_storage_plan(plan, program->lane_class, part, b->times->split[part], &b->storage[chunk]));
         if (!place_slots(b, &program->parts[chunk], &b->storage[chunk])) return yki_fail_memory("a plan");
+        place_cache(b, &program->parts[chunk]);
         if (b->storage[chunk].temp_bytes > temp) {
             temp = b->storage[chunk].temp_bytes;
             temp_own = b->storage[chunk].temp_own;

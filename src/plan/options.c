@@ -50,14 +50,15 @@ int64_t yki_machines_memory(bool alone)
 }
 
 yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_options *train,
-                                     const yoke_layout *layout, const yki_plan_purpose *purpose)
+                                     const yoke_layout *layout, const yki_plan_use *use)
 {
     const yki_backend_ops *backend = yki_backend_of_runs();
-    int nranks = yki_plan_ranks(model, layout, purpose->one_part || purpose->inference);
-    share on = share_of(nranks, purpose->alone);
+    bool trains = use->purpose == YKI_PURPOSE_TRAIN;
+    int nranks = yki_plan_ranks(model, layout, use->one_part || !trains);
+    share on = share_of(nranks, use->alone);
     int threads = backend->count() / (yki_cluster_bound() ? on.here : on.machine);
     int64_t memory = backend->memory_bytes(0);
-    if (purpose->copies && !purpose->inference)
+    if (use->copies && trains)
         memory -= copied_bytes(model, train, layout, nranks, on.machine);
     yki_plan_options options = {.model = model,
                                 .layout = *layout,
@@ -67,10 +68,9 @@ yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_o
                                 .decay_matrices = train->decay_matrices,
                                 .seed = train->seed,
                                 .batch = train->batch,
-                                .inference = purpose->inference,
-                                .no_loss = purpose->no_loss,
-                                .one_part = purpose->one_part,
-                                .like = purpose->like,
+                                .purpose = use->purpose,
+                                .one_part = use->one_part,
+                                .like = use->like,
                                 .threads = layout->threads > 0 ? layout->threads
                                            : threads < 1       ? 1
                                                                : threads,
@@ -79,7 +79,7 @@ yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_o
                                     layout->device_memory_bytes > 0
                                         ? layout->device_memory_bytes
                                         : (memory > nranks ? memory : nranks) / on.machine};
-    for (int rule = 0; rule < YKI_RULES && !purpose->inference; rule++)
+    for (int rule = 0; rule < YKI_RULES && trains; rule++)
         options.moments[rule] = yki_optimizer_moments(train, (yki_rule_of)rule);
     return options;
 }

@@ -147,7 +147,7 @@ yoke_status yki_plan_parts(yki_plan *plan)
     if (model->nlayers == 0) return yki_fail(YOKE_INVALID, "the model has no layers");
     bool by_device = false;
     for (int i = 0; i < model->nlayers; i++) by_device |= model->layers[i].device >= 0;
-    if (by_device && !plan->options.inference && !plan->options.one_part) {
+    if (by_device && yki_plan_trains(plan) && !plan->options.one_part) {
         YKI_TRY(parts_by_device(plan));
     } else {
         int chunks = chunked(layout->schedule) || layout->chunks > 1 ? layout->chunks : 1;
@@ -178,7 +178,7 @@ yoke_status yki_plan_schedule(yki_plan *plan)
     const yoke_layout *layout = &plan->options.layout;
     const char *name = layout->schedule;
     bool looped = plan->nparts != layout->pp * (chunked(name) ? layout->chunks : 1);
-    if (plan->options.inference)
+    if (!yki_plan_trains(plan))
         YKI_TRY(yoke_schedule_create_over(&plan->schedule, "gpipe", &plan->parts, 1));
     else if (names_file(name))
         YKI_TRY(yoke_schedule_read(&plan->schedule, name, &plan->parts, plan->microbatches));

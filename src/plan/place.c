@@ -268,9 +268,9 @@ yoke_status yki_place_lane(yki_plan *plan, int lane, int class)
     for (int part = 0; part < plan->nparts; part++) p.parts[part].output = -1;
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
-        if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET) continue;
-        if (plan->options.no_loss && yki_op(node->op)->of_loss) continue;
-        if (plan->options.inference && yki_op(node->op)->keeps_state) continue;
+        if (yki_is_source(node->op)) continue;
+        if (plan->options.purpose >= YKI_PURPOSE_PREDICT && yki_op(node->op)->of_loss) continue;
+        if (!yki_plan_trains(plan) && yki_op(node->op)->keeps_state) continue;
         if (node->op == YKI_OP_MOVE + YKI_MOVE_COPY)
             p.root[node->out[0]] = p.root[node->in[0]];
         else

@@ -27,7 +27,7 @@ static yoke_status check_sizes(const yki_plan_options *options)
 static yoke_status check_devices(yki_plan *plan)
 {
     yoke_layout *l = &plan->options.layout;
-    if (plan->options.inference) { /* where that runs is its caller's matter */
+    if (!yki_plan_trains(plan)) { /* where that runs is its caller's matter */
         l->ndevices = 0;
         l->devices = NULL;
     }
@@ -116,7 +116,7 @@ static yoke_status check_options(const yki_plan_options *options)
     YKI_TRY(check_sizes(options));
     if (!options->inference) YKI_TRY(check_trains(options->model));
     int64_t parts = (int64_t)l->dp * l->microbatches;
-    if (!options->inference && options->batch < parts)
+    if (options->purpose == YKI_PURPOSE_TRAIN && options->batch < parts)
         return yki_fail(YOKE_INVALID,
                         "a batch of %lld samples is smaller than dp %d x microbatches %d = %lld: every "
                         "micro-batch needs a sample",
@@ -153,9 +153,9 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
-    plan->shards = options->layout.zero > 0 && !options->inference ? shards_of(&options->layout) : 1;
+    plan->shards = options->layout.zero > 0 && options->purpose == YKI_PURPOSE_TRAIN ? shards_of(&options->layout) : 1;
     plan->zero = plan->shards > 1 ? options->layout.zero : 0;
-    plan->microbatches = options->inference ? 1 : options->layout.microbatches;
+    plan->microbatches = options->purpose != YKI_PURPOSE_TRAIN ? 1 : options->layout.microbatches;
     int64_t first;
     plan->largest = yki_plan_samples(plan, options->batch, 0, 0, &first);
     yoke_status status = compile(plan);

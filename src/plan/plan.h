@@ -39,6 +39,14 @@ typedef struct yki_like {
     bool apart;
 } yki_like;
 
+/* What a program is for. One that generates takes prompts and single tokens alike (graph/cached.c). */
+typedef enum yki_purpose {
+    YKI_PURPOSE_TRAIN,
+    YKI_PURPOSE_EVAL,     /* forward, with a loss */
+    YKI_PURPOSE_PREDICT,  /* forward, without targets */
+    YKI_PURPOSE_GENERATE, /* the same, of a model that has a cache */
+} yki_purpose;
+
 typedef struct yki_plan_options {
     const yoke_model *model;
     yoke_layout layout;
@@ -51,8 +59,7 @@ typedef struct yki_plan_options {
     int64_t batch;     /* samples of a full step */
     int64_t ragged;    /* of an epoch's last step, where it has fewer; 0: none has */
     int64_t evaluated; /* samples of an evaluation between steps; 0: there are none */
-    bool inference;    /* forward only */
-    bool no_loss;      /* inference without targets */
+    yki_purpose purpose;
     bool one_part;     /* the layers' own devices are not looked at */
     yki_like like;
     int threads; /* a device's */
@@ -63,18 +70,19 @@ typedef struct yki_plan_options {
 } yki_plan_options;
 
 /* What a plan is for, beside model, options and layout. */
-typedef struct yki_plan_purpose {
-    bool inference, no_loss, one_part;
+typedef struct yki_plan_use {
+    yki_purpose purpose;
+    bool one_part;
     yki_like like;
     bool alone;  /* not over the processes of a cluster */
     bool copies; /* hosts keep a copy of weights and moments beside the devices */
-} yki_plan_purpose;
+} yki_plan_use;
 
 /* What a run is planned with on this machine: its own threads and memory where the layout does not say,
  * shared out among all ranks that are here. Batches are full, and there are no limits for all devices
  * together. */
 yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_options *train,
-                                     const yoke_layout *layout, const yki_plan_purpose *purpose);
+                                     const yoke_layout *layout, const yki_plan_use *use);
 /* Ranks that a layout has: by its degrees, or where layers are placed by hand, unless one_part, by those too.
  */
 int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_part);
@@ -146,6 +154,10 @@ typedef struct yki_plan {
 static inline int yki_plan_programs(const yki_plan *plan)
 {
     return plan->parts.nstages * plan->nlane_classes;
+}
+static inline bool yki_plan_trains(const yki_plan *plan)
+{
+    return plan->options.purpose == YKI_PURPOSE_TRAIN;
 }
 /* Whether a kernel of a part has constants of its own on a lane: then they are written. */
 bool yki_lane_attr(const yki_plan *plan, int lane, int part, const yki_instruction *in, yki_attr *attr_out);

@@ -24,6 +24,7 @@ typedef enum yki_space {
     YKI_SPACE_HOLD,     /* from B to W */
     YKI_SPACE_SEND,     /* gradients on their way; one slot a micro-batch, an area an edge */
     YKI_SPACE_TEMP,     /* within one body */
+    YKI_SPACE_CACHE,    /* from step to step: keys and values of the tokens so far, of all micro-batches */
 } yki_space;
 
 enum { YKI_AREAS = 3 }; /* of slots: stash, stash_w, hold */
@@ -241,7 +242,7 @@ typedef struct yki_program {
     int nbuckets;                    /* started in a step */
     int64_t temp_offset, workspace_offset, workspace_bytes, totals_offset;
     int64_t states_offset; /* the end of what the program itself needs */
-    yoke_bytes bytes;      /* activations and movement */
+    yoke_bytes bytes;      /* activations, movement and cache */
     int output_chunk;      /* the chunk that makes the model's output; -1: another stage's */
     yki_operand output;
     yki_spec output_spec;

@@ -22,7 +22,7 @@ yoke_status yki_recompute_check(yki_plan *plan)
 {
     yoke_layout *layout = &plan->options.layout;
     int stages = plan->parts.nstages;
-    if (plan->options.inference) layout->nrecompute = 0; /* nothing is kept for a backward pass */
+    if (!yki_plan_trains(plan)) layout->nrecompute = 0; /* nothing is kept for a backward pass */
     if (layout->nrecompute == 0) return YOKE_OK;
     if (!layout->recompute_of)
         return yki_fail(YOKE_INVALID, "recompute has %d entries, and its list is NULL", layout->nrecompute);
@@ -148,7 +148,7 @@ static void keep_always(const yki_plan *plan, int part, const yki_placed *placed
     if (placed->output >= 0) again[placed->output] = false;
     for (int i = placed->nnodes - 1; i >= 0; i--) {
         const yki_placed_node *node = &placed->nodes[i];
-        bool stays = node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET || yki_op(node->op)->once ||
+        bool stays = yki_is_source(node->op) || yki_op(node->op)->once ||
                      node->shards; /* which has its own way: gather_again */
         for (int k = 0; k < node->nout && stays; k++) again[node->out[k]] = false;
         /* of one memory all stays */

@@ -24,7 +24,7 @@ int yki_placed_over_replicas(yki_plan *plan, yki_placed *placed, const yki_node 
     bool of_samples = false;
     for (int i = 0; i < node->nin; i++)
         of_samples |= node->in[i] >= 0 && plan->options.model->values[node->in[i]].per_sample;
-    if (plan->options.inference || node->attr.own_statistics || placed->values[value].per_sample ||
+    if (!yki_plan_trains(plan) || node->attr.own_statistics || placed->values[value].per_sample ||
         !of_samples)
         return value;
     return yki_placed_sum(plan, placed, value, YKI_BODY_F, node->layer);

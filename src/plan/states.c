@@ -88,7 +88,7 @@ static yki_kept own_elements(const yki_plan *plan, const yki_local_parameter *p,
 /* Offsets for one shard, from the end of what the program needs. */
 static bool place_states(yki_plan *plan, const yki_program *program, int shard, yki_states *states)
 {
-    bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = !plan->options.inference;
+    bool bf16 = plan->options.precision == YOKE_PRECISION_BF16, trains = yki_plan_trains(plan);
     int all = program->nparameters + program->nbuffers;
     *states = (yki_states){.bytes = program->bytes, .total_bytes = program->states_offset};
     states->kept = yki_arena_alloc(&plan->arena, sizeof *states->kept * (size_t)(all + 1));
@@ -124,7 +124,7 @@ static bool place_states(yki_plan *plan, const yki_program *program, int shard, 
     /* alignment counts as workspace */
     bytes->workspace = 0;
     bytes->workspace = states->total_bytes - bytes->weights - bytes->gradients - bytes->optimizer -
-                       bytes->activations - bytes->movement;
+                       bytes->activations - bytes->movement - bytes->cache;
     return true;
 }
 

@@ -186,7 +186,7 @@ static bool assign_storages(planner *p)
             yki_placed_node *node = &p->placed->nodes[at];
             for (int o = 0; o < node->nout; o++) {
                 yki_placed_value *value = &p->placed->values[node->out[o]];
-                if (value->is_gradient) continue;
+                if (value->is_gradient || value->cached) continue;
                 if (value->storage >= 0) { /* it adds to what is there */
                     extend(p, value->storage, node->out[o], at);
                     continue;

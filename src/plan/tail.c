@@ -52,7 +52,7 @@ static yki_instruction move_states(yki_builder *b, yki_move move, int group, yki
 
 bool yki_reduces_whole(const yki_plan *plan)
 {
-    return plan->mesh.degree[YKI_AXIS_DP] > 1 && plan->zero <= 1 && !plan->options.inference;
+    return plan->mesh.degree[YKI_AXIS_DP] > 1 && plan->zero <= 1 && yki_plan_trains(plan);
 }
 
 int yki_step_requests(const yki_plan *plan)
@@ -278,7 +278,7 @@ void yki_make_ends(yki_builder *b)
 {
     tail forward = {b, begin(b, YKI_END_FORWARD, 2)};
     agree(&forward);
-    if (b->plan->options.inference) return;
+    if (!yki_plan_trains(b->plan)) return;
     make_reduce(b);
     make_update(b);
 }

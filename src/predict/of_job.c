@@ -14,7 +14,7 @@ yoke_status yki_with_plan_options(const yoke_job *job,
                                   yoke_status (*use)(const yki_plan_options *options, void *context),
                                   void *context)
 {
-    yki_plan_purpose purpose = {.alone = true, .copies = job->checkpoint.async && job->checkpoint.dir[0]};
+    yki_plan_use purpose = {.alone = true, .copies = job->checkpoint.async && job->checkpoint.dir[0]};
     yki_source source;
     yoke_model *model = NULL;
     YKI_TRY(yki_degrees_check(&job->layout));

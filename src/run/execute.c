@@ -25,6 +25,8 @@ void *yki_frame_address(const yki_frame *f, const yki_operand *operand)
     case YKI_SPACE_SEND:
         return memory + program->send_offset[operand->index] +
                program->send_slot[operand->index][f->microbatch] * program->send_bytes[operand->index];
+    case YKI_SPACE_CACHE:
+        return memory + operand->offset;
     case YKI_SPACE_TEMP:
         return memory + program->temp_offset + operand->offset;
     }
@@ -38,6 +40,11 @@ int64_t yki_rank_samples(const yki_rank *rank, int microbatch, int64_t *first_ou
     if (step->mode == YKI_RUN_TRAIN || step->mode == YKI_RUN_GRADIENTS)
         return yki_plan_samples(rank->plan, step->samples, dp, microbatch, first_out);
     int degree = rank->plan->mesh.degree[YKI_AXIS_DP]; /* forward only: one micro-batch a replica */
+    if (step->shares) {
+        *first_out = 0;
+        for (int d = 0; d < dp; d++) *first_out += step->shares[d];
+        return step->shares[dp];
+    }
     *first_out = yki_share_start(step->samples, degree, dp);
     return yki_share(step->samples, degree, dp);
 }
@@ -108,6 +115,10 @@ static void load_run(const yki_frame *f, const yki_view *to, int64_t at, const c
 static void load_rows(const yki_frame *f, const yki_view *to, const yki_value *value, const char *rows)
 {
     int64_t whole = yki_value_elems(value), count;
+    if (!value->per_sample) { /* each replica's own */
+        load_run(f, to, 0, rows + f->rank->place[YKI_AXIS_DP] * whole * 4, whole);
+        return;
+    }
     if (f->rank->plan->mesh.degree[YKI_AXIS_CP] == 1) {
         load_run(f, to, 0, rows + f->first * whole * 4, yki_view_elems(to));
         return;
@@ -126,9 +137,10 @@ static void load_rows(const yki_frame *f, const yki_view *to, const yki_value *v
 static yoke_status load(const yki_frame *f, const yki_instruction *in)
 {
     const yki_step *step = f->rank->run->step;
-    const char *rows = in->op == YKI_OP_INPUT ? step->inputs : step->targets;
+    const void *const loaded[] = {step->inputs, step->targets, step->places, step->picked};
+    const char *rows = loaded[in->op - YKI_OP_INPUT];
     const yoke_model *model = f->rank->plan->options.model;
-    const yki_value *value = &model->values[in->op == YKI_OP_INPUT ? model->input : model->target];
+    const yki_value *value = &model->values[yki_source_value(model, in->op)];
     yki_view to = yki_operand_view(&in->operands[0], f->samples);
     if (!rows || yki_view_elems(&to) == 0) return YOKE_OK;
     to.data = yki_frame_address(f, &in->operands[0]);

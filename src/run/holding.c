@@ -19,7 +19,7 @@ static bool is_buffer(const yki_plan *plan, int parameter)
 
 yki_tensor_kind yki_logical_kind(const yki_plan *plan, yki_tensor_kind kind, int parameter)
 {
-    bool has_master = plan->options.precision == YOKE_PRECISION_BF16 && !plan->options.inference &&
+    bool has_master = plan->options.precision == YOKE_PRECISION_BF16 && yki_plan_trains(plan) &&
                       !is_buffer(plan, parameter) && !is_frozen(plan, parameter);
     return kind == YKI_TENSOR_WEIGHT && has_master ? YKI_TENSOR_MASTER : kind;
 }

@@ -47,12 +47,14 @@ static void put_output(const yki_frame *f, const char *from)
     const yki_value *value = &model->values[model->output];
     yki_spec spec = program->output_spec;
     int dim = spec.state == YKI_SHARDED ? spec.dim : 0, tp = rank->plan->mesh.degree[YKI_AXIS_TP];
-    float *to = rank->run->step->outputs + f->first * yki_value_elems(value);
+    int64_t first = value->per_sample ? f->first : rank->place[YKI_AXIS_DP],
+            samples = value->per_sample ? f->samples : 1;
+    float *to = rank->run->step->outputs + first * yki_value_elems(value);
     if (rank->plan->mesh.degree[YKI_AXIS_CP] > 1) {
         put_tokens(f, value, from, to);
         return;
     }
-    int64_t outer = f->samples, inner = 1, size = value->dims[dim],
+    int64_t outer = samples, inner = 1, size = value->dims[dim],
             local = yki_spec_share(spec, size, tp, rank->place[YKI_AXIS_TP]);
     int64_t start = yki_spec_start(spec, size, tp, rank->place[YKI_AXIS_TP]);
     for (int i = 0; i < dim; i++) outer *= value->dims[i];

@@ -30,7 +30,7 @@ typedef enum yki_run_mode {
     YKI_RUN_TRAIN,     /* forward, backward, reduce, update */
     YKI_RUN_GRADIENTS, /* all but the update */
     YKI_RUN_EVAL,      /* the first micro-batch of each replica forward, with the loss */
-    YKI_RUN_PREDICT,   /* the same, with the output */
+    YKI_RUN_PREDICT,   /* the same, with the output; of a model that generates too, whose samples are rows */
 } yki_run_mode;
 
 /* One step's work. Rows lie one after the other; batch position i is row i. */
@@ -38,10 +38,14 @@ typedef struct yki_step {
     yki_run_mode mode;
     int64_t samples; /* EVAL, PREDICT: at most yki_run_forward_samples */
     const void *inputs, *targets;
+    /* of a model that generates: of each row its slot of the replica's cache and position; of each replica's
+     * slots, the row among the replica's whose output is wanted; and how many rows each replica has */
+    const int32_t *places, *picked;
+    const int64_t *shares;
     int64_t step;                 /* keys dropout */
     yki_update update[YKI_RULES]; /* by rule; grad_scale is filled in by the run */
     double clip;                  /* 0: none */
-    float *outputs;               /* PREDICT: [samples, output dims]; the same on all processes */
+    float *outputs;               /* PREDICT: [samples, output dims], or [replicas, slots, classes]; the same on all processes */
     bool stop;                    /* this process was asked to stop */
     bool failed;                  /* its inputs are none: nothing is to be updated */
     const atomic_bool *ended;     /* this process's work beside the steps has; NULL: there is none */

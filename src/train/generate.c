@@ -184,7 +184,8 @@ static yoke_status generate(const yoke_job *job, const char *folder, const yoke_
     tokens = grown;
     yoke_layout one;
     yki_trainer_options options = yki_inference_options(job, folder, &one);
-    options.no_loss = options.no_data = true;
+    options.purpose = YKI_PURPOSE_PREDICT;
+    options.no_data = true;
     options.batch = 1;
     options.sequence = used + count < spec.context ? used + count : spec.context;
     yoke_trainer *trainer = NULL;

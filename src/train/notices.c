@@ -178,7 +178,7 @@ static bool normalises_first(const yoke_model *model)
 {
     for (int i = 0; i < model->nnodes; i++) {
         const yki_node *node = &model->nodes[i];
-        if (node->op == YKI_OP_INPUT || node->op == YKI_OP_TARGET || node->op == YKI_OP_RESHAPE) continue;
+        if (yki_is_source(node->op) || node->op == YKI_OP_RESHAPE) continue;
         return node->op != YKI_KERNEL_LINEAR && node->op != YKI_KERNEL_CONV2D;
     }
     return true;

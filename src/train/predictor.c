@@ -34,7 +34,8 @@ static yoke_status open_in(yoke_predictor *p, const char *dir)
     YKI_TRY(yki_job_of_folder(p->folder, &p->job));
     yoke_layout one;
     yki_trainer_options options = yki_inference_options(p->job, p->folder, &one);
-    options.no_loss = options.no_data = options.alone = true;
+    options.purpose = YKI_PURPOSE_PREDICT;
+    options.no_data = options.alone = true;
     YKI_TRY(yki_trainer_create(&p->trainer, &options));
     if (passed_over[0]) yki_trainer_note(p->trainer, "%s", passed_over);
     const yoke_model *model = p->trainer->model;

@@ -18,12 +18,12 @@
 #include "yoke/checkpoint.h"
 
 /* Where nothing is trained, batches are of no matter. */
-static yoke_status make_order(yoke_trainer *trainer, bool inference)
+static yoke_status make_order(yoke_trainer *trainer, bool trains)
 {
     const yoke_train_options *t = &trainer->options;
     YKI_TRY(yki_order_init(&trainer->order, yoke_data_samples(trainer->data), t->holdout, t->holdout_by,
-                           t->batch, t->shuffle, t->drop_last && !inference, t->seed));
-    if (inference) return YOKE_OK;
+                           t->batch, t->shuffle, t->drop_last && trains, t->seed));
+    if (!trains) return YOKE_OK;
     trainer->steps = t->steps;
     if (t->steps == 0 && t->epochs > 0)
         trainer->steps = (int64_t)ceil(t->epochs * (double)yki_order_steps_per_epoch(&trainer->order));
@@ -34,17 +34,18 @@ static yoke_status make_order(yoke_trainer *trainer, bool inference)
 static yoke_status make_plan(yoke_trainer *trainer, const yoke_layout *layout,
                              const yki_trainer_options *options, int64_t *ragged)
 {
+    bool trains = options->purpose == YKI_PURPOSE_TRAIN;
     if (trainer->data) {
         YKI_TRY(yki_trainer_check_data(trainer, trainer->data));
-        YKI_TRY(make_order(trainer, options->inference));
+        YKI_TRY(make_order(trainer, trains));
         YKI_TRY(yki_trainer_make_facts(trainer));
         yki_trainer_hear(trainer, trainer->data);
-        if (!options->inference && trainer->options.eval_every > 0 && trainer->order.held == 0)
+        if (trains && trainer->options.eval_every > 0 && trainer->order.held == 0)
             return yki_fail(YOKE_INVALID,
                             "data.holdout is %g: of %lld samples that is none, and eval.every has nothing to "
                             "evaluate on; a larger share is needed",
                             trainer->options.holdout, (long long)yoke_data_samples(trainer->data));
-        int64_t rest = options->inference ? 0 : trainer->order.samples % trainer->options.batch;
+        int64_t rest = trains ? trainer->order.samples % trainer->options.batch : 0;
         *ragged = trainer->options.drop_last ? 0 : rest;
     }
     return yki_degrees_check(layout);
@@ -70,29 +71,29 @@ static bool saves_beside(const yoke_job *job)
 static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const yki_trainer_options *options,
                          yoke_status status)
 {
+    bool trains = options->purpose == YKI_PURPOSE_TRAIN;
     yki_run_options ro = {.alone = trainer->alone, .timeout = trainer->options.timeout};
     if (status == YOKE_OK) status = make_plan(trainer, layout, options, &ro.ragged);
     YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
-    yki_plan_purpose purpose = {.inference = options->inference,
-                                .no_loss = options->no_loss,
-                                .one_part = options->ignore_devices,
-                                .like = options->like,
-                                .alone = trainer->alone,
-                                .copies = saves_beside(trainer->job)};
-    yki_plan_options po = yki_plan_options_of(trainer->model, &trainer->options, layout, &purpose);
+    yki_plan_use use = {.purpose = options->purpose,
+                        .one_part = options->ignore_devices,
+                        .like = options->like,
+                        .alone = trainer->alone,
+                        .copies = saves_beside(trainer->job)};
+    yki_plan_options po = yki_plan_options_of(trainer->model, &trainer->options, layout, &use);
     int64_t threads = po.threads, all = yki_machines_memory(trainer->alone);
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &po.device_memory_bytes));
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &all));
     po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;
     po.threads = (int)threads;
     po.ragged = ro.ragged;
-    if (trainer->options.eval_every > 0 && !options->inference)
+    if (trainer->options.eval_every > 0 && trains)
         po.evaluated = yki_trainer_evaluated_samples(trainer);
     status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po, trainer->job ? trainer->job->layout_named : 0);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;
     YKI_TRY(yki_trainer_agree(trainer, status, "plan of the run (data, machine)", hash));
-    if (trainer->data && !options->inference) yki_trainer_look_at_data(trainer);
+    if (trainer->data && trains) yki_trainer_look_at_data(trainer);
     if (options->dry) return YOKE_OK;
     YKI_TRY(yki_run_create(trainer->plan, &ro, &trainer->run));
     YKI_TRY(yki_trainer_buffers(trainer));
@@ -101,7 +102,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     trainer->last_loss = trainer->standing.least_loss = trainer->standing.best_loss = NAN;
     trainer->flops = yki_predict_flops(trainer->plan);
     if (!trainer->devices || !trainer->tracked) return yki_fail_memory("a trainer");
-    if (!options->inference && trainer->data) yki_trainer_advise(trainer);
+    if (trains && trainer->data) yki_trainer_advise(trainer);
     return YOKE_OK;
 }
 
@@ -166,7 +167,7 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
 static yoke_status say_source(yoke_trainer *trainer, const yki_trainer_options *options,
                               const yki_source *source)
 {
-    bool trains = !options->inference && !options->no_data && !options->dry;
+    bool trains = options->purpose == YKI_PURPOSE_TRAIN && !options->no_data && !options->dry;
     int64_t tokens = source->job.train.sequence;
     if (source->passed_over[0]) yki_trainer_note(trainer, "model.from: %s", source->passed_over);
     if (trains && source->from[0] && source->folder[0]) YKI_TRY(yki_weights_say(trainer, source->folder));
@@ -200,7 +201,9 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     if (options->batch > 0) trainer->options.batch = options->batch;
     YKI_TRY(yki_model_from_job(&source.job, &trainer->own_model));
     trainer->model = trainer->own_model;
-    return YOKE_OK;
+    return options->purpose == YKI_PURPOSE_GENERATE
+               ? yki_graph_recall(trainer->own_model, options->slots, options->room)
+               : YOKE_OK;
 }
 
 /* The step that the run is to go on from, whose folder then takes the place of model.from. */
@@ -255,7 +258,7 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     YKI_TRY(build(trainer, options.layout ? options.layout : &job->layout, &options, status));
     if (options.dry) return YOKE_OK;
     memcpy(run, trainer->identity.run, sizeof run);
-    if (!options.inference) YKI_TRY(yki_trainer_identify(trainer, run));
+    if (options.purpose == YKI_PURPOSE_TRAIN) YKI_TRY(yki_trainer_identify(trainer, run));
     if (folder[0]) return YOKE_OK; /* yoke_trainer_resume brings the weights */
     const char *weights = options.weights ? options.weights : trainer->from;
     if (trainer->spec.family == YOKE_FAMILY_LAYERS && weights[0])
@@ -278,7 +281,7 @@ yki_trainer_options yki_inference_options(const yoke_job *job, const char *weigh
     *one = (yoke_layout)YOKE_LAYOUT_DEFAULT;
     one->threads = job->layout.threads;
     return (yki_trainer_options){
-        .job = job, .layout = one, .ignore_devices = true, .inference = true, .weights = weights};
+        .job = job, .layout = one, .ignore_devices = true, .purpose = YKI_PURPOSE_EVAL, .weights = weights};
 }
 
 yoke_status yoke_trainer_create_from_job(yoke_trainer **trainer_out, const yoke_job *job)

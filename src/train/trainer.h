@@ -109,9 +109,10 @@ typedef struct yki_trainer_options {
     const yoke_layout *layout; /* NULL: the job's */
     bool ignore_devices;       /* the layers' `device:` keys */
     int64_t steps;             /* 0: the job's */
-    bool inference, no_loss;
+    yki_purpose purpose;
     bool dry;                /* up to the plan: no run, no weights */
     int64_t sequence, batch; /* 0: the job's */
+    int64_t slots, room; /* to generate: of the cache; `batch` is rows of a pass then, of all replicas */
     const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
     bool no_data;        /* inference on what the caller brings */
     bool alone;          /* not over the processes of a cluster */

@@ -195,8 +195,17 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
     free(launch.workspace);
 }
 
+/* Rows of one sequence that follow each other, then some by themselves. */
+static void settle_places(kernel_case *c)
+{
+    int operand = c->launch.kernel == YKI_KERNEL_RECALL ? 1 : 3;
+    int32_t *at = c->launch.views[operand].data;
+    for (int64_t r = 0; r < c->launch.views[operand].dims[0] * 3 / 4; r++) at[2 * r] = 1, at[2 * r + 1] = 2 + (int32_t)r;
+}
+
 void case_settle(kernel_case *c)
 {
+    if (c->launch.kernel == YKI_KERNEL_RECALL || c->launch.kernel == YKI_KERNEL_RECALL_GQA) settle_places(c);
     if (c->launch.kernel == YKI_KERNEL_ATTEND_GRAD) { /* dq? dy q kv y lse */
         kernel_case part = *c;
         part.launch.kernel = YKI_KERNEL_ATTEND;

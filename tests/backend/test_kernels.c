@@ -79,6 +79,16 @@ static const family families[] = {
       "n1 T70 S60 H2 G1 d8 g2 u2 c1 a40 b37 j90 p30 r170 L300 W20",
       "n1 T150 S330 H2 G2 d8 g2 u1 c1 a37 b37 j250 p290 r7 L500 W90",
       "n1 T8 S4 H2 G2 d4 g2 u1 c1 a5 m9 L20 W2"}},
+    {{YKI_KERNEL_POSITION_AT, YKI_KERNEL_PICK, END},
+     {"n0 D3 P4 S2 V3", "n3 D0 P2 S3 V2", "n1 D1 P1 S1 V1", "n5 D7 P9 S4 V9", "n70 D200 P64 S40 V64"}},
+    {{YKI_KERNEL_ROPE_AT, END},
+     {"n0 H2 d4 V4", "n1 H1 d2 V3", "n5 H3 d6 V9", "n70 H2 d64 V1000 f8", "n3 H1 d300 V40 f8"}},
+    {{YKI_KERNEL_RECALL, END},
+     {"n0 H2 d4 S1 C3 V2", "n1 H1 d1 S1 C1 V1", "n9 H3 d7 S4 C5 V5", "n5 H2 d64 S40 C40 V40",
+      "n40 H2 d20 S3 C40 V40", "n9 H3 d8 S3 C6 V6", "n4 H12 d64 S120 C130 V130"}},
+    {{YKI_KERNEL_RECALL_GQA, END},
+     {"n0 H2 G1 d4 S1 C3 V2 u2", "n1 H1 G1 d1 S1 C1 V1 u1", "n9 H4 G2 d7 S12 C12 V6 u2 @4 e2",
+      "n5 H6 G2 d32 S40 C40 V40 u3", "n1 H2 G4 d5 S15 C15 V6 u2 @6", "n150 H4 G2 d64 S2 C130 V100 u2", "n6 H8 G2 d128 S70 C100 V100 u4 W9", "n90 H2 G1 d20 S2 C100 V9 u2 W30"}},
     {{YKI_KERNEL_JOIN, YKI_KERNEL_SPLIT, END},
      {"R0 A2 B3 C5", "R1 A1 B1 C2", "R7 A5 B40 C45", "R4 A0 B3 C3", "R300 A64 B128 C192"}},
     {{YKI_KERNEL_ATTENTION, YKI_KERNEL_ATTENTION_GRAD, END},
@@ -131,7 +141,11 @@ static double terms_of(const kernel_case *c)
     case YKI_KERNEL_ATTEND:
     case YKI_KERNEL_ATTEND_GRAD:
         return 4.0 * (double)((c->launch.views[2].dims[1] + c->launch.views[3].dims[1]) * c->attr.group);
+    case YKI_KERNEL_RECALL:
+    case YKI_KERNEL_RECALL_GQA:
+        return 4.0 * (double)c->launch.views[c->launch.nviews - 1].dims[2];
     case YKI_KERNEL_ROPE:
+    case YKI_KERNEL_ROPE_AT:
         return 2;
     default:
         return fmax(1, in / out);

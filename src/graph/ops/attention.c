@@ -42,6 +42,7 @@ YKI_OPERATOR(ATTENTION) = {.tokens = YKI_TOKENS_ATTENDED,
                            .cut = cut_attention,
                            .gradient = gradient_attention,
                            .localise = localise_attention,
+                           .recalls = YKI_KERNEL_RECALL,
                            .attends = true};
 
 /* Whether input i is cut between heads, and not inside one. */
@@ -67,7 +68,10 @@ static void gradient_rope(yki_grad_context *c)
 }
 
 YKI_OPERATOR(ROPE) = {
-    .tokens = YKI_TOKENS_APART, .cut = cut_rope, .gradient = gradient_rope, .localise = yki_localise_rows};
+    .tokens = YKI_TOKENS_APART, .cut = cut_rope, .gradient = gradient_rope, .localise = yki_localise_rows,
+    .recalls = YKI_KERNEL_ROPE_AT};
+
+YKI_OPERATOR(ROPE_AT) = {.tokens = YKI_TOKENS_APART, .cut = cut_rope};
 
 /* Query heads are divided; k and v are where their heads divide too, or are where they are read, and else
  * read whole. */
@@ -107,6 +111,7 @@ YKI_OPERATOR(GQA) = {.tokens = YKI_TOKENS_ATTENDED,
                      .cut = cut_gqa,
                      .gradient = gradient_gqa,
                      .localise = localise_gqa,
+                     .recalls = YKI_KERNEL_RECALL_GQA,
                      .attends = true};
 
 static void gradient_attend(yki_grad_context *c)
@@ -132,3 +137,61 @@ static void gradient_split(yki_grad_context *c)
 }
 
 YKI_OPERATOR(SPLIT) = {.tokens = YKI_TOKENS_APART, .gradient = gradient_split};
+
+/* Keys and values so far: a slot for each sequence, of one more head than a row has tokens. */
+static int cache_of(yoke_model *model, int64_t heads, int64_t width)
+{
+    int value = yki_graph_value(model, YKI_ROLE_ACTIVATION, false, 4,
+                                (int64_t[]){model->slots, heads, model->room, width});
+    if (value >= 0) model->values[value].cached = true;
+    return value;
+}
+
+static void infer_recall(yoke_model *model, yki_node *node)
+{
+    int64_t width = node->attr.width, last = model->values[node->in[node->nin - 2]].dims[1] / width;
+    int64_t heads = node->nin == 2 ? last / 3 : last, dims[2] = {1, node->attr.global * width};
+    node->out[node->nout++] = yki_graph_value(model, YKI_ROLE_ACTIVATION, true, 2, dims);
+    for (int i = 0; i < 2; i++) node->out[node->nout++] = cache_of(model, heads, width);
+}
+
+/* Heads are cut, and the cache with them. */
+static yoke_status cut_recall(yki_cut_query *query)
+{
+    YKI_TRY(cut_attention(query));
+    query->out[1] = query->out[2] = query->out[0];
+    query->out[1].unit = query->out[2].unit = 1;
+    return YOKE_OK;
+}
+
+static void localise_recall(yki_locality *l)
+{
+    l->attr->offset = yki_local_start(l, l->query->out[1], l->attr->global);
+}
+
+YKI_OPERATOR(RECALL) = {.tokens = YKI_TOKENS_MIXED,
+                        .infer = infer_recall,
+                        .cut = cut_recall,
+                        .localise = localise_recall};
+
+/* A rank's cache has the heads of k and v that it has. */
+static yoke_status cut_recall_gqa(yki_cut_query *query)
+{
+    YKI_TRY(cut_gqa(query));
+    query->out[1] = query->out[2] = query->in[1];
+    query->out[1].unit = query->out[2].unit = 1;
+    return YOKE_OK;
+}
+
+static void localise_recall_gqa(yki_locality *l)
+{
+    yki_attr *attr = l->attr;
+    attr->offset = yki_local_start(l, l->query->out[0], attr->global * attr->width) / attr->width;
+    attr->first_group =
+        yki_local_start(l, l->query->in[1], yki_cut_input(l->query, 1)->dims[1]) / attr->width;
+}
+
+YKI_OPERATOR(RECALL_GQA) = {.tokens = YKI_TOKENS_MIXED,
+                            .infer = infer_recall,
+                            .cut = cut_recall_gqa,
+                            .localise = localise_recall_gqa};

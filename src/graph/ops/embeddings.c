@@ -35,4 +35,9 @@ static void gradient_position(yki_grad_context *c)
 YKI_OPERATOR(POSITION) = {.tokens = YKI_TOKENS_APART,
                           .cut = yki_cut_rows,
                           .gradient = gradient_position,
-                          .localise = yki_localise_rows};
+                          .localise = yki_localise_rows,
+                          .recalls = YKI_KERNEL_POSITION_AT};
+
+/* Of rows of several sequences there is no run to cut. */
+YKI_OPERATOR(POSITION_AT) = {.tokens = YKI_TOKENS_APART};
+YKI_OPERATOR(PICK) = {.tokens = YKI_TOKENS_MIXED};

@@ -84,18 +84,32 @@ static int send_slots(const yki_prover *p, int edge)
     return last + 1;
 }
 
+/* What a part keeps from step to step. */
+static void each_cache(yki_prover *p, regions *all, int part)
+{
+    const yki_placed *placed = &p->plan->placed[p->program->lane_class][part];
+    for (int i = 0; i < placed->nvalues; i++) {
+        const yki_placed_value *value = &placed->values[i];
+        if (value->cached)
+            add(p, all, value->offset,
+                yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(p->plan, value)),
+                "cache of tensor", i);
+    }
+}
+
 static void each_area(yki_prover *p, regions *all, int class)
 {
     static const char *const areas[YKI_AREAS] = {"slots from F to B of part", "slots from F to W of part",
                                                  "slots from B to W of part"};
     const yki_program *program = p->program;
     (void)class;
-    for (int c = 0; c < program->nparts; c++)
-        for (int g = 0; g < YKI_AREAS; g++) {
-            const yki_part_program *part = &program->parts[c];
+    for (int c = 0; c < program->nparts; c++) {
+        const yki_part_program *part = &program->parts[c];
+        for (int g = 0; g < YKI_AREAS; g++)
             add(p, all, part->area_offset[g], part->area_slots[g] * part->area_bytes[g], areas[g],
                 part->part);
-        }
+        each_cache(p, all, part->part);
+    }
     for (int e = 0; e < p->plan->nedges; e++)
         if (program->send_offset[e] >= 0)
             add(p, all, program->send_offset[e], send_slots(p, e) * program->send_bytes[e],
@@ -154,7 +168,7 @@ static void each_state(yki_prover *p, regions *all, int class)
     const yki_plan_options *options = &p->plan->options;
     const yki_program *program = p->program;
     const yki_kept *kept = states_of(p, class)->kept;
-    bool trains = !options->inference, bf16 = options->precision == YOKE_PRECISION_BF16;
+    bool trains = options->purpose == YKI_PURPOSE_TRAIN, bf16 = options->precision == YOKE_PRECISION_BF16;
     each_kept(p, all, class, YKI_TENSOR_WEIGHT, bf16 ? 2 : 4, "weight of parameter");
     each_kept(p, all, class, YKI_TENSOR_GRADIENT, trains ? 4 : 0, "gradient of parameter");
     each_kept(p, all, class, YKI_TENSOR_MASTER, trains && bf16 ? 4 : 0, "master copy of parameter");

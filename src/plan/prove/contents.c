@@ -52,7 +52,7 @@ typedef struct flight {
     int start, number; /* the instruction that began it, -1: none; which one it is among its group's */
 } flight;
 
-enum { SPACES = YKI_SPACE_TEMP + 1 };
+enum { SPACES = YKI_SPACE_CACHE + 1 };
 
 typedef struct walk {
     yki_prover *p;
@@ -135,6 +135,7 @@ static void find_limits(walk *w)
 {
     const yki_program *program = w->p->program;
     w->limits[YKI_SPACE_TEMP] = program->workspace_offset - program->temp_offset;
+    w->limits[YKI_SPACE_CACHE] = program->states_offset;
     for (int g = 0; g < YKI_AREAS; g++) w->limits[YKI_SPACE_STASH + g] = yki_prover_part(w->p)->area_bytes[g];
 }
 
@@ -361,11 +362,25 @@ static yoke_status write_kept(walk *w, const yki_instruction *in, const yki_oper
     return write_gradient(w, operand->index, in->kind == YKI_DO_KERNEL && in->as.kernel.begins, request >= 0);
 }
 
+/* What is kept from step to step is one instruction's, which finds there what it has left. */
+static yoke_status write_cache(walk *w, const yki_operand *operand)
+{
+    tensor *t = fitting(w, operand);
+    const yki_placed_value *of = t ? &w->placed->values[operand->value] : NULL;
+    if (!of || !of->cached || of->offset != operand->offset) return refuse_operand(w, operand);
+    if (t->written) return yki_fault(w->p, operand, "it is kept from step to step, and written twice in one");
+    t->written = w->time;
+    t->space = YKI_SPACE_CACHE;
+    t->request = -1;
+    return YOKE_OK;
+}
+
 static inline yoke_status write_operand(walk *w, const yki_instruction *in, const yki_operand *operand, int k,
                                         int request)
 {
     if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
     if (is_kept(operand)) return write_kept(w, in, operand, request);
+    if (operand->space == YKI_SPACE_CACHE) return write_cache(w, operand);
     tensor *t = fitting(w, operand);
     if (!t) return refuse_operand(w, operand);
     int64_t start = start_of(operand);
@@ -722,7 +737,7 @@ static yoke_status run_micro_batch(walk *w, bool split, bool again)
     for (int space = YKI_SPACE_STASH; space < YKI_SPACE_TEMP; space++) forget(w, (yki_space)space);
     YKI_TRY(run_body(w, YKI_BODY_F, again));
     YKI_TRY(check_output(w));
-    if (w->p->plan->options.inference) return YOKE_OK;
+    if (!yki_plan_trains(w->p->plan)) return YOKE_OK;
     YKI_TRY(run_body(w, split ? YKI_BODY_B : YKI_BODY_BW, false));
     if (!split) return YOKE_OK;
     forget(w, YKI_SPACE_STASH);

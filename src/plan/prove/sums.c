@@ -502,7 +502,7 @@ yoke_status yki_prove_sums(yki_prover *p)
     const yki_program *program = p->program;
     yki_prover_leave(p);
     p->program = program;
-    if (p->plan->options.inference) return prove_end(&s, YKI_END_FORWARD);
+    if (!yki_plan_trains(p->plan)) return prove_end(&s, YKI_END_FORWARD);
     yki_prover_renew(p, &p->done, &p->cdone, yki_kept_count(program), sizeof *p->done);
     yki_prover_renew(p, &p->moving, &p->cmoving, yki_kept_count(program), sizeof *p->moving);
     yki_prover_renew(p, &p->needs, &p->cneeds, yki_kept_count(program), sizeof *p->needs);

@@ -140,7 +140,7 @@ static yoke_status prove_slots(turns *t)
             return yki_fault(p, NULL, "it runs a body that is not there");
         int *begins = &t->begins[YKI_BODY_COUNT * p->chunk + (int)p->body];
         if (*begins < 0) *begins = i;
-        if (action->kind == YOKE_ACTION_F || !p->plan->options.inference) YKI_TRY(run_action(t, action));
+        if (action->kind == YOKE_ACTION_F || yki_plan_trains(p->plan)) YKI_TRY(run_action(t, action));
         if (action->kind == YOKE_ACTION_W || action->kind == YOKE_ACTION_BW) t->last[action->chunk] = i;
     }
     p->body = YKI_BODY_COUNT;

@@ -11,6 +11,7 @@
 #include "backend/cpu/product/conv.c"
 #include "backend/cpu/product/attention.c"
 #include "backend/cpu/product/attention_grad.c"
+#include "backend/cpu/product/cached.c"
 /* clang-format on */
 
 const yki_products PRODUCTS_NAME = {
@@ -23,4 +24,5 @@ const yki_products PRODUCTS_NAME = {
     .attention_grad = {.source = PRODUCTS_SOURCE,
                        .run = attention_grad_run,
                        .workspace_bytes = attention_grad_workspace_bytes},
+    .recall = {.source = PRODUCTS_SOURCE, .run = recall_run, .workspace_bytes = recall_workspace_bytes},
 };

@@ -36,4 +36,6 @@ void yki_cpu_register_products(yki_cpu_table *table, yki_isa isa)
     yki_cpu_register(table, YKI_KERNEL_GQA_GRAD, set->attention_grad);
     yki_cpu_register(table, YKI_KERNEL_ATTEND, set->attention);
     yki_cpu_register(table, YKI_KERNEL_ATTEND_GRAD, set->attention_grad);
+    yki_cpu_register(table, YKI_KERNEL_RECALL, set->recall);
+    yki_cpu_register(table, YKI_KERNEL_RECALL_GQA, set->recall);
 }

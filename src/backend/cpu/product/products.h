@@ -6,7 +6,7 @@
 
 typedef struct yki_products {
     yki_gemm gemm;
-    yki_cpu_kernel linear, conv, attention, attention_grad;
+    yki_cpu_kernel linear, conv, attention, attention_grad, recall;
 } yki_products;
 
 extern const yki_products yki_products_base, yki_products_avx2, yki_products_avx512;

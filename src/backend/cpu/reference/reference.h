@@ -76,6 +76,7 @@ void yki_reference_register_batchnorm(yki_cpu_table *table);
 void yki_reference_register_pointwise(yki_cpu_table *table);
 void yki_reference_register_rope(yki_cpu_table *table);
 void yki_reference_register_attention(yki_cpu_table *table);
+void yki_reference_register_cached(yki_cpu_table *table);
 void yki_reference_register_losses(yki_cpu_table *table);
 void yki_reference_register_optimizers(yki_cpu_table *table);
 

@@ -12,6 +12,7 @@ void yki_cpu_register_reference(yki_cpu_table *table)
     yki_reference_register_pointwise(table);
     yki_reference_register_rope(table);
     yki_reference_register_attention(table);
+    yki_reference_register_cached(table);
     yki_reference_register_losses(table);
     yki_reference_register_optimizers(table);
 }
