@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "text.h"
 
@@ -40,12 +41,12 @@ void out_destroy(json *document)
     free(document);
 }
 
-void json_text(FILE *out, const char *text)
+static void put_escaped(FILE *out, const char *text, size_t bytes)
 {
     fputc('"', out);
-    while (*text) {
+    for (const char *end = text + bytes; text < end;) {
         unsigned char c = (unsigned char)*text;
-        int length = text_utf8_length(text);
+        int length = c ? text_utf8_length(text) : 1;
         if (length == 0)
             fprintf(out, "\\\\x%02x", c);
         else if (c == '"' || c == '\\')
@@ -59,6 +60,11 @@ void json_text(FILE *out, const char *text)
         text += length ? length : 1;
     }
     fputc('"', out);
+}
+
+void json_text(FILE *out, const char *text)
+{
+    put_escaped(out, text, strlen(text));
 }
 
 /* The comma, line and key before a value. Lines are broken down to the third level, which reads well and
@@ -120,6 +126,11 @@ void put_end_array(json *document)
 void put_end_inner(json *document)
 {
     while (document->depth > 1) end(document);
+}
+
+void put_text(json *document, const char *key, const char *text, size_t bytes)
+{
+    put_escaped(value(document, key), text, bytes);
 }
 
 void put_string(json *document, const char *key, const char *text)

@@ -5,6 +5,7 @@
 #define CLI_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -22,6 +23,8 @@ void put_end_array(json *document);
 void put_end_inner(json *document);
 /* NULL text is null; bytes that are no UTF-8 are escaped as \xNN. */
 void put_string(json *document, const char *key, const char *text);
+/* UTF-8 of so many bytes, zero bytes among them. */
+void put_text(json *document, const char *key, const char *text, size_t bytes);
 void put_integer(json *document, const char *key, int64_t value);
 void put_unsigned(json *document, const char *key, uint64_t value);
 void put_number(json *document, const char *key, double value);

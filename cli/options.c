@@ -285,6 +285,11 @@ static int take(struct cli *run, const option *o, const char *value)
     case OPTION_TEXT:
         *(const char **)o->target = value;
         break;
+    case OPTION_LIST:
+        if (*o->count == o->most)
+            return cli_fail(run, 2, o->name, "--%s: %lld of them are the most", o->name, (long long)o->most);
+        ((const char **)o->target)[(*o->count)++] = value;
+        break;
     case OPTION_SWITCH:
         *(bool *)o->target = true;
         break;

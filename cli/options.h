@@ -15,6 +15,7 @@ struct cli;
 
 typedef enum option_kind {
     OPTION_TEXT,    /* const char *target */
+    OPTION_LIST,    /* const char *target[most], int64_t count of them: one each time it is given */
     OPTION_COUNT,   /* int64_t target, in least..most (most 0: no bound) */
     OPTION_NUMBER,  /* double target, finite and at least 0 */
     OPTION_SWITCH,  /* bool target: no value, true where it is given */
@@ -33,6 +34,7 @@ typedef struct option {
     const char *help;
     const char *key;
     void *target;
+    int64_t *count;
     int64_t least, most;
     const char *bare; /* what it means where no value follows; NULL: one must */
 } option;

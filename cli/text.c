@@ -21,11 +21,12 @@ int text_utf8_length(const char *text)
     return length;
 }
 
-void text_escape(FILE *out, const char *text, bool lines)
+void text_escape_bytes(FILE *out, const char *text, size_t bytes, bool lines)
 {
-    while (*text) {
+    const char *end = text + bytes;
+    while (text < end) {
         unsigned char c = (unsigned char)*text;
-        int length = text_utf8_length(text);
+        int length = c ? text_utf8_length(text) : 1;
         bool control = c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[1] < 0xA0);
         if (lines && (c == '\n' || c == '\t')) control = false;
         if (length == 0 || control) {
@@ -35,6 +36,11 @@ void text_escape(FILE *out, const char *text, bool lines)
         fwrite(text, 1, (size_t)length, out);
         text += length;
     }
+}
+
+void text_escape(FILE *out, const char *text, bool lines)
+{
+    text_escape_bytes(out, text, strlen(text), lines);
 }
 
 char *text_escaped(const char *text, bool lines)

@@ -10,6 +10,8 @@
  * input in a message can neither break a terminal nor a JSON document. lines: newlines and tabs stay as they
  * are. */
 void text_escape(FILE *out, const char *text, bool lines);
+/* The same of so many bytes, zero bytes among them; a NUL, or more text, follows. */
+void text_escape_bytes(FILE *out, const char *text, size_t bytes, bool lines);
 /* The same into a new string, freed by the caller; NULL when memory is out. */
 char *text_escaped(const char *text, bool lines);
 

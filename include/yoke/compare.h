@@ -88,22 +88,6 @@ YOKE_API yoke_status yoke_verify(const yoke_job *job, const char *against, const
                                  double tolerance, yoke_verification **verification_out);
 YOKE_API void yoke_verification_destroy(yoke_verification *verification);
 
-typedef struct yoke_generation {
-    char *text; /* of models of text; "" for models of other tokens. It may begin or end inside a character */
-    int ntokens;
-    int32_t *tokens;         /* those generated, without the prompt */
-    char stepped_from[1200]; /* the folder the weights came from */
-    char note[256];          /* which newer step was passed over, and why; "" */
-} yoke_generation;
-
-/* Text from a saved model: `tokens` more after the prompt. Prompt and text go through the tokenizer.json of
- * the model's folder, or else of the job that it was saved with; without one tokens are bytes where the model
- * knows 256, and else the prompt must be their numbers. temperature 0: the likeliest each time; top_k 0: no
- * bound. Owns: the caller; yoke_generation_destroy. */
-YOKE_API yoke_status yoke_generate(const char *dir, const char *prompt, int tokens, double temperature,
-                                   int top_k, uint64_t seed, yoke_generation **generation_out);
-YOKE_API void yoke_generation_destroy(yoke_generation *generation);
-
 /* Scores a saved model (DIR or a step's folder) or a job (its `from` or first weights) on its held-out share,
  * on all its data where nothing is held out, or on the file `data` (NULL: the job's; of the formats npy and
  * idx two, the inputs' and the targets', with a comma between). Ended by yoke_evaluation_release. notice (may

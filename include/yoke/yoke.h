@@ -7,6 +7,7 @@
 #include "yoke/cluster.h"
 #include "yoke/compare.h"
 #include "yoke/data.h"
+#include "yoke/generate.h"
 #include "yoke/job.h"
 #include "yoke/layout.h"
 #include "yoke/machine.h"
