@@ -42,7 +42,8 @@ static const option_group group_sampling = {
         OPTION("top-k", "N", OPTION_COUNT, "choose among the N likeliest; 0: among all (0)",
                .target = &given.top_k, .least = 0, .most = 1 << 24),
         OPTION("top-p", "X", OPTION_NUMBER,
-               "choose among the likeliest that make up this share; 1: among all (1)", .target = &given.top_p),
+               "choose among the likeliest that make up this share; 1: among all (1)",
+               .target = &given.top_p),
         OPTION("repeat-penalty", "X", OPTION_NUMBER, "how much less likely what came before is; 1: not (1)",
                .target = &given.repeat_penalty),
         OPTION("seed", "N", OPTION_COUNT, "the same seed gives the same text (1)", .target = &given.seed,
@@ -83,7 +84,8 @@ static int read_overrides(cli *run, yoke_layout *layout, yoke_precision *precisi
         int k = 0;
         while (k < 2 && strcmp(text, precisions[k]) != 0) k++;
         if (k == 2)
-            return cli_fail(run, 2, "precision", "--precision: '%.40s' is none; f32 and bf16 are known", text);
+            return cli_fail(run, 2, "precision", "--precision: '%.40s' is none; f32 and bf16 are known",
+                            text);
         *precision = (yoke_precision)k;
     }
     return 0;
@@ -233,10 +235,11 @@ const command command_generate = {
     .operand = "DIR",
     .least = 1,
     .most = 1,
-    .about = "Goes on from a prompt with a saved model: a checkpoint (its newest step), one step's folder, "
-             "or a folder as Hugging Face lays it out. Prompt and text go through the folder's tokenizer.json. "
-             "Models without one know bytes, or else take and print the tokens' numbers. Text comes as it is "
-             "made, until a token that ends it, a --stop, --tokens new ones, or the end of the model's context.",
+    .about =
+        "Goes on from a prompt with a saved model: a checkpoint (its newest step), one step's folder, "
+        "or a folder as Hugging Face lays it out. Prompt and text go through the folder's tokenizer.json. "
+        "Models without one know bytes, or else take and print the tokens' numbers. Text comes as it is "
+        "made, until a token that ends it, a --stop, --tokens new ones, or the end of the model's context.",
     .groups = (const option_group *const[]){&group_generate, &group_sampling, &group_running,
                                             &options_general, NULL},
     .examples = "yoke generate runs/gpt --prompt 'Once upon' --tokens 200\n"

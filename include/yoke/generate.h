@@ -29,8 +29,8 @@ typedef struct yoke_generator yoke_generator;
 
 /* Zeroed: one device, one prompt at once, in the precision that the model was trained in. */
 typedef struct yoke_generator_options {
-    const yoke_layout *layout;       /* NULL: one device. dp shares out prompts, tp and pp the model; of the rest
-                                        threads and device_memory count */
+    const yoke_layout *layout; /* NULL: one device. dp shares out prompts, tp and pp the model; of the rest
+                                  threads and device_memory count */
     const yoke_precision *precision; /* NULL: the model's job's, else f32. Of weights, keys and values */
     const char *adapter;             /* a folder of LoRA adapters to apply to the model; NULL: none */
     int64_t prompts;                 /* that are worked on at once, at most; 0: 1 */
@@ -42,7 +42,8 @@ typedef struct yoke_generator_options {
 /* Opens a checkpoint (its newest step), one step's folder, or a folder as Hugging Face lays it out, with its
  * tokenizer and the ids that end a text. Weights are loaded now where options has `room`, else by the first
  * run. options: NULL is zeroes; what it points to is copied. YOKE_INVALID: no such folder, or a model that
- * generates no text. YOKE_DOES_NOT_FIT. Owns: the caller; yoke_generator_close, which NULL may be given to. */
+ * generates no text. YOKE_DOES_NOT_FIT. Owns: the caller; yoke_generator_close, which NULL may be given to.
+ */
 YOKE_API yoke_status yoke_generator_open(const char *dir, const yoke_generator_options *options,
                                          yoke_generator **generator_out);
 YOKE_API void yoke_generator_close(yoke_generator *generator);
@@ -53,9 +54,9 @@ typedef enum yoke_prompt_kind {
 } yoke_prompt_kind;
 
 /* A text (it may hold any bytes) as tokens. Models without a tokenizer.json take bytes where they know 256
- * tokens, else token numbers with spaces between. An empty text is the token that texts begin with. *tokens_out:
- * *count_out of them, freed by the caller with free(). YOKE_INVALID: no tokens; a number that is none; a
- * tokenizer.json that cannot be read. */
+ * tokens, else token numbers with spaces between. An empty text is the token that texts begin with.
+ * *tokens_out: *count_out of them, freed by the caller with free(). YOKE_INVALID: no tokens; a number that is
+ * none; a tokenizer.json that cannot be read. */
 YOKE_API yoke_status yoke_generator_encode(yoke_generator *generator, yoke_prompt_kind kind, const char *text,
                                            size_t bytes, int32_t **tokens_out, int64_t *count_out);
 /* The token numbers of a file, a JSON list. Otherwise the same. */
@@ -67,8 +68,8 @@ typedef struct yoke_prompt {
     int64_t count;   /* at least 1 */
 } yoke_prompt;
 
-/* How tokens are chosen; as transformers does it, in this order. YOKE_SAMPLING_DEFAULT is all of them drawn as
- * the model has them. */
+/* How tokens are chosen; as transformers does it, in this order. YOKE_SAMPLING_DEFAULT is all of them drawn
+ * as the model has them. */
 typedef struct yoke_sampling {
     int64_t tokens;        /* new ones at most; 0 is legal */
     double repeat_penalty; /* of tokens that came before, the prompt's too: logits above 0 are divided by it,
@@ -76,9 +77,9 @@ typedef struct yoke_sampling {
     double temperature;    /* 0: the likeliest each time, of equals the lowest id */
     int64_t top_k;         /* of the k likeliest; 0: of all */
     double top_p;          /* of the likeliest that make up this share, at least one; above 0, 1: of all */
-    uint64_t seed;         /* the same seed: the same tokens, whatever the layout, as far as its sums' order lets */
-    bool ignore_eos;       /* go on after a token that ends a text */
-    int nstops;            /* texts that end it */
+    uint64_t seed;   /* the same seed: the same tokens, whatever the layout, as far as its sums' order lets */
+    bool ignore_eos; /* go on after a token that ends a text */
+    int nstops;      /* texts that end it */
     const char *const *stops;
 } yoke_sampling;
 #define YOKE_SAMPLING_DEFAULT                                                                                \
@@ -97,8 +98,9 @@ typedef enum yoke_stopped {
 typedef struct yoke_answer {
     int32_t *tokens; /* the new ones */
     int64_t count;
-    char *text;   /* what they add to the prompt's text, UTF-8 (bytes that are none are U+FFFD), without the token
-                     that ends it and what begins a stop; it may hold zero bytes. "" where tokens are no text */
+    char *
+        text; /* what they add to the prompt's text, UTF-8 (bytes that are none are U+FFFD), without the token
+                 that ends it and what begins a stop; it may hold zero bytes. "" where tokens are no text */
     size_t bytes; /* of it; a '\0' follows */
     yoke_stopped stopped;
 } yoke_answer;

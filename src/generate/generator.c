@@ -1,5 +1,5 @@
-/* A generator's life: the folder, its tokenizer and the ids that end a text; the model, loaded when it is known
- * how much it is to hold. */
+/* A generator's life: the folder, its tokenizer and the ids that end a text; the model, loaded when it is
+ * known how much it is to hold. */
 #include "generate/generator.h"
 
 #include <stdio.h>
@@ -12,10 +12,11 @@
 static yoke_status check_layout(const yoke_layout *l)
 {
     if (l->cp > 1)
-        return yki_fail(YOKE_INVALID,
-                        "cp %d shares out the tokens of a sequence, which generation has one by one; choose dp, tp "
-                        "or pp",
-                        l->cp);
+        return yki_fail(
+            YOKE_INVALID,
+            "cp %d shares out the tokens of a sequence, which generation has one by one; choose dp, tp "
+            "or pp",
+            l->cp);
     return YOKE_OK;
 }
 
@@ -32,8 +33,9 @@ static yoke_layout layout_of(const yoke_layout *given)
 static yoke_status read_options(yoke_generator *g, const yoke_generator_options *options)
 {
     if (options->prompts < 0 || options->prompts > 1 << 16 || options->room < 0)
-        return yki_fail(YOKE_INVALID, "%lld prompts at once and room for %lld tokens: neither may be below 0, and "
-                                      "65536 prompts are the most",
+        return yki_fail(YOKE_INVALID,
+                        "%lld prompts at once and room for %lld tokens: neither may be below 0, and "
+                        "65536 prompts are the most",
                         (long long)options->prompts, (long long)options->room);
     g->prompts = options->prompts > 0 ? options->prompts : 1;
     g->layout = layout_of(options->layout ? options->layout : &(yoke_layout)YOKE_LAYOUT_DEFAULT);
@@ -54,13 +56,13 @@ static yoke_status read_tokenizer(yoke_generator *g)
         g->tokenizer = NULL;
         size_t length = strlen(g->note);
         char text[YOKE_SENTENCE_BYTES];
-        snprintf(g->note + length, sizeof g->note - length, "%stokens are numbers here: %s", length ? "; " : "",
-                 yoke_error_print(&g->tokenizer_fault, text, sizeof text));
+        snprintf(g->note + length, sizeof g->note - length, "%stokens are numbers here: %s",
+                 length ? "; " : "", yoke_error_print(&g->tokenizer_fault, text, sizeof text));
     }
     int64_t size = g->tokenizer ? yoke_tokenizer_size(g->tokenizer) : 0;
     if (size > g->spec.vocab)
-        return yki_fail(YOKE_INVALID, "the model of %s knows %lld tokens, and its tokenizer has %lld", g->folder,
-                        (long long)g->spec.vocab, (long long)size);
+        return yki_fail(YOKE_INVALID, "the model of %s knows %lld tokens, and its tokenizer has %lld",
+                        g->folder, (long long)g->spec.vocab, (long long)size);
     return yki_ends_read(g->folder, g->tokenizer, &g->ends);
 }
 
@@ -133,7 +135,7 @@ static yoke_status make_buffers(yoke_generator *g)
     g->shares = calloc(replicas, sizeof *g->shares);
     g->logits = calloc(slots * (size_t)g->spec.vocab, sizeof *g->logits);
     return g->inputs && g->places && g->picked && g->shares && g->logits ? YOKE_OK
-                                                                        : yki_fail_memory("a generation");
+                                                                         : yki_fail_memory("a generation");
 }
 
 yoke_status yki_generator_load(yoke_generator *g, int64_t room, int64_t rows)

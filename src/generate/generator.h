@@ -26,7 +26,8 @@ struct yoke_generator {
     double prefill_seconds, tokens_per_s;
 };
 
-/* Has the model loaded with room for so many tokens of a prompt and its answer, and for passes of so many rows. */
+/* Has the model loaded with room for so many tokens of a prompt and its answer, and for passes of so many
+ * rows. */
 yoke_status yki_generator_load(yoke_generator *generator, int64_t room, int64_t rows);
 
 /* --- sample.c --- */
@@ -42,7 +43,8 @@ typedef struct yki_sampler {
 } yki_sampler;
 yoke_status yki_sampler_create(const yoke_sampling *wish, int64_t vocab, yki_sampler *sampler_out);
 void yki_sampler_release(yki_sampler *sampler);
-/* The next token of a sequence; `uniform` in [0, 1). YOKE_INVALID: the logits are not finite. They are changed. */
+/* The next token of a sequence; `uniform` in [0, 1). YOKE_INVALID: the logits are not finite. They are
+ * changed. */
 yoke_status yki_sampler_draw(yki_sampler *sampler, float *logits, const int32_t *tokens, int64_t count,
                              double uniform, int32_t *token_out);
 

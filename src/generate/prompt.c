@@ -49,11 +49,11 @@ static yoke_status read_text(const yoke_generator *g, const char *text, size_t b
         long long id = strtoll(at, &end, 10);
         while (*end == ' ' || *end == '\n') end++;
         if (end == at || id < 0 || id >= vocab)
-            status = yki_fail(
-                YOKE_INVALID,
-                "the model's %lld tokens are no bytes and it has no tokenizer.json, so the prompt must be token "
-                "numbers below that with spaces between; '%.20s' is none",
-                (long long)vocab, at);
+            status = yki_fail(YOKE_INVALID,
+                              "the model's %lld tokens are no bytes and it has no tokenizer.json, so the "
+                              "prompt must be token "
+                              "numbers below that with spaces between; '%.20s' is none",
+                              (long long)vocab, at);
         else
             tokens[count++] = (int32_t)id;
         at = end;
@@ -74,13 +74,15 @@ static yoke_status read_text(const yoke_generator *g, const char *text, size_t b
 static yoke_status check_ids(const yoke_generator *g, const char *file, const int32_t *tokens, int64_t count)
 {
     if (count == 0)
-        return yki_fail_at(YOKE_INVALID, file, 0, "", "%s has no tokens, and the model needs one to go on from",
+        return yki_fail_at(YOKE_INVALID, file, 0, "",
+                           "%s has no tokens, and the model needs one to go on from",
                            file[0] ? "the list" : "the prompt");
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= g->spec.vocab)
-            return yki_fail_at(YOKE_INVALID, file, 0, "",
-                               "token %lld of the prompt, counted from 0, is %ld, and the model's are 0 to %lld",
-                               (long long)i, (long)tokens[i], (long long)g->spec.vocab - 1);
+            return yki_fail_at(
+                YOKE_INVALID, file, 0, "",
+                "token %lld of the prompt, counted from 0, is %ld, and the model's are 0 to %lld",
+                (long long)i, (long)tokens[i], (long long)g->spec.vocab - 1);
     return YOKE_OK;
 }
 
@@ -90,13 +92,14 @@ yoke_status yoke_generator_encode(yoke_generator *g, yoke_prompt_kind kind, cons
     YKI_NEED(g, text, tokens_out, count_out);
     int32_t *tokens = NULL;
     int64_t count = 0;
-    if ((unsigned)kind > YOKE_PROMPT_PLAIN) return yki_fail(YOKE_INVALID, "%d is no kind of prompt", (int)kind);
+    if ((unsigned)kind > YOKE_PROMPT_PLAIN)
+        return yki_fail(YOKE_INVALID, "%d is no kind of prompt", (int)kind);
     if (g->tokenizer_fault.status != YOKE_OK) {
         yki_error_set(&g->tokenizer_fault);
         return g->tokenizer_fault.status;
     }
     yoke_status status = g->tokenizer ? encode(g->tokenizer, kind, text, bytes, &tokens, &count)
-                                        : read_text(g, text, bytes, &tokens, &count);
+                                      : read_text(g, text, bytes, &tokens, &count);
     if (status == YOKE_OK) status = check_ids(g, "", tokens, count);
     if (status != YOKE_OK) {
         free(tokens);
@@ -117,10 +120,11 @@ static yoke_status take_list(const char *path, const json_t *list, int32_t **tok
         json_int_t id = json_integer_value(number);
         if (!json_is_integer(number) || id < 0 || id > INT32_MAX) {
             free(tokens);
-            return yki_fail_at(YOKE_INVALID, path, 0, "",
-                               "is to be a list of token numbers, as [1, 2, 3]; number %zu, counted from 0, is "
-                               "none",
-                               i);
+            return yki_fail_at(
+                YOKE_INVALID, path, 0, "",
+                "is to be a list of token numbers, as [1, 2, 3]; number %zu, counted from 0, is "
+                "none",
+                i);
         }
         tokens[i] = (int32_t)id;
     }

@@ -1,7 +1,7 @@
-/* Answers: passes over rows of all sequences under way. A sequence has tokens that are known and of which some
- * are in the cache: a pass takes as many rows as there is room for, slot by slot, and where the last known one
- * is among them, the next token is chosen. So a prompt is a pass, or a few, and a token a row; a slot that is
- * free takes the next prompt. */
+/* Answers: passes over rows of all sequences under way. A sequence has tokens that are known and of which
+ * some are in the cache: a pass takes as many rows as there is room for, slot by slot, and where the last
+ * known one is among them, the next token is chosen. So a prompt is a pass, or a few, and a token a row; a
+ * slot that is free takes the next prompt. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,8 @@ static yoke_status check_prompts(const yoke_generator *g, int nprompts, const yo
     for (int i = 0; i < nprompts; i++) {
         const yoke_prompt *p = &prompts[i];
         if (!p->tokens || p->count < 1)
-            return yki_fail(YOKE_INVALID, "prompt %d has no tokens, and the model needs one to go on from", i);
+            return yki_fail(YOKE_INVALID, "prompt %d has no tokens, and the model needs one to go on from",
+                            i);
         if (p->count > g->spec.context)
             return yki_fail(YOKE_INVALID, "the prompt has %lld tokens, and the model's context is %lld",
                             (long long)p->count, (long long)g->spec.context);
@@ -76,8 +77,7 @@ static yoke_status begin(generation *n, sequence *s)
     s->tokens = malloc(sizeof *s->tokens * (size_t)s->most);
     if (!s->tokens) return yki_fail_memory("a generation");
     memcpy(s->tokens, p->tokens, sizeof *s->tokens * (size_t)p->count);
-    s->text = (yki_answer_text){
-        .generator = g, .wish = n->wish, .prompt = p->tokens, .nprompt = p->count};
+    s->text = (yki_answer_text){.generator = g, .wish = n->wish, .prompt = p->tokens, .nprompt = p->count};
     return YOKE_OK;
 }
 

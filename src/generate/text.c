@@ -20,8 +20,8 @@ static yoke_status decode(const yki_answer_text *t, const int32_t *tokens, int64
             if (t->prompt[i] < size) ids[before++] = t->prompt[i];
         for (int64_t i = 0; i < count; i++)
             if (tokens[i] < size) ids[before + known++] = tokens[i];
-        yoke_status status =
-            yoke_tokenizer_decode_after(g->tokenizer, ids, before, ids + before, known, bytes_out, length_out);
+        yoke_status status = yoke_tokenizer_decode_after(g->tokenizer, ids, before, ids + before, known,
+                                                         bytes_out, length_out);
         free(ids);
         return status;
     }

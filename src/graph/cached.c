@@ -1,7 +1,7 @@
-/* A model that generates. Its layers are those that were trained, and what was a sample is a row: one token of
- * any sequence. A prompt is rows, a token that was just drawn is one, and several sequences are rows together:
- * so one program does all of it (docs/decisions). What must know more of a row than itself is another
- * operator, which is given each row's slot in the cache and position (yki_op_info: recalls). */
+/* A model that generates. Its layers are those that were trained, and what was a sample is a row: one token
+ * of any sequence. A prompt is rows, a token that was just drawn is one, and several sequences are rows
+ * together: so one program does all of it (docs/decisions). What must know more of a row than itself is
+ * another operator, which is given each row's slot in the cache and position (yki_op_info: recalls). */
 #include <string.h>
 
 #include "base/fail.h"

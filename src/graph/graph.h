@@ -159,10 +159,10 @@ static inline int yki_source_value(const yoke_model *model, int op)
     return values[op - YKI_OP_INPUT];
 }
 
-/* Makes a finished model of sequences of one token one that generates (cached.c): what was a sample is a row, a
- * token of any of `slots` sequences, whose keys and values so far, up to `room` tokens, are kept in a cache;
- * and the output is of one row of each slot. The loss is left out. YOKE_INVALID: the model attends to what
- * comes later. */
+/* Makes a finished model of sequences of one token one that generates (cached.c): what was a sample is a row,
+ * a token of any of `slots` sequences, whose keys and values so far, up to `room` tokens, are kept in a
+ * cache; and the output is of one row of each slot. The loss is left out. YOKE_INVALID: the model attends to
+ * what comes later. */
 yoke_status yki_graph_recall(yoke_model *model, int64_t slots, int64_t room);
 
 /* Finds the parameters that are hidden matrices. */

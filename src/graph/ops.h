@@ -133,10 +133,10 @@ typedef struct yki_op_info {
     bool of_group;    /* its kernel counts the samples of the micro-batch on all ranks */
     bool keeps_state; /* writes buffers of the model, in training alone; goes with `once` */
     bool once;        /* it does more than make its outputs: never run again for a micro-batch */
-    int recalls;      /* the operator that stands in its place where rows are of several sequences, and is given
-                         their places too; 0: itself */
-    bool attends;     /* it is of attention's core, which recompute: selective makes again */
-    int matrix;       /* which input is a matrix that multiplies rows of the first one; 0: none */
+    int recalls;  /* the operator that stands in its place where rows are of several sequences, and is given
+                     their places too; 0: itself */
+    bool attends; /* it is of attention's core, which recompute: selective makes again */
+    int matrix;   /* which input is a matrix that multiplies rows of the first one; 0: none */
 } yki_op_info;
 
 /* Defines the row of an operator: of one that kernel.h calls so, of RESHAPE, or of COPY. */

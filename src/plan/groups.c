@@ -38,8 +38,8 @@ yoke_status yki_plan_groups(yki_plan *plan)
                 plan,
                 (yki_group){.axis = YKI_AXIS_PP, .size = place->nheld, .stride = 1, .stages = place->held});
         int copies = yki_spec_copies(place->spec), tp = degree[YKI_AXIS_TP];
-        if (yki_plan_trains(plan) && yki_plan_rule(plan, i)->orthogonal &&
-            place->spec.state == YKI_SHARDED && tp > copies)
+        if (yki_plan_trains(plan) && yki_plan_rule(plan, i)->orthogonal && place->spec.state == YKI_SHARDED &&
+            tp > copies)
             place->whole_group =
                 copies == 1
                     ? YKI_AXIS_TP

@@ -1,5 +1,6 @@
 /* memory: programs with an offset for every buffer. One arena a device:
- * slots and cache of each part | gradients on their way | temporaries | workspace | totals | states (states.c). */
+ * slots and cache of each part | gradients on their way | temporaries | workspace | totals | states
+ * (states.c). */
 #include <string.h>
 
 #include "base/fail.h"
@@ -42,8 +43,7 @@ static void place_cache(yki_builder *b, const yki_part_program *part)
     for (int i = 0; i < placed->nvalues; i++) {
         yki_placed_value *value = &placed->values[i];
         if (!value->cached) continue;
-        int64_t bytes =
-            yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(b->plan, value));
+        int64_t bytes = yki_placed_elems(value) * (int64_t)yki_dtype_bytes(yki_placed_dtype(b->plan, value));
         value->offset = b->at;
         b->at += yki_align(bytes);
         b->program->bytes.cache += bytes;

@@ -58,8 +58,7 @@ yki_plan_options yki_plan_options_of(const yoke_model *model, const yoke_train_o
     share on = share_of(nranks, use->alone);
     int threads = backend->count() / (yki_cluster_bound() ? on.here : on.machine);
     int64_t memory = backend->memory_bytes(0);
-    if (use->copies && trains)
-        memory -= copied_bytes(model, train, layout, nranks, on.machine);
+    if (use->copies && trains) memory -= copied_bytes(model, train, layout, nranks, on.machine);
     yki_plan_options options = {.model = model,
                                 .layout = *layout,
                                 .precision = train->precision,

@@ -20,7 +20,7 @@ typedef struct yki_placed_value {
     bool is_gradient;            /* of a parameter */
     int producer;                /* node; -1 */
     int storage;                 /* filled by the memory pass */
-    bool cached;                 /* kept from step to step, at an offset of the arena: of the memory pass too */
+    bool cached; /* kept from step to step, at an offset of the arena: of the memory pass too */
     int64_t offset;
 } yki_placed_value;
 

@@ -153,7 +153,8 @@ yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");
     plan->options = *options;
-    plan->shards = options->layout.zero > 0 && options->purpose == YKI_PURPOSE_TRAIN ? shards_of(&options->layout) : 1;
+    plan->shards =
+        options->layout.zero > 0 && options->purpose == YKI_PURPOSE_TRAIN ? shards_of(&options->layout) : 1;
     plan->zero = plan->shards > 1 ? options->layout.zero : 0;
     plan->microbatches = options->purpose != YKI_PURPOSE_TRAIN ? 1 : options->layout.microbatches;
     int64_t first;

@@ -60,7 +60,7 @@ typedef struct yki_plan_options {
     int64_t ragged;    /* of an epoch's last step, where it has fewer; 0: none has */
     int64_t evaluated; /* samples of an evaluation between steps; 0: there are none */
     yki_purpose purpose;
-    bool one_part;     /* the layers' own devices are not looked at */
+    bool one_part; /* the layers' own devices are not looked at */
     yki_like like;
     int threads; /* a device's */
     const yki_backend_ops *backend;

@@ -45,10 +45,11 @@ typedef struct yki_step {
     int64_t step;                 /* keys dropout */
     yki_update update[YKI_RULES]; /* by rule; grad_scale is filled in by the run */
     double clip;                  /* 0: none */
-    float *outputs;               /* PREDICT: [samples, output dims], or [replicas, slots, classes]; the same on all processes */
-    bool stop;                    /* this process was asked to stop */
-    bool failed;                  /* its inputs are none: nothing is to be updated */
-    const atomic_bool *ended;     /* this process's work beside the steps has; NULL: there is none */
+    float *outputs; /* PREDICT: [samples, output dims], or [replicas, slots, classes]; the same on all
+                       processes */
+    bool stop;      /* this process was asked to stop */
+    bool failed;    /* its inputs are none: nothing is to be updated */
+    const atomic_bool *ended; /* this process's work beside the steps has; NULL: there is none */
 } yki_step;
 
 typedef struct yki_step_result {

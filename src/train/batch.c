@@ -89,7 +89,8 @@ yoke_status yki_trainer_buffers(yoke_trainer *trainer)
     const yoke_model *model = trainer->model;
     int64_t batch = trainer->plan->options.batch;
     trainer->input_bytes = 4 * (size_t)yki_value_elems(&model->values[model->input]);
-    trainer->target_bytes = model->target < 0 ? 0 : 4 * (size_t)yki_value_elems(&model->values[model->target]);
+    trainer->target_bytes =
+        model->target < 0 ? 0 : 4 * (size_t)yki_value_elems(&model->values[model->target]);
     trainer->indices = malloc(sizeof(int64_t) * (size_t)batch);
     trainer->inputs = calloc((size_t)batch, trainer->input_bytes);
     trainer->targets = calloc((size_t)batch, trainer->target_bytes + 1);

@@ -224,8 +224,12 @@ static void summarise(const yoke_job *job, yoke_comparison *c, yoke_compare_row 
 static yoke_status check_job(const yoke_job *job)
 {
     yoke_layout one = YOKE_LAYOUT_DEFAULT;
-    yki_trainer_options options = {
-        .job = job, .layout = &one, .steps = 1, .purpose = YKI_PURPOSE_EVAL, .ignore_devices = true, .dry = true};
+    yki_trainer_options options = {.job = job,
+                                   .layout = &one,
+                                   .steps = 1,
+                                   .purpose = YKI_PURPOSE_EVAL,
+                                   .ignore_devices = true,
+                                   .dry = true};
     for (int i = 0; i < (job->model.from[0] ? 2 : 1); i++, options.dry = false) {
         yoke_trainer *trainer;
         yoke_status status = yki_trainer_create(&trainer, &options);

@@ -87,8 +87,7 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
     po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;
     po.threads = (int)threads;
     po.ragged = ro.ragged;
-    if (trainer->options.eval_every > 0 && trains)
-        po.evaluated = yki_trainer_evaluated_samples(trainer);
+    if (trainer->options.eval_every > 0 && trains) po.evaluated = yki_trainer_evaluated_samples(trainer);
     status = yki_plan_create(&po, &trainer->plan);
     if (status == YOKE_DOES_NOT_FIT) yki_suggest_fits(&po, trainer->job ? trainer->job->layout_named : 0);
     uint64_t hash = status == YOKE_OK ? hash_plan(trainer) : 0;

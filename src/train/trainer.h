@@ -112,7 +112,7 @@ typedef struct yki_trainer_options {
     yki_purpose purpose;
     bool dry;                /* up to the plan: no run, no weights */
     int64_t sequence, batch; /* 0: the job's */
-    int64_t slots, room; /* to generate: of the cache; `batch` is rows of a pass then, of all replicas */
+    int64_t slots, room;     /* to generate: of the cache; `batch` is rows of a pass then, of all replicas */
     const char *weights; /* a step's folder to take weights from (NULL: the job's `from` or first values) */
     bool no_data;        /* inference on what the caller brings */
     bool alone;          /* not over the processes of a cluster */

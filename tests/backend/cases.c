@@ -200,7 +200,8 @@ static void settle_places(kernel_case *c)
 {
     int operand = c->launch.kernel == YKI_KERNEL_RECALL ? 1 : 3;
     int32_t *at = c->launch.views[operand].data;
-    for (int64_t r = 0; r < c->launch.views[operand].dims[0] * 3 / 4; r++) at[2 * r] = 1, at[2 * r + 1] = 2 + (int32_t)r;
+    for (int64_t r = 0; r < c->launch.views[operand].dims[0] * 3 / 4; r++)
+        at[2 * r] = 1, at[2 * r + 1] = 2 + (int32_t)r;
 }
 
 void case_settle(kernel_case *c)

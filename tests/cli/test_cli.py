@@ -644,7 +644,7 @@ class Training(Case):
         self.run_json("train", "gpt.yaml", "--set", "checkpoint.dir=ck")
         a, b = (self.run_json("generate", "ck", "--prompt", "To be", "--tokens", 12, "--seed", s) for s in (1, 1))
         self.assertEqual(a.json["text"], b.json["text"])
-        self.assertEqual(len(a.json["tokens"]), 12)
+        self.assertEqual((a.json["stopped"], len(a.json["prompt_tokens"]) + len(a.json["tokens"])), ("context", 16))
         self.assertTrue(a.out.decode("utf-8").startswith("To be"))
         self.assertNotIn(ESCAPE, a.out)
         e = self.run_json("eval", "ck")

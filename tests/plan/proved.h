@@ -17,7 +17,8 @@ typedef struct compiled {
 static inline compiled compile(const char *model, const char *overrides, bool inference)
 {
     compiled c = {.job = open_job(model, overrides)};
-    yki_trainer_options options = {.job = c.job, .dry = true, .purpose = inference ? YKI_PURPOSE_EVAL : YKI_PURPOSE_TRAIN};
+    yki_trainer_options options = {
+        .job = c.job, .dry = true, .purpose = inference ? YKI_PURPOSE_EVAL : YKI_PURPOSE_TRAIN};
     if (c.job && yki_trainer_create(&c.trainer, &options) == YOKE_OK) c.plan = c.trainer->plan;
     return c;
 }

@@ -111,6 +111,32 @@ static void a_job_names_its_tokenizer(void **state)
 }
 
 /* Trains, then speaks and evaluates from what was saved, with the tokenizer's own file gone. */
+/* A generation's text is what the tokenizer makes of its tokens, but for those that the model alone knows,
+ * and for bytes that are no UTF-8: here its other characters, of ASCII, are compared. */
+static void expect_text(const yoke_tokenizer *tokenizer, const int32_t *before, int64_t nbefore,
+                        const yoke_generation *g)
+{
+    int32_t known[64];
+    int count = 0;
+    char *want = NULL;
+    size_t length;
+    for (int i = 0; i < g->ntokens; i++) {
+        assert_true(g->tokens[i] >= 0);
+        if (g->tokens[i] < yoke_tokenizer_size(tokenizer)) known[count++] = g->tokens[i];
+    }
+    assert_int_equal(yoke_tokenizer_decode_after(tokenizer, before, nbefore, known, count, &want, &length),
+                     YOKE_OK);
+    const char *at = g->text;
+    for (size_t i = 0; i < length; i++) {
+        if (want[i] & 0x80 || !want[i]) continue;
+        while (*at & 0x80) at++;
+        assert_int_equal(*at++, want[i]);
+    }
+    while (*at & 0x80) at++;
+    assert_int_equal(*at, 0);
+    free(want);
+}
+
 static void a_trained_folder_holds_its_tokenizer(void **state)
 {
     (void)state;
@@ -149,13 +175,8 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
     for (int i = 0; i < 3; i++) {
         if (yoke_generate(dir, prompts[i], 40, 1, 0, 3, &g) != YOKE_OK)
             fail_msg("%s", yoke_error_get()->message);
-        char *want = NULL;
-        size_t length;
-        assert_int_equal(g->ntokens, 40);
-        for (int t = 0; t < 40; t++) assert_true(g->tokens[t] < SIZE); /* of 832 that the model knows */
-        assert_int_equal(yoke_tokenizer_decode(tokenizer, g->tokens, 40, &want, &length), YOKE_OK);
-        assert_memory_equal(g->text, want, length);
-        free(want);
+        assert_true(g->ntokens > 1 && g->ntokens < 40); /* the context ends it */
+        expect_text(tokenizer, NULL, 0, g);
         yoke_generation_destroy(g);
     }
     yoke_tokenizer_destroy(tokenizer);
@@ -192,18 +213,13 @@ static void all_kinds_are_trained_on_and_speak(void **state)
         yoke_generation *g = NULL;
         int32_t *ids = NULL;
         int64_t nids;
-        char *want = NULL;
-        size_t length;
         assert_int_equal(yoke_tokenizer_create(&tokenizer, job->data.tokenizer), YOKE_OK);
         yoke_job_destroy(job);
         if (yoke_generate(dir, "the first", 12, 1, 0, 3, &g) != YOKE_OK)
             fail_msg("%s", yoke_error_get()->message);
-        for (int t = 0; t < 12; t++) assert_true(g->tokens[t] < yoke_tokenizer_size(tokenizer));
         assert_int_equal(yoke_tokenizer_encode(tokenizer, "the first", 9, &ids, &nids), YOKE_OK);
-        assert_int_equal(yoke_tokenizer_decode_after(tokenizer, ids, nids, g->tokens, 12, &want, &length),
-                         YOKE_OK);
-        assert_memory_equal(g->text, want, length + 1);
-        free(want);
+        assert_true(g->ntokens > 1 && g->ntokens <= 12);
+        expect_text(tokenizer, ids, nids, g);
         free(ids);
         yoke_generation_destroy(g);
         yoke_tokenizer_destroy(tokenizer);

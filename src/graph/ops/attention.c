@@ -67,9 +67,11 @@ static void gradient_rope(yki_grad_context *c)
     c->give(c, 0, c->emit(c, YKI_KERNEL_ROPE, &back, 1, (int[]){c->dout(c, 0)}, c->in(c, 0)));
 }
 
-YKI_OPERATOR(ROPE) = {
-    .tokens = YKI_TOKENS_APART, .cut = cut_rope, .gradient = gradient_rope, .localise = yki_localise_rows,
-    .recalls = YKI_KERNEL_ROPE_AT};
+YKI_OPERATOR(ROPE) = {.tokens = YKI_TOKENS_APART,
+                      .cut = cut_rope,
+                      .gradient = gradient_rope,
+                      .localise = yki_localise_rows,
+                      .recalls = YKI_KERNEL_ROPE_AT};
 
 YKI_OPERATOR(ROPE_AT) = {.tokens = YKI_TOKENS_APART, .cut = cut_rope};
 
@@ -169,10 +171,8 @@ static void localise_recall(yki_locality *l)
     l->attr->offset = yki_local_start(l, l->query->out[1], l->attr->global);
 }
 
-YKI_OPERATOR(RECALL) = {.tokens = YKI_TOKENS_MIXED,
-                        .infer = infer_recall,
-                        .cut = cut_recall,
-                        .localise = localise_recall};
+YKI_OPERATOR(RECALL) = {
+    .tokens = YKI_TOKENS_MIXED, .infer = infer_recall, .cut = cut_recall, .localise = localise_recall};
 
 /* A rank's cache has the heads of k and v that it has. */
 static yoke_status cut_recall_gqa(yki_cut_query *query)

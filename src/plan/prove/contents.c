@@ -1,8 +1,8 @@
 /* What memory holds while one micro-batch passes a part: F, then B and W, or BW. Every write says which
  * tensor lies there from then on, and every read must find the tensor that it is of, whole and at rest. So
- * what is read was written before, and nobody has overwritten what is still to be read. Movements hold what
- * they read and write from their start to their wait; a copy to another stage holds what it sends until the
- * gradient that comes back proves that it has arrived. */
+ * what is read was written before, and nobody has overwritten it. Movements hold what they read and write
+ * from start to wait; a copy to another stage what it sends until the gradient comes back, and it has
+ * arrived. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -43,8 +43,7 @@ typedef struct message {
     int64_t elems; /* -1: it has no bytes */
 } message;
 
-/* A movement under way, by its request. The step's requests are nobody else's: what has one may be under way
- * in any body. */
+/* A movement under way, by its request; what has one of the step's may be so in any body. */
 typedef enum owner { NOBODYS, A_BODYS, THE_STEPS } owner;
 
 typedef struct flight {
@@ -133,13 +132,10 @@ static const yki_instruction *now(const walk *w)
 /* Bytes of the spaces that have one size in the part. */
 static void find_limits(walk *w)
 {
-    const yki_program *program = w->p->program;
-    w->limits[YKI_SPACE_TEMP] = program->workspace_offset - program->temp_offset;
-    w->limits[YKI_SPACE_CACHE] = program->states_offset;
+    w->limits[YKI_SPACE_TEMP] = w->p->program->workspace_offset - w->p->program->temp_offset;
+    w->limits[YKI_SPACE_CACHE] = w->p->program->states_offset;
     for (int g = 0; g < YKI_AREAS; g++) w->limits[YKI_SPACE_STASH + g] = yki_prover_part(w->p)->area_bytes[g];
 }
-
-/* --- operands --- */
 
 /* Weights, and gradients of weights; no operand is asked about that is none. */
 static inline bool is_kept(const yki_operand *operand)
@@ -179,9 +175,11 @@ static inline tensor *fitting(walk *w, const yki_operand *operand)
 {
     if ((unsigned)operand->value >= (unsigned)w->ntensors) return NULL;
     tensor *t = tensor_of(w, operand->value);
-    bool fits = operand->dtype == t->dtype && operand->per_sample == t->per_sample &&
-                yki_operand_elems(operand) == t->elems && operand->offset >= 0 &&
-                t->bytes <= limit_of(w, operand) - operand->offset;
+    const yki_placed_value *of = &w->placed->values[operand->value];
+    bool fits = of->cached == (operand->space == YKI_SPACE_CACHE) &&
+                (!of->cached || of->offset == operand->offset) && operand->dtype == t->dtype &&
+                operand->per_sample == t->per_sample && yki_operand_elems(operand) == t->elems &&
+                operand->offset >= 0 && t->bytes <= limit_of(w, operand) - operand->offset;
     return fits ? t : NULL;
 }
 
@@ -362,27 +360,15 @@ static yoke_status write_kept(walk *w, const yki_instruction *in, const yki_oper
     return write_gradient(w, operand->index, in->kind == YKI_DO_KERNEL && in->as.kernel.begins, request >= 0);
 }
 
-/* What is kept from step to step is one instruction's, which finds there what it has left. */
-static yoke_status write_cache(walk *w, const yki_operand *operand)
-{
-    tensor *t = fitting(w, operand);
-    const yki_placed_value *of = t ? &w->placed->values[operand->value] : NULL;
-    if (!of || !of->cached || of->offset != operand->offset) return refuse_operand(w, operand);
-    if (t->written) return yki_fault(w->p, operand, "it is kept from step to step, and written twice in one");
-    t->written = w->time;
-    t->space = YKI_SPACE_CACHE;
-    t->request = -1;
-    return YOKE_OK;
-}
-
 static inline yoke_status write_operand(walk *w, const yki_instruction *in, const yki_operand *operand, int k,
                                         int request)
 {
     if (operand->space == YKI_SPACE_NONE) return YOKE_OK;
     if (is_kept(operand)) return write_kept(w, in, operand, request);
-    if (operand->space == YKI_SPACE_CACHE) return write_cache(w, operand);
     tensor *t = fitting(w, operand);
     if (!t) return refuse_operand(w, operand);
+    if (t->written && operand->space == YKI_SPACE_CACHE)
+        return yki_fault(w->p, operand, "it is kept, and written twice in a step");
     int64_t start = start_of(operand);
     YKI_TRY(take_place(w, operand, k, start, start + t->bytes));
     t->root = operand->value;
@@ -557,8 +543,8 @@ static yoke_status check_copy(walk *w, const yki_instruction *in)
     return check_message(w, copy, operand);
 }
 
-/* What is sent stays as it is until it has arrived: a value until the body that gets the gradient back, a
- * gradient for as long as its slot is taken (turns.c). */
+/* What is sent stays until it has arrived: a value until its gradient is back, a gradient in its slot
+ * (turns.c). */
 static yoke_status hold_sent(walk *w, const yki_instruction *in)
 {
     const struct yki_do_copy *copy = &in->as.copy;
@@ -734,7 +720,7 @@ static yoke_status check_output(walk *w)
 /* A micro-batch whose backward pass is B and W, or BW; again: after another one of the part. */
 static yoke_status run_micro_batch(walk *w, bool split, bool again)
 {
-    for (int space = YKI_SPACE_STASH; space < YKI_SPACE_TEMP; space++) forget(w, (yki_space)space);
+    for (int space = YKI_SPACE_STASH; space <= YKI_SPACE_CACHE; space++) forget(w, (yki_space)space);
     YKI_TRY(run_body(w, YKI_BODY_F, again));
     YKI_TRY(check_output(w));
     if (!yki_plan_trains(w->p->plan)) return YOKE_OK;

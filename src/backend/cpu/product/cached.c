@@ -1,7 +1,7 @@
-/* RECALL and RECALL_GQA, included by each isa_*.c behind attention.c, whose blocks serve runs of rows: those of
- * one slot that follow each other, as of a prompt. A row by itself, as of a token that was just drawn, reads
- * keys and values where they lie, once and in a row, at the speed of memory: its scores are made VL keys at a
- * time, whose partial sums are transposed, so that no sum goes across a vector. */
+/* RECALL and RECALL_GQA, included by each isa_*.c behind attention.c, whose blocks serve runs of rows: those
+ * of one slot that follow each other, as of a prompt. A row by itself, as of a token that was just drawn,
+ * reads keys and values where they lie, once and in a row, at the speed of memory: its scores are made VL
+ * keys at a time, whose partial sums are transposed, so that no sum goes across a vector. */
 
 enum { RECALL_RUN = 8 };         /* rows that are a run; fewer are taken one by one */
 enum { RECALL_ALONE = 1 << 15 }; /* elements of the cache below which a team's start takes longer */

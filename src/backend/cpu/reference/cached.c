@@ -98,8 +98,7 @@ static void store(const recall *r, int64_t row)
 }
 
 /* One head of one row over keys low .. position of its slot. */
-static void attend(const recall *r, int64_t row, int64_t h, int64_t g, int64_t window,
-                   double *weights)
+static void attend(const recall *r, int64_t row, int64_t h, int64_t g, int64_t window, double *weights)
 {
     int64_t slot, position;
     bool there = place_of(r, row, &slot, &position);
@@ -144,8 +143,7 @@ static void recall_run(const yki_launch *launch, void *state, int threads)
 
 void yki_reference_register_cached(yki_cpu_table *table)
 {
-    yki_cpu_kernel recalls = {
-        .source = "reference", .run = recall_run, .workspace_bytes = recall_bytes};
+    yki_cpu_kernel recalls = {.source = "reference", .run = recall_run, .workspace_bytes = recall_bytes};
     yki_reference_add(table, YKI_KERNEL_POSITION_AT, position_at);
     yki_reference_add(table, YKI_KERNEL_ROPE_AT, rope_at);
     yki_reference_add(table, YKI_KERNEL_PICK, pick);
