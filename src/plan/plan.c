@@ -114,7 +114,7 @@ static yoke_status check_options(const yki_plan_options *options)
             "2 or 3",
             l->dp_shard);
     YKI_TRY(check_sizes(options));
-    if (!options->inference) YKI_TRY(check_trains(options->model));
+    if (options->purpose == YKI_PURPOSE_TRAIN) YKI_TRY(check_trains(options->model));
     int64_t parts = (int64_t)l->dp * l->microbatches;
     if (options->purpose == YKI_PURPOSE_TRAIN && options->batch < parts)
         return yki_fail(YOKE_INVALID,

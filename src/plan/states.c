@@ -34,7 +34,7 @@ static bool place_parameters(yki_plan *plan, yki_program *program)
         *(buffer ? &program->nbuffers : &program->nparameters) += 1;
         const yki_value *value = &model->values[model->parameters[i].value];
         *local = (yki_local_parameter){
-            .parameter = i, .elems = 1, .frozen = model->parameters[i].frozen && !plan->options.inference};
+            .parameter = i, .elems = 1, .frozen = model->parameters[i].frozen && yki_plan_trains(plan)};
         for (int d = 0; d < value->ndim; d++) {
             bool cut = place->spec.state == YKI_SHARDED && place->spec.dim == d;
             local->dims[d] =
