@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yoke/job.h"
 #include "yoke/model.h"
 #include "yoke/tokenizer.h"
 
@@ -58,6 +59,22 @@ YOKE_API yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *
  * above 65536) token files. Samples as of text. Every id must be below `vocab`: checked here. */
 YOKE_API yoke_status yoke_data_from_tokens(yoke_data **data_out, const char *path, int64_t sequence,
                                            int64_t vocab);
+/* Rows of JSON, an object a line: {"text"}, {"prompt", "completion"} or {"messages"}; docs/formats.md says
+ * what their tokens are, and which are counted (the other targets are YOKE_UNCOUNTED). All are read and
+ * encoded here, a line at a time. */
+typedef struct yoke_jsonl {
+    int npaths; /* files and patterns of them, read in order as one */
+    const char *const *paths;
+    int64_t sequence; /* tokens of a sample */
+    const yoke_tokenizer *tokenizer;
+    int32_t eos;     /* the token that ends a text */
+    yoke_chat chat;  /* how messages become text; YOKE_CHAT_AUTO: there are none */
+    const char *bos; /* what llama3 begins with; NULL: <|begin_of_text|> */
+    int pack;        /* 1: one behind the other, 0: each row a sample, -1: packed where all are texts */
+    bool skip_long;  /* rows of which nothing would be counted in a sample are left out */
+} yoke_jsonl;
+/* All of `rows` is borrowed for the call. YOKE_INVALID names file and line. */
+YOKE_API yoke_status yoke_data_from_jsonl(yoke_data **data_out, const yoke_jsonl *rows);
 /* Two .npy files (versions 1 to 3, little-endian, C order) whose first dim counts the samples; f2, f4, f8, i1
  * to i8, u1 to u8, b1. Inputs: integers [n, T] are token ids (i32), bytes (u1) [n, h, w, ...] pictures, f32
  * in 0..1, all else becomes f32. Targets: integers [n] are classes and [n, T] token ids (i32), floats [n,

@@ -274,3 +274,26 @@ yoke_status yki_data_from_jsonl(yoke_data **data_out, const yki_data_spec *spec)
     yoke_row row = {.type = YOKE_I32, .ndim = 1, .dims = {s.sequence}};
     return yki_data_finish(&data->base, samples, &row, &row, data_out);
 }
+
+yoke_status yoke_data_from_jsonl(yoke_data **data_out, const yoke_jsonl *rows)
+{
+    YKI_NEED(data_out, rows);
+    YKI_NEED(rows->paths, rows->tokenizer);
+    yki_chat chat = {.kind = rows->chat};
+    const char *bos = rows->bos ? rows->bos : "";
+    if (strlen(bos) >= sizeof chat.bos)
+        return yki_fail(YOKE_INVALID, "a bos of %zu bytes is too long; %zu fit", strlen(bos),
+                        sizeof chat.bos - 1);
+    memcpy(chat.bos, bos, strlen(bos) + 1);
+    for (int i = 0; i < rows->npaths; i++)
+        if (!rows->paths[i]) return yki_fail(YOKE_INVALID, "yoke_data_from_jsonl: paths[%d] is NULL", i);
+    const yki_data_spec spec = {.npaths = rows->npaths,
+                                .paths = rows->paths,
+                                .sequence = rows->sequence,
+                                .tokenizer = rows->tokenizer,
+                                .eos = rows->eos,
+                                .chat = &chat,
+                                .pack = rows->pack,
+                                .skip_long = rows->skip_long};
+    return yki_data_from_jsonl(data_out, &spec);
+}

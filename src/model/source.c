@@ -127,6 +127,7 @@ static yoke_status read_language(yki_source *s)
         YKI_TRY(yki_ends_read(i < 3 ? folders[i] : NULL, i < 3 ? NULL : s->tokenizer, &ends));
     if (ends.count > 0) s->eos = ends.ids[0];
     yki_ends_free(&ends);
+    s->chat.kind = s->job.data.chat;
     for (int i = 0; i < 3 && !s->chat.file[0]; i++)
         if (yki_path_is_folder(folders[i])) YKI_TRY(yki_chat_find(folders[i], s->job.data.chat, &s->chat));
     return YOKE_OK;
