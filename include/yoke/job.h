@@ -13,7 +13,14 @@
 extern "C" {
 #endif
 
-typedef enum yoke_family { YOKE_FAMILY_LAYERS, YOKE_FAMILY_GPT2, YOKE_FAMILY_LLAMA } yoke_family;
+typedef enum yoke_family {
+    YOKE_FAMILY_LAYERS,
+    YOKE_FAMILY_GPT2,
+    YOKE_FAMILY_LLAMA, /* and what is built as it is: */
+    YOKE_FAMILY_MISTRAL,
+    YOKE_FAMILY_QWEN2,
+    YOKE_FAMILY_QWEN3,
+} yoke_family;
 
 typedef enum yoke_layer_type {
     YOKE_LAYER_LINEAR,
@@ -66,10 +73,14 @@ typedef struct yoke_model_spec {
     /* gpt2, llama; 0 where absent: `from` gives them */
     int64_t depth, heads, kv_heads, width, hidden, context, vocab; /* kv_heads 0 without `from`: heads */
     /* vocab 0 also with data.tokenizer: its size */
+    int64_t head_dim; /* llama: of a head, 0: width / heads */
+    int64_t window;   /* llama: what a token sees of those before it and itself, 0: all */
     double rope_theta, norm_eps, dropout;
-    yoke_rope_scaling rope_scaling; /* llama; of `from` alone */
-    int tied;                       /* llama: -1 absent */
-    yoke_texts freeze;              /* train.freeze: yoke_model_freeze takes them */
+    yoke_rope_scaling rope_scaling; /* llama; of `from` alone, and the next two */
+    bool o_bias, mlp_bias;
+    int tied;              /* llama: -1 absent */
+    int qkv_bias, qk_norm; /* llama: -1 absent, as the family has them */
+    yoke_texts freeze;     /* train.freeze: yoke_model_freeze takes them */
 } yoke_model_spec;
 
 typedef enum yoke_data_format {

@@ -48,22 +48,28 @@ typedef struct yoke_gpt2_options {
 
 /* How rotary positions are stretched past the context that a model was first trained on, after Llama 3.1:
  * turns longer than context / low tokens get `factor` times as long, turns shorter than context / high stay,
- * and between the two the change is gradual. factor 0: not at all. */
+ * and between the two the change is gradual. low, high and context 0: all turns get `factor` times as long.
+ * factor 0: not at all. */
 typedef struct yoke_rope_scaling {
     double factor, low, high, context;
 } yoke_rope_scaling;
 
-/* The shape of a Llama. Counts, and a probability in [0, 1) of dropping attention's weights. */
+/* The shape of a Llama, or of what is built as one is: Mistral (a window), Qwen2 (biases of q, k and v),
+ * Qwen3 (norms of q and k). Counts, and a probability in [0, 1) of dropping attention's weights. */
 typedef struct yoke_llama_options {
     int64_t layers, heads, width, context, vocab;
     int64_t kv_heads; /* heads of keys and values, a divisor of heads; 0: heads */
+    int64_t head_dim; /* width of a head, even; 0: width / heads */
     int64_t hidden;   /* between the products of a block's second half */
     int64_t sequence; /* tokens per sample, at most context */
+    int64_t window;   /* token t sees t-window+1 .. t; 0: all before it and itself */
     double dropout;
     double norm_eps;   /* 0: 1e-6 */
     double rope_theta; /* 0: 10000 */
     yoke_rope_scaling rope_scaling;
-    bool tied; /* the head's weight is the embedding's */
+    bool qkv_bias, o_bias, mlp_bias; /* of the products of attention's inputs, its output, the second half */
+    bool qk_norm;                    /* RMSNorm over each head of q and k, before positions turn them */
+    bool tied;                       /* the head's weight is the embedding's */
 } yoke_llama_options;
 
 /* Creates an empty model. Owns: the caller, who destroys it with yoke_model_destroy. */

@@ -64,6 +64,9 @@
     OPERATOR(RMSNORM, "rmsnorm", "xRD xD > xRD fR", "")                                /* x w -> y rstd */ \
     KERNEL(RMSNORM_DX, "rmsnorm.dx", "xRD xRD xD pR > xRD", "")                        /* dy x w rstd -> dx */ \
     KERNEL(RMSNORM_DW, "rmsnorm.dw", "xRD xRD pR > fD", "")                            /* dy x rstd -> dw */ \
+    OPERATOR(HEADNORM, "rmsnorm.heads", "xnT(Hd) xd > xnT(Hd) fnTH", "")               /* x w -> y rstd: RMSNORM of each head */ \
+    KERNEL(HEADNORM_DX, "rmsnorm.heads.dx", "xnT(Hd) xnT(Hd) xd pnTH > xnT(Hd)", "")   /* dy x w rstd -> dx */ \
+    KERNEL(HEADNORM_DW, "rmsnorm.heads.dw", "xnT(Hd) xnT(Hd) pnTH > fd", "")           /* dy x rstd -> dw */ \
     OPERATOR(GROUPNORM, "groupnorm", "xnCi xC? xC? > xnCi fng fng", "")                /* x w? b? -> y mean rstd: of g groups of channels, each over its channels and places */ \
     KERNEL(GROUPNORM_DX, "groupnorm.dx", "xnCi xnCi xC? fng png > xnCi", "")           /* dy x w? mean rstd -> dx */ \
     KERNEL(GROUPNORM_DW, "groupnorm.dw", "xnCi xnCi fng png > fC fC", "")              /* dy x mean rstd -> dw db */ \
@@ -181,7 +184,7 @@ typedef struct yki_attr {
     bool inverse;                     /* ROPE: turns back */
     double theta;                     /* ROPE: the base of its frequencies */
     yoke_rope_scaling scaling;        /* ROPE */
-    int64_t width;                    /* ROPE, GQA*, ATTEND*: of a head */
+    int64_t width;                    /* ROPE, HEADNORM*, GQA*, ATTEND*: of a head */
     int64_t group, first_group;       /* GQA*, ATTEND*: query heads to a head of k and v; the first global head of k and v here */
     int64_t offset;                   /* first global row (EMBED*, POSITION*, ROPE), class (XENT_*), head (ATTENTION*, GQA*, ATTEND*) or element of `global` here */
     int64_t global;                   /* heads (ATTENTION*, GQA*, ATTEND*) and groups (GROUPNORM) over all shards; DROPOUT, COPY_SLICE: see below */

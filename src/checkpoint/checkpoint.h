@@ -136,23 +136,28 @@ yoke_status yki_checkpoint_state(const char *folder, yki_saved_state *state_out)
  * out. */
 char *yki_state_print(const yki_saved_state *state);
 
-/* config.json of a model: writes gpt2's and llama's as Hugging Face does ("model_type", ...), a `layers`
- * model's with the job's text under "yoke" (job_text: NULL none), and what is known of the data that the
- * model was trained on (facts: NULL nothing). The spec must be filled in: no count 0. Freed by the caller
- * with free(); NULL when memory is out. */
-char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts);
+/* config.json of a model: a family's as Hugging Face writes it ("model_type", ...), a `layers` model's with
+ * the job's text under "yoke" (job_text: NULL none), and what is known of the data that the model was trained
+ * on (facts: NULL nothing). came_with: the text of a config.json that the model was read from, whose keys all
+ * stay as they are, but where the model differs from what they say; NULL: none. The spec must be filled in:
+ * no count 0. Freed by the caller with free(); NULL when memory is out. */
+char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts,
+                       const char *came_with);
 /* What FOLDER/config.json says of those data, into `facts` (zeroed, or such as were made), which the caller
  * releases. YOKE_INVALID names file and key. */
 yoke_status yki_config_facts(const char *folder, yki_facts *facts);
-/* Reads FOLDER/config.json into the shape of a gpt2 or llama model (layers, heads, width, context, vocab,
- * eps, ...): fields that the job file gave (not 0; tied: not -1) must agree, and stand where config.json says
- * nothing. Older and newer spellings are read. dropout is the job's alone: 0 there means none. YOKE_INVALID
- * names file and key, both values where two disagree, and what yoke does not compute (another activation,
- * rope scaled in another way than Llama 3.1's, ...). On failure `model` is as it was. */
+/* Reads FOLDER/config.json into the shape of a model of a family (layers, heads, width, context, vocab, eps,
+ * ...): fields that the job file gave (not 0; switches: not -1) must agree, and stand where config.json says
+ * nothing; which of the families that are built as Llama is it is, config.json decides. Older and newer
+ * spellings are read. dropout is the job's alone: 0 there means none. YOKE_INVALID names file and key, both
+ * values where two disagree, and what yoke does not compute (another activation, other rotary positions,
+ * ...). On failure `model` is as it was. */
 yoke_status yki_config_read(const char *folder, yoke_model_spec *model);
+/* The family of a model_type; false: none is. */
+bool yki_config_family(const char *type, yoke_family *family_out);
 /* The largest of its probabilities of dropout, which yki_config_read leaves to the job; 0: none. */
 yoke_status yki_config_dropout(const char *folder, double *most_out);
-/* model_type of FOLDER/config.json, cut to the buffer: "gpt2", "llama", "yoke-layers", or another tool's. */
+/* model_type of FOLDER/config.json, cut to the buffer: of a family, "yoke-layers", or another tool's. */
 yoke_status yki_config_type(const char *folder, char type_out[64]);
 /* The job text that a `layers` model's config.json holds, freed by the caller with free(). YOKE_INVALID: none
  * there. */

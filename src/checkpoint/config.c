@@ -1,10 +1,9 @@
 /* config.json: the shape of a model, in the spellings of Hugging Face's tools, older and newer.
  *
- * One table per family says which key means which field, its range and what is assumed where it is absent; a
- * second one lists the keys whose other values would change what the model computes, so that nothing is read
- * and then quietly not done. Bounds keep every product of two fields far inside 63 bits. Deliberately absent:
- * dropout, which is training's business, and tokens' ids. */
-#include <math.h>
+ * A model_type is a row (config.h), with one table that says which key means which field, its range and what
+ * is assumed where it is absent, and another that lists the keys whose other values would change what the
+ * model computes, so that nothing is read and then quietly not done. What a model came with is kept when it
+ * is saved, keys that mean nothing here included. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,299 +14,61 @@
 #include "base/json_file.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/config.h"
+#include "job/job.h"
 
 #define LAYERS_TYPE "yoke-layers"
 
-typedef struct count_field {
-    const char *keys[3]; /* the first is the one named in errors */
-    const char *job_key;
-    size_t place; /* in yoke_model_spec, an int64_t */
-    int64_t most;
-    bool optional;
-} count_field;
+static const yki_config_row *const types[] = {&yki_config_gpt2,  &yki_config_llama, &yki_config_mistral,
+                                              &yki_config_qwen2, &yki_config_qwen3, &yki_config_own};
+enum { NTYPES = sizeof types / sizeof *types };
 
-#define PLACE(field) offsetof(yoke_model_spec, field)
-
-static const count_field gpt2_counts[] = {
-    {{"n_layer", "num_hidden_layers"}, "model.layers", PLACE(depth), 10000, false},
-    {{"n_head", "num_attention_heads"}, "model.heads", PLACE(heads), 65536, false},
-    {{"n_embd", "hidden_size"}, "model.width", PLACE(width), 1 << 24, false},
-    {{"n_positions", "n_ctx", "max_position_embeddings"},
-     "model.context",
-     PLACE(context),
-     (int64_t)1 << 31,
-     false},
-    {{"vocab_size"}, "model.vocab", PLACE(vocab), (int64_t)1 << 31, false},
-    {.job_key = NULL},
-};
-
-static const count_field llama_counts[] = {
-    {{"num_hidden_layers"}, "model.layers", PLACE(depth), 10000, false},
-    {{"num_attention_heads"}, "model.heads", PLACE(heads), 65536, false},
-    {{"num_key_value_heads"}, "model.kv_heads", PLACE(kv_heads), 65536, true},
-    {{"hidden_size"}, "model.width", PLACE(width), 1 << 24, false},
-    {{"intermediate_size"}, "model.hidden", PLACE(hidden), 1 << 26, false},
-    {{"max_position_embeddings"}, "model.context", PLACE(context), (int64_t)1 << 31, false},
-    {{"vocab_size"}, "model.vocab", PLACE(vocab), (int64_t)1 << 31, false},
-    {.job_key = NULL},
-};
-
-/* Keys of which only some values are computed. Absent and null are always among them. */
-typedef struct fixed_field {
-    const char *key;
-    const char *values[3]; /* strings; "true", "false": booleans; none: nothing but absent or null */
-} fixed_field;
-
-static const fixed_field gpt2_fixed[] = {
-    {"activation_function", {"gelu_new", "gelu_pytorch_tanh"}}, /* two names of the tanh approximation */
-    {"tie_word_embeddings", {"true"}},
-    {"scale_attn_weights", {"true"}},
-    {"scale_attn_by_inverse_layer_idx", {"false"}},
-    {"add_cross_attention", {"false"}},
-    {"quantization_config", {NULL}},
-    {NULL, {NULL}},
-};
-
-static const fixed_field llama_fixed[] = {
-    {"hidden_act", {"silu", "swish"}},
-    {"attention_bias", {"false"}},
-    {"mlp_bias", {"false"}},
-    {"quantization_config", {NULL}},
-    {NULL, {NULL}},
-};
-
-static const char *family_name(yoke_family family)
+static const yki_config_row *find_type(const char *name)
 {
-    return family == YOKE_FAMILY_GPT2 ? "gpt2" : family == YOKE_FAMILY_LLAMA ? "llama" : "layers";
+    for (int i = 0; i < NTYPES; i++)
+        if (strcmp(types[i]->name, name) == 0) return types[i];
+    return NULL;
 }
 
-/* A JSON value as people write it, cut to fit. */
-static char *print_value(char buffer[YKI_QUOTE_BYTES], json_t *value)
+bool yki_config_family(const char *type, yoke_family *family_out)
 {
-    char *text = yki_json_dump(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    if (json_is_string(value))
-        yki_quote(buffer, json_string_value(value));
-    else
-        snprintf(buffer, YKI_QUOTE_BYTES, "%.80s", json_is_object(value) ? "an object" : text ? text : "?");
-    free(text);
-    return buffer;
+    const yki_config_row *found = find_type(type);
+    if (found) *family_out = found->family;
+    return found != NULL;
 }
 
-/* The value of the first of a field's keys that is there; two that are there must agree. */
-static yoke_status read_count(const char *path, json_t *config, const count_field *field, int64_t *out)
+/* "'gpt2', 'llama' and 'mistral'": what the table has. */
+static void list_types(char *list, size_t size)
 {
-    char shown[YKI_QUOTE_BYTES];
-    *out = 0;
-    const char *first = NULL;
-    for (int i = 0; i < 3 && field->keys[i]; i++) {
-        json_t *value = json_object_get(config, field->keys[i]);
-        if (!value || json_is_null(value)) continue;
-        if (!json_is_integer(value) || json_integer_value(value) < 1 ||
-            json_integer_value(value) > field->most)
-            return yki_fail_at(YOKE_INVALID, path, 0, field->keys[i],
-                               "is %s; it must be a whole number from 1 to %lld", print_value(shown, value),
-                               (long long)field->most);
-        if (first && *out != json_integer_value(value))
-            return yki_fail_at(YOKE_INVALID, path, 0, field->keys[i],
-                               "is %lld, but %s, which means the same, is %lld",
-                               (long long)json_integer_value(value), first, (long long)*out);
-        if (!first) first = field->keys[i];
-        *out = json_integer_value(value);
-    }
-    return YOKE_OK;
-}
-
-static yoke_status merge_count(const char *path, json_t *config, const count_field *field,
-                               yoke_model_spec *model)
-{
-    int64_t value, given;
-    memcpy(&given, (char *)model + field->place, sizeof given);
-    YKI_TRY(read_count(path, config, field, &value));
-    if (value == 0 && given == 0 && !field->optional)
-        return yki_fail_at(YOKE_INVALID, path, 0, field->keys[0], "is missing, and the job has no %s",
-                           field->job_key);
-    if (value != 0 && given != 0 && value != given)
-        return yki_fail_at(YOKE_INVALID, path, 0, field->keys[0], "is %lld, but the job's %s is %lld",
-                           (long long)value, field->job_key, (long long)given);
-    if (value != 0) memcpy((char *)model + field->place, &value, sizeof value);
-    return YOKE_OK;
-}
-
-/* A positive number; 0 where `value` is absent. */
-static yoke_status merge_real(const char *path, const char *key, json_t *value, double fallback, double most,
-                              const char *job_key, double *field)
-{
-    char shown[YKI_QUOTE_BYTES], given[32];
-    if (!value || json_is_null(value)) {
-        if (*field == 0) *field = fallback;
-        return YOKE_OK;
-    }
-    double number = json_number_value(value);
-    if (!json_is_number(value) || !(number > 0 && number <= most))
-        return yki_fail_at(YOKE_INVALID, path, 0, key, "is %s; it must be a number above 0 and at most %g",
-                           print_value(shown, value), most);
-    if (*field != 0 && *field != number)
-        return yki_fail_at(YOKE_INVALID, path, 0, key, "is %s, but the job's %s is %s",
-                           print_value(shown, value), job_key, yki_json_real(given, *field));
-    *field = number;
-    return YOKE_OK;
-}
-
-static bool is_value(json_t *value, const char *text)
-{
-    if (json_is_string(value)) return strcmp(json_string_value(value), text) == 0;
-    return strcmp(text, "true") == 0 ? json_is_true(value)
-                                     : strcmp(text, "false") == 0 && json_is_false(value);
-}
-
-static yoke_status check_fixed(const char *path, json_t *config, const fixed_field *fixed)
-{
-    char shown[YKI_QUOTE_BYTES];
-    for (; fixed->key; fixed++) {
-        json_t *value = json_object_get(config, fixed->key);
-        bool known = !value || json_is_null(value);
-        for (int i = 0; i < 3 && fixed->values[i]; i++) known |= is_value(value, fixed->values[i]);
-        if (!known)
-            return yki_fail_at(YOKE_INVALID, path, 0, fixed->key, "is %s, which yoke does not compute%s%s",
-                               print_value(shown, value), fixed->values[0] ? "; it computes " : "",
-                               fixed->values[0] ? fixed->values[0] : "");
-    }
-    return YOKE_OK;
-}
-
-static yoke_status check_heads(const char *path, const char *key, const yoke_model_spec *model)
-{
-    if (model->width % model->heads != 0)
-        return yki_fail_at(YOKE_INVALID, path, 0, key, "is %lld, which %lld heads do not divide",
-                           (long long)model->width, (long long)model->heads);
-    return YOKE_OK;
-}
-
-static yoke_status read_gpt2(const char *path, json_t *config, yoke_model_spec *model)
-{
-    char shown[YKI_QUOTE_BYTES];
-    json_t *inner = json_object_get(config, "n_inner");
-    YKI_TRY(check_heads(path, "n_embd", model));
-    if (inner && !json_is_null(inner) &&
-        !(json_is_integer(inner) && json_integer_value(inner) == 4 * model->width))
-        return yki_fail_at(YOKE_INVALID, path, 0, "n_inner",
-                           "is %s; yoke's gpt2 has null, or 4 times n_embd (%lld)", print_value(shown, inner),
-                           (long long)(4 * model->width));
-    YKI_TRY(merge_real(path, "layer_norm_epsilon", json_object_get(config, "layer_norm_epsilon"), 1e-5, 1,
-                       "model.norm_eps", &model->norm_eps));
-    model->tied = 1;
-    return YOKE_OK;
-}
-
-/* Llama 3.1's stretched positions; every number must be there. */
-static yoke_status read_llama3_rope(const char *path, const char *home_key, json_t *home,
-                                    yoke_rope_scaling *scaling)
-{
-    static const char *const keys[] = {"factor", "low_freq_factor", "high_freq_factor",
-                                       "original_max_position_embeddings"};
-    yoke_rope_scaling read = {0};
-    double *const fields[] = {&read.factor, &read.low, &read.high, &read.context};
-    char key[80], shown[YKI_QUOTE_BYTES];
-    for (int i = 0; i < 4; i++) {
-        snprintf(key, sizeof key, "%s.%s", home_key, keys[i]);
-        json_t *value = json_object_get(home, keys[i]);
-        if (!value || json_is_null(value))
-            return yki_fail_at(YOKE_INVALID, path, 0, key, "is missing; rope of type 'llama3' needs it");
-        YKI_TRY(merge_real(path, key, value, 0, 1e12, "", fields[i]));
-    }
-    if (read.context != floor(read.context))
-        return yki_fail_at(YOKE_INVALID, path, 0, key, "is %s; it must be a whole number",
-                           print_value(shown, json_object_get(home, keys[3])));
-    if (read.factor < 1 || read.context < 1)
-        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
-                           "has a factor of %g for a context of %g; each must be at least 1", read.factor,
-                           read.context);
-    if (read.high <= read.low)
-        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
-                           "has a high_freq_factor of %s, which must be above low_freq_factor, %g",
-                           print_value(shown, json_object_get(home, keys[2])), read.low);
-    bool given = scaling->factor != 0;
-    if (given && (scaling->factor != read.factor || scaling->low != read.low || scaling->high != read.high ||
-                  scaling->context != read.context))
-        return yki_fail_at(YOKE_INVALID, path, 0, home_key,
-                           "differs from rope_scaling, which means the same");
-    *scaling = read;
-    return YOKE_OK;
-}
-
-/* Older files: rope_theta and rope_scaling; newer: both in rope_parameters. Computed are the plain rotation
- * and Llama 3.1's. */
-static yoke_status read_rope(const char *path, json_t *config, yoke_model_spec *model)
-{
-    static const char *const homes[] = {"rope_scaling", "rope_parameters"};
-    char shown[YKI_QUOTE_BYTES];
-    for (int i = 0; i < 2; i++) {
-        json_t *home = json_object_get(config, homes[i]);
-        if (!home || json_is_null(home)) continue;
-        json_t *type = json_object_get(home, "rope_type");
-        if (!type) type = json_object_get(home, "type");
-        bool llama3 = type && is_value(type, "llama3");
-        if (!json_is_object(home) || (type && !llama3 && !is_value(type, "default")) ||
-            (!type && json_object_get(home, "factor")))
-            return yki_fail_at(YOKE_INVALID, path, 0, homes[i],
-                               "is %s, which yoke does not compute; it computes 'default' and 'llama3'",
-                               print_value(shown, type ? type : home));
-        if (llama3) YKI_TRY(read_llama3_rope(path, homes[i], home, &model->rope_scaling));
-        YKI_TRY(merge_real(path, "rope_parameters.rope_theta", json_object_get(home, "rope_theta"), 0, 1e12,
-                           "model.rope_theta", &model->rope_theta));
-    }
-    return merge_real(path, "rope_theta", json_object_get(config, "rope_theta"), 10000, 1e12,
-                      "model.rope_theta", &model->rope_theta);
-}
-
-static yoke_status read_llama(const char *path, json_t *config, yoke_model_spec *model)
-{
-    char shown[YKI_QUOTE_BYTES];
-    YKI_TRY(check_heads(path, "hidden_size", model));
-    if (model->kv_heads == 0) model->kv_heads = model->heads;
-    if (model->heads % model->kv_heads != 0)
-        return yki_fail_at(YOKE_INVALID, path, 0, "num_key_value_heads",
-                           "is %lld, which does not divide %lld heads", (long long)model->kv_heads,
-                           (long long)model->heads);
-    json_t *head = json_object_get(config, "head_dim");
-    if (head && !json_is_null(head) &&
-        !(json_is_integer(head) && json_integer_value(head) == model->width / model->heads))
-        return yki_fail_at(YOKE_INVALID, path, 0, "head_dim",
-                           "is %s; yoke's llama has hidden_size over heads (%lld)", print_value(shown, head),
-                           (long long)(model->width / model->heads));
-    YKI_TRY(merge_real(path, "rms_norm_eps", json_object_get(config, "rms_norm_eps"), 1e-6, 1,
-                       "model.norm_eps", &model->norm_eps));
-    YKI_TRY(read_rope(path, config, model));
-    json_t *tied = json_object_get(config, "tie_word_embeddings");
-    if (tied && !json_is_boolean(tied) && !json_is_null(tied))
-        return yki_fail_at(YOKE_INVALID, path, 0, "tie_word_embeddings", "is %s; it must be true or false",
-                           print_value(shown, tied));
-    int value = json_is_true(tied);
-    if (json_is_boolean(tied) && model->tied >= 0 && model->tied != value)
-        return yki_fail_at(YOKE_INVALID, path, 0, "tie_word_embeddings",
-                           "is %s, but the job's model.tied is %s", value ? "true" : "false",
-                           model->tied ? "true" : "false");
-    if (json_is_boolean(tied) || model->tied < 0) model->tied = value;
-    return YOKE_OK;
+    size_t n = 0;
+    for (int i = 0; i < NTYPES && n < size; i++)
+        n += (size_t)snprintf(list + n, size - n, "%s'%s'",
+                              i == 0            ? ""
+                              : i == NTYPES - 1 ? " and "
+                                                : ", ",
+                              types[i]->name);
 }
 
 static yoke_status read_config(const char *path, json_t *config, yoke_model_spec *model)
 {
-    char shown[YKI_QUOTE_BYTES];
-    json_t *type = json_object_get(config, "model_type");
-    bool gpt2 = model->family == YOKE_FAMILY_GPT2;
-    if (!json_is_string(type))
+    char shown[YKI_QUOTE_BYTES], list[160];
+    json_t *said = json_object_get(config, "model_type");
+    if (!json_is_string(said))
         return yki_fail_at(YOKE_INVALID, path, 0, "model_type", "is missing or no string");
-    if (!is_value(type, "gpt2") && !is_value(type, "llama") && !is_value(type, LAYERS_TYPE))
-        return yki_fail_at(YOKE_INVALID, path, 0, "model_type", "is %s; yoke reads 'gpt2' and 'llama'",
-                           print_value(shown, type));
-    if (model->family == YOKE_FAMILY_LAYERS || !is_value(type, family_name(model->family)))
+    const yki_config_row *type = find_type(json_string_value(said));
+    list_types(list, sizeof list);
+    if (!type && !yki_config_is(said, LAYERS_TYPE))
+        return yki_fail_at(YOKE_INVALID, path, 0, "model_type", "is %s; yoke reads %s",
+                           yki_config_shown(shown, said), list);
+    bool alike = type && (type->family == model->family ||
+                          (yki_families[type->family].as_llama && yki_families[model->family].as_llama));
+    if (!alike)
         return yki_fail_at(YOKE_INVALID, path, 0, "model_type", "is %s, but the job's model.family is %s",
-                           print_value(shown, type), family_name(model->family));
-    YKI_TRY(check_fixed(path, config, gpt2 ? gpt2_fixed : llama_fixed));
-    for (const count_field *field = gpt2 ? gpt2_counts : llama_counts; field->keys[0]; field++)
-        YKI_TRY(merge_count(path, config, field, model));
-    return gpt2 ? read_gpt2(path, config, model) : read_llama(path, config, model);
+                           yki_config_shown(shown, said), yki_families[model->family].name);
+    YKI_TRY(yki_config_check_fixed(path, config, type->fixed));
+    YKI_TRY(yki_config_read_counts(path, config, type->counts, model));
+    model->family = type->family;
+    return type->read(type, path, config, model);
 }
 
 static yoke_status load(const char *folder, char path[YKI_FOLDER_BYTES + 64], json_t **config_out)
@@ -383,74 +144,6 @@ yoke_status yki_config_facts(const char *folder, yki_facts *facts)
     return status;
 }
 
-static void print_gpt2(yki_text *text, const yoke_model_spec *model)
-{
-    char eps[32], dropout[32];
-    yki_json_real(eps, model->norm_eps != 0 ? model->norm_eps : 1e-5);
-    yki_json_real(dropout, model->dropout);
-    /* The end-of-text token of GPT-2's own vocabulary; another vocabulary has none that is known here. */
-    const char *end = model->vocab == 50257 ? "50256" : "null";
-    yki_text_append(
-        text,
-        "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n"
-        "  \"attn_pdrop\": %s,\n  \"bos_token_id\": %s,\n  \"embd_pdrop\": %s,\n  \"eos_token_id\": %s,\n"
-        "  \"initializer_range\": 0.02,\n  \"layer_norm_epsilon\": %s,\n  \"model_type\": \"gpt2\",\n",
-        dropout, end, dropout, end, eps);
-    yki_text_append(
-        text,
-        "  \"n_ctx\": %lld,\n  \"n_embd\": %lld,\n  \"n_head\": %lld,\n  \"n_inner\": null,\n"
-        "  \"n_layer\": %lld,\n  \"n_positions\": %lld,\n  \"resid_pdrop\": %s,\n"
-        "  \"scale_attn_weights\": true,\n  \"tie_word_embeddings\": true,\n  \"torch_dtype\": \"float32\",\n"
-        "  \"use_cache\": true,\n  \"vocab_size\": %lld",
-        (long long)model->context, (long long)model->width, (long long)model->heads, (long long)model->depth,
-        (long long)model->context, dropout, (long long)model->vocab);
-}
-
-static void print_rope_scaling(yki_text *text, const yoke_rope_scaling *scaling)
-{
-    char factor[32], low[32], high[32];
-    if (scaling->factor == 0) {
-        yki_text_append(text, "  \"rope_scaling\": null,\n");
-        return;
-    }
-    yki_text_append(text,
-                    "  \"rope_scaling\": {\n    \"factor\": %s,\n    \"high_freq_factor\": %s,\n"
-                    "    \"low_freq_factor\": %s,\n    \"original_max_position_embeddings\": %lld,\n"
-                    "    \"rope_type\": \"llama3\"\n  },\n",
-                    yki_json_real(factor, scaling->factor), yki_json_real(high, scaling->high),
-                    yki_json_real(low, scaling->low), (long long)scaling->context);
-}
-
-static void print_llama(yki_text *text, const yoke_model_spec *model)
-{
-    char eps[32], theta[32], dropout[32];
-    yki_json_real(dropout, model->dropout);
-    yki_json_real(eps, model->norm_eps != 0 ? model->norm_eps : 1e-6);
-    yki_json_real(theta, model->rope_theta != 0 ? model->rope_theta : 10000);
-    yki_text_append(
-        text,
-        "{\n  \"architectures\": [\n    \"LlamaForCausalLM\"\n  ],\n  \"attention_bias\": false,\n"
-        "  \"attention_dropout\": %s,\n  \"bos_token_id\": null,\n  \"eos_token_id\": null,\n"
-        "  \"head_dim\": %lld,\n  \"hidden_act\": \"silu\",\n  \"hidden_size\": %lld,\n"
-        "  \"initializer_range\": 0.02,\n  \"intermediate_size\": %lld,\n"
-        "  \"max_position_embeddings\": %lld,\n  \"mlp_bias\": false,\n  \"model_type\": \"llama\",\n",
-        dropout, (long long)(model->heads > 0 ? model->width / model->heads : 0), (long long)model->width,
-        (long long)model->hidden, (long long)model->context);
-    yki_text_append(
-        text,
-        "  \"num_attention_heads\": %lld,\n  \"num_hidden_layers\": %lld,\n  \"num_key_value_heads\": %lld,\n"
-        "  \"rms_norm_eps\": %s,\n",
-        (long long)model->heads, (long long)model->depth,
-        (long long)(model->kv_heads ? model->kv_heads : model->heads), eps);
-    print_rope_scaling(text, &model->rope_scaling);
-    yki_text_append(
-        text,
-        "  \"rope_theta\": %s,\n"
-        "  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"float32\",\n  \"use_cache\": true,\n"
-        "  \"vocab_size\": %lld",
-        theta, model->tied > 0 ? "true" : "false", (long long)model->vocab);
-}
-
 /* The job's text with whatever is not UTF-8 (paths can be) replaced: JSON can hold nothing else. */
 static void append_utf8(yki_text *text, const char *bytes)
 {
@@ -490,16 +183,91 @@ static void print_layers(yki_text *text, const char *job_text)
     free(bytes);
 }
 
-char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts)
+/* What a model is saved as: as its family's, or as the first that can be it; NULL: a `layers` model. */
+static const yki_config_row *type_of(const yoke_model_spec *model)
+{
+    for (int i = 0; i < NTYPES; i++)
+        if (types[i]->family == model->family && types[i] != &yki_config_own &&
+            types[i]->has(types[i], model))
+            return types[i];
+    for (int i = 0; i < NTYPES; i++)
+        if (types[i]->has(types[i], model)) return types[i];
+    return NULL;
+}
+
+static char *print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts)
 {
     yki_text text = {0};
-    if (model->family == YOKE_FAMILY_GPT2)
-        print_gpt2(&text, model);
-    else if (model->family == YOKE_FAMILY_LLAMA)
-        print_llama(&text, model);
+    const yki_config_row *type = type_of(model);
+    if (type)
+        type->print(type, &text, model);
     else
         print_layers(&text, job_text);
     if (facts) yki_facts_print(&text, facts);
     yki_text_append(&text, "\n}\n");
     return yki_text_take(&text);
+}
+
+/* ---- what a model came with ---- */
+
+/* As text in which every number reads back to the same. */
+static char *dump(const json_t *object)
+{
+    const size_t flags = JSON_INDENT(2);
+    char *text = yki_json_dump(object, flags | JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !json_equal(again, object)) {
+        free(text);
+        text = yki_json_dump(object, flags | JSON_REAL_PRECISION(17));
+    }
+    json_decref(again);
+    return text;
+}
+
+/* Whether an object describes that model: what it is read as is printed alike. */
+static bool describes(json_t *object, const yoke_model_spec *model, const char *printed)
+{
+    yoke_model_spec read = yki_spec_absent(model->family);
+    yoke_error before = *yoke_error_get();
+    bool same = read_config("", object, &read) == YOKE_OK && read.family == model->family;
+    read.dropout = model->dropout;
+    char *text = same ? print(&read, NULL, NULL) : NULL;
+    same = same && text && strcmp(text, printed) == 0;
+    free(text);
+    yki_error_set(&before);
+    return same;
+}
+
+/* `came`, and in it what the model's config.json must have beside it: what it does not say of the model, and
+ * facts, which `made` has and `plain` has not. NULL: memory is out. */
+static char *merge(json_t *came, json_t *made, json_t *plain, const yoke_model_spec *model,
+                   const char *printed)
+{
+    const char *key;
+    json_t *value;
+    if (!came || !made || !plain) return NULL;
+    if (!describes(came, model, printed) && json_object_update_missing(came, plain) != 0) return NULL;
+    if (!describes(came, model, printed) && json_object_update(came, plain) != 0) return NULL;
+    json_object_foreach(made, key, value)
+    {
+        if (!json_object_get(plain, key) && json_object_set(came, key, value) != 0) return NULL;
+    }
+    return dump(came);
+}
+
+char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts,
+                       const char *came_with)
+{
+    char *text = print(model, job_text, facts);
+    if (!text || !came_with || model->family == YOKE_FAMILY_LAYERS) return text;
+    char *printed = print(model, NULL, NULL), *merged = NULL;
+    json_t *made = json_loads(text, 0, NULL), *came = json_loads(came_with, 0, NULL);
+    json_t *plain = printed ? json_loads(printed, 0, NULL) : NULL;
+    merged = merge(came, made, plain, model, printed);
+    json_decref(plain);
+    json_decref(made);
+    json_decref(came);
+    free(printed);
+    free(text);
+    return merged;
 }

@@ -29,7 +29,11 @@ static yoke_status check_length(const yki_reader *reader)
 static yoke_status check_transformer(const yki_reader *reader)
 {
     yoke_model_spec *model = &reader->job->model;
-    if (model->width && model->heads && model->width % model->heads)
+    if (model->head_dim % 2)
+        return yki_reader_fail(reader, yki_yaml_find(reader->root, "model.head_dim"), "model.head_dim",
+                               "a head_dim of %lld is odd, and rotary positions need it even",
+                               (long long)model->head_dim);
+    if (!model->head_dim && model->width && model->heads && model->width % model->heads)
         return yki_reader_fail(reader, yki_yaml_find(reader->root, "model.heads"), "model.heads",
                                "a width of %lld cannot be divided among %lld heads", (long long)model->width,
                                (long long)model->heads);

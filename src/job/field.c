@@ -1,4 +1,5 @@
 /* One value: a node of YAML into a field of a job or a layer, by the kind of its key; and back to text. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,12 +153,34 @@ static int index_of(const char *const *names, const char *text)
     return -1;
 }
 
+/* Whether two names are one but for case and marks: "Qwen2.5" and "qwen25". */
+static bool is_alike(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        while (*a && strchr(" -_.", *a)) a++;
+        while (*b && strchr(" -_.", *b)) b++;
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) return false;
+        if (!*a) return true;
+    }
+}
+
+/* Of a key that has synonyms: which of its names a text means; -1: none. */
+static int meant(const yki_key *key, const char *text)
+{
+    for (int i = 0; key->synonyms && key->names[i]; i++)
+        if (is_alike(key->names[i], text)) return i;
+    for (int i = 0; key->synonyms && key->synonyms[i]; i += 2)
+        if (is_alike(key->synonyms[i], text)) return index_of(key->names, key->synonyms[i + 1]);
+    return -1;
+}
+
 static yoke_status read_name(const place *at, void *field)
 {
     char names[128], shown[96];
     list_names(names, sizeof names, at->key->names);
     YKI_TRY(need_scalar(at, at->node, names));
     int value = index_of(at->key->names, at->node->text);
+    if (value < 0) value = meant(at->key, at->node->text);
     if (value < 0) return FAIL(at, "must be %s, not '%s'", names, yki_yaml_shown(shown, at->node->text));
     value += at->key->first;
     if (at->key->size == sizeof(bool))

@@ -4,6 +4,35 @@
 
 #include "yoke/job.h"
 
+/* A family of models: a row for each yoke_family. */
+typedef struct yki_family {
+    const char *name;
+    bool as_llama;            /* built as Llama is */
+    bool qkv_bias, qk_norm;   /* where nobody says otherwise */
+    const char *constants[3]; /* ends of names of tensors that files have, and that the model makes itself */
+} yki_family;
+
+extern const yki_family yki_families[];
+/* Their names, NULL at the end; and other names, in pairs: the name and the one that it means. */
+extern const char *const yki_family_names[];
+extern const char *const yki_family_synonyms[];
+
+/* A model of which nothing is said. */
+static inline yoke_model_spec yki_spec_absent(yoke_family family)
+{
+    return (yoke_model_spec){.family = family, .tied = -1, .qkv_bias = -1, .qk_norm = -1};
+}
+
+static inline bool yki_spec_has_qkv_bias(const yoke_model_spec *model)
+{
+    return model->qkv_bias < 0 ? yki_families[model->family].qkv_bias : model->qkv_bias > 0;
+}
+
+static inline bool yki_spec_has_qk_norm(const yoke_model_spec *model)
+{
+    return model->qk_norm < 0 ? yki_families[model->family].qk_norm : model->qk_norm > 0;
+}
+
 /* A job of what would stand in its file; otherwise as yoke_job_load. */
 yoke_status yki_job_of_text(const char *text, int noverrides, const char *const *overrides,
                             yoke_job **job_out);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "job/job.h"
 #include "optim/optimizer.h"
 #include "optim/rate.h"
 
@@ -18,7 +19,8 @@
 
 enum {
     GPT2 = BIT(YOKE_FAMILY_GPT2),
-    LLAMA = BIT(YOKE_FAMILY_LLAMA),
+    LLAMA =
+        BIT(YOKE_FAMILY_LLAMA) | BIT(YOKE_FAMILY_MISTRAL) | BIT(YOKE_FAMILY_QWEN2) | BIT(YOKE_FAMILY_QWEN3),
     LAYERS = BIT(YOKE_FAMILY_LAYERS),
     TRANSFORMER = GPT2 | LLAMA,
     JSONL = BIT(YOKE_DATA_JSONL),
@@ -35,7 +37,6 @@ enum {
 #define MAX_WIDTH 16777216
 #define MAX_STEPS 1e15
 
-static const char *const families[] = {"layers", "gpt2", "llama", NULL};
 static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", "jsonl", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
@@ -53,7 +54,7 @@ static const char *const approximations[] = {"none", "tanh", NULL};
 
 /* clang-format off */
 const yki_key yki_job_keys[] = {
-    {"model.family", YKI_KEY_NAME, FIELD(model.family), .names = families, .need = ~0u},
+    {"model.family", YKI_KEY_NAME, FIELD(model.family), .names = yki_family_names, .synonyms = yki_family_synonyms, .need = ~0u},
     {"model.from", YKI_KEY_PATH, FIELD(model.from)},
     {"model.input", YKI_KEY_SHAPE, FIELD(model.input), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
     {"model.layers", YKI_KEY_LAYERS, FIELD(model.layers), .by = YKI_BY_FAMILY, .of = LAYERS, .need = LAYERS},
@@ -64,6 +65,10 @@ const yki_key yki_job_keys[] = {
     {"model.hidden", YKI_KEY_INT, FIELD(model.hidden), RANGE(1, MAX_WIDTH), .by = YKI_BY_FAMILY, .of = LLAMA, .need = LLAMA, .from_gives = true},
     {"model.context", YKI_KEY_INT, FIELD(model.context), RANGE(1, MANY), .by = YKI_BY_FAMILY, .of = TRANSFORMER, .need = TRANSFORMER, .from_gives = true},
     {"model.vocab", YKI_KEY_INT, FIELD(model.vocab), RANGE(1, MANY), .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.head_dim", YKI_KEY_INT, FIELD(model.head_dim), RANGE(1, 1 << 20), .by = YKI_BY_FAMILY, .of = LLAMA},
+    {"model.qkv_bias", YKI_KEY_SWITCH, FIELD(model.qkv_bias), .by = YKI_BY_FAMILY, .of = LLAMA},
+    {"model.qk_norm", YKI_KEY_SWITCH, FIELD(model.qk_norm), .by = YKI_BY_FAMILY, .of = LLAMA},
+    {"model.sliding_window", YKI_KEY_INT, FIELD(model.window), RANGE(1, MANY), .by = YKI_BY_FAMILY, .of = LLAMA},
     {"model.rope_theta", YKI_KEY_DOUBLE, FIELD(model.rope_theta), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = LLAMA},
     {"model.norm_eps", YKI_KEY_DOUBLE, FIELD(model.norm_eps), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
     {"model.dropout", YKI_KEY_DOUBLE, FIELD(model.dropout), SHARE, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
@@ -236,7 +241,7 @@ static const struct {
     const char *const *names;
 } selectors[] = {
     [YKI_BY_NONE] = {"", "", NULL},
-    [YKI_BY_FAMILY] = {"model.family", "family", families},
+    [YKI_BY_FAMILY] = {"model.family", "family", yki_family_names},
     [YKI_BY_FORMAT] = {"data.format", "data format", formats},
     [YKI_BY_OPTIMIZER] = {"train.optimizer.name", "optimizer", yki_optimizer_names},
     [YKI_BY_RATE] = {"train.schedule.name", "schedule", yki_rate_names},
@@ -296,7 +301,8 @@ void yoke_train_options_default(yoke_train_options *options)
 void yki_job_init(yoke_job *job)
 {
     *job = (yoke_job){.train = YOKE_TRAIN_DEFAULT, .layout = YOKE_LAYOUT_DEFAULT};
-    job->model.tied = job->data.pack = -1;
+    job->model = yki_spec_absent(YOKE_FAMILY_LAYERS);
+    job->data.pack = -1;
     job->train.steps = -1; /* absent: 0 is a run of no steps */
     job->layout.dp = 0;
 }

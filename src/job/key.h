@@ -47,6 +47,8 @@ typedef struct yki_key {
     bool above, below;        /* the ends themselves are excluded */
     const char *const *names; /* YKI_KEY_NAME, _SCHEDULE: what may be said, NULL at the end */
     int first;
+    const char *const *synonyms; /* YKI_KEY_NAME: more names, in any case and without marks, each before the
+                                    one it means, NULL at the end */
     yki_selector by;
     unsigned of, need; /* bits of the selector's values: the key belongs to them (0: to all); they need it */
     bool from_gives;   /* not needed where model.from is given */

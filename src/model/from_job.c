@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "job/job.h"
 #include "model/model.h"
 
 static yoke_tensor layer(yoke_model *model, const yoke_layer *spec, yoke_tensor x);
@@ -103,40 +104,49 @@ static yoke_tensor row_of_layers(yoke_model *model, const yoke_job *job)
     return x;
 }
 
-yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
+static yoke_tensor gpt2(yoke_model *model, const yoke_job *job)
 {
-    yoke_model *model;
-    YKI_TRY(yoke_model_create(&model));
     const yoke_model_spec *spec = &job->model;
-    yoke_tensor output = yki_tensor(model, -1);
-    if (spec->family == YOKE_FAMILY_LAYERS) {
-        output = row_of_layers(model, job);
-    } else if (spec->family == YOKE_FAMILY_GPT2) {
-        yoke_gpt2_options options = {.layers = spec->depth,
-                                     .heads = spec->heads,
-                                     .width = spec->width,
-                                     .context = spec->context,
-                                     .vocab = spec->vocab,
-                                     .sequence = job->train.sequence,
-                                     .dropout = spec->dropout,
-                                     .norm_eps = spec->norm_eps};
-        output = yoke_gpt2(model, &options);
-    } else {
-        yoke_llama_options options = {.layers = spec->depth,
-                                      .heads = spec->heads,
-                                      .kv_heads = spec->kv_heads,
-                                      .width = spec->width,
-                                      .hidden = spec->hidden,
-                                      .context = spec->context,
-                                      .vocab = spec->vocab,
-                                      .sequence = job->train.sequence,
-                                      .dropout = spec->dropout,
-                                      .norm_eps = spec->norm_eps,
-                                      .rope_theta = spec->rope_theta,
-                                      .rope_scaling = spec->rope_scaling,
-                                      .tied = spec->tied > 0};
-        output = yoke_llama(model, &options);
-    }
+    yoke_gpt2_options options = {.layers = spec->depth,
+                                 .heads = spec->heads,
+                                 .width = spec->width,
+                                 .context = spec->context,
+                                 .vocab = spec->vocab,
+                                 .sequence = job->train.sequence,
+                                 .dropout = spec->dropout,
+                                 .norm_eps = spec->norm_eps};
+    return yoke_gpt2(model, &options);
+}
+
+static yoke_tensor llama(yoke_model *model, const yoke_job *job)
+{
+    const yoke_model_spec *spec = &job->model;
+    yoke_llama_options options = {.layers = spec->depth,
+                                  .heads = spec->heads,
+                                  .kv_heads = spec->kv_heads,
+                                  .head_dim = spec->head_dim,
+                                  .width = spec->width,
+                                  .hidden = spec->hidden,
+                                  .context = spec->context,
+                                  .vocab = spec->vocab,
+                                  .sequence = job->train.sequence,
+                                  .window = spec->window,
+                                  .dropout = spec->dropout,
+                                  .norm_eps = spec->norm_eps,
+                                  .rope_theta = spec->rope_theta,
+                                  .rope_scaling = spec->rope_scaling,
+                                  .qkv_bias = yki_spec_has_qkv_bias(spec),
+                                  .o_bias = spec->o_bias,
+                                  .mlp_bias = spec->mlp_bias,
+                                  .qk_norm = yki_spec_has_qk_norm(spec),
+                                  .tied = spec->tied > 0};
+    return yoke_llama(model, &options);
+}
+
+/* What a job freezes; the line at fault goes into the record. */
+static void freeze(yoke_model *model, const yoke_job *job)
+{
+    const yoke_model_spec *spec = &job->model;
     for (int i = 0; i < spec->freeze.count && model->error.status == YOKE_OK; i++) {
         yoke_model_freeze(model, spec->freeze.list[i]);
         if (model->error.status == YOKE_OK) continue;
@@ -144,6 +154,17 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
         model->error.line = spec->freeze.line;
         snprintf(model->error.key, sizeof model->error.key, "train.freeze");
     }
+}
+
+yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
+{
+    static yoke_tensor (*const builders[])(yoke_model *, const yoke_job *) = {
+        [YOKE_FAMILY_LAYERS] = row_of_layers, [YOKE_FAMILY_GPT2] = gpt2,   [YOKE_FAMILY_LLAMA] = llama,
+        [YOKE_FAMILY_MISTRAL] = llama,        [YOKE_FAMILY_QWEN2] = llama, [YOKE_FAMILY_QWEN3] = llama};
+    yoke_model *model;
+    YKI_TRY(yoke_model_create(&model));
+    yoke_tensor output = builders[job->model.family](model, job);
+    freeze(model, job);
     yoke_status status = yoke_model_status(model);
     if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);
     if (status != YOKE_OK) {

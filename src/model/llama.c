@@ -1,7 +1,9 @@
-/* Llama: rotary positions, RMSNorm before each half of a block, grouped-query attention, gated products, no
- * biases. Names and shapes are Hugging Face's. Sources: Touvron et al., LLaMA, 2023; Ainslie et al., GQA,
- * 2023; Shazeer, GLU Variants Improve Transformer, 2020. A layer is what a pipeline may cut before: the
- * embedding, each block, the head. */
+/* Llama and what is built as it is: rotary positions, RMSNorm before each half of a block, grouped-query
+ * attention, gated products. Mistral has heads of a width of their own and a window, Qwen2 biases of q, k and
+ * v, Qwen3 norms of q and k. Names and shapes are Hugging Face's. Sources: Touvron et al., LLaMA, 2023;
+ * Ainslie et al., GQA, 2023; Shazeer, GLU Variants Improve Transformer, 2020; Jiang et al., Mistral 7B, 2023;
+ * Qwen3 Technical Report, 2025. A layer is what a pipeline may cut before: the embedding, each block, the
+ * head. */
 #include <math.h>
 #include <stdio.h>
 
@@ -22,41 +24,68 @@ static int parameter(builder *b, const char *name, int ndim, const int64_t *dims
     return yki_graph_parameter(b->model, full, ndim, dims, false, init, scale);
 }
 
-static int product_of(builder *b, int x, int weight, int64_t unit, bool even)
+static int bias_of(builder *b, const char *name, int64_t elems)
 {
-    int y = yki_graph_node_cut(b->model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, weight, -1}, 1, unit);
+    char full[96];
+    snprintf(full, sizeof full, "%s%s.bias", b->prefix, name);
+    return yki_graph_parameter(b->model, full, 1, &elems, false, YKI_INIT_ZERO, 0);
+}
+
+static int product_of(builder *b, int x, int weight, int bias, int64_t unit, bool even)
+{
+    int y = yki_graph_node_cut(b->model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, weight, bias}, 1, unit);
     if (y >= 0) b->model->nodes[b->model->nnodes - 1].even = even;
     return y;
 }
 
-static int product(builder *b, int x, const char *name, int64_t in, int64_t out, double scale)
+static int product(builder *b, int x, const char *name, int64_t in, int64_t out, bool biased, double scale)
 {
     int64_t dims[2] = {out, in};
-    return product_of(b, x, parameter(b, name, 2, dims, YKI_INIT_NORMAL, scale), 1, false);
+    int weight = parameter(b, name, 2, dims, YKI_INIT_NORMAL, scale);
+    return product_of(b, x, weight, biased ? bias_of(b, name, out) : -1, 1, false);
 }
 
 /* One of q, k and v: whole heads stay together. */
 static int heads_of(builder *b, int x, const char *name, int64_t heads, bool even)
 {
     int64_t dims[2] = {heads * b->head, b->options->width};
-    return product_of(b, x, parameter(b, name, 2, dims, YKI_INIT_NORMAL, 0.02), b->head, even);
+    int weight = parameter(b, name, 2, dims, YKI_INIT_NORMAL, 0.02);
+    return product_of(b, x, weight, b->options->qkv_bias ? bias_of(b, name, dims[0]) : -1, b->head, even);
+}
+
+static double eps_of(const builder *b)
+{
+    return b->options->norm_eps > 0 ? b->options->norm_eps : 1e-6;
 }
 
 static int norm(builder *b, int x, const char *name)
 {
-    yki_attr attr = {.eps = b->options->norm_eps > 0 ? b->options->norm_eps : 1e-6};
+    yki_attr attr = {.eps = eps_of(b)};
     int weight = parameter(b, name, 1, &b->options->width, YKI_INIT_ONE, 0);
     return yki_graph_node(b->model, YKI_KERNEL_RMSNORM, &attr, 2, (int[]){x, weight});
+}
+
+/* q or k with each head normed, where the model does that, and turned by its position. */
+static int placed(builder *b, int x, const char *name)
+{
+    const yoke_llama_options *o = b->options;
+    yki_attr rope = {
+        .theta = o->rope_theta > 0 ? o->rope_theta : 10000, .scaling = o->rope_scaling, .width = b->head};
+    yki_attr normed = {.eps = eps_of(b), .width = b->head};
+    if (o->qk_norm) {
+        int weight = parameter(b, name, 1, &b->head, YKI_INIT_ONE, 0);
+        x = yki_graph_node(b->model, YKI_KERNEL_HEADNORM, &normed, 2, (int[]){x, weight});
+    }
+    return yki_graph_node(b->model, YKI_KERNEL_ROPE, &rope, 1, &x);
 }
 
 static int attention(builder *b, int x)
 {
     const yoke_llama_options *o = b->options;
-    yki_attr rope = {
-        .theta = o->rope_theta > 0 ? o->rope_theta : 10000, .scaling = o->rope_scaling, .width = b->head};
     char key[96];
     snprintf(key, sizeof key, "%sself_attn.dropout", b->prefix);
     yki_attr attr = {.causal = true,
+                     .window = o->window,
                      .width = b->head,
                      .global = o->heads,
                      .group = o->heads / b->kv_heads,
@@ -65,8 +94,8 @@ static int attention(builder *b, int x)
     int q = heads_of(b, x, "self_attn.q_proj", o->heads, false);
     int k = heads_of(b, x, "self_attn.k_proj", b->kv_heads, true);
     int v = heads_of(b, x, "self_attn.v_proj", b->kv_heads, true);
-    q = yki_graph_node(b->model, YKI_KERNEL_ROPE, &rope, 1, &q);
-    k = yki_graph_node(b->model, YKI_KERNEL_ROPE, &rope, 1, &k);
+    q = placed(b, q, "self_attn.q_norm");
+    k = placed(b, k, "self_attn.k_norm");
     return yki_graph_node(b->model, YKI_KERNEL_GQA, &attr, 3, (int[]){q, k, v});
 }
 
@@ -75,19 +104,20 @@ static int block(builder *b, int x)
     const yoke_llama_options *o = b->options;
     double residual = 0.02 / sqrt(2.0 * (double)o->layers);
     int h = attention(b, norm(b, x, "input_layernorm"));
-    h = product(b, h, "self_attn.o_proj", o->width, o->width, residual);
+    h = product(b, h, "self_attn.o_proj", o->heads * b->head, o->width, o->o_bias, residual);
     x = yki_graph_node(b->model, YKI_KERNEL_ADD, NULL, 2, (int[]){x, h});
     h = norm(b, x, "post_attention_layernorm");
-    int gate = product(b, h, "mlp.gate_proj", o->width, o->hidden, 0.02);
-    int up = product(b, h, "mlp.up_proj", o->width, o->hidden, 0.02);
+    int gate = product(b, h, "mlp.gate_proj", o->width, o->hidden, o->mlp_bias, 0.02);
+    int up = product(b, h, "mlp.up_proj", o->width, o->hidden, o->mlp_bias, 0.02);
     h = yki_graph_node(b->model, YKI_KERNEL_GATE, NULL, 2, (int[]){gate, up});
-    h = product(b, h, "mlp.down_proj", o->hidden, o->width, residual);
+    h = product(b, h, "mlp.down_proj", o->hidden, o->width, o->mlp_bias, residual);
     return yki_graph_node(b->model, YKI_KERNEL_ADD, NULL, 2, (int[]){x, h});
 }
 
 static void check_scaling(yoke_model *model, const yoke_rope_scaling *s)
 {
-    if (s->factor == 0) return;
+    bool alike = s->low == 0 && s->high == 0 && s->context == 0;
+    if (s->factor == 0 || (alike && s->factor >= 1 && isfinite(s->factor))) return;
     if (!(s->factor >= 1 && s->low > 0 && s->high > s->low && s->context >= 1) || !isfinite(s->factor) ||
         !isfinite(s->high) || !isfinite(s->context) || s->context != floor(s->context))
         yki_graph_fail(model,
@@ -109,7 +139,11 @@ static void check(builder *b)
             yki_graph_fail(model, "llama: %s is %lld, and must be at least 1", names[i],
                            (long long)counts[i]);
     if (model->error.status != YOKE_OK) return;
-    if (o->width % o->heads || o->width / o->heads % 2)
+    if (o->head_dim < 0 || o->head_dim > (1 << 20) || o->head_dim % 2)
+        yki_graph_fail(model,
+                       "llama: head_dim is %lld, and must be even and above 0, as rotary positions need",
+                       (long long)o->head_dim);
+    else if (o->head_dim == 0 && (o->width % o->heads || o->width / o->heads % 2))
         yki_graph_fail(model,
                        "llama: a width of %lld does not divide into %lld heads of an even width, as rotary "
                        "positions need",
@@ -120,6 +154,8 @@ static void check(builder *b)
     if (o->sequence > o->context)
         yki_graph_fail(model, "llama: a sequence of %lld tokens is longer than the context of %lld",
                        (long long)o->sequence, (long long)o->context);
+    if (o->window < 0)
+        yki_graph_fail(model, "llama: window is %lld, and must be at least 1", (long long)o->window);
     if (!(o->dropout >= 0 && o->dropout < 1))
         yki_graph_fail(model, "llama: dropout is %g, and must be at least 0 and below 1", o->dropout);
     if (!(o->rope_theta >= 0) || !isfinite(o->rope_theta))
@@ -140,7 +176,7 @@ yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
     builder b = {.model = model, .options = o, .kv_heads = o->kv_heads ? o->kv_heads : o->heads};
     check(&b);
     if (model->error.status != YOKE_OK) return yki_tensor(model, -1);
-    b.head = o->width / o->heads;
+    b.head = o->head_dim ? o->head_dim : o->width / o->heads;
     yoke_tensor ids = yoke_input_tokens(model, o->sequence);
     yoke_model_name(model, "model.embed_tokens");
     yki_graph_layer(model, true);
@@ -160,5 +196,5 @@ yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
     yki_graph_layer(model, true);
     x = norm(&b, x, "model.norm");
     int head = o->tied ? embedding : parameter(&b, "lm_head", 2, table, YKI_INIT_NORMAL, 0.02);
-    return yki_tensor(model, product_of(&b, x, head, 1, false));
+    return yki_tensor(model, product_of(&b, x, head, -1, 1, false));
 }

@@ -56,7 +56,7 @@ static yoke_status check_complete(const yki_source *s)
                 {"model.heads", m->heads},
                 {"model.width", m->width},
                 {"model.context", m->context},
-                {"model.hidden", m->family == YOKE_FAMILY_LLAMA ? m->hidden : 1}};
+                {"model.hidden", yki_families[m->family].as_llama ? m->hidden : 1}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys && m->family != YOKE_FAMILY_LAYERS; i++)
         if (keys[i].value == 0)
             return yki_fail_at(YOKE_INVALID, s->job.path, 0, keys[i].key,

@@ -318,7 +318,7 @@ yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *id
     }
     add_real(identity, "model.dropout", shape.dropout);
     shape.dropout = 0;
-    char *text = yki_config_print(&shape, NULL, NULL);
+    char *text = yki_config_print(&shape, NULL, NULL, NULL);
     if (!text) return yki_fail_memory("a run's identity");
     add_hash(identity, "model", yki_hash(text, strlen(text)));
     free(text);

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "base/text.h"
 #include "checkpoint/hashes.h"
+#include "job/job.h"
 #include "model/source.h"
 #include "train/trainer.h"
 
@@ -59,17 +60,10 @@ static bool ends_with(const char *name, const char *end)
 /* What files carry beside weights: constants that the model makes itself. */
 static bool is_constant(const yoke_trainer *trainer, const char *name)
 {
-    static const struct {
-        yoke_family family;
-        const char *end;
-    } constants[] = {{YOKE_FAMILY_GPT2, ".attn.bias"},
-                     {YOKE_FAMILY_GPT2, ".attn.masked_bias"},
-                     {YOKE_FAMILY_LLAMA, ".rotary_emb.inv_freq"},
-                     {YOKE_FAMILY_LLAMA, ".rotary_emb.original_inv_freq"}};
     if (ends_with(name, "num_batches_tracked") || ends_with(name, "position_ids")) return true;
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
-        if (trainer->job && trainer->spec.family == constants[i].family && ends_with(name, constants[i].end))
-            return true;
+    const char *const *ends = yki_families[trainer->spec.family].constants;
+    for (int i = 0; trainer->job && ends[i]; i++)
+        if (ends_with(name, ends[i])) return true;
     return false;
 }
 

@@ -166,13 +166,13 @@ static yoke_status write_texts(const yki_saving *s)
 {
     const yoke_trainer *trainer = s->trainer;
     char *job = trainer->job ? yoke_job_print(trainer->job) : NULL;
-    char *config = yki_config_print(&trainer->spec, job, &trainer->facts);
+    char *config = yki_config_print(&trainer->spec, job, &trainer->facts, yki_beside_config(trainer));
     yoke_status status = (trainer->job && !job) || !config ? yki_fail_memory("a save") : YOKE_OK;
     if (status == YOKE_OK) status = yki_save_text(&s->save, "config.json", config);
     if (status == YOKE_OK && job) status = yki_save_text(&s->save, "job.yaml", job);
     free(job);
     free(config);
-    if (status == YOKE_OK) status = yki_tokenizer_save(trainer, &s->save);
+    if (status == YOKE_OK) status = yki_beside_save(trainer, &s->save);
     return status == YOKE_OK ? yki_save_state(&s->save, &s->state) : status;
 }
 

@@ -170,7 +170,7 @@ static yoke_status say_source(yoke_trainer *trainer, const yki_trainer_options *
     int64_t tokens = source->job.train.sequence;
     if (source->passed_over[0]) yki_trainer_note(trainer, "model.from: %s", source->passed_over);
     if (trains && source->from[0] && source->folder[0]) YKI_TRY(yki_weights_say(trainer, source->folder));
-    if (trains) YKI_TRY(yki_tokenizer_keep(trainer, options->weights, source->folder));
+    if (trains) YKI_TRY(yki_beside_keep(trainer, options->weights, source->folder));
     if (source->natural && !options->no_data)
         yki_trainer_note(trainer,
                          "train.sequence is not given: a sample has %lld tokens, the context of model.from%s",
@@ -313,7 +313,7 @@ void yoke_trainer_destroy(yoke_trainer *trainer)
     yki_facts_release(&trainer->facts);
     yki_names_release(&trainer->notes);
     free(trainer->evaluations);
-    free(trainer->kept_tokenizer);
+    yki_beside_release(trainer);
     free(trainer);
 }
 

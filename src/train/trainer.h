@@ -25,6 +25,13 @@ typedef struct yki_standing {
     int64_t no_better; /* evaluations in a row since the least */
 } yki_standing;
 
+/* A file beside a model's weights that a run's steps have too; bytes NULL: there is none. */
+typedef struct yki_beside {
+    char *bytes;
+    size_t count;
+} yki_beside;
+enum { YKI_BESIDE_CONFIG, YKI_BESIDE_TOKENIZER, YKI_BESIDE_COUNT = 11 };
+
 struct yoke_trainer {
     const yoke_model *model;
     yoke_data *data;
@@ -33,8 +40,7 @@ struct yoke_trainer {
     yoke_tokenizer *tokenizer; /* of a job's data; NULL: none was read */
     int32_t eos;               /* jsonl, and the next, as in yki_source */
     yki_chat chat;
-    char *kept_tokenizer; /* where that is NULL: a tokenizer.json for the run's steps; NULL: none */
-    size_t kept_bytes;
+    yki_beside beside[YKI_BESIDE_COUNT];
     const yoke_job *job; /* NULL: none */
     char from[YKI_FOLDER_BYTES +
               64];        /* the job's model.from, found: a file, or a folder of one model; "" none */
@@ -181,11 +187,14 @@ yoke_status yki_trainer_make_facts(yoke_trainer *trainer);
  * data, or to the job's data.scale; then all is as it was. */
 yoke_status yki_trainer_resume_facts(yoke_trainer *trainer, const char *folder);
 
-/* tokenizer.c: reads the tokenizer.json that a run has no use for itself, of any kind, for its steps: as it
- * is now. */
-yoke_status yki_tokenizer_keep(yoke_trainer *trainer, const char *weights, const char *from);
-/* Puts the run's tokenizer.json into a step's folder, where it has one. */
-yoke_status yki_tokenizer_save(const yoke_trainer *trainer, const yki_save *save);
+/* beside.c: reads what lies beside the weights, and beside the tokenizer of the run's text, for the run's
+ * steps: as it is now. */
+yoke_status yki_beside_keep(yoke_trainer *trainer, const char *weights, const char *from);
+/* The config.json that the model was read from; NULL: there is none. Borrowed. */
+const char *yki_beside_config(const yoke_trainer *trainer);
+/* Puts all else into a step's folder. */
+yoke_status yki_beside_save(const yoke_trainer *trainer, const yki_save *save);
+void yki_beside_release(yoke_trainer *trainer);
 
 /* generate.c: the job that a folder was saved by, without its layout; for a Hugging Face folder, one that
  * says what config.json says. */

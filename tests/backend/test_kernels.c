@@ -40,6 +40,8 @@ static const family families[] = {
     {{YKI_KERNEL_LAYERNORM, YKI_KERNEL_LAYERNORM_DX, YKI_KERNEL_LAYERNORM_DW, YKI_KERNEL_SOFTMAX,
       YKI_KERNEL_SOFTMAX_GRAD, YKI_KERNEL_RMSNORM, YKI_KERNEL_RMSNORM_DX, YKI_KERNEL_RMSNORM_DW},
      {"R0 D5", "R2 D0", "R1 D1", "R3 D7", "R4 D33", "R130 D768", "R65 D1000"}},
+    {{YKI_KERNEL_HEADNORM, YKI_KERNEL_HEADNORM_DX, YKI_KERNEL_HEADNORM_DW, END},
+     {"n0 T3 H2 d6", "n1 T1 H1 d1", "n2 T5 H3 d10", "n3 T40 H2 d64", "n1 T9 H4 d300"}},
     {{YKI_KERNEL_GROUPNORM, YKI_KERNEL_GROUPNORM_DX, YKI_KERNEL_GROUPNORM_DW, END},
      {"n0 C4 i4 g2", "n1 C1 i1 g1", "n3 C6 i7 g3", "n5 C36 i1 g4", "n130 C96 i1 g96", "n2 C64 i49 g8",
       "n3 C6 i2500 g1", "n2 C0 i3 g0"}},
@@ -124,6 +126,8 @@ static double terms_of(const kernel_case *c)
     case YKI_KERNEL_LINEAR:
     case YKI_KERNEL_LINEAR_DX:
         return (double)c->launch.views[0].dims[1];
+    case YKI_KERNEL_HEADNORM_DX:
+        return (double)c->launch.views[0].dims[3];
     case YKI_KERNEL_LINEAR_DW:
         return (double)c->launch.views[0].dims[0];
     case YKI_KERNEL_CONV2D:
@@ -170,6 +174,7 @@ static double term_size(yki_kernel kernel)
     case YKI_KERNEL_SOFTMAX_GRAD:
     case YKI_KERNEL_LAYERNORM_DX:
     case YKI_KERNEL_RMSNORM_DX:
+    case YKI_KERNEL_HEADNORM_DX:
     case YKI_KERNEL_ATTENTION_GRAD:
     case YKI_KERNEL_GQA_GRAD:
     case YKI_KERNEL_ATTEND_GRAD:

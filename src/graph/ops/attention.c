@@ -45,17 +45,10 @@ YKI_OPERATOR(ATTENTION) = {.tokens = YKI_TOKENS_ATTENDED,
                            .recalls = YKI_KERNEL_RECALL,
                            .attends = true};
 
-/* Whether input i is cut between heads, and not inside one. */
-static bool whole_heads(const yki_cut_query *query, int i)
-{
-    return yki_cuts_last(query, i) && query->in[i].sections == 1 &&
-           query->in[i].unit % query->node->attr.width == 0;
-}
-
 /* Heads are turned one by one, whoever has them. */
 static yoke_status cut_rope(yki_cut_query *query)
 {
-    if (!whole_heads(query, 0) && !query->in[0].divided) query->in[0] = YKI_SPEC_REPLICATED;
+    if (!yki_cuts_heads(query, 0) && !query->in[0].divided) query->in[0] = YKI_SPEC_REPLICATED;
     query->out[0] = query->in[0];
     return YOKE_OK;
 }
@@ -81,12 +74,12 @@ static yoke_status cut_gqa(yki_cut_query *query)
 {
     int64_t width = query->node->attr.width;
     YKI_TRY(check_heads(query));
-    if (!whole_heads(query, 0)) {
+    if (!yki_cuts_heads(query, 0)) {
         yki_cut_nothing(query);
         return YOKE_OK;
     }
     int64_t shares = query->ranks / yki_spec_copies(query->in[1]);
-    bool cut = whole_heads(query, 1) && yki_spec_equal(query->in[1], query->in[2]) &&
+    bool cut = yki_cuts_heads(query, 1) && yki_spec_equal(query->in[1], query->in[2]) &&
                yki_cut_input(query, 1)->dims[1] / width % shares == 0;
     query->in[0] = query->out[0] = yki_spec_sharded(1, 1, width);
     if (!cut) query->in[1] = query->in[2] = YKI_SPEC_REPLICATED;

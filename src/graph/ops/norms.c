@@ -21,6 +21,27 @@ static void gradient_rmsnorm(yki_grad_context *c)
 
 YKI_OPERATOR(RMSNORM) = {.tokens = YKI_TOKENS_APART, .cut = yki_cut_rows, .gradient = gradient_rmsnorm};
 
+/* Heads are normed one by one, whoever has them; the weight is of all. */
+static yoke_status cut_headnorm(yki_cut_query *query)
+{
+    int64_t width = query->node->attr.width;
+    yki_spec x = yki_cuts_heads(query, 0) || query->in[0].divided ? query->in[0] : YKI_SPEC_REPLICATED;
+    yki_cut_nothing(query);
+    query->in[0] = query->out[0] = query->out[1] = x;
+    if (x.state == YKI_SHARDED) query->out[1].unit = x.unit / width;
+    return YOKE_OK;
+}
+
+static void gradient_headnorm(yki_grad_context *c)
+{
+    int dy = c->dout(c, 0), x = c->in(c, 0), rstd = c->out(c, 1);
+    if (c->wanted(c, 0))
+        c->give(c, 0, yki_emit(c, YKI_KERNEL_HEADNORM_DX, 4, (int[]){dy, x, c->in(c, 1), rstd}, x));
+    c->emit_parameter(c, YKI_KERNEL_HEADNORM_DW, 3, (int[]){dy, x, rstd}, 1, -1);
+}
+
+YKI_OPERATOR(HEADNORM) = {.tokens = YKI_TOKENS_APART, .cut = cut_headnorm, .gradient = gradient_headnorm};
+
 /* As x is cut, where that is between groups; else on all of it. Its channels are the first dim. */
 static yoke_status cut_groupnorm(yki_cut_query *query)
 {

@@ -35,6 +35,13 @@ static inline bool yki_cuts_rows(const yki_cut_query *query, int i)
     return query->sp && yki_spec_cuts_rows(query->in[i], yki_cut_input(query, i));
 }
 
+/* Whether input i is cut between heads, and not inside one. */
+static inline bool yki_cuts_heads(const yki_cut_query *query, int i)
+{
+    return yki_cuts_last(query, i) && query->in[i].sections == 1 &&
+           query->in[i].unit % query->node->attr.width == 0;
+}
+
 /* rules.c */
 void yki_cut_nothing(yki_cut_query *query);
 yoke_status yki_cut_rows(yki_cut_query *query);

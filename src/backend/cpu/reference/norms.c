@@ -211,6 +211,10 @@ void yki_reference_register_norms(yki_cpu_table *table)
     yki_reference_add(table, YKI_KERNEL_RMSNORM, rmsnorm);
     yki_reference_add(table, YKI_KERNEL_RMSNORM_DX, rmsnorm_dx);
     yki_reference_add(table, YKI_KERNEL_RMSNORM_DW, rmsnorm_dw);
+    /* a head is a row like any other */
+    yki_reference_add(table, YKI_KERNEL_HEADNORM, rmsnorm);
+    yki_reference_add(table, YKI_KERNEL_HEADNORM_DX, rmsnorm_dx);
+    yki_reference_add(table, YKI_KERNEL_HEADNORM_DW, rmsnorm_dw);
     yki_reference_add(table, YKI_KERNEL_GROUPNORM, groupnorm);
     yki_reference_add(table, YKI_KERNEL_GROUPNORM_DX, groupnorm_dx);
     yki_reference_add(table, YKI_KERNEL_GROUPNORM_DW, groupnorm_dw);
