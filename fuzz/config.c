@@ -1,10 +1,11 @@
-/* config.json of a model. What reads as a gpt2 or llama: it reads again with itself as the job's wishes,
+/* config.json of a model. What reads as one of a family: it reads again with itself as the job's wishes,
  * prints, reads back from the print, and makes a graph. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/checkpoint.h"
 #include "fuzz/input.h"
+#include "job/job.h"
 #include "model/model.h"
 
 static void require_same(const yoke_model_spec *a, const yoke_model_spec *b, const char *what)
@@ -15,6 +16,9 @@ static void require_same(const yoke_model_spec *a, const yoke_model_spec *b, con
     fuzz_require(a->vocab == b->vocab && a->tied == b->tied && a->norm_eps == b->norm_eps, what);
     fuzz_require(a->rope_theta == b->rope_theta && x->factor == y->factor && x->low == y->low, what);
     fuzz_require(x->high == y->high && x->context == y->context, what);
+    fuzz_require(a->family == b->family && a->head_dim == b->head_dim && a->window == b->window, what);
+    fuzz_require(a->qkv_bias == b->qkv_bias && a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias, what);
+    fuzz_require(a->qk_norm == b->qk_norm, what);
 }
 
 static void build(const yoke_model_spec *spec)
@@ -28,16 +32,19 @@ static void build(const yoke_model_spec *spec)
 
 static void read_family(const char *folder, yoke_family family)
 {
-    yoke_model_spec read = {.family = family, .tied = -1}, again;
+    yoke_model_spec read = yki_spec_absent(family), again;
     if (!fuzz_accepted(yki_config_read(folder, &read))) return;
     again = read;
     fuzz_require(yki_config_read(folder, &again) == YOKE_OK, "a config agrees with itself");
     require_same(&read, &again, "a config read twice is the same");
-    char *text = yki_config_print(&read, NULL, NULL);
+    char *text = yki_config_print(&read, NULL, NULL, NULL);
     fuzz_require(text != NULL, "a config prints");
     fuzz_file(0, text, strlen(text));
+    char *kept = yki_config_print(&read, NULL, NULL, text);
+    fuzz_require(kept != NULL, "a config stays what it was");
+    free(kept);
     free(text);
-    again = (yoke_model_spec){.family = family, .tied = -1};
+    again = yki_spec_absent(family);
     fuzz_require(yki_config_read(folder, &again) == YOKE_OK, "what a config prints reads back");
     require_same(&read, &again, "what a config prints says the same");
     build(&read);
@@ -49,7 +56,7 @@ static void read_facts(const char *folder)
     yki_facts facts = {.scale = YOKE_SCALE_NONE}, again = {.scale = YOKE_SCALE_NONE};
     const yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
     if (!fuzz_accepted(yki_config_facts(folder, &facts))) return;
-    char *text = yki_config_print(&layers, NULL, &facts);
+    char *text = yki_config_print(&layers, NULL, &facts, NULL);
     if (text) {
         fuzz_file(0, text, strlen(text));
         if (fuzz_accepted(yki_config_facts(folder, &again))) {
@@ -75,11 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_accepted(yki_config_type(folder, type));
     if (fuzz_accepted(yki_config_job(folder, &job))) free(job);
     read_facts(folder);
-    for (int family = YOKE_FAMILY_LAYERS; family <= YOKE_FAMILY_LLAMA; family++) {
+    for (int family = YOKE_FAMILY_LAYERS; family <= YOKE_FAMILY_QWEN3; family++) {
         fuzz_file(0, data, size);
         read_family(folder, (yoke_family)family);
     }
-    yoke_model_spec wished = {.family = YOKE_FAMILY_LLAMA, .tied = 0, .width = 64, .rope_theta = 1e4};
+    yoke_model_spec wished = yki_spec_absent(YOKE_FAMILY_LLAMA);
+    wished.tied = 0, wished.qkv_bias = 0, wished.width = 64, wished.rope_theta = 1e4;
     fuzz_file(0, data, size);
     fuzz_accepted(yki_config_read(folder, &wished));
     return 0;

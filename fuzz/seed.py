@@ -202,6 +202,11 @@ def seeds_config():
     yield {**llama, "rope_scaling": {**rope, "high_freq_factor": 1, "factor": 0.5}}
     yield {**llama, "tie_word_embeddings": 1, "num_key_value_heads": 3}
     yield {**llama, "head_dim": 5}
+    yield {**llama, "head_dim": 6, "attention_bias": True, "mlp_bias": True, "rope_scaling": {"type": "linear", "factor": 2.0}}
+    yield {**llama, "model_type": "mistral", "head_dim": 10, "sliding_window": 6}
+    yield {**llama, "model_type": "qwen2", "use_sliding_window": False, "sliding_window": None, "layer_types": ["full_attention"] * 2}
+    yield {**llama, "model_type": "qwen3", "attention_bias": True}
+    yield {**llama, "model_type": "yoke-llama", "qk_norm": True, "qkv_bias": True, "o_bias": True, "sliding_window": 3}
     yield {**llama, "rms_norm_eps": "small"}
     yield {"model_type": "yoke-layers", "yoke": {"job": "model: {family: layers}\n"}}
     yield {"model_type": "bert"}

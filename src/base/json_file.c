@@ -132,6 +132,57 @@ char *yki_json_dump(const json_t *value, size_t flags)
     return NULL;
 }
 
+static void print_line(yki_text *text, int depth)
+{
+    yki_text_append(text, "\n%*s", 2 * depth, "");
+}
+
+static void print_pretty(yki_text *text, const json_t *value, int depth)
+{
+    char real[32];
+    if (json_is_real(value)) {
+        yki_text_append(text, "%s", yki_json_real(real, json_real_value(value)));
+    } else if (json_array_size(value) > 0) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            yki_text_append(text, i ? "," : "[");
+            print_line(text, depth + 1);
+            print_pretty(text, json_array_get(value, i), depth + 1);
+        }
+        print_line(text, depth);
+        yki_text_append(text, "]");
+    } else if (json_object_size(value) > 0) {
+        const char *key, *comma = "{";
+        json_t *member;
+        json_object_foreach((json_t *)value, key, member)
+        {
+            json_t *name_of = json_string(key);
+            char *name = name_of ? yki_json_dump(name_of, JSON_ENCODE_ANY) : NULL;
+            json_decref(name_of);
+            yki_text_append(text, "%s", comma);
+            print_line(text, depth + 1);
+            yki_text_append(text, "%s: ", name ? name : "");
+            text->failed |= !name;
+            free(name);
+            print_pretty(text, member, depth + 1);
+            comma = ",";
+        }
+        print_line(text, depth);
+        yki_text_append(text, "}");
+    } else {
+        char *plain = yki_json_dump(value, JSON_ENCODE_ANY);
+        yki_text_append(text, "%s", plain ? plain : "");
+        text->failed |= !plain;
+        free(plain);
+    }
+}
+
+char *yki_json_pretty(const json_t *value)
+{
+    yki_text text = {0};
+    print_pretty(&text, value, 0);
+    return yki_text_take(&text);
+}
+
 static json_t *parse_watched(parse *p, const char *bytes, size_t count, size_t flags, json_error_t *error)
 {
     if (setjmp(p->escape) != 0) return NULL;

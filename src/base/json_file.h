@@ -32,6 +32,10 @@ yoke_status yki_json_load(const char *path, json_t **object_out);
 /* A value as text, freed with free(); NULL where memory is out. flags: jansson's, of json_dumps. */
 char *yki_json_dump(const json_t *value, size_t flags);
 
+/* The same on lines of their own, indented by 2, every number the shortest that reads back to it: what other
+ * tools wrote like that is the same text again. */
+char *yki_json_pretty(const json_t *value);
+
 /* What a file that should be something else looks like by its first bytes ("a Git LFS pointer, ..."); NULL:
  * no idea. */
 const char *yki_file_kind(const void *bytes, size_t count);

@@ -210,20 +210,6 @@ static char *print(const yoke_model_spec *model, const char *job_text, const yki
 
 /* ---- what a model came with ---- */
 
-/* As text in which every number reads back to the same. */
-static char *dump(const json_t *object)
-{
-    const size_t flags = JSON_INDENT(2);
-    char *text = yki_json_dump(object, flags | JSON_REAL_PRECISION(15));
-    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
-    if (text && !json_equal(again, object)) {
-        free(text);
-        text = yki_json_dump(object, flags | JSON_REAL_PRECISION(17));
-    }
-    json_decref(again);
-    return text;
-}
-
 /* Whether an object describes that model: what it is read as is printed alike. */
 static bool describes(json_t *object, const yoke_model_spec *model, const char *printed)
 {
@@ -252,7 +238,11 @@ static char *merge(json_t *came, json_t *made, json_t *plain, const yoke_model_s
     {
         if (!json_object_get(plain, key) && json_object_set(came, key, value) != 0) return NULL;
     }
-    return dump(came);
+    char *text = yki_json_pretty(came);
+    yki_text line = {.failed = text == NULL};
+    yki_text_append(&line, "%s\n", text ? text : "");
+    free(text);
+    return yki_text_take(&line);
 }
 
 char *yki_config_print(const yoke_model_spec *model, const char *job_text, const yki_facts *facts,

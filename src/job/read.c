@@ -321,11 +321,10 @@ yoke_status yki_reader_layers(const yki_reader *reader, const yki_yaml *node, co
 {
     enum { DEEPEST = 8 };
     if (node->kind != YKI_YAML_SEQUENCE)
-        return yki_reader_fail(reader, node, path,
-                               "must be a list of layers, like [{type: linear, out: 10}]%s",
-                               depth == 0 && node->kind == YKI_YAML_SCALAR
-                                   ? ": a count of layers belongs to the families gpt2 and llama"
-                                   : "");
+        return yki_reader_fail(
+            reader, node, path, "must be a list of layers, like [{type: linear, out: 10}]%s",
+            depth == 0 && node->kind == YKI_YAML_SCALAR ? ": a count of layers belongs to the other families"
+                                                        : "");
     if (node->count == 0)
         return yki_reader_fail(reader, node, path, "is empty: at least one layer is needed");
     if (depth > DEEPEST)

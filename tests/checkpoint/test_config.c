@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "job/job.h"
+
 /* As the hub's gpt2 has it, shortened. */
 #define GPT2                                                                                                 \
     "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],\"layer_norm_epsilon\":"  \
@@ -18,6 +20,12 @@
     "layers\":3,"                                                                                            \
     "\"rms_norm_eps\":1e-05,\"vocab_size\":32000"
 
+/* The same of another type. */
+#define OTHER(type, more)                                                                                    \
+    "{\"hidden_size\":64,\"intermediate_size\":172,\"max_position_embeddings\":2048,\"model_type\":\"" type  \
+    "\",\"num_attention_heads\":8,\"num_key_value_heads\":2,\"num_hidden_layers\":3,\"rms_norm_eps\":1e-05," \
+    "\"vocab_size\":32000" more
+
 static yoke_status read_text(const char *text, yoke_model_spec *model)
 {
     write_text(in_folder("config.json"), text);
@@ -26,7 +34,7 @@ static yoke_status read_text(const char *text, yoke_model_spec *model)
 
 static yoke_model_spec absent(yoke_family family)
 {
-    return (yoke_model_spec){.family = family, .tied = -1};
+    return yki_spec_absent(family);
 }
 
 static void gpt2_is_read_as_the_hub_has_it(void **state)
@@ -88,7 +96,7 @@ static void llama_is_read_older_and_newer(void **state)
         assert_int_equal(read_text(text, &model), YOKE_OK);
         const yoke_rope_scaling *s = &model.rope_scaling;
         assert_true(s->factor == 8 && s->low == 1 && s->high == 4 && s->context == 8192);
-        char *again = yki_config_print(&model, NULL, NULL);
+        char *again = yki_config_print(&model, NULL, NULL, NULL);
         yoke_model_spec read = absent(YOKE_FAMILY_LLAMA);
         assert_int_equal(read_text(again, &read), YOKE_OK);
         assert_memory_equal(&read.rope_scaling, s, sizeof *s);
@@ -100,7 +108,12 @@ static void the_job_and_the_file_must_agree(void **state)
 {
     (void)state;
     const char *path = in_folder("config.json");
-    yoke_model_spec model = {.family = YOKE_FAMILY_GPT2, .depth = 24, .dropout = 0.2, .tied = -1},
+    yoke_model_spec model = {.family = YOKE_FAMILY_GPT2,
+                             .depth = 24,
+                             .dropout = 0.2,
+                             .tied = -1,
+                             .qkv_bias = -1,
+                             .qk_norm = -1},
                     before = model;
     refused(read_text(GPT2 "}", &model), path, "is 12, but the job's model.layers is 24");
     assert_string_equal(yoke_error_get()->key, "n_layer");
@@ -139,7 +152,9 @@ static const struct {
     {YOKE_FAMILY_GPT2, "{}", "model_type", "is missing"},
     {YOKE_FAMILY_GPT2, "{\"model_type\":3}", "model_type", "no string"},
     {YOKE_FAMILY_GPT2, "{\"model_type\":\"mistral\"}", "model_type",
-     "is 'mistral'; yoke reads 'gpt2' and 'llama'"},
+     "is 'mistral', but the job's model.family is gpt2"},
+    {YOKE_FAMILY_LLAMA, "{\"model_type\":\"gemma\"}", "model_type",
+     "is 'gemma'; yoke reads 'gpt2', 'llama', 'mistral', 'qwen2', 'qwen3' and 'yoke-llama'"},
     {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\"}", "n_layer", "is missing"},
     {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":0}", "n_layer", "whole number from 1 to 10000"},
     {YOKE_FAMILY_GPT2, "{\"model_type\":\"gpt2\",\"n_layer\":10001}", "n_layer",
@@ -168,21 +183,32 @@ static const struct {
      "2147483649}",
      "vocab_size", "whole number from 1 to 2147483648"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"hidden_act\":\"gelu\"}", "", "duplicate"},
-    {YOKE_FAMILY_LLAMA, LLAMA ",\"attention_bias\":true}", "attention_bias",
+    {YOKE_FAMILY_LLAMA, OTHER("mistral", ",\"attention_bias\":true}"), "attention_bias",
      "is true, which yoke does not compute"},
-    {YOKE_FAMILY_LLAMA, LLAMA ",\"mlp_bias\":1}", "mlp_bias", "is 1"},
+    {YOKE_FAMILY_LLAMA, OTHER("qwen2", ",\"use_sliding_window\":true}"), "use_sliding_window",
+     "is true, which yoke does not compute; it computes false"},
+    {YOKE_FAMILY_LLAMA, OTHER("qwen3", ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}"),
+     "layer_types", "has 'sliding_attention', which yoke does not compute"},
+    {YOKE_FAMILY_LLAMA, OTHER("mistral", ",\"sliding_window\":0}"), "sliding_window", "is 0"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor", "is 0.5"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}",
+     "rope_parameters", "is an object"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"mlp_bias\":1}", "mlp_bias", "is 1; it must be true or false"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":3}", "num_key_value_heads",
      "is 3, which does not divide 8"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"num_key_value_heads\":16}", "num_key_value_heads", "is 16"},
-    {YOKE_FAMILY_LLAMA, LLAMA ",\"head_dim\":128}", "head_dim", "is 128"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"head_dim\":9}", "head_dim", "is 9, and must be even"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":0}", "rope_theta", "number above 0"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":\"x\"}", "rope_theta", "is 'x'"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_theta\":1e999}", "", "is not valid JSON"},
-    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", "rope_scaling",
-     "is 'linear'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.0}}", "rope_scaling",
+     "is 'dynamic'"},
+    {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}",
+     "rope_scaling.factor", "is 0.5; it must be at least 1"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_scaling\":{\"factor\":2.0}}", "rope_scaling", "is an object"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0}}",
-     "rope_parameters", "is 'yarn', which yoke does not compute; it computes 'default' and 'llama3'"},
+     "rope_parameters",
+     "is 'yarn', which yoke does not compute; it computes 'default', 'linear' and 'llama3'"},
     {YOKE_FAMILY_LLAMA, LLAMA ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":5e5}}",
      "rope_parameters.factor", "is missing; rope of type 'llama3' needs it"},
     {YOKE_FAMILY_LLAMA,
@@ -223,7 +249,7 @@ static void configs_are_printed_and_read_back(void **state)
     yoke_model_spec read = absent(YOKE_FAMILY_GPT2);
     gpt2.norm_eps = 3e-6;
     gpt2.dropout = 0.1;
-    char *text = yki_config_print(&gpt2, NULL, NULL);
+    char *text = yki_config_print(&gpt2, NULL, NULL, NULL);
     static const char *const lines[] = {"\"model_type\": \"gpt2\"",
                                         "\"GPT2LMHeadModel\"",
                                         "\"activation_function\": \"gelu_new\"",
@@ -248,14 +274,14 @@ static void configs_are_printed_and_read_back(void **state)
     free(text);
     assert_true(read.width == 12 && read.heads == 3 && read.depth == 2 && read.norm_eps == 3e-6);
     gpt2.vocab = 50257;
-    text = yki_config_print(&gpt2, NULL, NULL);
+    text = yki_config_print(&gpt2, NULL, NULL, NULL);
     assert_non_null(strstr(text, "\"eos_token_id\": 50256"));
     free(text);
 
     yoke_model_spec llama = {
         .family = YOKE_FAMILY_LLAMA, .depth = 1, .heads = 4, .kv_heads = 2, .width = 16, .hidden = 33};
     llama.context = 99, llama.vocab = 11, llama.tied = 1, llama.rope_theta = 1e5;
-    text = yki_config_print(&llama, NULL, NULL);
+    text = yki_config_print(&llama, NULL, NULL, NULL);
     assert_non_null(strstr(text, "\"rope_theta\": 100000.0"));
     assert_non_null(strstr(text, "\"torch_dtype\": \"float32\""));
     read = absent(YOKE_FAMILY_LLAMA);
@@ -266,7 +292,7 @@ static void configs_are_printed_and_read_back(void **state)
 
     char type[64], *job;
     yoke_model_spec layers = {.family = YOKE_FAMILY_LAYERS};
-    text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n", NULL);
+    text = yki_config_print(&layers, "model:\n  family: layers # \"\xff\" \xc3\xa9\n", NULL, NULL);
     write_text(in_folder("config.json"), text);
     free(text);
     assert_int_equal(yki_config_type(folder, type), YOKE_OK);
@@ -276,10 +302,135 @@ static void configs_are_printed_and_read_back(void **state)
     free(job);
     refused(yki_config_read(folder, &read), in_folder("config.json"),
             "is 'yoke-layers', but the job's model.family is llama");
-    text = yki_config_print(&layers, NULL, NULL);
+    text = yki_config_print(&layers, NULL, NULL, NULL);
     write_text(in_folder("config.json"), text);
     free(text);
     refused(yki_config_job(folder, &job), in_folder("config.json"), "no `layers` model was saved here");
+}
+
+/* What each type has, by itself and by its keys, and that it is printed as what it is. */
+static void families_are_what_their_type_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *type; /* as which it is printed */
+        yoke_family family;
+        int64_t head_dim, window;
+        bool qkv, o, mlp, normed;
+        double factor;
+    } cases[] = {
+        {LLAMA ",\"head_dim\":128,\"attention_bias\":true,\"mlp_bias\":true,\"rope_scaling\":{\"type\":"
+               "\"linear\",\"factor\":2.0}}",
+         "llama", YOKE_FAMILY_LLAMA, 128, 0, true, true, true, false, 2},
+        {LLAMA ",\"sliding_window\":4096}", "llama", YOKE_FAMILY_LLAMA, 0, 0, false, false, false, false, 0},
+        {OTHER("mistral", ",\"head_dim\":10,\"sliding_window\":6}"), "mistral", YOKE_FAMILY_MISTRAL, 10, 6,
+         false, false, false, false, 0},
+        {OTHER("mistral", ",\"sliding_window\":null}"), "mistral", YOKE_FAMILY_MISTRAL, 0, 0, false, false,
+         false, false, 0},
+        {OTHER("mistral", "}"), "mistral", YOKE_FAMILY_MISTRAL, 0, 4096, false, false, false, false, 0},
+        {OTHER("qwen2", ",\"sliding_window\":4096,\"use_sliding_window\":false}"), "qwen2", YOKE_FAMILY_QWEN2,
+         0, 0, true, false, false, false, 0},
+        {OTHER("qwen3", "}"), "qwen3", YOKE_FAMILY_QWEN3, 128, 0, false, false, false, true, 0},
+        {OTHER("qwen3", ",\"head_dim\":16,\"attention_bias\":true}"), "qwen3", YOKE_FAMILY_QWEN3, 16, 0, true,
+         true, false, true, 0},
+        {OTHER("yoke-llama", ",\"qk_norm\":true,\"qkv_bias\":true,\"sliding_window\":5}"), "yoke-llama",
+         YOKE_FAMILY_LLAMA, 0, 5, true, false, false, true, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char type[64];
+        yoke_model_spec model = absent(YOKE_FAMILY_LLAMA), again = absent(YOKE_FAMILY_QWEN2);
+        if (read_text(cases[i].text, &model) != YOKE_OK)
+            fail_msg("%s: %s %s", cases[i].text, yoke_error_get()->key, yoke_error_get()->message);
+        assert_int_equal(model.family, cases[i].family);
+        assert_int_equal(model.head_dim, cases[i].head_dim);
+        assert_int_equal(model.window, cases[i].window);
+        assert_true(model.qkv_bias == cases[i].qkv && model.o_bias == cases[i].o &&
+                    model.mlp_bias == cases[i].mlp);
+        assert_true(model.qk_norm == cases[i].normed && model.rope_scaling.factor == cases[i].factor);
+        char *text = yki_config_print(&model, NULL, NULL, NULL);
+        assert_int_equal(read_text(text, &again), YOKE_OK);
+        assert_int_equal(yki_config_type(folder, type), YOKE_OK);
+        assert_string_equal(type, cases[i].type);
+        if (!model.head_dim) model.head_dim = again.head_dim; /* it is always printed */
+        assert_memory_equal(&model, &again, sizeof model);
+        free(text);
+    }
+    yoke_model_spec model = absent(YOKE_FAMILY_LLAMA);
+    model.qkv_bias = 0;
+    refused(read_text(OTHER("qwen2", "}"), &model), in_folder("config.json"),
+            "is 'qwen2', which has biases of q, k and v, but the job's model.qkv_bias is false");
+    model = absent(YOKE_FAMILY_QWEN3);
+    model.window = 7;
+    refused(read_text(OTHER("mistral", ",\"sliding_window\":6}"), &model), in_folder("config.json"),
+            "is 6, but the job's model.sliding_window is 7");
+}
+
+/* A job's model is saved under the type that has what it has. */
+static void models_are_saved_as_what_can_be_them(void **state)
+{
+    (void)state;
+    static const struct {
+        yoke_family family;
+        int qkv, normed;
+        int64_t window;
+        const char *type;
+    } cases[] = {{YOKE_FAMILY_LLAMA, -1, -1, 0, "llama"},     {YOKE_FAMILY_LLAMA, 1, -1, 0, "qwen2"},
+                 {YOKE_FAMILY_LLAMA, -1, 1, 0, "qwen3"},      {YOKE_FAMILY_LLAMA, -1, -1, 9, "mistral"},
+                 {YOKE_FAMILY_QWEN2, -1, -1, 0, "qwen2"},     {YOKE_FAMILY_QWEN2, 0, -1, 0, "llama"},
+                 {YOKE_FAMILY_MISTRAL, -1, -1, 0, "mistral"}, {YOKE_FAMILY_QWEN3, -1, -1, 0, "qwen3"},
+                 {YOKE_FAMILY_QWEN3, 1, -1, 0, "yoke-llama"}, {YOKE_FAMILY_QWEN2, -1, -1, 9, "yoke-llama"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char type[64];
+        yoke_model_spec model = absent(cases[i].family), read = absent(YOKE_FAMILY_LLAMA);
+        model.depth = 1, model.heads = 4, model.width = 16, model.hidden = 33, model.context = 99;
+        model.vocab = 11, model.qkv_bias = cases[i].qkv, model.qk_norm = cases[i].normed;
+        model.window = cases[i].window;
+        char *text = yki_config_print(&model, NULL, NULL, NULL);
+        assert_int_equal(read_text(text, &read), YOKE_OK);
+        assert_int_equal(yki_config_type(folder, type), YOKE_OK);
+        if (strcmp(type, cases[i].type) != 0) fail_msg("case %zu is saved as %s", i, type);
+        assert_true(read.qkv_bias ==
+                    (cases[i].qkv < 0 ? cases[i].family == YOKE_FAMILY_QWEN2 : cases[i].qkv));
+        assert_int_equal(read.window, cases[i].window);
+        free(text);
+    }
+}
+
+/* All keys stay, in their order and to the digit; what a file does not say and the job did is added. */
+static void what_a_model_came_with_stays(void **state)
+{
+    (void)state;
+    static const char *const came =
+        "{\n  \"architectures\": [\n    \"MistralForCausalLM\"\n  ],\n  \"bos_token_id\": "
+        "1,\n  \"dtype\": \"bfloat16\",\n  \"eos_token_id\": [\n    2,\n    7\n  ],\n  "
+        "\"head_dim\": 10,\n  \"hidden_size\": 64,\n  \"initializer_range\": 0.02,\n  "
+        "\"intermediate_size\": 172,\n  \"max_position_embeddings\": 2048,\n  "
+        "\"model_type\": \"mistral\",\n  \"num_attention_heads\": 8,\n  "
+        "\"num_hidden_layers\": 3,\n  \"num_key_value_heads\": 2,\n  \"pi\": "
+        "3.141592653589793,\n  \"rms_norm_eps\": 1e-05,\n  \"sliding_window\": 6,\n  "
+        "\"strange\": {\n    \"a\": null\n  },\n  \"vocab_size\": 32000\n}\n";
+    yoke_model_spec model = absent(YOKE_FAMILY_LLAMA);
+    assert_int_equal(read_text(came, &model), YOKE_OK);
+    char *text = yki_config_print(&model, NULL, NULL, came);
+    assert_string_equal(text, came);
+    free(text);
+    model = absent(YOKE_FAMILY_LLAMA);
+    model.kv_heads = 4, model.rope_theta = 5e4;
+    static const char *const less = LLAMA ",\"bos_token_id\":17}";
+    assert_int_equal(read_text(less, &model), YOKE_OK);
+    text = yki_config_print(&model, NULL, NULL, less);
+    assert_non_null(strstr(text, "\"num_key_value_heads\": 4"));
+    assert_non_null(strstr(text, "\"rope_theta\": 50000.0"));
+    assert_non_null(strstr(text, "\"bos_token_id\": 17"));
+    free(text);
+    model = absent(YOKE_FAMILY_LLAMA); /* a window over what has none: another type */
+    model.window = 32;
+    assert_int_equal(read_text(less, &model), YOKE_OK);
+    text = yki_config_print(&model, NULL, NULL, less);
+    assert_non_null(strstr(text, "\"model_type\": \"mistral\""));
+    assert_non_null(strstr(text, "\"MistralForCausalLM\""));
+    assert_non_null(strstr(text, "\"sliding_window\": 32"));
+    free(text);
 }
 
 static const yki_saved_state saved = {.step = 100,
@@ -466,7 +617,7 @@ static void no_mutation_crashes_the_readers(void **state)
                              .hidden = 3,
                              .context = 9,
                              .vocab = 11};
-    char *texts[] = {yki_config_print(&llama, NULL, NULL), yki_state_print(&saved)};
+    char *texts[] = {yki_config_print(&llama, NULL, NULL, NULL), yki_state_print(&saved)};
     int accepted[2] = {0, 0};
     for (int round = 0; round < 4000; round++) {
         int which = round % 2;
@@ -494,6 +645,9 @@ int main(void)
         cmocka_unit_test(the_job_and_the_file_must_agree),
         cmocka_unit_test(configs_are_refused_in_words),
         cmocka_unit_test(configs_are_printed_and_read_back),
+        cmocka_unit_test(families_are_what_their_type_says),
+        cmocka_unit_test(models_are_saved_as_what_can_be_them),
+        cmocka_unit_test(what_a_model_came_with_stays),
         cmocka_unit_test(states_are_printed_and_read_back),
         cmocka_unit_test(a_run_is_printed_and_read_back),
         cmocka_unit_test(facts_are_read_where_there_is_room_for_them),

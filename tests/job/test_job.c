@@ -221,6 +221,33 @@ static void defaults_follow_other_keys(void **state)
     yoke_job_destroy(job);
 }
 
+/* A family goes by Hugging Face's name for it, or by that of a model that is one, however it is written. */
+static void families_have_several_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        yoke_family family;
+    } cases[] = {
+        {"llama", YOKE_FAMILY_LLAMA},     {"mistral", YOKE_FAMILY_MISTRAL}, {"qwen2", YOKE_FAMILY_QWEN2},
+        {"qwen3", YOKE_FAMILY_QWEN3},     {"SmolLM2", YOKE_FAMILY_LLAMA},   {"tinyllama", YOKE_FAMILY_LLAMA},
+        {"TinyLlama", YOKE_FAMILY_LLAMA}, {"Llama 3.2", YOKE_FAMILY_LLAMA}, {"llama-3.1", YOKE_FAMILY_LLAMA},
+        {"Qwen2.5", YOKE_FAMILY_QWEN2},   {"GPT-2", YOKE_FAMILY_GPT2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[400];
+        bool gpt2 = cases[i].family == YOKE_FAMILY_GPT2;
+        snprintf(text, sizeof text,
+                 "model: {family: %s, layers: 2, heads: 4, width: 8, context: 8, vocab: 9%s}\n"
+                 "data: {format: random}\ntrain: {steps: 1, loss: cross_entropy}\n",
+                 cases[i].name, gpt2 ? "" : ", hidden: 16, head_dim: 6, qk_norm: true, sliding_window: 3");
+        yoke_job *job = load_text(text);
+        const yoke_model_spec *m = &job->model;
+        assert_int_equal(m->family, cases[i].family);
+        assert_true(gpt2 || (m->head_dim == 6 && m->qk_norm == 1 && m->qkv_bias == -1 && m->window == 3));
+        yoke_job_destroy(job);
+    }
+}
+
 static void overrides_change_what_the_file_says(void **state)
 {
     (void)state;
@@ -484,6 +511,7 @@ int main(void)
         cmocka_unit_test(the_mlp_file_is_read_whole),
         cmocka_unit_test(every_layer_type_has_its_defaults),
         cmocka_unit_test(defaults_follow_other_keys),
+        cmocka_unit_test(families_have_several_names),
         cmocka_unit_test(overrides_change_what_the_file_says),
         cmocka_unit_test(devices_fit_the_degrees),
         cmocka_unit_test(a_printed_job_reads_back_the_same),

@@ -221,6 +221,52 @@ static void folders_generate_and_evaluate(void **state)
     }
 }
 
+/* What lies beside the weights when a run begins is in each of its steps, byte for byte, from step to step;
+ * and where it came from may be gone by then. */
+static void steps_have_what_the_model_came_with(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"generation_config.json",  "tokenizer_config.json",
+                                        "special_tokens_map.json", "merges.txt",
+                                        "chat_template.jinja",     "tokenizer.model"};
+    enum { NFILES = sizeof files / sizeof *files };
+    char base[128], dir[128], step[1200], path[1300], overrides[400], command[1600], text[64], *kept;
+    size_t count;
+    yoke_job *job;
+    snprintf(base, sizeof base, "%s/base", folder);
+    snprintf(dir, sizeof dir, "%s/kept", folder);
+    yoke_trainer *trainer = start_job("llama_tied", "train.steps=1", &job);
+    assert_int_equal(yoke_trainer_save(trainer, base, step), YOKE_OK);
+    finish_job(trainer, job);
+    snprintf(command, sizeof command,
+             "cp -r %s %s/came && cd %s/came && rm state.json job.yaml optimizer.safetensors hashes.json",
+             step, folder, folder);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < NFILES; i++) {
+        snprintf(path, sizeof path, "%s/came/%s", folder, files[i]);
+        snprintf(text, sizeof text, "{\"this is\": \"%s\"}", files[i]);
+        write_text(path, text);
+    }
+    snprintf(overrides, sizeof overrides, "model={family: llama, from: %s/came}; train.steps=2", folder);
+    for (int round = 0; round < 2; round++) {
+        trainer = start_job("llama_tied", overrides, &job);
+        if (round == 1) assert_int_equal(yoke_trainer_resume(trainer, dir), YOKE_OK);
+        snprintf(command, sizeof command, "rm %s/came/merges.txt", folder);
+        if (round == 0) assert_int_equal(system(command), 0);
+        assert_int_equal(yoke_trainer_run(trainer, 1, NULL, NULL), YOKE_OK);
+        assert_int_equal(yoke_trainer_save(trainer, dir, step), YOKE_OK);
+        finish_job(trainer, job);
+        for (int i = 0; i < NFILES; i++) {
+            snprintf(path, sizeof path, "%s/%s", step, files[i]);
+            snprintf(text, sizeof text, "{\"this is\": \"%s\"}", files[i]);
+            if (round == 1 && strcmp(files[i], "merges.txt") == 0) continue; /* begun anew, without it */
+            assert_int_equal(yki_disk_read(path, 4096, &kept, &count), YOKE_OK);
+            assert_string_equal(kept, text);
+            free(kept);
+        }
+    }
+}
+
 static void refused(yoke_llama_options options, const char *words)
 {
     yoke_model *model;
@@ -248,12 +294,16 @@ static void options_are_refused_in_words(void **state)
     o = good, o.kv_heads = -1, refused(o, "kv_heads is -1");
     o = good, o.width = 18, refused(o, "a width of 18 does not divide into 4 heads");
     o = good, o.width = 12, refused(o, "of an even width");
+    o = good, o.head_dim = 5, refused(o, "head_dim is 5, and must be even");
+    o = good, o.head_dim = -2, refused(o, "head_dim is -2");
+    o = good, o.window = -1, refused(o, "window is -1");
     o = good, o.kv_heads = 3, refused(o, "4 heads cannot be divided among 3 kv_heads");
     o = good, o.sequence = 9, refused(o, "longer than the context of 8");
     o = good, o.dropout = 1, refused(o, "dropout is 1");
     o = good, o.rope_theta = -1, refused(o, "rope_theta is -1");
     o = good, o.rope_scaling = (yoke_rope_scaling){2, 4, 4, 64}, refused(o, "rope scaling by 2");
     o = good, o.rope_scaling = (yoke_rope_scaling){0.5, 1, 4, 64}, refused(o, "rope scaling by 0.5");
+    o = good, o.rope_scaling = (yoke_rope_scaling){0.5, 0, 0, 0}, refused(o, "rope scaling by 0.5");
     o = good, o.rope_scaling = (yoke_rope_scaling){NAN, 1, 4, 64}, refused(o, "makes no sense");
     static outcome out;
     assert_int_equal(run_job("llama", "layout.tp=5", &out), YOKE_INVALID);
@@ -263,9 +313,13 @@ static void options_are_refused_in_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts_agree_with_one_device), cmocka_unit_test(devices_hold_the_heads_they_read),
-        cmocka_unit_test(tensors_are_hugging_faces),     cmocka_unit_test(checkpoints_know_no_layout),
-        cmocka_unit_test(folders_generate_and_evaluate), cmocka_unit_test(options_are_refused_in_words),
+        cmocka_unit_test(layouts_agree_with_one_device),
+        cmocka_unit_test(devices_hold_the_heads_they_read),
+        cmocka_unit_test(tensors_are_hugging_faces),
+        cmocka_unit_test(checkpoints_know_no_layout),
+        cmocka_unit_test(folders_generate_and_evaluate),
+        cmocka_unit_test(options_are_refused_in_words),
+        cmocka_unit_test(steps_have_what_the_model_came_with),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -41,7 +41,7 @@ def main():
     with tempfile.TemporaryDirectory() as kept:
         subprocess.run([test], check=True, env={**os.environ, "YOKE_TEST_KEEP": kept})
         steps = sorted(glob.glob(os.path.join(kept, "*", "step-*")))
-        assert len(steps) >= 24, steps
+        assert len(steps) >= 56, steps
         errors = {os.path.relpath(step, kept): check(step, folder) for step in steps}
     for step, error in errors.items():
         print(f"{step}: {error:.2g}")

@@ -8,7 +8,8 @@
 
 enum { SAMPLES = 2, SEQUENCE = 12, VOCAB = 31, LOGITS = SAMPLES * SEQUENCE * VOCAB, TOKENS_HEADER = 1024 };
 
-static const char *const cases[] = {"gpt2", "llama", "llama3"};
+static const char *const cases[] = {"gpt2",  "llama", "llama3", "biased",
+                                    "qwen2", "qwen3", "mistral"}; /* from the fourth on with gradients */
 static const char *const layouts[] = {"",
                                       "dp=2",
                                       "tp=2",
@@ -17,7 +18,7 @@ static const char *const layouts[] = {"",
                                       "dp=2,zero=3",
                                       "tp=2,sp=true,recompute=full",
                                       "cp=2"};
-enum { NCASES = 3, NLAYOUTS = sizeof layouts / sizeof *layouts };
+enum { NCASES = 7, FIRST_WITH_GRADIENTS = 3, NLAYOUTS = sizeof layouts / sizeof *layouts };
 
 static int make_or_keep(void **state)
 {
@@ -99,11 +100,46 @@ static void folders_of_transformers_give_its_logits(void **state)
         }
 }
 
+static void gradients_are_transformers(void **state)
+{
+    (void)state;
+    for (int c = FIRST_WITH_GRADIENTS; c < NCASES; c++)
+        for (int l = 0; l < NLAYOUTS; l++) {
+            char path[512], overrides[64], against[512];
+            yoke_verification *v;
+            snprintf(path, sizeof path, YKI_TEST_TRANSFORMERS "/%s/job.yaml", cases[c]);
+            snprintf(against, sizeof against, YKI_TEST_TRANSFORMERS "/%s/gradients.golden", cases[c]);
+            snprintf(overrides, sizeof overrides, "%s%s", *layouts[l] ? "--layout=" : "", layouts[l]);
+            yoke_job *job = open_job(path, overrides);
+            if (yoke_verify(job, against, NULL, 1e-4, &v) != YOKE_OK)
+                fail_msg("%s [%s]: %s", cases[c], layouts[l], yoke_error_get()->message);
+            if (!v->passed)
+                fail_msg("%s [%s]: %s is off by %.2g", cases[c], layouts[l], v->tensors[0].name,
+                         v->tensors[0].rel_err);
+            yoke_verification_destroy(v);
+            yoke_job_destroy(job);
+        }
+}
+
 static void keep_logits(const char *dir, const float logits[LOGITS])
 {
     char path[640];
     snprintf(path, sizeof path, "%s/logits.f32", dir);
     write_file(path, logits, sizeof *logits * LOGITS);
+}
+
+/* Their config.json is saved as transformers wrote it, to the byte. */
+static void check_config(const char *name, const char *step)
+{
+    char path[1300], *came, *saved;
+    size_t count;
+    snprintf(path, sizeof path, YKI_TEST_TRANSFORMERS "/%s/config.json", name);
+    assert_int_equal(yki_disk_read(path, 1 << 20, &came, &count), YOKE_OK);
+    snprintf(path, sizeof path, "%s/config.json", step);
+    assert_int_equal(yki_disk_read(path, 1 << 20, &saved, &count), YOKE_OK);
+    assert_string_equal(saved, came);
+    free(saved);
+    free(came);
 }
 
 static void trained_and_saved_they_still_do(void **state)
@@ -119,6 +155,7 @@ static void trained_and_saved_they_still_do(void **state)
             assert_int_equal(yoke_trainer_run(trainer, 0, NULL, NULL), YOKE_OK);
             check_logits(trainer, cases[c], layouts[l], "after", logits);
             assert_int_equal(yoke_trainer_save(trainer, dir, step), YOKE_OK);
+            check_config(cases[c], step);
             finish_job(trainer, job);
             trainer = start(cases[c], "", step, &job); /* config.json and weights alone */
             check_logits(trainer, cases[c], layouts[l], "after", logits);
@@ -131,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_of_transformers_give_its_logits),
+        cmocka_unit_test(gradients_are_transformers),
         cmocka_unit_test(trained_and_saved_they_still_do),
     };
     return cmocka_run_group_tests(tests, make_or_keep, remove_or_keep);
