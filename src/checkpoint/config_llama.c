@@ -125,15 +125,15 @@ static yoke_status read_heads(const yki_config_row *type, const char *path, json
                               yoke_model_spec *model)
 {
     const traits *t = traits_of(type);
-    char shown[YKI_QUOTE_BYTES];
     if (model->head_dim == 0) model->head_dim = t->head_dim_absent;
     if (model->head_dim == 0 && model->width % model->heads != 0)
         return yki_fail_at(YOKE_INVALID, path, 0, "hidden_size", "is %lld, which %lld heads do not divide",
                            (long long)model->width, (long long)model->heads);
-    if (model->head_dim % 2 != 0)
-        return yki_fail_at(YOKE_INVALID, path, 0, "head_dim",
-                           "is %s, and must be even, as rotary positions need",
-                           yki_config_shown(shown, json_object_get(config, "head_dim")));
+    int64_t head = model->head_dim ? model->head_dim : model->width / model->heads;
+    if (head % 2 != 0)
+        return yki_fail_at(YOKE_INVALID, path, 0, model->head_dim ? "head_dim" : "hidden_size",
+                           "gives heads a width of %lld, and it must be even, as rotary positions need",
+                           (long long)head);
     if (model->kv_heads == 0 && !json_object_get(config, "num_key_value_heads"))
         model->kv_heads = t->heads_absent;
     if (model->kv_heads == 0) model->kv_heads = model->heads;
