@@ -73,8 +73,8 @@ def bench_rows(o, library, whole):
         print(f"{len(texts)} rows of JSON, of {size / 1e6:.1f} MB of text")
         for path in o.files or sorted(glob.glob(HERE + "/../tests/tokenizer/*.json")):
             mine, theirs = Yoke(library, path), tokenizers.Tokenizer.from_file(path)
-            seconds, data = best(o.rounds, lambda: open_rows(mine, f.name))  # noqa: B023
-            other, encodings = best(o.rounds, lambda: theirs.encode_batch(texts, add_special_tokens=False))  # noqa: B023
+            seconds, other, data, encodings = beside(
+                o.rounds, lambda: open_rows(mine, f.name), lambda: theirs.encode_batch(texts, add_special_tokens=False))  # noqa: B023
             begin = theirs.encode("").ids[:1]
             ids = [i for e in encodings[:50] for i in begin + e.ids + [0]]
             same = first_ids(library, data, len(ids)) == ids[:len(ids) // LENGTH * LENGTH]
@@ -83,13 +83,15 @@ def bench_rows(o, library, whole):
             library.yoke_data_destroy(data)
 
 
-def best(rounds, call):
-    least = float("inf")
+def beside(rounds, *calls):
+    """The least seconds and the last result of each, in turns."""
+    least, results = [float("inf")] * len(calls), [None] * len(calls)
     for _ in range(rounds):
-        start = time.perf_counter()
-        result = call()
-        least = min(least, time.perf_counter() - start)
-    return least, result
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            results[i] = call()
+            least[i] = min(least[i], time.perf_counter() - start)
+    return *least, *results
 
 
 def main():
@@ -111,8 +113,8 @@ def main():
         return bench_rows(o, library, whole)
     for path in o.files or sorted(glob.glob(HERE + "/../tests/tokenizer/*.json")):
         mine, theirs = Yoke(library, path), tokenizers.Tokenizer.from_file(path)
-        seconds, (ids, count) = best(o.rounds, lambda: mine.encode(data))  # noqa: B023
-        other, encoding = best(o.rounds, lambda: theirs.encode(whole, add_special_tokens=False))  # noqa: B023
+        seconds, other, (ids, count), encoding = beside(
+            o.rounds, lambda: mine.encode(data), lambda: theirs.encode(whole, add_special_tokens=False))  # noqa: B023
         same = count == len(encoding.ids) and ids[:count] == encoding.ids
         name = os.path.splitext(os.path.basename(path))[0]
         print(f"{name:16}{len(data) / seconds / 1e6:12.1f}{len(data) / other / 1e6:12.1f}{other / seconds:8.1f}   {'the same' if same else 'DIFFERENT'}",

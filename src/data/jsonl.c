@@ -167,7 +167,9 @@ static yoke_status add_file(opening *o, const yki_file *file)
     const char *text = NULL;
     size_t count = 0;
     int blank = 0;
-    yoke_status status = YOKE_OK;
+    const char *other = yki_file_is(file, false);
+    yoke_status status =
+        other ? yki_file_fail(file, "has no rows of JSON: it looks like %s", other) : YOKE_OK;
     while (status == YOKE_OK && (status = yki_lines_next(&lines, &text, &count)) == YOKE_OK && text) {
         if (is_blank(text, count)) {
             blank = blank ? blank : lines.line;

@@ -244,8 +244,13 @@ yoke_status yki_rows_read(yki_rows *rows, const char *path, int line, const char
     rows->path = path;
     rows->line = line;
     rows->count = 0;
-    YKI_TRY(yki_json_parse_line(path, line, bytes, count, &row));
-    yoke_status status = find_kind(rows, row);
+    yoke_status status = yki_json_parse_line(path, line, bytes, count, &row);
+    if (status == YOKE_INVALID && line == 1 && bytes[0] == '[')
+        return fail(
+            rows,
+            "begins a list, and rows of JSON are objects, one a line (jq -c '.[]' makes them of a list)");
+    YKI_TRY(status);
+    status = find_kind(rows, row);
     if (status == YOKE_OK) status = kinds[rows->kind].read(rows, row);
     if (status == YOKE_OK) status = check_counted(rows);
     json_decref(row);
