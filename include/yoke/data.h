@@ -50,9 +50,9 @@ YOKE_API yoke_status yoke_data_from_callback(yoke_data **data_out, int64_t sampl
 /* A text file as bytes: ids 0..255. Sample i is tokens i*sequence ... and the targets are the next tokens;
  * the last incomplete one is dropped. Both rows: i32 [sequence]. */
 YOKE_API yoke_status yoke_data_from_text(yoke_data **data_out, const char *path, int64_t sequence);
-/* A text file as a tokenizer's tokens, all encoded here and kept in memory (4 bytes each); samples as of
- * text. Bytes that are no UTF-8 are encoded too, see yoke_tokenizer_encode. The tokenizer is borrowed for the
- * call. */
+/* A text file as a tokenizer's tokens, all encoded here and kept (4 bytes each, in memory up to 256 MiB, past
+ * that in a file without a name in $TMPDIR); samples as of text. Bytes that are no UTF-8 are encoded too, see
+ * yoke_tokenizer_encode. The tokenizer is borrowed for the call. */
 YOKE_API yoke_status yoke_data_from_tokenized(yoke_data **data_out, const char *path, int64_t sequence,
                                               const yoke_tokenizer *tokenizer);
 /* llm.c (with header: GPT-2's uint16, Llama-3's uint32) or nanoGPT (bare: uint16, or uint32 where vocab is

@@ -126,6 +126,7 @@ typedef struct yki_data_spec {
     bool no_targets;                 /* inputs alone; not random */
     int64_t sequence;                /* text, tokens: tokens per sample */
     const yoke_tokenizer *tokenizer; /* jsonl; text: NULL: its bytes are the tokens */
+    int64_t window;                  /* text with a tokenizer: bytes that are encoded at once; 0: as usual */
     int32_t eos;                     /* jsonl: what ends a text; -1: not known */
     const struct yki_chat *chat;     /*   how messages become text */
     int pack;                        /*   data.pack; -1: as the rows are */

@@ -2,6 +2,7 @@
  */
 #include <sys/stat.h>
 
+#include "data/data.h"
 #include "folder.h"
 #include "text.h"
 #include "yoke/yoke.h"
@@ -86,6 +87,49 @@ static void samples_are_the_tokens_of_the_whole_text(void **state)
     assert_null(data);
     free(ids);
     yoke_tokenizer_destroy(tokenizer);
+}
+
+/* Long text is encoded in windows, which give the tokens of the whole, whatever stands at their ends. */
+static void windows_give_the_tokens_of_the_whole(void **state)
+{
+    (void)state;
+    enum { BYTES = 60000, HALF = BYTES / 2 };
+    static const char *const names[] = {"gpt2",   "llama3",  "mixed", "smollm",
+                                        "llama2", "mistral", "holes", "qwen"};
+    size_t bytes;
+    char *long_text = test_text(11, BYTES, &bytes), path[1024];
+    memset(long_text + 20000, ' ', 9000); /* a place that no window can end in */
+    memset(long_text + 40000, 'x', 3000);
+    long_text[35000] = '\xff';
+    const char *parts[] = {in_folder("a.txt"), in_folder("b.txt")};
+    write_file(parts[0], long_text, HALF);
+    write_file(parts[1], long_text + HALF, bytes - HALF);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        yoke_tokenizer *tokenizer = NULL;
+        yoke_data *data = NULL;
+        int32_t *ids = NULL, *row;
+        int64_t count;
+        snprintf(path, sizeof path, "%s/%s.json", YKI_TOKENIZERS, names[i]);
+        if (yoke_tokenizer_create(&tokenizer, path) != YOKE_OK) continue; /* without utf8proc */
+        assert_int_equal(yoke_tokenizer_encode(tokenizer, long_text, bytes, &ids, &count), YOKE_OK);
+        row = malloc(sizeof *row * (size_t)count);
+        for (int64_t window = 700; window < BYTES; window = 7 * window + 1) {
+            yki_data_spec spec = {
+                .npaths = 2, .paths = parts, .sequence = count - 1, .tokenizer = tokenizer, .window = window};
+            if (yki_data_from_tokenized(&data, &spec) != YOKE_OK)
+                fail_msg("%s, %d bytes: %s", names[i], (int)window, yoke_error_get()->message);
+            assert_int_equal(yoke_data_samples(data), 1);
+            assert_int_equal(yoke_data_get(data, 0, row, row + 1), YOKE_OK);
+            for (int64_t t = 0; t < count; t++)
+                if (row[t] != ids[t])
+                    fail_msg("%s, %d bytes: token %d differs", names[i], (int)window, (int)t);
+            yoke_data_destroy(data);
+        }
+        free(row);
+        free(ids);
+        yoke_tokenizer_destroy(tokenizer);
+    }
+    free(long_text);
 }
 
 static void a_job_names_its_tokenizer(void **state)
@@ -265,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_are_the_tokens_of_the_whole_text),
+        cmocka_unit_test(windows_give_the_tokens_of_the_whole),
         cmocka_unit_test(a_job_names_its_tokenizer),
         cmocka_unit_test(a_trained_folder_holds_its_tokenizer),
         cmocka_unit_test(all_kinds_are_trained_on_and_speak),

@@ -28,7 +28,8 @@ struct yki_encoder {
     void *scratch;
     size_t scratch_bytes;
     yki_text normalized[2], buffers[YKI_MOST_PARTS];
-    bool goes_on;     /* the stretch comes after bytes that are no UTF-8 */
+    bool goes_on;     /* the stretch comes after bytes that are no UTF-8, or the text is inner: */
+    bool inner;       /* it comes after another */
     const char *text; /* that is encoded, and the places in it whose tokens are counted, ascending */
     const size_t *marks;
     int64_t *before;
@@ -274,7 +275,7 @@ static yoke_status encode(yki_encoder *e, const char *text, size_t count)
     YKI_TRY(reserve(e, count / 4 + 16));
     for (size_t at = 0; at < count;) {
         size_t valid = yki_utf8_prefix(text + at, count - at), bad = at + valid;
-        e->goes_on = at > 0;
+        e->goes_on = at > 0 || e->inner;
         if (valid > 0) YKI_TRY(divide(e, 0, (yki_tokenizer_text){text + at, valid, true}));
         at = bad;
         while (bad < count && yki_utf8_prefix(text + bad, count - bad < 4 ? count - bad : 4) == 0) bad++;
@@ -323,6 +324,11 @@ void yki_encoder_destroy(yki_encoder *e)
 {
     if (e) release(e);
     free(e);
+}
+
+void yki_encoder_go_on(yki_encoder *e, bool inner)
+{
+    e->inner = inner;
 }
 
 yoke_status yki_encoder_encode(yki_encoder *e, const char *text, size_t bytes, const size_t *marks,

@@ -253,6 +253,8 @@ size_t yki_merge_word(const yki_merges *merges, int32_t *ids, size_t count, void
 /* --- encode.c: many texts, of which words are remembered, on one thread --- */
 yoke_status yki_encoder_create(const yoke_tokenizer *tokenizer, yki_encoder **encoder_out);
 void yki_encoder_destroy(yki_encoder *encoder);
+/* Whether the texts from here on are inner parts of one, which get no prefix. */
+void yki_encoder_go_on(yki_encoder *encoder, bool inner);
 /* yoke_tokenizer_encode; *ids_out is borrowed until the next text. before[i]: how many of the tokens end at
  * or before the i-th of `nmarks` (0: none are wanted) ascending places of the text, each before a character
  * or at its end; a token that reaches over the place is not among them. */
