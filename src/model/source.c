@@ -122,7 +122,6 @@ static yoke_status read_language(yki_source *s)
     if (slash) *slash = '\0';
     const char *const folders[] = {s->folder, s->job.model.from, beside_it};
     yki_ends ends = {0};
-    s->eos = -1;
     for (int i = 0; i < 4 && ends.count == 0; i++)
         YKI_TRY(yki_ends_read(i < 3 ? folders[i] : NULL, i < 3 ? NULL : s->tokenizer, &ends));
     if (ends.count > 0) s->eos = ends.ids[0];
@@ -154,7 +153,7 @@ yoke_status yki_source_read(const yoke_job *job, const char *weights, bool no_da
                             yki_source *source_out)
 {
     yki_source *s = source_out;
-    *s = (yki_source){.job = *job};
+    *s = (yki_source){.job = *job, .eos = -1};
     bool family = job->model.family != YOKE_FAMILY_LAYERS;
     if (weights)
         snprintf(s->folder, sizeof s->folder, "%s", weights);

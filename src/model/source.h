@@ -14,10 +14,10 @@ typedef struct yki_source {
     char folder[YKI_FOLDER_BYTES]; /* whose config.json and tokenizer.json belong to the weights; "" none */
     char passed_over[256];         /* which newer step of model.from, and why; "" */
     yoke_tokenizer *tokenizer;     /* NULL: none was read */
-    int32_t eos;                   /* jsonl: what ends a text, see data/ends.h; -1: not known */
-    yki_chat chat;                 /* jsonl: how messages become text */
-    yoke_job job;                  /* a shallow copy: spec and tokens of a sample are complete */
-    bool natural;                  /* those tokens are the context of model.from, which nobody named */
+    int32_t eos;   /* jsonl: what ends a text, see data/ends.h; -1: not known, or not asked for */
+    yki_chat chat; /* jsonl: how messages become text */
+    yoke_job job;  /* a shallow copy: spec and tokens of a sample are complete */
+    bool natural;  /* those tokens are the context of model.from, which nobody named */
 } yki_source;
 
 /* weights: a step's folder that takes the place of model.from, or NULL. no_data: no tokenizer is read.

@@ -18,7 +18,7 @@ static const struct {
 } files[] = {
     [YKI_BESIDE_CONFIG] = {"config.json", false},
     [YKI_BESIDE_TOKENIZER] = {"tokenizer.json", true},
-    {"generation_config.json", false},
+    [YKI_BESIDE_GENERATION] = {"generation_config.json", false},
     {"tokenizer_config.json", true},
     {"special_tokens_map.json", true},
     {"added_tokens.json", true},
@@ -63,6 +63,18 @@ const char *yki_beside_config(const yoke_trainer *trainer)
     return trainer->beside[YKI_BESIDE_CONFIG].bytes;
 }
 
+/* Of a model that came with nothing: what ends the texts that it was trained on, so that those it writes end.
+ */
+static yoke_status save_eos(const yoke_trainer *trainer, const yki_save *save)
+{
+    char to[YKI_FOLDER_BYTES + 64], text[64];
+    bool came = trainer->beside[YKI_BESIDE_CONFIG].bytes || trainer->beside[YKI_BESIDE_GENERATION].bytes;
+    if (came || trainer->eos < 0 || trainer->job->model.family == YOKE_FAMILY_LAYERS) return YOKE_OK;
+    int count = snprintf(text, sizeof text, "{\n  \"eos_token_id\": %d\n}\n", trainer->eos);
+    YKI_TRY(yki_path_join(to, sizeof to, save->temporary, files[YKI_BESIDE_GENERATION].name));
+    return yki_disk_create(to, text, (size_t)count);
+}
+
 yoke_status yki_beside_save(const yoke_trainer *trainer, const yki_save *save)
 {
     char to[YKI_FOLDER_BYTES + 64];
@@ -75,7 +87,7 @@ yoke_status yki_beside_save(const yoke_trainer *trainer, const yki_save *save)
         YKI_TRY(yki_path_join(to, sizeof to, save->temporary, files[i].name));
         YKI_TRY(yki_disk_create(to, bytes, count));
     }
-    return YOKE_OK;
+    return trainer->job ? save_eos(trainer, save) : YOKE_OK;
 }
 
 void yki_beside_release(yoke_trainer *trainer)

@@ -30,7 +30,7 @@ typedef struct yki_beside {
     char *bytes;
     size_t count;
 } yki_beside;
-enum { YKI_BESIDE_CONFIG, YKI_BESIDE_TOKENIZER, YKI_BESIDE_COUNT = 11 };
+enum { YKI_BESIDE_CONFIG, YKI_BESIDE_TOKENIZER, YKI_BESIDE_GENERATION, YKI_BESIDE_COUNT = 11 };
 
 struct yoke_trainer {
     const yoke_model *model;

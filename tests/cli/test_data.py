@@ -378,6 +378,8 @@ class Rows(Case):
         whole = self.losses()
         keep = ["--set", "checkpoint.dir=ck"]
         self.assertEqual(self.losses(*keep, "--steps", 3), whole[:3])
+        with open(self.path("ck", "step-00000003", "generation_config.json")) as f:
+            self.assertEqual(json.load(f), {"eos_token_id": 421})  # what a text that the model writes ends with
         more = self.run_yoke("train", "rows.yaml", "--resume", "ck", "--steps", 6).json
         self.assertEqual([step["loss"] for step in more["steps"]], whole[3:])
         held = self.run_yoke("eval", "ck").json
