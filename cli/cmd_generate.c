@@ -12,7 +12,7 @@ static struct {
     const char *prompt, *prompt_file, *tokens_file, *adapter, *stops[MOST_STOPS];
     int64_t tokens, top_k, seed, nstops;
     double temperature, top_p, repeat_penalty;
-    bool ignore_eos, no_bos;
+    bool ignore_eos, no_bos, chat;
 } given = {.tokens = 100, .seed = 1, .temperature = 1, .top_p = 1, .repeat_penalty = 1};
 
 static const option_group group_generate = {
@@ -24,6 +24,8 @@ static const option_group group_generate = {
                .target = &given.tokens_file),
         OPTION("no-bos", NULL, OPTION_SWITCH, "without the token that the tokenizer puts before a text",
                .target = &given.no_bos),
+        OPTION("chat", NULL, OPTION_SWITCH, "the prompt is what a user says, by the model's chat template",
+               .target = &given.chat),
         OPTION("tokens", "N", OPTION_COUNT, "how many tokens to add at most (100)", .target = &given.tokens,
                .least = 0, .most = 1 << 24),
         OPTION("stop", "TEXT", OPTION_LIST, "end before this text; may be given several times",
@@ -120,7 +122,9 @@ static char *read_file(cli *run, const char *path, size_t *bytes_out, int *code)
 /* The prompt's tokens; an exit code, 0: there they are. */
 static int take_prompt(cli *run, yoke_generator *g, yoke_prompt *prompt)
 {
-    yoke_prompt_kind kind = given.no_bos ? YOKE_PROMPT_PLAIN : YOKE_PROMPT_TEXT;
+    yoke_prompt_kind kind = given.chat     ? YOKE_PROMPT_CHAT
+                            : given.no_bos ? YOKE_PROMPT_PLAIN
+                                           : YOKE_PROMPT_TEXT;
     const char *text = given.prompt ? given.prompt : "";
     size_t bytes = strlen(text);
     char *file = NULL;
@@ -214,6 +218,9 @@ static int command_run(cli *run)
     if ((given.prompt != NULL) + (given.prompt_file != NULL) + (given.tokens_file != NULL) > 1)
         return cli_fail(run, 2, "prompt",
                         "--prompt, --prompt-file and --tokens-file each say the whole prompt; choose one");
+    if (given.chat && given.tokens_file)
+        return cli_fail(run, 2, "chat",
+                        "--chat makes a turn of a text, and --tokens-file has tokens; choose one");
     int code = read_overrides(run, &layout, &precision, &named);
     if (code != 0) return code;
     yoke_generator_options options = {

@@ -51,12 +51,14 @@ YOKE_API void yoke_generator_close(yoke_generator *generator);
 typedef enum yoke_prompt_kind {
     YOKE_PROMPT_TEXT,  /* with what the tokenizer puts around a text */
     YOKE_PROMPT_PLAIN, /* as it stands */
+    YOKE_PROMPT_CHAT,  /* what a user says, by the model's chat template; the answer is the assistant's turn,
+                          and  ends with it */
 } yoke_prompt_kind;
 
 /* A text (it may hold any bytes) as tokens. Models without a tokenizer.json take bytes where they know 256
  * tokens, else token numbers with spaces between. An empty text is the token that texts begin with.
  * *tokens_out: *count_out of them, freed by the caller with free(). YOKE_INVALID: no tokens; a number that is
- * none; a tokenizer.json that cannot be read. */
+ * none; a tokenizer.json that cannot be read; a chat template that is neither chatml nor llama3. */
 YOKE_API yoke_status yoke_generator_encode(yoke_generator *generator, yoke_prompt_kind kind, const char *text,
                                            size_t bytes, int32_t **tokens_out, int64_t *count_out);
 /* The token numbers of a file, a JSON list. Otherwise the same. */

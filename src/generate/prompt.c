@@ -8,6 +8,8 @@
 #include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
+#include "base/text.h"
+#include "data/chat.h"
 #include "generate/generator.h"
 
 /* The token that texts begin with, where the tokenizer has one; -1. */
@@ -71,6 +73,26 @@ static yoke_status read_text(const yoke_generator *g, const char *text, size_t b
     return YOKE_OK;
 }
 
+/* A user's turn, and the beginning of the assistant's; what ends that one ends an answer from here on. */
+static yoke_status encode_chat(yoke_generator *g, const char *text, size_t bytes, int32_t **tokens_out,
+                               int64_t *count_out)
+{
+    yki_chat chat;
+    yki_text whole = {0};
+    yki_turn turn = {.role = YKI_USER, .content = text, .bytes = bytes};
+    if (!g->tokenizer)
+        return yki_fail(YOKE_INVALID, "%s has no tokenizer.json, which a chat's turns need", g->folder);
+    YKI_TRY(yki_chat_find(g->folder, g->job->data.chat, &chat));
+    YKI_TRY(yki_chat_need(&chat));
+    yki_chat_render(&chat, &turn, 1, true, &whole, NULL);
+    yoke_status status =
+        whole.failed ? yki_fail_memory("a prompt")
+                     : yoke_tokenizer_encode(g->tokenizer, whole.data, whole.length, tokens_out, count_out);
+    yki_text_release(&whole);
+    if (status == YOKE_OK) g->chat_end = yoke_tokenizer_added(g->tokenizer, yki_chat_end(&chat));
+    return status;
+}
+
 static yoke_status check_ids(const yoke_generator *g, const char *file, const int32_t *tokens, int64_t count)
 {
     if (count == 0)
@@ -92,14 +114,15 @@ yoke_status yoke_generator_encode(yoke_generator *g, yoke_prompt_kind kind, cons
     YKI_NEED(g, text, tokens_out, count_out);
     int32_t *tokens = NULL;
     int64_t count = 0;
-    if ((unsigned)kind > YOKE_PROMPT_PLAIN)
+    if ((unsigned)kind > YOKE_PROMPT_CHAT)
         return yki_fail(YOKE_INVALID, "%d is no kind of prompt", (int)kind);
     if (g->tokenizer_fault.status != YOKE_OK) {
         yki_error_set(&g->tokenizer_fault);
         return g->tokenizer_fault.status;
     }
-    yoke_status status = g->tokenizer ? encode(g->tokenizer, kind, text, bytes, &tokens, &count)
-                                      : read_text(g, text, bytes, &tokens, &count);
+    yoke_status status = kind == YOKE_PROMPT_CHAT ? encode_chat(g, text, bytes, &tokens, &count)
+                         : g->tokenizer           ? encode(g->tokenizer, kind, text, bytes, &tokens, &count)
+                                                  : read_text(g, text, bytes, &tokens, &count);
     if (status == YOKE_OK) status = check_ids(g, "", tokens, count);
     if (status != YOKE_OK) {
         free(tokens);

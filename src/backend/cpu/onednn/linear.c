@@ -12,7 +12,7 @@
 /* Multiply-adds below which our own product is faster (measured: docs/performance-products.md); 0 is among
  * them. */
 enum { FEW_F32 = 1 << 19, FEW_BF16 = 1 << 14 };
-/* Rows of x up to which our own forward product in f32, which then reads w once and as it lies, is faster. */
+/* Rows of x up to which our own forward product, which then reads w once and as it lies, is faster. */
 enum { FEW_ROWS = 4 };
 
 typedef struct linear_state {
@@ -72,8 +72,9 @@ static bool ours_is_faster(const yki_dnnl_key *key)
 {
     int64_t R = key->dims[0], K = key->dims[1], N = key->dims[2];
     if (R * K * N < (key->dtype == YKI_F32 ? FEW_F32 : FEW_BF16)) return true;
-    if (key->dtype != YKI_F32 || yki_isa_get() == YKI_ISA_BASE) return false;
-    return key->kernel == YKI_KERNEL_LINEAR ? R <= FEW_ROWS : K % 1024 == 0;
+    if (yki_isa_get() == YKI_ISA_BASE) return false;
+    if (key->kernel == YKI_KERNEL_LINEAR) return R <= FEW_ROWS;
+    return key->dtype == YKI_F32 && K % 1024 == 0;
 }
 
 static bool accepts(const yki_launch *shapes, int threads)

@@ -94,6 +94,9 @@ INLINE void linear_dots_step(const product *p, const yki_dtype type, const int r
                              int64_t k, int part, vf sum[LINEAR_FEW][DOTS])
 {
     vf w[DOTS];
+    /* the rows of w after these: in bf16 they are so short that each is over before the CPU follows it */
+    for (int c = 0; c < DOTS && type == YKI_BF16; c++)
+        __builtin_prefetch((const uint16_t *)p->B + (row[c] + DOTS) * p->ldb + k);
     UNROLL for (int c = 0; c < DOTS; c++) w[c] = vf_read(p->B, type, row[c] * p->ldb + k, part);
     UNROLL for (int i = 0; i < rows; i++)
     {

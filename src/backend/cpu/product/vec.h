@@ -1,6 +1,7 @@
 /* Vectors of the instruction set that the including file is compiled for: loads and stores of whole and
  * partial vectors of f32 and bf16, a transposition, and exp2. GCC's vector extensions throughout; intrinsics
- * only where a partial vector needs a mask. Everything is static: each isa_*.c gets its own copy. */
+ * where a partial vector needs a mask, and where GCC widens bf16 badly. Everything is static: each isa_*.c
+ * gets its own copy. */
 #ifndef YKI_PRODUCT_VEC_H
 #define YKI_PRODUCT_VEC_H
 
@@ -75,7 +76,13 @@ INLINE void vf_store_part(float *p, vf x, int count)
 
 INLINE vf vf_of_bf16(vh x)
 {
+#if defined __AVX512F__
+    return (vf)((vu)_mm512_cvtepu16_epi32((__m256i)x) << 16);
+#elif defined __AVX2__
+    return (vf)((vu)_mm256_cvtepu16_epi32((__m128i)x) << 16); /* GCC widens it by halves */
+#else
     return (vf)(__builtin_convertvector(x, vu) << 16);
+#endif
 }
 
 /* Rounded to the nearest, ties to even; NaN stays NaN. */
