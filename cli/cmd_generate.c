@@ -139,10 +139,19 @@ static int take_prompt(cli *run, yoke_generator *g, yoke_prompt *prompt)
     return status == YOKE_OK ? 0 : cli_fail_library(run);
 }
 
+/* The prompt stands before the first of the text: where nothing came of it, it is not printed either. */
+static void print_prompt(cli *run)
+{
+    static bool printed;
+    if (given.prompt && !printed) text_escape(run->out, given.prompt, true);
+    printed = true;
+}
+
 static bool on_token(void *context, int prompt, int32_t token, const char *text, size_t bytes)
 {
     cli *run = context;
     (void)prompt;
+    print_prompt(run);
     if (bytes > 0) {
         text_escape_bytes(run->out, text, bytes, true);
         if (run->out_terminal) fflush(run->out);
@@ -163,6 +172,7 @@ static void report(cli *run, const yoke_generator *g, const yoke_prompt *prompt,
     static const char *const stopped[] = {"eos", "stop", "length", "context", "caller"};
     yoke_generator_report told;
     yoke_generator_tell(g, &told);
+    print_prompt(run);
     bool text = answer->bytes > 0 || answer->count == 0;
     if (!text)
         for (int64_t i = 0; i < answer->count; i++)
@@ -198,7 +208,6 @@ static int answer_prompt(cli *run, yoke_generator *g)
                           .nstops = (int)given.nstops,
                           .stops = given.stops};
     int code = take_prompt(run, g, &prompt);
-    if (code == 0 && given.prompt) text_escape(run->out, given.prompt, true);
     if (code == 0 && yoke_generator_run(g, 1, &prompt, &wish, on_token, run, &answer) != YOKE_OK)
         code = cli_fail_library(run);
     else if (code == 0) {

@@ -103,6 +103,7 @@ yoke_status yki_answer_text_make(yki_answer_text *t, const int32_t *tokens, int6
     t->text = as_utf8(bytes, length, &t->bytes);
     free(bytes);
     if (!t->text) return yki_fail_memory("a text");
+    t->stopped = false;
     find_stop(t);
     return YOKE_OK;
 }
