@@ -195,13 +195,14 @@ void case_run(kernel_case *c, const yki_cpu_kernel *kernel, int threads)
     free(launch.workspace);
 }
 
-/* Rows of one sequence that follow each other, then some by themselves. */
+/* Rows of one sequence that follow each other, far into it where there is room, then some by themselves. */
 static void settle_places(kernel_case *c)
 {
-    int operand = c->launch.kernel == YKI_KERNEL_RECALL ? 1 : 3;
-    int32_t *at = c->launch.views[operand].data;
-    for (int64_t r = 0; r < c->launch.views[operand].dims[0] * 3 / 4; r++)
-        at[2 * r] = 1, at[2 * r + 1] = 2 + (int32_t)r;
+    const yki_view *at = &c->launch.views[c->launch.kernel == YKI_KERNEL_RECALL ? 1 : 3];
+    int32_t *places = at->data;
+    int64_t count = at->dims[0] * 3 / 4, room = c->launch.views[c->launch.nviews - 1].dims[2];
+    int64_t first = room / 2 + count <= room ? room / 2 : 2;
+    for (int64_t r = 0; r < count; r++) places[2 * r] = 1, places[2 * r + 1] = (int32_t)(first + r);
 }
 
 void case_settle(kernel_case *c)
