@@ -137,6 +137,32 @@ static void kernels_see_tensors_as_their_words_say(void **state)
     expect_view(YKI_KERNEL_DROPOUT, 0, true, DIMS(3, 10), DIMS(1, 3, 5, 2));
 }
 
+/* Attention's work is of the pairs that are seen: by areas of whole sequences, counted of parts. */
+static void windows_leave_less_work(void **state)
+{
+    (void)state;
+    static const struct {
+        yki_kernel kernel;
+        const char *shape;
+        double pairs; /* of a query and a key, of all heads and samples */
+    } cases[] = {{YKI_KERNEL_GQA, "n3 T8 H2 G2 d4 g2 u1", 3 * 2 * 64},
+                 {YKI_KERNEL_GQA, "n3 T8 H2 G2 d4 g2 u1 c1", 3 * 2 * 32},
+                 {YKI_KERNEL_GQA, "n3 T8 H2 G2 d4 g2 u1 c1 W2", 3 * 2 * 14},
+                 {YKI_KERNEL_GQA, "n3 T8 H2 G2 d4 g2 u1 c1 W8", 3 * 2 * 32},
+                 {YKI_KERNEL_ATTEND, "n1 T4 S4 H1 G1 d4 g1 u1 c1 L16", 10},
+                 {YKI_KERNEL_ATTEND, "n1 T4 S4 H1 G1 d4 g1 u1 c1 L16 W2", 7},
+                 {YKI_KERNEL_ATTEND, "n1 T4 S4 H1 G1 d4 g1 u1 c1 a4 L16 W3", 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kernel_case c;
+        case_make(&c, cases[i].kernel, cases[i].shape, YKI_F32, 1);
+        c.launch.attr = &c.attr;
+        if (yki_launch_flops(&c.launch) != 4 * 4 * cases[i].pairs)
+            fail_msg("%s: %g FLOPs, not %g", cases[i].shape, yki_launch_flops(&c.launch),
+                     4 * 4 * cases[i].pairs);
+        case_release(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +170,7 @@ int main(void)
         cmocka_unit_test(own_launches_fit),
         cmocka_unit_test(damaged_launches_do_not_fit),
         cmocka_unit_test(kernels_see_tensors_as_their_words_say),
+        cmocka_unit_test(windows_leave_less_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
