@@ -24,7 +24,7 @@ const yki_bench_sample yki_bench_samples[] = {
     {GPT("gpt2", 1, 8, 512, 64, 4), SEQUENCES},
     {GPT("gpt2", 1, 6, 192, 256, 2), SEQUENCES},
     {GPT("llama, hidden: 344", 2, 4, 128, 128, 8), SEQUENCES},
-    {GPT("llama, hidden: 688", 1, 8, 256, 64, 16), SEQUENCES},
+    {GPT("qwen3, hidden: 688", 1, 8, 256, 64, 16), SEQUENCES},
     {LAYERS("[256]", LINEAR(512) RELU LINEAR(512) "{type: gelu}, " LINEAR(10))
          TRAIN(128, "optimizer: {name: sgd, lr: 1e-2, momentum: 0.9}"),
      0},
