@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 YOKE, PROGRAMS, JOBS, NAME = sys.argv[1:]
 
@@ -74,6 +75,14 @@ def embed():
     before, after = map(float, re.search(r"loss before training ([\d.]+), after ([\d.]+)", example()).groups())
     if not after < before / 20:
         sys.exit(f"the loss was {before} and is {after}")
+
+
+def generate():
+    with tempfile.TemporaryDirectory() as folder:
+        run([YOKE, "train", os.path.join(JOBS, "shakespeare.yaml"), "--steps", "2", "--set", f"checkpoint.dir={folder}"])
+        text = example(folder, "First Citizen", "To be, or not to be", "a")
+    need(text, r"^First Citizen.*prompt 0: 13 tokens, 24 new ones, ended by its length")
+    need(text, r"prompt 1: 19 tokens, 24 new ones.*prompt 2: 1 tokens, 24 new ones")
 
 
 # What is learnt of the real data: flags, the key of `held_out`, and what it is at least or at most (docs say 90 %, 94 %, 9).
