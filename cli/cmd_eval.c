@@ -6,7 +6,7 @@
 #include "yoke/compare.h"
 
 static struct {
-    const char *data;
+    const char *data, *adapter;
 } given;
 
 static const option_group group_eval = {
@@ -15,6 +15,8 @@ static const option_group group_eval = {
         OPTION("data", "FILE", OPTION_TEXT,
                "evaluate on this file, in the format of the job's data; of npy and idx INPUTS,TARGETS",
                .target = &given.data),
+        OPTION("adapter", "DIR", OPTION_TEXT,
+               "score the model with these adapters, without merging them into it", .target = &given.adapter),
         OPTION("precision", "NAME", OPTION_KEY, "f32 | bf16", .key = "train.precision"),
         {0},
     },
@@ -45,7 +47,8 @@ static int command_run(cli *run)
     static const char *const scored[] = {"held out", "all", "given"};
     yoke_evaluation e;
     if (yoke_eval(run->arguments.positional[0], run->arguments.noverrides,
-                  (const char *const *)run->arguments.overrides, given.data, on_notice, run, &e) != YOKE_OK)
+                  (const char *const *)run->arguments.overrides, given.adapter, given.data, on_notice, run,
+                  &e) != YOKE_OK)
         return cli_fail_library(run);
     say(run, &e);
     if (run->json) {

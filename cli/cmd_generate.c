@@ -30,6 +30,8 @@ static const option_group group_generate = {
                .least = 0, .most = 1 << 24),
         OPTION("stop", "TEXT", OPTION_LIST, "end before this text; may be given several times",
                .target = given.stops, .count = &given.nstops, .most = MOST_STOPS),
+        OPTION("adapter", "DIR", OPTION_TEXT, "with these adapters, without merging them into the model",
+               .target = &given.adapter),
         OPTION("ignore-eos", NULL, OPTION_SWITCH, "go on after a token that ends a text",
                .target = &given.ignore_eos),
         {0},

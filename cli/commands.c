@@ -6,10 +6,23 @@
 #include "text.h"
 
 const command *const commands[] = {
-    &command_train,    &command_launch,  &command_compare,  &command_verify,
-    &command_schedule, &command_plan,    &command_simulate, &command_explain,
-    &command_generate, &command_predict, &command_eval,     &command_data,
-    &command_inspect,  &command_devices, &command_bench,    NULL,
+    &command_train,
+    &command_launch,
+    &command_compare,
+    &command_verify,
+    &command_schedule,
+    &command_plan,
+    &command_simulate,
+    &command_explain,
+    &command_generate,
+    &command_predict,
+    &command_eval,
+    &command_data,
+    &command_merge,
+    &command_inspect,
+    &command_devices,
+    &command_bench,
+    NULL,
 };
 
 const command *command_find(const char *name, const char **nearest_out)

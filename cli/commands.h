@@ -28,7 +28,7 @@ typedef struct command {
 
 extern const command command_train, command_compare, command_verify, command_schedule, command_simulate,
     command_plan, command_explain, command_generate, command_predict, command_eval, command_inspect,
-    command_devices, command_launch, command_bench, command_data;
+    command_devices, command_launch, command_bench, command_data, command_merge;
 
 extern const command *const commands[]; /* NULL-terminated, in the order of help */
 /* The command, or NULL and in *nearest_out the name nearest to it (NULL: none is near). */

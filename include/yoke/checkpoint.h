@@ -55,6 +55,22 @@ YOKE_API void yoke_checkpoint_holder(const char *dir, char run_out[33]);
 /* NULL is allowed. */
 YOKE_API void yoke_inspection_destroy(yoke_inspection *inspection);
 
+/* What yoke_merge made. */
+typedef struct yoke_merged {
+    char adapter[YOKE_PATH_BYTES], base[YOKE_PATH_BYTES];
+    char note[256]; /* newer steps that were passed over, and why; "" none */
+    int tensors;    /* that adapters changed */
+} yoke_merged;
+
+/* Writes a base and its adapters as one model into the folder `out`, which is not there yet, or empty: each
+ * adapted weight is W + (alpha / rank) B A in its own type, all other tensors and files of the base are as
+ * they are, but for those that a run keeps of itself. dir: a DIR of steps (its newest complete one), one
+ * step's folder, or a folder as the package PEFT saves it. base: the model's folder; NULL: the one that the
+ * adapters were trained beside. YOKE_INVALID: there are none, the base is not known, or another one than they
+ * were trained beside; `out` is there. YOKE_SYSTEM: the disk, memory; then `out` is not there. Threads: any.
+ */
+YOKE_API yoke_status yoke_merge(const char *dir, const char *base, const char *out, yoke_merged *merged_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -90,10 +90,12 @@ YOKE_API void yoke_verification_destroy(yoke_verification *verification);
 
 /* Scores a saved model (DIR or a step's folder) or a job (its `from` or first weights) on its held-out share,
  * on all its data where nothing is held out, or on the file `data` (NULL: the job's; of the formats npy and
- * idx two, the inputs' and the targets', with a comma between). Ended by yoke_evaluation_release. notice (may
+ * idx two, the inputs' and the targets', with a comma between). adapter: a folder of adapters, or a DIR of
+ * steps that have some, that the model is scored with, in place of any others; NULL. Ended by
+ * yoke_evaluation_release. notice (may
  * be NULL) is told what should be known of the data. */
 YOKE_API yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides,
-                               const char *data, yoke_notice notice, void *context,
+                               const char *adapter, const char *data, yoke_notice notice, void *context,
                                yoke_evaluation *evaluation_out);
 
 /* What the model of a job would see of the job's data. */

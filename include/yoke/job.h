@@ -63,6 +63,18 @@ typedef struct yoke_texts {
     char **list;
 } yoke_texts;
 
+typedef enum yoke_adapter_kind { YOKE_ADAPTER_NONE, YOKE_ADAPTER_LORA } yoke_adapter_kind;
+
+/* Adapters of a job's model. Absent are 0, "" and no targets; dropout below 0. */
+typedef struct yoke_adapter_spec {
+    yoke_adapter_kind kind;
+    int64_t rank;
+    double alpha, dropout;
+    bool rank_stabilized; /* of `from` alone */
+    yoke_texts targets;
+    char from[1024]; /* a folder of adapters saved earlier, absolute */
+} yoke_adapter_spec;
+
 typedef struct yoke_model_spec {
     yoke_family family;
     char from[1024]; /* absolute; "" none */
@@ -81,6 +93,7 @@ typedef struct yoke_model_spec {
     int tied;              /* llama: -1 absent */
     int qkv_bias, qk_norm; /* llama: -1 absent, as the family has them */
     yoke_texts freeze;     /* train.freeze: yoke_model_freeze takes them */
+    yoke_adapter_spec adapter;
 } yoke_model_spec;
 
 typedef enum yoke_data_format {

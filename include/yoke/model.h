@@ -94,6 +94,22 @@ YOKE_API void yoke_model_name(yoke_model *model, const char *name);
  * Under bf16 they are kept in bf16 alone. */
 YOKE_API void yoke_model_freeze(yoke_model *model, const char *pattern);
 
+/* LoRA: low-rank adapters beside linear layers of a gpt2 or llama, y = W x + b + (alpha / rank) B A
+ * dropout(x). */
+typedef struct yoke_adapter {
+    int64_t rank;
+    double alpha, dropout;
+    bool rank_stabilized; /* alpha / sqrt(rank) instead */
+    int ntargets;
+    const char *const
+        *targets; /* last parts of the layers' names, "q_proj"; "all-linear": all but the head */
+} yoke_adapter;
+
+/* Adapters for what yoke_gpt2 or yoke_llama makes after it; all other weights are frozen. They are called as
+ * the package PEFT calls them: A begins uniform in +-1/sqrt(in), B with zeros. yoke_model_finish refuses a
+ * target that is no linear layer's. Strings are copied. */
+YOKE_API void yoke_model_adapt(yoke_model *model, const yoke_adapter *adapter);
+
 /* The samples. dims: shape of one sample of f32 values. */
 YOKE_API yoke_tensor yoke_input(yoke_model *model, int ndim, const int64_t *dims);
 /* Samples of token ids (int32): [length]. */

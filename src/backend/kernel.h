@@ -45,6 +45,8 @@
     OPERATOR(LINEAR, "linear", "xRK xNK xN? > xRN", "2RNK")                            /* x w bias? -> y = x w^T + b */ \
     KERNEL(LINEAR_DX, "linear.dx", "xRN xNK > xRK", "2RNK")                            /* dy w -> dx */ \
     KERNEL(LINEAR_DW, "linear.dw", "xRK xRN > fNK", "2RNK")                            /* x dy -> dw */ \
+    OPERATOR(LINEAR_ADD, "linear.add", "xRN xRK xNK > =xRN", "2RNK")                   /* b x w -> y = b + x w^T */ \
+    KERNEL(LINEAR_DX_ADD, "linear.dx.add", "xRK xRN xNK > =xRK", "2RNK")               /* b dy w -> dx = b + dy w */ \
     KERNEL(BIAS_GRAD, "bias.grad", "xRN > fN", "")                                     /* dy -> db */ \
     OPERATOR(CONV2D, "conv2d", "xnChw xOCkk xO? > xnOyz", "2nOyzCkk")                  /* x w bias? -> y */ \
     KERNEL(CONV2D_DX, "conv2d.dx", "xnOyz xOCkk > xnChw", "2nOyzCkk")                  /* dy w -> dx */ \
@@ -83,6 +85,7 @@
     OPERATOR(SOFTMAX, "softmax", "xRD > =xRD", "")                                     /* x -> y */ \
     KERNEL(SOFTMAX_GRAD, "softmax.grad", "xRD xRD > =xRD", "")                         /* dy y -> dx */ \
     OPERATOR(DROPOUT, "dropout", "x(noli) > =x(noli)", "")                             /* x -> y: kept with 1-p and scaled by 1/(1-p); the gradient is the same on dy */ \
+    OPERATOR(SCALE, "scale", "xE > =xE", "")                                           /* x -> y = attr.of_a x; the gradient is the same on dy */ \
     OPERATOR(ADD, "add", "xE xE > ==xE", "")                                           /* a b -> y */ \
     KERNEL(CAST, "cast", "xE > XE", "")                                                /* x -> y of another type */ \
     KERNEL(COPY_SLICE, "slice", "z(nogi) > z(noli)", "")                               /* x -> y: `local` elements of dim `global` from attr.offset on */ \
@@ -174,7 +177,8 @@ typedef struct yki_attr {
     yoke_activation activation;       /* ACTIVATE* */
     double eps;                       /* norms, UNIT */
     double p;                         /* DROPOUT, ATTENTION*, GQA*: probability of dropping; BLEND: see there */
-    double of_a, of_b;                /* COMBINE */
+    double of_a, of_b;                /* COMBINE, SCALE */
+    bool low_rank;                    /* LINEAR: an adapter's first product, to a few columns (graph/ops/products.c) */
     double momentum;                  /* BATCH_TRACK: adds momentum (1 - momentum)^launch->later times the mean and the unbiased variance, nothing where N < 2 */
     bool own_statistics;              /* BATCH*: of the samples of one data-parallel rank, not of all */
     uint64_t key;                     /* dropout's name as a number: yki_rng_key(seed, name, 0) */

@@ -163,6 +163,23 @@ yoke_status yki_config_type(const char *folder, char type_out[64]);
  * there. */
 yoke_status yki_config_job(const char *folder, char **job_text_out);
 
+/* peft.c: adapters, as the package PEFT keeps them: adapter_config.json, and their tensors. */
+#define YKI_ADAPTER_CONFIG "adapter_config.json"
+#define YKI_ADAPTER_FILE   "adapter_model.safetensors"
+/* Whether a folder holds adapters, and no whole model. */
+bool yki_is_adapter(const char *folder);
+/* The path of its tensors. YOKE_INVALID: they are not there, or pickled. */
+yoke_status yki_adapter_file(const char *folder, char path[YKI_FOLDER_BYTES + 64]);
+/* Reads FOLDER/adapter_config.json: fields that the job gave must agree, but for dropout. YOKE_INVALID names
+ * file and key, and what yoke does not compute. Targets that are read stay for good. On failure `adapter` is
+ * as it was. */
+yoke_status yki_adapter_read(const char *folder, yoke_adapter_spec *adapter);
+/* What is absent becomes what PEFT has it be. */
+yoke_status yki_adapter_settle(yoke_adapter_spec *adapter, bool gpt2);
+/* adapter_config.json; base: where the weights beside are. Freed by the caller with free(); NULL when memory
+ * is out. */
+char *yki_adapter_print(const yoke_adapter_spec *adapter, bool gpt2, const char *base);
+
 /* --- between the files of this folder --- */
 
 /* Number of "step-N" or, with mark "tmp", "old" or "gone", of ".step-N.MARK-..."; -1: another name. */

@@ -86,7 +86,11 @@ yoke_status yki_checkpoint_check(const char *folder)
     YKI_TRY(yki_path_join(path, sizeof path, folder, "config.json"));
     YKI_TRY(yki_json_load(path, &config));
     json_decref(config);
-    YKI_TRY(check_tensors(folder));
+    if (yki_is_adapter(folder)) {
+        YKI_TRY(yki_adapter_file(folder, path));
+        YKI_TRY(check_tensors(path));
+    } else
+        YKI_TRY(check_tensors(folder));
     YKI_TRY(yki_path_join(path, sizeof path, folder, "optimizer.safetensors"));
     YKI_TRY(check_tensors(path));
     YKI_TRY(yki_checkpoint_state(folder, &state));

@@ -71,7 +71,8 @@ static yoke_status read_folder(yoke_inspection *made, const char *folder)
     char path[YKI_FOLDER_BYTES + 64];
     YKI_TRY(yki_path_join(path, sizeof path, folder, "config.json"));
     if (yki_path_exists(path)) YKI_TRY(yki_config_type(folder, made->model_type));
-    YKI_TRY(read_tensors(made, folder, "model", &made->model_bytes));
+    if (yki_is_adapter(folder)) YKI_TRY(yki_adapter_file(folder, path));
+    YKI_TRY(read_tensors(made, yki_is_adapter(folder) ? path : folder, "model", &made->model_bytes));
     if (!made->is_step) return YOKE_OK;
     yki_saved_state state;
     YKI_TRY(yki_checkpoint_state(folder, &state));

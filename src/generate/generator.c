@@ -78,6 +78,9 @@ static yoke_status open_in(yoke_generator *g, const char *dir, const yoke_genera
     if (g->spec.family == YOKE_FAMILY_LAYERS)
         return yki_fail(YOKE_INVALID, "%s holds a model of layers, which generates no text", g->folder);
     YKI_TRY(yki_config_read(g->folder, &g->spec));
+    const char *weights = g->folder;
+    if (options->adapter) YKI_TRY(yki_job_take_adapter(g->job, options->adapter, &weights));
+    g->base_apart = !weights;
     YKI_TRY(read_tokenizer(g));
     if (options->room == 0) return YOKE_OK;
     return yki_generator_load(g, options->room, options->room);
@@ -150,7 +153,7 @@ yoke_status yki_generator_load(yoke_generator *g, int64_t room, int64_t rows)
     if (g->rows > g->slots * room) g->rows = g->slots * room;
     if (g->rows > MOST_ROWS) g->rows = g->slots > MOST_ROWS ? g->slots : MOST_ROWS;
     yoke_layout one;
-    yki_trainer_options options = yki_inference_options(g->job, g->folder, &one);
+    yki_trainer_options options = yki_inference_options(g->job, g->base_apart ? NULL : g->folder, &one);
     options.layout = &g->layout;
     options.purpose = YKI_PURPOSE_GENERATE;
     options.no_data = options.alone = true;

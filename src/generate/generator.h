@@ -7,7 +7,8 @@
 #include "yoke/generate.h"
 
 struct yoke_generator {
-    char folder[YKI_FOLDER_BYTES], note[512], adapter[YKI_FOLDER_BYTES];
+    char folder[YKI_FOLDER_BYTES], note[512];
+    bool base_apart; /* the folder has adapters that others take the place of: weights are its job's base */
     yoke_job *job;
     yoke_model_spec spec;
     yoke_layout layout;

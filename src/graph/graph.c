@@ -147,6 +147,8 @@ int yki_graph_parameter(yoke_model *model, const char *name, int ndim, const int
                                  .transposed = transposed,
                                  .init = init,
                                  .init_scale = init_scale,
+                                 .of_adapter = model->adapter.making,
+                                 .frozen = model->adapter.rank > 0 && !model->adapter.making,
                                  .value = value};
     memcpy(parameter->dims, dims, (size_t)ndim * sizeof *dims);
     model->values[value].producer = -1;

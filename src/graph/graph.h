@@ -60,6 +60,7 @@ typedef struct yki_parameter {
     /* A hidden matrix: two dims, of a product of rows, and no other use; the model's last product, which
      * makes its output, has none. Known when the model is finished. */
     bool matrix;
+    bool of_adapter;  /* in its files, not in the base's */
     bool frozen;      /* it does not train: no gradient, moment, norm or decay knows it */
     const char *also; /* its other name, where two tensors of files are one; NULL */
     /* A buffer: state that training tracks (a running mean), and no gradient, moment, norm or decay knows;
@@ -93,6 +94,21 @@ typedef struct yki_layer {
     bool cut;   /* a pipeline may cut before it */
 } yki_layer;
 
+/* What products are adapted, while a model is built; rank 0: none. */
+enum { YKI_MOST_SEEN = 16 };
+typedef struct yki_model_adapter {
+    int64_t rank;
+    double scale, dropout;
+    struct {
+        const char *name;
+        bool matched;
+    } * targets;
+    int ntargets, nseen;
+    const char *seen[YKI_MOST_SEEN]; /* last parts of names of products, for sentences */
+    const char *above;               /* of all modules, in files of whole models; NULL: nothing */
+    bool making;                     /* parameters are an adapter's */
+} yki_model_adapter;
+
 struct yoke_model {
     yki_arena arena;
     yki_value *values;
@@ -110,6 +126,7 @@ struct yoke_model {
     int places, picked;        /* of a model that generates; -1: it does not */
     int64_t slots, room;       /* of its cache: sequences, and tokens of each */
     yoke_loss loss;
+    yki_model_adapter adapter;
     bool finished;
     bool is_sequence; /* samples are sequences of tokens */
     uint32_t serial;  /* of all models of this process, which tensors carry; from 1 */

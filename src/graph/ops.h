@@ -91,6 +91,9 @@ struct yki_grad_context {
                          int nout, const int *like, int *out);
     /* Emits a node whose outputs are gradients of the parameters at inputs a and b (-1: none) of the node. */
     void (*emit_parameter)(yki_grad_context *context, int op, int nin, const int *in, int a, int b);
+    /* What is known of the gradient of input i, which from here on is not: who takes it gives more. -1: none.
+     */
+    int (*taken)(yki_grad_context *context, int i);
     /* The sum of a value that is not per sample over all ranks that have samples of the micro-batch. */
     int (*over_replicas)(yki_grad_context *context, int value);
     /* The gradient of attention part by part, whose keys go round the ranks of a sequence. */

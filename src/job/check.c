@@ -118,6 +118,21 @@ static yoke_status check_needs(const yki_reader *reader)
     return YOKE_OK;
 }
 
+/* Any of its keys asks for an adapter, and one has a base. */
+static yoke_status check_adapter(const yki_reader *reader)
+{
+    yoke_model_spec *model = &reader->job->model;
+    const yki_yaml *section = yki_yaml_find(reader->root, "model.adapter");
+    bool named = yki_yaml_find(reader->root, "model.adapter.kind");
+    if (section && section->count > 0 && !named) model->adapter.kind = YOKE_ADAPTER_LORA;
+    if (model->adapter.kind != YOKE_ADAPTER_NONE && !model->from[0])
+        return fail_key(
+            reader, "model.adapter",
+            "adapters are trained beside a base, the weights that model.from names, and the job has "
+            "none");
+    return YOKE_OK;
+}
+
 static int count_linear(const yoke_layer *layers, int nlayers)
 {
     int count = 0;
@@ -162,6 +177,7 @@ yoke_status yki_reader_finish(const yki_reader *reader)
     if (job->data.holdout == 0 && is_void(reader, "data.holdout_by", "data.holdout"))
         job->data.holdout_by = YOKE_HOLDOUT_END;
     YKI_TRY(check_needs(reader));
+    YKI_TRY(check_adapter(reader));
     YKI_TRY(check_matrices(reader));
     job->train.shuffle = job->data.shuffle;
     job->train.drop_last = job->data.drop_last;

@@ -37,6 +37,7 @@ void yoke_job_destroy(yoke_job *job)
     for (int i = 0; i < job->data.ntarget_columns; i++) free(job->data.target_columns[i]);
     free(job->data.target_columns);
     free_texts(&job->model.freeze);
+    free_texts(&job->model.adapter.targets);
     free(job);
 }
 

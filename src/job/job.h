@@ -20,7 +20,8 @@ extern const char *const yki_family_synonyms[];
 /* A model of which nothing is said. */
 static inline yoke_model_spec yki_spec_absent(yoke_family family)
 {
-    return (yoke_model_spec){.family = family, .tied = -1, .qkv_bias = -1, .qk_norm = -1};
+    return (yoke_model_spec){
+        .family = family, .tied = -1, .qkv_bias = -1, .qk_norm = -1, .adapter.dropout = -1};
 }
 
 static inline bool yki_spec_has_qkv_bias(const yoke_model_spec *model)

@@ -37,6 +37,7 @@ enum {
 #define MAX_WIDTH 16777216
 #define MAX_STEPS 1e15
 
+static const char *const adapters[] = {"none", "lora", NULL};
 static const char *const formats[] = {"text", "tokens", "npy", "csv", "idx", "random", "jsonl", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
@@ -73,6 +74,13 @@ const yki_key yki_job_keys[] = {
     {"model.norm_eps", YKI_KEY_DOUBLE, FIELD(model.norm_eps), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
     {"model.dropout", YKI_KEY_DOUBLE, FIELD(model.dropout), SHARE, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
     {"model.tied", YKI_KEY_SWITCH, FIELD(model.tied), .by = YKI_BY_FAMILY, .of = LLAMA},
+
+    {"model.adapter.kind", YKI_KEY_NAME, FIELD(model.adapter.kind), .names = adapters, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.adapter.rank", YKI_KEY_INT, FIELD(model.adapter.rank), RANGE(1, 65536), .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.adapter.alpha", YKI_KEY_DOUBLE, FIELD(model.adapter.alpha), FROM(0), .above = true, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.adapter.dropout", YKI_KEY_DOUBLE, FIELD(model.adapter.dropout), SHARE, .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.adapter.targets", YKI_KEY_TEXTS, FIELD(model.adapter.targets), .by = YKI_BY_FAMILY, .of = TRANSFORMER},
+    {"model.adapter.from", YKI_KEY_PATH, FIELD(model.adapter.from), .by = YKI_BY_FAMILY, .of = TRANSFORMER},
 
     {"data.format", YKI_KEY_NAME, FIELD(data.format), .names = formats, .need = ~0u},
     {"data.path", YKI_KEY_PATHS, FIELD(data.paths), .by = YKI_BY_FORMAT, .of = PATHS, .need = PATHS},

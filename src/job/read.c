@@ -57,8 +57,13 @@ static const char *suggestion(const char *prefix, const char *name, char buffer[
         const char *rest = below(yki_job_keys[i].path, prefix);
         if (rest && strchr(rest, '.') && strcmp(last_name(rest), name) == 0) return rest;
     }
-    for (int i = 0; i < yki_job_nkeys; i++)
-        if (strcmp(last_name(yki_job_keys[i].path), name) == 0) return yki_job_keys[i].path;
+    const char *found = NULL;
+    for (int i = 0; i < yki_job_nkeys; i++) {
+        const char *path = yki_job_keys[i].path;
+        if (strcmp(last_name(path), name) != 0) continue;
+        if (!found || yki_key_depth(path) < yki_key_depth(found)) found = path;
+    }
+    if (found) return found;
     const char *usual = yki_key_of_word(name);
     if (usual) return below(usual, prefix) ? below(usual, prefix) : usual;
     for (int i = 0; i < yki_job_nkeys && nsiblings < 128; i++) {

@@ -34,6 +34,11 @@ static const usual keys[] = {
      "train.clip"},
     {"dtype mixed_precision amp torch_dtype", "train.precision"},
     {"frozen freeze_layers freeze_modules freeze_parameters", "train.freeze"},
+    {"lora peft lora_config peft_config", "model.adapter.kind"},
+    {"lora_r r lora_rank", "model.adapter.rank"},
+    {"lora_alpha", "model.adapter.alpha"},
+    {"lora_dropout", "model.adapter.dropout"},
+    {"target_modules lora_target lora_targets lora_target_modules", "model.adapter.targets"},
     {"random_seed random_state manual_seed", "train.seed"},
     {"micro_batches num_microbatches n_microbatches grad_accum grad_accumulation gradient_accumulation "
      "gradient_accumulation_steps grad_accum_steps accumulation_steps accumulate_grad_batches accum_steps "
@@ -114,18 +119,29 @@ static const char *find(const usual *table, int count, const char *word)
     return NULL;
 }
 
+int yki_key_depth(const char *path)
+{
+    int depth = 0;
+    for (const char *dot = path; (dot = strchr(dot, '.')); dot++) depth++;
+    return depth;
+}
+
 const char *yki_key_of_word(const char *word)
 {
     char plain[48];
     const char *found = NULL;
+    bool several = false;
     if (!normalise(plain, word)) return NULL;
     for (int i = 0; i < yki_job_nkeys; i++) {
         const char *path = yki_job_keys[i].path, *last = strrchr(path, '.') + 1;
         if (strcmp(path, plain) == 0) return path;
         if (strcmp(last, plain) != 0 || (found && strcmp(found, path) == 0)) continue;
-        if (found) return NULL; /* several keys have that name */
+        int deeper = found ? yki_key_depth(path) - yki_key_depth(found) : -1;
+        if (deeper > 0) continue; /* of an inner section */
+        several = deeper == 0;
         found = path;
     }
+    if (several) return NULL; /* keys that have that name */
     return found ? found : find(keys, COUNT(keys), plain);
 }
 

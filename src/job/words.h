@@ -12,4 +12,7 @@ const char *yki_layer_key_of_word(const char *word);
 /* The type of layer; NULL: none. */
 const char *yki_layer_type_of_word(const char *word);
 
+/* How many sections a key lies in. */
+int yki_key_depth(const char *path);
+
 #endif

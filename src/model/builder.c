@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "model/model.h"
+#include "model/adapter.h"
 
 yoke_status yoke_model_create(yoke_model **model_out)
 {
@@ -458,6 +458,8 @@ yoke_tensor yoke_move(yoke_model *model, yoke_tensor x, int device)
 yoke_status yoke_model_finish(yoke_model *model, yoke_tensor output, yoke_loss loss)
 {
     YKI_NEED(model);
+    YKI_TRY(yoke_model_status(model));
+    yki_model_check_adapter(model);
     YKI_TRY(yoke_model_status(model));
     if (model->finished) return yki_fail(YOKE_INVALID, "the model is finished already");
     if (output.index < 0 || output.index >= model->nvalues || output.model != model->serial ||

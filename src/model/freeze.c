@@ -5,15 +5,19 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/model.h"
+#include "model/adapter.h"
 
-/* Files of some models have all names under "transformer.". */
+/* Files of some models have all names under "transformer.", those of adapters under what PEFT puts there. */
 static bool matches_name(const char *pattern, const char *name)
 {
-    static const char above[] = "transformer.";
-    size_t length = sizeof above - 1;
-    return name && (fnmatch(pattern, name, 0) == 0 ||
-                    (strncmp(pattern, above, length) == 0 && fnmatch(pattern + length, name, 0) == 0));
+    static const char *const above[] = {"transformer.", YKI_ADAPTER_PREFIX};
+    bool found = name && fnmatch(pattern, name, 0) == 0;
+    for (int i = 0; i < 2 && name && !found; i++) {
+        size_t length = strlen(above[i]);
+        found = (strncmp(pattern, above[i], length) == 0 && fnmatch(pattern + length, name, 0) == 0) ||
+                (strncmp(name, above[i], length) == 0 && fnmatch(pattern, name + length, 0) == 0);
+    }
+    return found;
 }
 
 static bool matches(const char *pattern, const yki_parameter *p)

@@ -5,7 +5,7 @@
 
 #include "base/fail.h"
 #include "job/job.h"
-#include "model/model.h"
+#include "model/adapter.h"
 
 static yoke_tensor layer(yoke_model *model, const yoke_layer *spec, yoke_tensor x);
 
@@ -143,16 +143,42 @@ static yoke_tensor llama(yoke_model *model, const yoke_job *job)
     return yoke_llama(model, &options);
 }
 
+/* An error, if there is one, is of that key. */
+static void blame(yoke_model *model, const yoke_job *job, const char *key, int line)
+{
+    if (model->error.status == YOKE_OK) return;
+    snprintf(model->error.file, sizeof model->error.file, "%.255s", job->path);
+    model->error.line = line;
+    snprintf(model->error.key, sizeof model->error.key, "%s", key);
+}
+
+static void adapt(yoke_model *model, const yoke_job *job)
+{
+    const yoke_adapter_spec *a = &job->model.adapter;
+    if (a->kind != YOKE_ADAPTER_LORA) return;
+    yoke_model_adapt(model, &(yoke_adapter){.rank = a->rank,
+                                            .alpha = a->alpha,
+                                            .dropout = a->dropout,
+                                            .rank_stabilized = a->rank_stabilized,
+                                            .ntargets = a->targets.count,
+                                            .targets = (const char *const *)a->targets.list});
+}
+
+/* What a job adapts is there. */
+static void check_adapter(yoke_model *model, const yoke_job *job)
+{
+    if (model->error.status != YOKE_OK) return;
+    yki_model_check_adapter(model);
+    blame(model, job, "model.adapter.targets", job->model.adapter.targets.line);
+}
+
 /* What a job freezes; the line at fault goes into the record. */
 static void freeze(yoke_model *model, const yoke_job *job)
 {
     const yoke_model_spec *spec = &job->model;
     for (int i = 0; i < spec->freeze.count && model->error.status == YOKE_OK; i++) {
         yoke_model_freeze(model, spec->freeze.list[i]);
-        if (model->error.status == YOKE_OK) continue;
-        snprintf(model->error.file, sizeof model->error.file, "%.255s", job->path);
-        model->error.line = spec->freeze.line;
-        snprintf(model->error.key, sizeof model->error.key, "train.freeze");
+        blame(model, job, "train.freeze", spec->freeze.line);
     }
 }
 
@@ -163,7 +189,9 @@ yoke_status yki_model_from_job(const yoke_job *job, yoke_model **model_out)
         [YOKE_FAMILY_MISTRAL] = llama,        [YOKE_FAMILY_QWEN2] = llama, [YOKE_FAMILY_QWEN3] = llama};
     yoke_model *model;
     YKI_TRY(yoke_model_create(&model));
+    adapt(model, job);
     yoke_tensor output = builders[job->model.family](model, job);
+    check_adapter(model, job);
     freeze(model, job);
     yoke_status status = yoke_model_status(model);
     if (status == YOKE_OK) status = yoke_model_finish(model, output, job->train.loss);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/adapter.h"
 
 int yki_model_dropout(yoke_model *model, int x, double p, const char *name)
 {
@@ -34,13 +34,18 @@ static int parameter(builder *b, const char *name, int ndim, const int64_t *dims
 static int product(builder *b, int x, const char *name, int64_t in, int64_t out, double scale,
                    int64_t sections, int64_t unit)
 {
-    char weight[64], bias[64];
+    char weight[64], bias[64], module[96];
     snprintf(weight, sizeof weight, "%s.weight", name);
     snprintf(bias, sizeof bias, "%s.bias", name);
+    snprintf(module, sizeof module, "%s%s", b->prefix, name);
     int64_t dims[2] = {in, out};
-    int inputs[3] = {x, parameter(b, weight, 2, dims, true, YKI_INIT_NORMAL, scale),
-                     parameter(b, bias, 1, &out, false, YKI_INIT_ZERO, 0)};
-    return yki_graph_node_cut(b->model, YKI_KERNEL_LINEAR, NULL, 3, inputs, sections, unit);
+    yki_product p = {.x = x,
+                     .weight = parameter(b, weight, 2, dims, true, YKI_INIT_NORMAL, scale),
+                     .bias = parameter(b, bias, 1, &out, false, YKI_INIT_ZERO, 0),
+                     .own = true,
+                     .sections = sections,
+                     .unit = unit};
+    return yki_model_product(b->model, module, &p);
 }
 
 static int norm(builder *b, int x, const char *name)
@@ -114,6 +119,7 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
     if (model->error.status != YOKE_OK) return yki_tensor(model, -1);
 
     builder b = {.model = model, .options = options};
+    model->adapter.above = "transformer.";
     yoke_tensor ids = yoke_input_tokens(model, o->sequence);
     yoke_model_name(model, "wte");
     yki_graph_layer(model, true);
@@ -135,5 +141,6 @@ yoke_tensor yoke_gpt2(yoke_model *model, const yoke_gpt2_options *options)
     yoke_model_name(model, "ln_f");
     yki_graph_layer(model, true);
     x = norm(&b, x, "ln_f");
-    return yki_tensor(model, yki_graph_node(model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, wte, -1}));
+    yki_product head = {.x = x, .weight = wte, .bias = -1, .sections = 1, .unit = 1};
+    return yki_tensor(model, yki_model_product(model, "lm_head", &head));
 }

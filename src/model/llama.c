@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/adapter.h"
 
 typedef struct builder {
     yoke_model *model;
@@ -31,18 +31,20 @@ static int bias_of(builder *b, const char *name, int64_t elems)
     return yki_graph_parameter(b->model, full, 1, &elems, false, YKI_INIT_ZERO, 0);
 }
 
-static int product_of(builder *b, int x, int weight, int bias, int64_t unit, bool even)
+static int product_of(builder *b, const char *name, int x, int weight, int bias, int64_t unit, bool even)
 {
-    int y = yki_graph_node_cut(b->model, YKI_KERNEL_LINEAR, NULL, 3, (int[]){x, weight, bias}, 1, unit);
-    if (y >= 0) b->model->nodes[b->model->nnodes - 1].even = even;
-    return y;
+    char module[96];
+    snprintf(module, sizeof module, "%s%s", b->prefix, name);
+    yki_product p = {
+        .x = x, .weight = weight, .bias = bias, .own = true, .sections = 1, .unit = unit, .even = even};
+    return yki_model_product(b->model, module, &p);
 }
 
 static int product(builder *b, int x, const char *name, int64_t in, int64_t out, bool biased, double scale)
 {
     int64_t dims[2] = {out, in};
     int weight = parameter(b, name, 2, dims, YKI_INIT_NORMAL, scale);
-    return product_of(b, x, weight, biased ? bias_of(b, name, out) : -1, 1, false);
+    return product_of(b, name, x, weight, biased ? bias_of(b, name, out) : -1, 1, false);
 }
 
 /* One of q, k and v: whole heads stay together. */
@@ -50,7 +52,8 @@ static int heads_of(builder *b, int x, const char *name, int64_t heads, bool eve
 {
     int64_t dims[2] = {heads * b->head, b->options->width};
     int weight = parameter(b, name, 2, dims, YKI_INIT_NORMAL, 0.02);
-    return product_of(b, x, weight, b->options->qkv_bias ? bias_of(b, name, dims[0]) : -1, b->head, even);
+    int bias = b->options->qkv_bias ? bias_of(b, name, dims[0]) : -1;
+    return product_of(b, name, x, weight, bias, b->head, even);
 }
 
 static double eps_of(const builder *b)
@@ -196,5 +199,6 @@ yoke_tensor yoke_llama(yoke_model *model, const yoke_llama_options *options)
     yki_graph_layer(model, true);
     x = norm(&b, x, "model.norm");
     int head = o->tied ? embedding : parameter(&b, "lm_head", 2, table, YKI_INIT_NORMAL, 0.02);
-    return yki_tensor(model, product_of(&b, x, head, -1, 1, false));
+    yki_product p = {.x = x, .weight = head, .bias = -1, .own = !o->tied, .sections = 1, .unit = 1};
+    return yki_tensor(model, yki_model_product(model, "lm_head", &p));
 }

@@ -8,6 +8,9 @@
 /* Devices of values and layers that are no part's number. */
 enum { YKI_NO_DEVICE = -1, YKI_ANY_DEVICE = -2 };
 
+/* What the names of adapters' parameters begin with, as PEFT has them, before the base's. */
+#define YKI_ADAPTER_PREFIX "base_model.model."
+
 /* A value as the public builder hands it out. */
 static inline yoke_tensor yki_tensor(const yoke_model *model, int value)
 {

@@ -20,6 +20,16 @@ bool yki_folder_has(const char *folder, const char *name)
     return yki_path_join(path, sizeof path, folder, name) == YOKE_OK && yki_path_exists(path);
 }
 
+static yoke_status check_whole(const yki_source *s, const char *folder)
+{
+    if (!yki_is_adapter(folder) || yki_folder_has(folder, "model.safetensors")) return YOKE_OK;
+    return yki_fail_at(
+        YOKE_INVALID, s->job.path, 0, "model.from",
+        "%s holds adapters, and no whole model: model.adapter.from takes them, and model.from the "
+        "base that they were trained beside",
+        folder);
+}
+
 /* A folder of one model, a DIR of steps (its newest), or one file. */
 static yoke_status find_weights(yki_source *s)
 {
@@ -38,11 +48,40 @@ static yoke_status find_weights(yki_source *s)
         snprintf(s->from, sizeof s->from, "%s", from);
         return YOKE_OK;
     }
+    YKI_TRY(check_whole(s, from));
     if (!yki_folder_has(from, "config.json") && !yki_folder_has(from, "model.safetensors") &&
         !yki_folder_has(from, "model.safetensors.index.json"))
         YKI_TRY(yki_checkpoint_find(from, s->folder, &is_step, s->passed_over));
     snprintf(s->from, sizeof s->from, "%s", s->folder);
-    return YOKE_OK;
+    return check_whole(s, s->folder);
+}
+
+/* The job's adapters: those of `weights`, a step; of model.adapter.from, a folder or a DIR of steps; or new
+ * ones. */
+static yoke_status find_adapter(yki_source *s, const char *weights)
+{
+    yoke_adapter_spec *adapter = &s->job.model.adapter;
+    const char *from = weights ? weights : adapter->from;
+    char path[YKI_FOLDER_BYTES + 64];
+    int is_step;
+    if (weights && adapter->kind == YOKE_ADAPTER_NONE)
+        return yki_fail_at(YOKE_INVALID, s->job.path, 0, "model.adapter",
+                           "is missing: %s holds adapters, and no whole model", weights);
+    if (adapter->kind == YOKE_ADAPTER_NONE) return YOKE_OK;
+    if (from[0] && !yki_path_exists(from))
+        return yki_fail_at(YOKE_INVALID, s->job.path, 0, "model.adapter.from",
+                           "there is no %s: adapters are read from a local folder", from);
+    if (from[0] && strlen(from) >= sizeof s->adapter)
+        return yki_fail_at(YOKE_INVALID, s->job.path, 0, "model.adapter.from", "the path is too long");
+    snprintf(s->adapter, sizeof s->adapter, "%s", from);
+    if (from[0] && !yki_is_adapter(from) && yki_path_is_folder(from) && !yki_folder_has(from, "config.json"))
+        YKI_TRY(yki_checkpoint_find(from, s->adapter, &is_step, s->passed_over));
+    if (from[0] && !yki_is_adapter(s->adapter))
+        return yki_fail_at(YOKE_INVALID, s->job.path, 0, "model.adapter.from",
+                           "%s holds no adapters: " YKI_ADAPTER_CONFIG " is missing there", s->adapter);
+    if (from[0]) YKI_TRY(yki_adapter_read(s->adapter, adapter));
+    if (from[0]) YKI_TRY(yki_adapter_file(s->adapter, path));
+    return yki_adapter_settle(adapter, s->job.model.family == YOKE_FAMILY_GPT2);
 }
 
 /* Where there is no config.json: that the job has all that one would say. */
@@ -155,12 +194,14 @@ yoke_status yki_source_read(const yoke_job *job, const char *weights, bool no_da
     yki_source *s = source_out;
     *s = (yki_source){.job = *job, .eos = -1};
     bool family = job->model.family != YOKE_FAMILY_LAYERS;
-    if (weights)
+    bool adapters = weights && yki_is_adapter(weights);
+    if (weights && !adapters)
         snprintf(s->folder, sizeof s->folder, "%s", weights);
     else
         YKI_TRY(find_weights(s));
     if (s->folder[0] && family) YKI_TRY(yki_config_read(s->folder, &s->job.model));
     if (!s->folder[0] && s->from[0]) YKI_TRY(check_complete(s));
+    YKI_TRY(find_adapter(s, adapters ? weights : NULL));
     if (weights && !no_data) YKI_TRY(check_tokenizer(job, weights));
     bool jsonl = job->data.format == YOKE_DATA_JSONL;
     if ((job->data.format == YOKE_DATA_TEXT || jsonl || job->data.tokenizer[0]) && !no_data)

@@ -176,6 +176,14 @@ static void give(yki_grad_context *c, int i, int value)
     accumulate(self(c), self(c)->current.in[i], value);
 }
 
+static int taken(yki_grad_context *c, int i)
+{
+    part_grad *g = self(c);
+    int of = g->current.in[i], value = g->gradient[of];
+    g->gradient[of] = -1;
+    return value;
+}
+
 static int over_replicas(yki_grad_context *c, int value)
 {
     part_grad *g = self(c);
@@ -327,6 +335,7 @@ yoke_status yki_grad_lane(yki_plan *plan, int lane, int class)
                                        .emit = emit,
                                        .emit_several = emit_several,
                                        .emit_parameter = emit_parameter,
+                                       .taken = taken,
                                        .over_replicas = over_replicas,
                                        .attend_back = attend_back,
                                        .give = give};

@@ -146,13 +146,14 @@ static yoke_status init_parameter(yki_run *run, int parameter, uint64_t seed, fl
     return status;
 }
 
-yoke_status yki_run_init_weights(yki_run *run, uint64_t seed)
+yoke_status yki_run_init_weights(yki_run *run, uint64_t seed, bool adapters)
 {
+    const yoke_model *model = run->plan->options.model;
     float *block = malloc(sizeof(float) * BLOCK);
     if (!block) return yki_fail_memory("first weights");
     yoke_status status = YOKE_OK;
-    for (int i = 0; i < run->plan->options.model->nparameters && status == YOKE_OK; i++)
-        status = init_parameter(run, i, seed, block);
+    for (int i = 0; i < model->nparameters && status == YOKE_OK; i++)
+        if (!adapters || model->parameters[i].of_adapter) status = init_parameter(run, i, seed, block);
     free(block);
     return status;
 }

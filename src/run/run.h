@@ -155,8 +155,8 @@ typedef struct yki_taken_tensor {
  * read; nothing was taken. */
 yoke_status yki_run_take(yki_run *run, const yki_taken_tensor *tensors, int ntensors);
 
-/* First values by the model's rules, keyed by seed and name. */
-yoke_status yki_run_init_weights(yki_run *run, uint64_t seed);
+/* First values by the model's rules, keyed by seed and name; adapters: of adapters' weights alone. */
+yoke_status yki_run_init_weights(yki_run *run, uint64_t seed, bool adapters);
 
 /* What ranks measured; of ranks of other processes, at the last time they were collected, by all processes
  * together. */

@@ -1,5 +1,6 @@
 /* eval: a saved model, or a job with the weights it starts from, scored on data; and what was scored. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -24,6 +25,24 @@ static yoke_status job_of_path(const char *path, int noverrides, const char *con
     return yoke_job_load(job, noverrides, overrides, job_out);
 }
 
+yoke_status yki_job_take_adapter(yoke_job *job, const char *adapter, const char **weights)
+{
+    yoke_adapter_spec *spec = &job->model.adapter;
+    struct stat info;
+    if (stat(adapter, &info) != 0 || !S_ISDIR(info.st_mode) || strlen(adapter) >= sizeof spec->from)
+        return yki_fail_at(YOKE_INVALID, adapter, 0, "", "is no folder of adapters (--adapter)");
+    if (job->model.family == YOKE_FAMILY_LAYERS)
+        return yki_fail(YOKE_INVALID, "--adapter %s: a model of layers takes no adapters", adapter);
+    if (!job->model.from[0] && (!*weights || yki_is_adapter(*weights)))
+        return yki_fail(YOKE_INVALID, "--adapter %s: the job has no model.from to apply it to", adapter);
+    for (int i = 0; i < spec->targets.count; i++) free(spec->targets.list[i]);
+    free(spec->targets.list);
+    *spec = (yoke_adapter_spec){.kind = YOKE_ADAPTER_LORA, .dropout = -1};
+    snprintf(spec->from, sizeof spec->from, "%s", adapter);
+    if (*weights && yki_is_adapter(*weights)) *weights = NULL;
+    return YOKE_OK;
+}
+
 /* Where the weights are from, and of first values, whether the job has trained ones. */
 static void name_weights(const yoke_job *job, const char *folder, yoke_evaluation *e)
 {
@@ -36,13 +55,15 @@ static void name_weights(const yoke_job *job, const char *folder, yoke_evaluatio
         memcpy(e->trained, newest, sizeof e->trained);
 }
 
-/* `given`: the data are a file that the caller named, and all of them are scored. */
-static yoke_status eval_job(const yoke_job *job, const char *folder, const char *passed_over, bool given,
-                            yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
+/* `given`: the data are a file that the caller named, and all of them are scored. weights: the step's folder
+ * that they are of; NULL: model.from's. */
+static yoke_status eval_job(const yoke_job *job, const char *folder, const char *weights,
+                            const char *passed_over, bool given, yoke_notice notice, void *context,
+                            yoke_evaluation *evaluation_out)
 {
     bool other_data = false;
     yoke_layout one;
-    yki_trainer_options options = yki_inference_options(job, folder[0] ? folder : NULL, &one);
+    yki_trainer_options options = yki_inference_options(job, weights, &one);
     yoke_trainer *trainer;
     YKI_TRY(yki_trainer_create(&trainer, &options));
     if (passed_over[0]) yki_trainer_note(trainer, "%s", passed_over);
@@ -92,17 +113,20 @@ static yoke_status take_files(yoke_job *job, const char *data)
     return YOKE_OK;
 }
 
-yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides, const char *data,
-                      yoke_notice notice, void *context, yoke_evaluation *evaluation_out)
+yoke_status yoke_eval(const char *dir_or_job, int noverrides, const char *const *overrides,
+                      const char *adapter, const char *data, yoke_notice notice, void *context,
+                      yoke_evaluation *evaluation_out)
 {
     char folder[YKI_FOLDER_BYTES], passed_over[256];
     yoke_job *job;
     if (!dir_or_job || !evaluation_out)
         return yki_fail(YOKE_INVALID, "an evaluation needs a folder or a job, not NULL");
     YKI_TRY(job_of_path(dir_or_job, noverrides, overrides, folder, passed_over, &job));
+    const char *weights = folder[0] ? folder : NULL;
     yoke_status status = data ? take_files(job, data) : YOKE_OK;
+    if (status == YOKE_OK && adapter) status = yki_job_take_adapter(job, adapter, &weights);
     if (status == YOKE_OK)
-        status = eval_job(job, folder, passed_over, data != NULL, notice, context, evaluation_out);
+        status = eval_job(job, folder, weights, passed_over, data != NULL, notice, context, evaluation_out);
     if (status == YOKE_OK && data) evaluation_out->scored = YOKE_SCORED_GIVEN;
     yoke_job_destroy(job);
     return status;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "backend/cpu/cpu.h"
+#include "base/disk.h"
 #include "base/fail.h"
 #include "base/json_file.h"
 #include "base/text.h"
@@ -67,6 +68,8 @@ static const rule rules[] = {
     {"train.loss", .change = REFUSED, .means = "its last steps were after another aim"},
     {"model", .change = REFUSED, .means = "the same weights would compute something else"},
     {"train.freeze", .change = REFUSED, .means = no_moments},
+    {"model.adapter", .change = REFUSED, .means = "the same weights would compute something else"},
+    {"model.base", .change = REFUSED, .means = "its adapters were trained beside other weights"},
     {"moments", .change = REFUSED, .named = "train.optimizer.name", .means = no_moments},
     {"moments", .change = REFUSED, .named = "train.optimizer.momentum", .means = no_moments},
     {"train.optimizer.", .change = SAID},
@@ -316,6 +319,12 @@ yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *id
         add_hash(identity, "model", hash_layers(shape.layers, shape.nlayers, 0));
         return YOKE_OK;
     }
+    const yoke_adapter_spec *a = &shape.adapter;
+    if (a->kind == YOKE_ADAPTER_NONE)
+        yki_identity_add(identity, "model.adapter", "none");
+    else
+        yki_identity_add(identity, "model.adapter", "lora of rank %lld and alpha %g", (long long)a->rank,
+                         a->alpha);
     add_real(identity, "model.dropout", shape.dropout);
     shape.dropout = 0;
     char *text = yki_config_print(&shape, NULL, NULL, NULL);
@@ -323,6 +332,20 @@ yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *id
     add_hash(identity, "model", yki_hash(text, strlen(text)));
     free(text);
     return YOKE_OK;
+}
+
+yoke_status yki_base_check(const char *step, const char *from, uint64_t hash)
+{
+    char path[YKI_FOLDER_BYTES + 64], now[24];
+    yki_saved_state state;
+    YKI_TRY(yki_path_join(path, sizeof path, step, "state.json"));
+    if (!yki_path_exists(path)) return YOKE_OK; /* not saved by a run of yoke's */
+    YKI_TRY(yki_checkpoint_state(step, &state));
+    const char *then = yki_identity_find(&state.identity, "model.base");
+    snprintf(now, sizeof now, "%016llx", (unsigned long long)hash);
+    if (!then || strcmp(then, now) == 0) return YOKE_OK;
+    return yki_fail(YOKE_INVALID, "the adapters of %s were trained beside other weights than %s has", step,
+                    from);
 }
 
 /* Says in which of the facts' parts processes differ, before all of them are compared. */

@@ -14,7 +14,7 @@
 #include "train/trainer.h"
 
 /* The tensor of a parameter; Hugging Face saves some models with a leading "transformer.". */
-static const yki_safetensor *find(const yki_safetensors *file, const char *name, const char *suffix)
+const yki_safetensor *yki_tensor_find(const yki_safetensors *file, const char *name, const char *suffix)
 {
     char full[300];
     snprintf(full, sizeof full, "%.200s%s", name, suffix);
@@ -128,8 +128,8 @@ static yoke_status check_leftovers(const yoke_trainer *trainer, const yki_safete
         quoted, more > 0 ? " (nor for others)" : "");
 }
 
-static yoke_status check_shape(const yki_safetensor *tensor, const yki_parameter *p, const char *path,
-                               const char *suffix)
+yoke_status yki_tensor_check_shape(const yki_safetensor *tensor, const yki_parameter *p, const char *path,
+                                   const char *suffix)
 {
     bool same = tensor->ndim == p->ndim;
     for (int i = 0; same && i < p->ndim; i++) same = tensor->dims[i] == p->dims[i];
@@ -145,7 +145,7 @@ static yoke_status check_shape(const yki_safetensor *tensor, const yki_parameter
 
 /* What a load takes, and from where. */
 typedef struct load {
-    yki_safetensors *files[2];
+    yki_safetensors *files[2]; /* of weights, and moments */
     int nfiles;
     yki_taken_tensor *tensors;
     int ntensors;
@@ -177,8 +177,10 @@ static yoke_status find_hashes(load *l)
     return YOKE_OK;
 }
 
-/* Adds every parameter's tensor of `nkinds` kinds in a file: all must be there, in shape and of numbers. */
-static yoke_status add(yoke_trainer *trainer, const char *path, yki_tensor_kind first, int nkinds, load *l)
+/* Adds the tensors of `nkinds` kinds in a file, of every parameter, or of those that are a base's or
+ * adapters': all must be there, in shape and of numbers. */
+static yoke_status add(yoke_trainer *trainer, const char *path, bool base, yki_tensor_kind first, int nkinds,
+                       load *l)
 {
     const yoke_model *model = trainer->model;
     size_t room = (size_t)(l->ntensors + nkinds * model->nparameters);
@@ -192,10 +194,10 @@ static yoke_status add(yoke_trainer *trainer, const char *path, yki_tensor_kind 
         for (int i = 0; i < model->nparameters; i++) {
             const yki_parameter *p = &model->parameters[i];
             const char *suffix = yki_trainer_suffix(trainer, (yki_tensor_kind)(first + k), i);
-            if (!suffix) continue;
-            const yki_safetensor *tensor = find(file, p->name, suffix);
+            if (!suffix || (yki_trainer_adapts(trainer) && base == p->of_adapter)) continue;
+            const yki_safetensor *tensor = yki_tensor_find(file, p->name, suffix);
             if (!tensor) return fail_missing(file, path, p->name, suffix);
-            YKI_TRY(check_shape(tensor, p, path, suffix));
+            YKI_TRY(yki_tensor_check_shape(tensor, p, path, suffix));
             YKI_TRY(yki_safetensors_read_f32(file, tensor, 0, 0, NULL));
             l->tensors[l->ntensors++] =
                 (yki_taken_tensor){(yki_tensor_kind)(first + k), i, file, tensor, NULL};
@@ -208,7 +210,7 @@ static yoke_status check_counters(const yoke_trainer *trainer, const load *l)
 {
     for (int i = 0; i < trainer->model->ncounters && l->hashes; i++) {
         uint64_t saved;
-        const yki_safetensor *tensor = find(l->files[0], trainer->model->counters[i].name, "");
+        const yki_safetensor *tensor = yki_tensor_find(l->files[0], trainer->model->counters[i].name, "");
         if (!tensor || yki_hash_blocks(tensor->bytes) != 1) continue;
         YKI_TRY(yki_hashes_find(l->hashes, tensor, &saved));
         YKI_TRY(yki_hash_check(tensor, 0, saved));
@@ -220,7 +222,7 @@ static yoke_status check_counters(const yoke_trainer *trainer, const load *l)
 static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
 {
     for (int i = 0; i < trainer->model->ncounters; i++) {
-        const yki_safetensor *tensor = find(file, trainer->model->counters[i].name, "");
+        const yki_safetensor *tensor = yki_tensor_find(file, trainer->model->counters[i].name, "");
         float value = 0;
         trainer->tracked[i] = 0;
         if (!tensor || tensor->elems != 1) continue;
@@ -231,24 +233,27 @@ static void take_counters(yoke_trainer *trainer, const yki_safetensors *file)
     }
 }
 
-/* Of what is taken, for a comparison of processes: names, types, shapes, and some of the bytes. */
-static uint64_t hash_taken(const load *l)
+uint64_t yki_hash_tensor(const yki_safetensor *tensor, uint64_t hash)
 {
     enum { PIECE = 4096, PIECES = 16 };
-    uint64_t hash = 0;
-    for (int t = 0; t < l->ntensors; t++) {
-        const yki_safetensor *tensor = l->tensors[t].tensor;
-        size_t pieces = tensor->bytes / PIECE;
-        size_t stride = pieces > PIECES ? pieces / PIECES * PIECE : PIECE;
-        hash = yki_hash_text(tensor->name, hash + 1);
-        hash = yki_hash_text(tensor->dtype, hash);
-        for (int i = 0; i < tensor->ndim; i++) hash = (hash ^ (uint64_t)tensor->dims[i]) * 0x100000001b3u;
-        for (size_t at = 0; at < tensor->bytes; at += stride) {
-            size_t left = tensor->bytes - at;
-            hash = (hash ^ yki_hash((const char *)tensor->data + at, left < PIECE ? left : PIECE)) *
-                   0x100000001b3u;
-        }
+    size_t pieces = tensor->bytes / PIECE;
+    size_t stride = pieces > PIECES ? pieces / PIECES * PIECE : PIECE;
+    hash = yki_hash_text(tensor->name, hash + 1);
+    hash = yki_hash_text(tensor->dtype, hash);
+    for (int i = 0; i < tensor->ndim; i++) hash = (hash ^ (uint64_t)tensor->dims[i]) * 0x100000001b3u;
+    for (size_t at = 0; at < tensor->bytes; at += stride) {
+        size_t left = tensor->bytes - at;
+        hash =
+            (hash ^ yki_hash((const char *)tensor->data + at, left < PIECE ? left : PIECE)) * 0x100000001b3u;
     }
+    return hash;
+}
+
+/* Of what is taken, for a comparison of processes. */
+static uint64_t hash_taken(const load *l)
+{
+    uint64_t hash = 0;
+    for (int t = 0; t < l->ntensors; t++) hash = yki_hash_tensor(l->tensors[t].tensor, hash);
     return hash;
 }
 
@@ -272,8 +277,26 @@ yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path)
 {
     load l = {.nfiles = 0};
     yoke_status status = yki_path_is_folder(path) ? yki_hashes_read(path, &l.hashes) : YOKE_OK;
-    if (status == YOKE_OK) status = add(trainer, path, YKI_TENSOR_WEIGHT, 1, &l);
+    if (status == YOKE_OK) status = add(trainer, path, true, YKI_TENSOR_WEIGHT, 1, &l);
+    if (status == YOKE_OK && yki_trainer_adapts(trainer)) trainer->base_hash = hash_taken(&l);
     return take(trainer, &l, status, path);
+}
+
+/* Weights as a step's folder, or one of adapters, has them. */
+static yoke_status add_weights(yoke_trainer *trainer, const char *folder, load *l)
+{
+    char path[YKI_FOLDER_BYTES + 64];
+    if (!yki_trainer_adapts(trainer)) return add(trainer, folder, true, YKI_TENSOR_WEIGHT, 1, l);
+    YKI_TRY(yki_adapter_file(folder, path));
+    return add(trainer, path, false, YKI_TENSOR_WEIGHT, 1, l);
+}
+
+yoke_status yki_trainer_load_adapter(yoke_trainer *trainer, const char *folder)
+{
+    load l = {.nfiles = 0};
+    yoke_status status = yki_hashes_read(folder, &l.hashes);
+    if (status == YOKE_OK) status = add_weights(trainer, folder, &l);
+    return take(trainer, &l, status, folder);
 }
 
 /* Weights and optimizer state of a step's folder: both are checked before the first tensor is taken, so that
@@ -284,8 +307,9 @@ static yoke_status load_step(yoke_trainer *trainer, const char *folder, bool has
     load l = {.nfiles = 0};
     yoke_status status = hashed ? yki_hashes_read(folder, &l.hashes) : YOKE_OK;
     snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
-    if (status == YOKE_OK) status = add(trainer, folder, YKI_TENSOR_WEIGHT, 1, &l);
-    if (status == YOKE_OK && has_moments) status = add(trainer, path, YKI_TENSOR_MOMENT, YKI_MAX_MOMENTS, &l);
+    if (status == YOKE_OK) status = add_weights(trainer, folder, &l);
+    if (status == YOKE_OK && has_moments)
+        status = add(trainer, path, false, YKI_TENSOR_MOMENT, YKI_MAX_MOMENTS, &l);
     return take(trainer, &l, status, folder);
 }
 
@@ -316,7 +340,7 @@ static yoke_status check_fits(yoke_trainer *trainer, const yki_saved_state *stat
 {
     load l = {.nfiles = 0};
     if (!yki_identity_differs(&state->identity, &trainer->identity, "model")) return YOKE_OK;
-    yoke_status status = add(trainer, folder, YKI_TENSOR_WEIGHT, 1, &l);
+    yoke_status status = add_weights(trainer, folder, &l);
     release(&l);
     if (status != YOKE_INVALID) return status;
     yoke_error error = *yoke_error_get();
@@ -333,6 +357,13 @@ yoke_status yoke_trainer_resume(yoke_trainer *trainer, const char *dir)
     yki_text changed = {0};
     const yoke_data *before = trainer->data;
     yoke_status status = yki_step_find(dir, folder, passed_over, &state);
+    if (status == YOKE_OK && yki_is_adapter(folder) != yki_trainer_adapts(trainer))
+        status =
+            yki_fail(YOKE_INVALID,
+                     yki_is_adapter(folder)
+                         ? "%s holds adapters, and this run trains a whole model (model.adapter is missing)"
+                         : "%s holds a whole model, and this run trains adapters: model.from starts from it",
+                     folder);
     if (status == YOKE_OK) status = yki_trainer_resume_facts(trainer, folder);
     if (status == YOKE_OK && trainer->data != before) status = yki_trainer_identify_data(trainer);
     if (status == YOKE_OK) status = check_fits(trainer, &state, folder);

@@ -23,7 +23,13 @@ const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind
 
 /* The files of tensors, by kind. */
 enum { NFILES = 2 };
-static const char *const file_names[NFILES] = {"model.safetensors", "optimizer.safetensors"};
+static const char *file_name(const yoke_trainer *trainer, int file)
+{
+    return file > 0                      ? "optimizer.safetensors"
+           : yki_trainer_adapts(trainer) ? YKI_ADAPTER_FILE
+                                         : "model.safetensors";
+}
+
 enum { NKINDS = 1 + YKI_MAX_MOMENTS };
 
 /* Of weights, and of each moment. */
@@ -75,7 +81,7 @@ yoke_status yki_saved_tensors(const yoke_trainer *trainer, yki_stored_tensor **t
     *bytes_out = 0;
     for (int k = 0; k < NKINDS; k++)
         for (int i = 0; i < model->nparameters; i++) {
-            if (!yki_trainer_suffix(trainer, kind_of(k), i)) continue;
+            if (!yki_trainer_suffix(trainer, kind_of(k), i) || !yki_trainer_saves(trainer, i)) continue;
             size_t bytes = sizeof(float) * (size_t)yki_trainer_elems(trainer, i);
             tensors[count++] = (yki_stored_tensor){kind_of(k), i, file_of(kind_of(k)), 0, bytes, NULL};
             *bytes_out += bytes;
@@ -99,7 +105,7 @@ static yoke_status write_counters(const yki_saving *s, bool declares)
             continue;
         }
         YKI_TRY(yki_safetensors_write(s->writers[file], name, 0, value, sizeof *value));
-        YKI_TRY(yki_hashes_add(s->hashes, file_names[file], name, sizeof *value, &hash));
+        YKI_TRY(yki_hashes_add(s->hashes, file_name(s->trainer, file), name, sizeof *value, &hash));
     }
     return YOKE_OK;
 }
@@ -110,7 +116,8 @@ static yoke_status make_files(yki_saving *s)
     char name[256];
     YKI_TRY(yki_hashes_create(&s->hashes));
     for (int f = 0; f < NFILES; f++) {
-        YKI_TRY(yki_path_join(s->told.names[f], sizeof s->told.names[f], s->save.temporary, file_names[f]));
+        YKI_TRY(yki_path_join(s->told.names[f], sizeof s->told.names[f], s->save.temporary,
+                              file_name(s->trainer, f)));
         YKI_TRY(yki_safetensors_writer_create(s->told.names[f], &s->writers[f]));
     }
     for (int t = 0; t < s->stored.ntensors; t++) {
@@ -157,9 +164,21 @@ static yoke_status add_hashes(const yki_saving *s)
     for (int t = 0; t < s->stored.ntensors; t++) {
         const yki_stored_tensor *tensor = &s->tensors[t];
         print_name(s->trainer, tensor->kind, tensor->parameter, name);
-        YKI_TRY(yki_hashes_add(s->hashes, file_names[tensor->file], name, tensor->bytes, tensor->hashes));
+        YKI_TRY(yki_hashes_add(s->hashes, file_name(s->trainer, tensor->file), name, tensor->bytes,
+                               tensor->hashes));
     }
     return yki_hashes_save(s->hashes, s->save.temporary);
+}
+
+static yoke_status write_adapter(const yki_saving *s)
+{
+    const yoke_trainer *trainer = s->trainer;
+    char *text =
+        yki_adapter_print(&trainer->spec.adapter, trainer->spec.family == YOKE_FAMILY_GPT2, trainer->from);
+    if (!text) return yki_fail_memory("a save");
+    yoke_status status = yki_save_text(&s->save, YKI_ADAPTER_CONFIG, text);
+    free(text);
+    return status;
 }
 
 static yoke_status write_texts(const yki_saving *s)
@@ -172,6 +191,7 @@ static yoke_status write_texts(const yki_saving *s)
     if (status == YOKE_OK && job) status = yki_save_text(&s->save, "job.yaml", job);
     free(job);
     free(config);
+    if (status == YOKE_OK && yki_trainer_adapts(trainer)) status = write_adapter(s);
     if (status == YOKE_OK) status = yki_beside_save(trainer, &s->save);
     return status == YOKE_OK ? yki_save_state(&s->save, &s->state) : status;
 }

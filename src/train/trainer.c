@@ -158,7 +158,7 @@ yoke_status yoke_trainer_create(yoke_trainer **trainer_out, const yoke_model *mo
     yki_trainer_options none = {0};
     yoke_status status = build(trainer, layout, &none, YOKE_OK);
     if (status == YOKE_OK) status = yki_trainer_identify(trainer, "");
-    if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed);
+    if (status == YOKE_OK) status = yki_run_init_weights(trainer->run, options->seed, false);
     return finish_create(trainer, status, trainer_out);
 }
 
@@ -189,6 +189,7 @@ static yoke_status model_of_job(yoke_trainer *trainer, const yki_trainer_options
     trainer->chat = source.chat;
     YKI_TRY(status);
     memcpy(trainer->from, source.from, sizeof trainer->from);
+    memcpy(trainer->adapter, source.adapter, sizeof trainer->adapter);
     YKI_TRY(say_source(trainer, options, &source));
     trainer->spec = source.job.model;
     trainer->options = source.job.train;
@@ -239,6 +240,19 @@ static yoke_status read_start(yoke_trainer *trainer, yki_trainer_options *option
     return YOKE_OK;
 }
 
+/* Weights of a model with adapters: the base's, and adapters' unless a resume brings them. */
+static yoke_status load_adapted(yoke_trainer *trainer, const yki_trainer_options *options, bool resumes)
+{
+    bool apart = !options->weights || yki_is_adapter(options->weights);
+    const char *base = apart ? trainer->from : options->weights;
+    YKI_TRY(yki_trainer_load_weights(trainer, base));
+    yki_identity_add(&trainer->identity, "model.base", "%016llx", (unsigned long long)trainer->base_hash);
+    if (resumes) return YOKE_OK;
+    if (trainer->adapter[0]) YKI_TRY(yki_base_check(trainer->adapter, base, trainer->base_hash));
+    return trainer->adapter[0] ? yki_trainer_load_adapter(trainer, trainer->adapter)
+                               : yki_run_init_weights(trainer->run, trainer->options.seed, true);
+}
+
 static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_options *wanted)
 {
     const yoke_job *job = wanted->job;
@@ -258,12 +272,13 @@ static yoke_status build_from_job(yoke_trainer *trainer, const yki_trainer_optio
     if (options.dry) return YOKE_OK;
     memcpy(run, trainer->identity.run, sizeof run);
     if (options.purpose == YKI_PURPOSE_TRAIN) YKI_TRY(yki_trainer_identify(trainer, run));
-    if (folder[0]) return YOKE_OK; /* yoke_trainer_resume brings the weights */
     const char *weights = options.weights ? options.weights : trainer->from;
+    if (yki_trainer_adapts(trainer)) return load_adapted(trainer, &options, folder[0]);
+    if (folder[0]) return YOKE_OK; /* yoke_trainer_resume brings the weights */
     if (trainer->spec.family == YOKE_FAMILY_LAYERS && weights[0])
         YKI_TRY(yki_trainer_look_at_model(trainer, weights));
     return weights[0] ? yki_trainer_load_weights(trainer, weights)
-                      : yki_run_init_weights(trainer->run, job->train.seed);
+                      : yki_run_init_weights(trainer->run, job->train.seed, false);
 }
 
 yoke_status yki_trainer_create(yoke_trainer **trainer_out, const yki_trainer_options *options)

@@ -43,7 +43,9 @@ struct yoke_trainer {
     yki_beside beside[YKI_BESIDE_COUNT];
     const yoke_job *job; /* NULL: none */
     char from[YKI_FOLDER_BYTES +
-              64];        /* the job's model.from, found: a file, or a folder of one model; "" none */
+              64]; /* the job's model.from, found: a file, or a folder of one model; "" none */
+    char adapter[YKI_FOLDER_BYTES]; /* where its adapters are read from; "": there are none, or new ones */
+    uint64_t base_hash;             /* of the weights beside adapters */
     yoke_model_spec spec; /* of a job's model, filled in from config.json; layers are borrowed from the job */
     yoke_train_options options;
     yki_plan *plan;
@@ -196,6 +198,10 @@ const char *yki_beside_config(const yoke_trainer *trainer);
 yoke_status yki_beside_save(const yoke_trainer *trainer, const yki_save *save);
 void yki_beside_release(yoke_trainer *trainer);
 
+/* evaluate.c: the job's model gets the adapters of a folder in place of others, which *weights, a step's
+ * folder, may have: then it is NULL. YOKE_INVALID: there is no such folder. */
+yoke_status yki_job_take_adapter(yoke_job *job, const char *adapter, const char **weights);
+
 /* generate.c: the job that a folder was saved by, without its layout; for a Hugging Face folder, one that
  * says what config.json says. */
 yoke_status yki_job_of_folder(const char *folder, yoke_job **job_out);
@@ -220,6 +226,16 @@ yoke_status yki_trainer_share(const yoke_trainer *trainer, void *data, size_t by
 yoke_status yki_trainer_even_out(const yoke_trainer *trainer, int64_t *threads, int64_t *memory);
 uint64_t yki_hash_text(const char *text, uint64_t hash);
 
+/* Whether its job trains, or runs, adapters: its steps have those, and not the base. */
+static inline bool yki_trainer_adapts(const yoke_trainer *trainer)
+{
+    return trainer->job && trainer->spec.adapter.kind != YOKE_ADAPTER_NONE;
+}
+/* Whether a step has a parameter's tensor. */
+static inline bool yki_trainer_saves(const yoke_trainer *trainer, int parameter)
+{
+    return !yki_trainer_adapts(trainer) || trainer->model->parameters[parameter].of_adapter;
+}
 /* save.c: what files call a parameter's tensor of a kind, after its name; NULL: this run has none. */
 const char *yki_trainer_suffix(const yoke_trainer *trainer, yki_tensor_kind kind, int parameter);
 /* Tensors of a save, without places and hashes, and their bytes. Owns: the caller, with free(). */
@@ -264,6 +280,9 @@ int64_t yki_trainer_staging_bytes(const yoke_trainer *trainer);
 yoke_status yki_trainer_identify(yoke_trainer *trainer, const char *run);
 /* What a job's model computes, as a fact. */
 yoke_status yki_identity_add_model(const yoke_trainer *trainer, yki_identity *identity);
+/* YOKE_INVALID: the adapters of a step were trained beside other weights than `from` has, whose hash this is.
+ */
+yoke_status yki_base_check(const char *step, const char *from, uint64_t hash);
 /* The facts of the data anew, which are opened otherwise than they were. */
 yoke_status yki_trainer_identify_data(yoke_trainer *trainer);
 /* Whether both know a fact, and not the same one. */
@@ -294,6 +313,15 @@ yoke_status yki_weights_say(yoke_trainer *trainer, const char *folder);
 /* Weights of a folder or file by name: every tensor that the model needs, and none that it has no place for.
  */
 yoke_status yki_trainer_load_weights(yoke_trainer *trainer, const char *path);
+/* The tensor of a parameter, whose names files may have under "transformer."; NULL: there is none. */
+const yki_safetensor *yki_tensor_find(const yki_safetensors *file, const char *name, const char *suffix);
+/* YOKE_INVALID: it has another shape than the parameter. */
+yoke_status yki_tensor_check_shape(const yki_safetensor *tensor, const yki_parameter *p, const char *path,
+                                   const char *suffix);
+/* Name, type, shape and some of the bytes. */
+uint64_t yki_hash_tensor(const yki_safetensor *tensor, uint64_t hash);
+/* The adapters of a folder, whose base is loaded. */
+yoke_status yki_trainer_load_adapter(yoke_trainer *trainer, const char *folder);
 /* All elements of a parameter's tensor. */
 int64_t yki_trainer_elems(const yoke_trainer *trainer, int parameter);
 

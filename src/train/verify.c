@@ -168,7 +168,7 @@ yoke_status yoke_verify(const yoke_job *job, const char *against, const char *wr
 {
     YKI_NEED(job, verification_out);
     if (tolerance <= 0) tolerance = job->train.precision == YOKE_PRECISION_BF16 ? 2e-2 : 1e-4;
-    if (against && job->model.dropout > 0)
+    if (against && (job->model.dropout > 0 || job->model.adapter.dropout > 0))
         return yki_fail(YOKE_INVALID,
                         "verify --against needs dropout 0: nobody else draws the same random numbers");
     yoke_layout one = YOKE_LAYOUT_DEFAULT;

@@ -22,7 +22,8 @@ typedef struct family {
 
 #define END YKI_KERNEL_COUNT
 static const family families[] = {
-    {{YKI_KERNEL_LINEAR, YKI_KERNEL_LINEAR_DX, YKI_KERNEL_LINEAR_DW, YKI_KERNEL_BIAS_GRAD, END},
+    {{YKI_KERNEL_LINEAR, YKI_KERNEL_LINEAR_DX, YKI_KERNEL_LINEAR_DW, YKI_KERNEL_BIAS_GRAD,
+      YKI_KERNEL_LINEAR_ADD, YKI_KERNEL_LINEAR_DX_ADD, END},
      {"R0 K3 N2", "R1 K1 N1", "R5 K0 N3", "R7 K13 N5", "R67 K33 N70", "R130 K100 N96"}},
     {{YKI_KERNEL_BIAS_GRAD, END}, {"R4 N0", "R1 N1", "R65 N1030", "R300 N515"}},
     {{YKI_KERNEL_CONV2D, YKI_KERNEL_CONV2D_DX, YKI_KERNEL_CONV2D_DW, YKI_KERNEL_CONV2D_BIAS_GRAD, END},
@@ -54,8 +55,10 @@ static const family families[] = {
     {{YKI_KERNEL_DROPOUT, YKI_KERNEL_COPY_SLICE, END},
      {"n0 o2 g4 l2 i3", "n1 o1 g1 l1 i1", "n2 o3 g7 l3 i5 @2", "n3 o1 g5 l0 i2", "n4 o64 g768 l384 i1 @384",
       "n2 o3 g9 l3 i700 @6", "n2 o5 g7 l3 i5 @2 a1 b2 j3 L9"}},
+    {{YKI_KERNEL_LINEAR_ADD, YKI_KERNEL_LINEAR_DX_ADD, END},
+     {"R2 K64 N300", "R130 K8 N768", "R300 K768 N8", "R9 K200 N3"}},
     {{YKI_KERNEL_ADD, YKI_KERNEL_CAST, YKI_KERNEL_MSE_LOSS, YKI_KERNEL_MSE_GRAD, YKI_KERNEL_ZERO,
-      YKI_KERNEL_SUM_SQUARES, END},
+      YKI_KERNEL_SUM_SQUARES, YKI_KERNEL_SCALE, END},
      {"E0", "E1", "E15", "E64", "E1001", "E200003"}},
     {{YKI_KERNEL_ADAM, YKI_KERNEL_SGD, YKI_KERNEL_LION, YKI_KERNEL_MOMENTUM, YKI_KERNEL_UNIT,
       YKI_KERNEL_COMBINE, END},
@@ -128,6 +131,9 @@ static double terms_of(const kernel_case *c)
         return (double)c->launch.views[0].dims[1];
     case YKI_KERNEL_HEADNORM_DX:
         return (double)c->launch.views[0].dims[3];
+    case YKI_KERNEL_LINEAR_ADD:
+    case YKI_KERNEL_LINEAR_DX_ADD:
+        return 1 + (double)c->launch.views[1].dims[1];
     case YKI_KERNEL_LINEAR_DW:
         return (double)c->launch.views[0].dims[0];
     case YKI_KERNEL_CONV2D:
@@ -183,6 +189,9 @@ static double term_size(yki_kernel kernel)
     case YKI_KERNEL_LINEAR:
     case YKI_KERNEL_LINEAR_DX:
     case YKI_KERNEL_LINEAR_DW:
+    case YKI_KERNEL_LINEAR_ADD:
+    case YKI_KERNEL_LINEAR_DX_ADD:
+    case YKI_KERNEL_SCALE:
     case YKI_KERNEL_CONV2D:
     case YKI_KERNEL_CONV2D_DX:
     case YKI_KERNEL_CONV2D_DW:

@@ -76,7 +76,7 @@ static yoke_status eval(const char *unused, double *value)
 {
     (void)unused;
     yoke_evaluation e;
-    yoke_status status = yoke_eval(saved, 0, NULL, NULL, NULL, NULL, &e);
+    yoke_status status = yoke_eval(saved, 0, NULL, NULL, NULL, NULL, NULL, &e);
     if (status != YOKE_OK) return status;
     *value = e.loss;
     yoke_evaluation_release(&e);

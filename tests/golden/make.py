@@ -1,4 +1,4 @@
-"""Makes the golden cases beside it: python3 make.py [CASE...] (needs PyTorch 2.9 or later). Small models are trained for ten steps by PyTorch, in
+"""Makes the golden cases beside it: python3 make.py [CASE...] (needs PyTorch 2.9 or later; lora and lora_gpt2 transformers and peft too). Small models are trained for ten steps by PyTorch, in
 float64 from weights that float32 holds, and what yoke must reproduce is written down: the loss of every step, and the
 gradients of the first. Every file is made here, seeded, so that running it again gives the same numbers."""
 import gzip
@@ -486,7 +486,83 @@ train:
     train_by_muon(path, model, loss_of, samples, 6, make, rate, clip=1.0)
 
 
+def adapted(name, base, family, **lora):
+    """Adapters by the package PEFT beside a base by transformers: trained for ten steps, as saved before and after, merged."""
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+    path, T, samples, batch, vocab = folder(name), 11, 26, 6, base.config.vocab_size
+    os.makedirs(path("base"), exist_ok=True)
+    to_f32(base)
+    unique = {n: p for n, p in base.named_parameters() if n != "lm_head.weight"}
+    write_safetensors(path("base/model.safetensors"), unique, {"format": "pt"})
+    keep = ("model_type", "architectures", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+            "max_position_embeddings", "rms_norm_eps", "rope_parameters", "hidden_act", "tie_word_embeddings", "n_embd", "n_head", "n_layer", "n_positions",
+            "layer_norm_epsilon", "activation_function")
+    config = json.loads(base.config.to_json_string(use_diff=False))
+    write(path("base/config.json"), json.dumps({"architectures": [type(base).__name__], **{k: config[k] for k in keep if config.get(k) is not None}}, indent=1, sort_keys=True) + "\n")
+    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **lora)).double()
+    for n, p in model.named_parameters():
+        if "lora_B" in n:
+            nn.init.normal_(p, std=0.1)
+    to_f32(model)
+    state = lambda: {n: p.clone() for n, p in get_peft_model_state_dict(model).items()}
+    os.makedirs(path("adapter"), exist_ok=True)
+    write_safetensors(path("adapter/adapter_model.safetensors"), state(), {"format": "pt"})
+    said = {k: sorted(v) if isinstance(v, set) else getattr(v, "value", v) for k, v in model.peft_config["default"].to_dict().items()}
+    write(path("adapter/adapter_config.json"), json.dumps({**said, "base_model_name_or_path": "base", "inference_mode": True}, indent=1, sort_keys=True, default=str) + "\n")
+    ids = torch.randint(0, vocab, (samples * T + 1,))
+    write(path("tokens.bin"), struct.pack("<256i", 20240520, 1, len(ids), *[0] * 253) + struct.pack(f"<{len(ids)}H", *ids.tolist()))
+    write(path("job.yaml"), f"""model: {{family: {family}, from: base, adapter: {{from: adapter}}}}
+data: {{format: tokens, path: tokens.bin, shuffle: false}}
+train:
+  steps: {STEPS}
+  batch: {batch}
+  sequence: {T}
+  loss: cross_entropy
+  optimizer: {{name: adamw, lr: 1e-2, betas: [0.9, 0.95], eps: 1e-8, weight_decay: 0.1, decay: all}}
+  clip: 0.3
+""")
+    x, y = ids[:-1].view(samples, T), ids[1:].view(samples, T)
+    loss_of = lambda rows: F.cross_entropy(model(input_ids=x[rows]).logits.flatten(0, 1), y[rows].flatten())
+    with torch.no_grad():
+        before = loss_of(slice(0, samples)).item()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer, losses = torch.optim.AdamW(trained, lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1), []
+    for step, rows in enumerate(batches(samples, batch)):
+        optimizer.zero_grad()
+        loss = loss_of(rows)
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            write_safetensors(path("gradients.safetensors"), {n.replace(".default", ""): p.grad for n, p in model.named_parameters() if p.requires_grad}, {"loss": repr(loss.item())})
+        nn.utils.clip_grad_norm_(trained, 0.3)
+        optimizer.step()
+    with torch.no_grad():
+        after = loss_of(slice(0, samples)).item()
+    write_safetensors(path("after.safetensors"), state())
+    merged = {n: p for n, p in model.merge_and_unload().named_parameters() if n != "lm_head.weight"}
+    write_safetensors(path("merged.safetensors"), {n: p for n, p in merged.items() if not torch.equal(p, unique[n].to(p.dtype)) or p.ndim > 1})
+    write(path("expected.json"), json.dumps({"losses": losses, "eval": before, "eval_after": after}) + "\n")
+
+
+def lora():
+    """A llama with fewer heads of keys and values, its head its embedding; adapters on columns and rows."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.manual_seed(9)
+    config = LlamaConfig(vocab_size=67, hidden_size=24, intermediate_size=50, num_hidden_layers=2, num_attention_heads=12, num_key_value_heads=4,
+                         max_position_embeddings=16, tie_word_embeddings=True, initializer_range=0.2, attn_implementation="eager")
+    adapted("lora", LlamaForCausalLM(config), "llama", r=3, lora_alpha=12, target_modules=["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"])
+
+
+def lora_gpt2():
+    """GPT-2: q, k and v in one product, and products that files have as [in, out]; scaled by the root of the rank."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+    torch.manual_seed(10)
+    config = GPT2Config(vocab_size=61, n_embd=24, n_head=12, n_layer=2, n_positions=16, initializer_range=0.2, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0,
+                        attn_implementation="eager")
+    adapted("lora_gpt2", GPT2LMHeadModel(config), "gpt2", r=4, lora_alpha=6, use_rslora=True, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)
+
+
 if __name__ == "__main__":
-    for case in (mlp, conv, batchnorm, groupnorm, tokens, gpt2, muon, muon_gpt2):
+    for case in (mlp, conv, batchnorm, groupnorm, tokens, gpt2, muon, muon_gpt2, lora, lora_gpt2):
         if case.__name__ in sys.argv[1:] or not sys.argv[1:]:
             case()

@@ -105,6 +105,12 @@ class Golden(unittest.TestCase):
     def test_gpt2(self):
         self.check("gpt2")
 
+    def test_lora(self):
+        self.check("lora", *SHARDED, ["--cp", 2], ["--tp", 6], ["--cp", 2, "--tp", 2, "--recompute", "full"])
+
+    def test_lora_gpt2(self):
+        self.check("lora_gpt2", *SHARDED, ["--cp", 3], ["--tp", 2, "--set", "layout.sp=true"])
+
     def test_muon(self):
         self.check("muon", *SHARDED, ["--dp", 3, "--tp", 3, "--zero", 2])
 

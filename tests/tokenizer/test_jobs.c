@@ -224,11 +224,11 @@ static void a_trained_folder_holds_its_tokenizer(void **state)
         yoke_generation_destroy(g);
     }
     yoke_tokenizer_destroy(tokenizer);
-    if (yoke_eval(dir, 0, NULL, NULL, NULL, NULL, &scored) != YOKE_OK)
+    if (yoke_eval(dir, 0, NULL, NULL, NULL, NULL, NULL, &scored) != YOKE_OK)
         fail_msg("%s", yoke_error_get()->message);
     assert_int_equal(chdir(folder), 0);
     static const char *const from[] = {"data.tokenizer=null", "model.from=run/step-00000002"};
-    assert_int_equal(yoke_eval("job.yaml", 2, from, NULL, NULL, NULL, &there), YOKE_OK);
+    assert_int_equal(yoke_eval("job.yaml", 2, from, NULL, NULL, NULL, NULL, &there), YOKE_OK);
     assert_true(there.loss == scored.loss && scored.loss > 1);
     assert_int_equal(there.samples, scored.samples);
     free(source);

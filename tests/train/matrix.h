@@ -33,7 +33,10 @@ enum {
 };
 
 static const factor factors[NFACTORS] = {
-    {"model", 9, {"mlp", "regress", "conv", "tokens", "gpt2", "devices", "llama", "llama_tied", "groupnorm"}},
+    {"model",
+     11,
+     {"mlp", "regress", "conv", "tokens", "gpt2", "devices", "llama", "llama_tied", "groupnorm", "lora",
+      "lora_gpt2"}},
     /* dp tp pp cp */
     {"mesh", 34, {"1111", "2111", "3111", "4111", "8111", "1211", "1311", "1411", "1611",
                   "1121", "1131", "1141", "1112", "1113", "1114", "2211", "2121", "2112",
@@ -68,9 +71,9 @@ static const struct model_facts {
     int units, heads;
     samples samples;
     bool tied;
-} facts[] = {{10, 0, WHOLE, false},  {7, 0, ROWS, false},   {11, 0, WHOLE, false},
-             {5, 0, TOKENS, false},  {5, 12, TOKENS, true}, {9, 0, WHOLE, false},
-             {5, 12, TOKENS, false}, {4, 12, TOKENS, true}, {10, 0, WHOLE, false}};
+} facts[] = {{10, 0, WHOLE, false}, {7, 0, ROWS, false},   {11, 0, WHOLE, false},  {5, 0, TOKENS, false},
+             {5, 12, TOKENS, true}, {9, 0, WHOLE, false},  {5, 12, TOKENS, false}, {4, 12, TOKENS, true},
+             {10, 0, WHOLE, false}, {4, 12, TOKENS, true}, {4, 12, TOKENS, true}};
 
 typedef struct row {
     int value[NFACTORS];

@@ -326,8 +326,8 @@ static void test_jobs_and_files(void **state)
     REFUSED("dir", yoke_generate(NULL, "x", 1, 0, 0, 0, &generation));
     REFUSED("prompt", yoke_generate("x", NULL, 1, 0, 0, 0, &generation));
     REFUSED("generation_out", yoke_generate("x", "x", 1, 0, 0, 0, NULL));
-    REFUSED("NULL", yoke_eval(NULL, 0, NULL, NULL, NULL, NULL, &e));
-    REFUSED("NULL", yoke_eval("x", 0, NULL, NULL, NULL, NULL, NULL));
+    REFUSED("NULL", yoke_eval(NULL, 0, NULL, NULL, NULL, NULL, NULL, &e));
+    REFUSED("NULL", yoke_eval("x", 0, NULL, NULL, NULL, NULL, NULL, NULL));
     REFUSED("NULL", yoke_job_dry_run(NULL, &dry));
     REFUSED("job", yoke_job_schedule(NULL, &(yoke_schedule *){0}));
     REFUSED("job", yoke_job_layouts(NULL, 1, &layout, 1, &found));

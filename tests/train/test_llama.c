@@ -186,7 +186,7 @@ static void folders_generate_and_evaluate(void **state)
     double loss, here;
     assert_int_equal(yoke_trainer_eval(trainer, NULL, &here, NULL, NULL), YOKE_OK);
     yoke_evaluation saved;
-    assert_int_equal(yoke_eval(dir, 0, NULL, NULL, NULL, NULL, &saved), YOKE_OK);
+    assert_int_equal(yoke_eval(dir, 0, NULL, NULL, NULL, NULL, NULL, &saved), YOKE_OK);
     assert_true(fabs(saved.loss - here) <= 1e-5 * here);
     assert_true(saved.perplexity == exp(saved.loss));
     assert_true(saved.accuracy >= 0 && saved.accuracy <= 1 && saved.tokens > saved.samples &&

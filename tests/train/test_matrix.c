@@ -8,7 +8,7 @@
 
 /* NEVER: pairs of values that no case has, as the rules of matrix.h have it (60 million draws found no
  * other). */
-enum { SAMPLES = 200, TRIES = 60, DRAWS = 20000, ROUNDS = 5, FEATURES = 3, NEVER = 160 };
+enum { SAMPLES = 200, TRIES = 60, DRAWS = 20000, ROUNDS = 5, FEATURES = 3, NEVER = 164 };
 
 typedef struct trained {
     yoke_job *job;

@@ -58,6 +58,13 @@ YKI_OPERATOR(DROPOUT) = {.tokens = YKI_TOKENS_APART,
                          .gradient = gradient_dropout,
                          .localise = localise_dropout};
 
+static void gradient_scale(yki_grad_context *c)
+{
+    c->give(c, 0, yki_emit(c, YKI_KERNEL_SCALE, 1, (int[]){c->dout(c, 0)}, c->in(c, 0)));
+}
+
+YKI_OPERATOR(SCALE) = {.tokens = YKI_TOKENS_APART, .cut = yki_cut_follow, .gradient = gradient_scale};
+
 static void gradient_add(yki_grad_context *c)
 {
     c->give(c, 0, c->dout(c, 0));

@@ -1,4 +1,5 @@
-/* LINEAR, LINEAR_DX and LINEAR_DW on our own product, included by each isa_*.c.
+/* LINEAR, LINEAR_DX, LINEAR_DW and what adds the first two to a tensor, on our own product, included by each
+ * isa_*.c.
  *
  * The output is cut into one part a thread, by columns where that leaves each thread's panels of B its own,
  * by rows otherwise; never along the sum, so that the result does not depend on the number of threads.
@@ -10,9 +11,10 @@ enum { LINEAR_FEW = 4 };              /* rows of x up to which reading w decides
 /* A launch seen as one product; the views of its operands. */
 static product linear_product(const yki_launch *launch, yki_view *y_out)
 {
-    const yki_view *v = launch->views;
-    bool forward = launch->kernel == YKI_KERNEL_LINEAR, weights = launch->kernel == YKI_KERNEL_LINEAR_DW;
-    const yki_view *y = &v[forward ? 3 : 2];
+    bool adds = launch->kernel == YKI_KERNEL_LINEAR_ADD || launch->kernel == YKI_KERNEL_LINEAR_DX_ADD;
+    const yki_view *v = launch->views + adds, *y = &launch->views[launch->nviews - 1];
+    bool forward = launch->kernel == YKI_KERNEL_LINEAR || launch->kernel == YKI_KERNEL_LINEAR_ADD,
+         weights = launch->kernel == YKI_KERNEL_LINEAR_DW;
     *y_out = *y;
     product p = {.alpha = 1, .beta = 1, .A = v[0].data, .B = v[1].data};
     p.type_a = v[0].dtype;
@@ -27,6 +29,7 @@ static product linear_product(const yki_launch *launch, yki_view *y_out)
     p.tb = forward;
     p.C = y->data;
     p.ldc = p.N;
+    if (adds) p.ld_init = p.N;
     if (weights) { /* dw[N,K] = dy^T x: A is dy, the second operand */
         p.A = v[1].data;
         p.B = v[0].data;
@@ -50,7 +53,7 @@ typedef struct linear_cut {
 /* Depends on the whole product alone, so that every part is summed in the same order. */
 INLINE bool linear_by_dots(const product *p)
 {
-    return p->tb && p->M > 0 && p->M <= LINEAR_FEW && p->K >= 4 * VL;
+    return p->tb && !p->ld_init && p->M > 0 && p->M <= LINEAR_FEW && p->K >= 4 * VL;
 }
 
 static linear_cut linear_cut_for(const product *p, int threads)
@@ -147,11 +150,25 @@ static const linear_dots_function linear_dots[2][LINEAR_FEW] = {
     [YKI_BF16] = {linear_dots_bf16_1, linear_dots_bf16_2, linear_dots_bf16_3, linear_dots_bf16_4},
 };
 
+/* What a product is added to: a row (bias), or a tensor like y. */
+typedef struct linear_base {
+    const yki_view *bias, *tensor; /* NULL: none */
+} linear_base;
+
+static linear_base linear_base_of(const yki_launch *launch)
+{
+    const yki_view *v = launch->views;
+    if (launch->kernel == YKI_KERNEL_LINEAR) return (linear_base){.bias = v[2].data ? &v[2] : NULL};
+    bool adds = launch->kernel == YKI_KERNEL_LINEAR_ADD || launch->kernel == YKI_KERNEL_LINEAR_DX_ADD;
+    return (linear_base){.tensor = adds ? &v[0] : NULL};
+}
+
 /* One thread's part. Where y is bf16, or the bias is, blocks go through `sums` (LINEAR_ROWS x NC) and a bias
  * in f32 behind it (NC). */
-static void linear_run_part(const product *whole, const yki_view *y, const yki_view *bias, int64_t i0,
+static void linear_run_part(const product *whole, const yki_view *y, const linear_base *base, int64_t i0,
                             int64_t i1, int64_t j0, int64_t j1, float *sums)
 {
+    const yki_view *bias = base->bias, *tensor = base->tensor;
     if (linear_by_dots(whole)) {
         linear_dots[whole->type_b][whole->M - 1](whole, y, bias, j0, j1);
         return;
@@ -159,6 +176,7 @@ static void linear_run_part(const product *whole, const yki_view *y, const yki_v
     if (y->dtype == YKI_F32 && (bias == NULL || bias->dtype == YKI_F32)) {
         product p = linear_part(whole, i0, i1, j0, j1);
         if (bias) p.init = (const float *)bias->data + j0;
+        if (tensor) p.init = (const float *)tensor->data + i0 * whole->ld_init + j0;
         p.C = (float *)y->data + i0 * whole->ldc + j0;
         product_run(&p);
         return;
@@ -171,6 +189,13 @@ static void linear_run_part(const product *whole, const yki_view *y, const yki_v
             if (bias) {
                 vf_copy(bias_f32, YKI_F32, 0, bias->data, bias->dtype, j, p.N, 1);
                 p.init = bias_f32;
+            }
+            for (int64_t row = 0; tensor && row < p.M; row++)
+                vf_copy(sums, YKI_F32, row * NC, tensor->data, tensor->dtype, (i + row) * whole->ldc + j, p.N,
+                        1);
+            if (tensor) {
+                p.init = sums;
+                p.ld_init = NC;
             }
             p.C = sums;
             p.ldc = NC;
@@ -199,11 +224,10 @@ static void linear_run(const yki_launch *launch, void *state, int threads)
     (void)state;
     yki_view y;
     product p = linear_product(launch, &y);
-    const yki_view *bias =
-        launch->kernel == YKI_KERNEL_LINEAR && launch->views[2].data ? &launch->views[2] : NULL;
+    linear_base base = linear_base_of(launch);
     linear_cut cut = linear_cut_for(&p, threads);
     if (cut.parts == 1) {
-        linear_run_part(&p, &y, bias, 0, p.M, 0, p.N, launch->workspace);
+        linear_run_part(&p, &y, &base, 0, p.M, 0, p.N, launch->workspace);
         return;
     }
 #ifdef YOKE_HAVE_OPENMP
@@ -217,6 +241,6 @@ static void linear_run(const yki_launch *launch, void *state, int threads)
             linear_share(p.M, MR, part, cut.parts, &i0, &i1);
         float *sums =
             launch->workspace ? (float *)((char *)launch->workspace + linear_sums() * (size_t)part) : NULL;
-        linear_run_part(&p, &y, bias, i0, i1, j0, j1, sums);
+        linear_run_part(&p, &y, &base, i0, i1, j0, j1, sums);
     }
 }

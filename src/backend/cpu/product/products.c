@@ -27,6 +27,8 @@ void yki_cpu_register_products(yki_cpu_table *table, yki_isa isa)
     yki_cpu_register(table, YKI_KERNEL_LINEAR, set->linear);
     yki_cpu_register(table, YKI_KERNEL_LINEAR_DX, set->linear);
     yki_cpu_register(table, YKI_KERNEL_LINEAR_DW, set->linear);
+    yki_cpu_register(table, YKI_KERNEL_LINEAR_ADD, set->linear);
+    yki_cpu_register(table, YKI_KERNEL_LINEAR_DX_ADD, set->linear);
     yki_cpu_register(table, YKI_KERNEL_CONV2D, set->conv);
     yki_cpu_register(table, YKI_KERNEL_CONV2D_DX, set->conv);
     yki_cpu_register(table, YKI_KERNEL_CONV2D_DW, set->conv);

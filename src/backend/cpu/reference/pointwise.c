@@ -196,6 +196,14 @@ static void split(const yki_launch *launch, void *state, int threads)
     side_by_side(&launch->views[1], &launch->views[2], &launch->views[0], false);
 }
 
+static void scale(const yki_launch *launch, void *state, int threads)
+{
+    (void)state, (void)threads;
+    const yki_view *x = &launch->views[0], *y = &launch->views[1];
+    int64_t elems = yki_view_elems(x);
+    for (int64_t i = 0; i < elems; i++) yki_set(y, i, launch->attr->of_a * yki_get(x, i));
+}
+
 static void zero(const yki_launch *launch, void *state, int threads)
 {
     (void)state, (void)threads;
@@ -212,6 +220,7 @@ void yki_reference_register_pointwise(yki_cpu_table *table)
     yki_reference_add(table, YKI_KERNEL_SOFTMAX, softmax);
     yki_reference_add(table, YKI_KERNEL_SOFTMAX_GRAD, softmax_grad);
     yki_reference_add(table, YKI_KERNEL_DROPOUT, dropout);
+    yki_reference_add(table, YKI_KERNEL_SCALE, scale);
     yki_reference_add(table, YKI_KERNEL_ADD, add);
     yki_reference_add(table, YKI_KERNEL_CAST, cast);
     yki_reference_add(table, YKI_KERNEL_COPY_SLICE, copy_slice);
