@@ -507,6 +507,24 @@ def seeds_job():
     yield from WHOLE
 
 
+def seeds_jsonl():
+    """Rows of every kind, and templates behind the mark."""
+    user, ends = {"role": "user", "content": "\\n\\nu"}, {"role": "assistant", "content": "\\nab\u00a0"}
+    yield '{"text":"abab a"}\n{"text":"b\\u0000<s>c"}\n'
+    yield b'\xef\xbb\xbf{"prompt":"ab","completion":"ba"}\r\n{"prompt":"","completion":"","id":12345678901234567890123}\n\n'
+    yield '{"prompt":"aaaaaaaaaaaaaaaaaaaaaaaa","completion":"b"}\n{"text":"a"}\n{"text":""}'
+    for turns in ([{"role": "system", "content": " s "}, user, ends, user, {"role": "assistant", "content": ""}], [ends], [user], [], [{"role": "tool", "content": "a"}],
+                  [dict(ends, tool_calls=[1])], [{"role": "assistant", "content": None}], [1]):
+        yield {"messages": turns}
+    for bad in ('{"text":"a"}\n \n{"text":"b"}\n', '{"text":3}', '{"text": "a', "\n", '{"text":"a","messages":[]}', '{"txet":"a"}', "[1]", "3", '{"prompt":"a"}', '{"text":"\xff"}'):
+        yield bad
+    body = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}{{ message['content'] + '<|im_end|>' }}{{ '\\n' }}{% endfor %}"
+    for template in (body + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}", "{% if", "{% for m in messages %}{% for n in messages %}{{ m }}",
+                     "{%- set x = messages[1:] -%}{# c #}{% if messages[0].role is defined and not (x == 1) or x[0]['content'] | trim ~ 'a' %}{% elif loop.first %}{% else %}{% endif %}"
+                     "{{ bos_token if true else '' }}", "{{ ((((1" + "+ 'a'" * 40):
+        yield b'{"text":"a"}' + MARK + template.encode()
+
+
 def write(folder, name, seeds):
     os.makedirs(f"{folder}/{name}", exist_ok=True)
     for i, seed in enumerate(seeds):

@@ -17,8 +17,9 @@ static yoke_status complete(const yoke_job *job, yki_why *why)
 {
     const yoke_layout one = YOKE_LAYOUT_DEFAULT;
     yki_source source;
-    YKI_TRY(yki_source_read(job, NULL, job->model.vocab > 0 || job->model.from[0], 0, &source));
+    yoke_status status = yki_source_read(job, NULL, job->model.vocab > 0 || job->model.from[0], 0, &source);
     yoke_tokenizer_destroy(source.tokenizer);
+    YKI_TRY(status);
     why->job = source.job;
     why->job.model.from[0] = '\0';
     why->job.layout = one;
