@@ -11,6 +11,9 @@ import unittest
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_DFL)
 
+# What is looked at are figures, of many runs: the sanitizers' builds see the same code in the tests beside.
+figures = unittest.skipIf("YOKE_TEST_SANITIZED" in os.environ, "figures, which the release build's tests look at")
+
 NUMPY = {"<f4": "f", "<f8": "d", "<i8": "q", "|u1": "B"}  # array's codes
 
 

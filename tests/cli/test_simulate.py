@@ -60,6 +60,7 @@ class Simulate(Described):
         said = self.yoke("simulate", "hand.yaml", "--machine", self.machine(), "--device-memory", "256", code=3)["error"]["message"]
         self.assertRegex(said, r"^\S*?(cpu:|device )1 holds layers 1 ")
 
+    @case.figures
     def test_bytes_are_those_of_training(self):
         """What moves along each axis and what each stage holds, by kind, of every kind of layout."""
         machine = self.machine(near=8)
@@ -70,6 +71,7 @@ class Simulate(Described):
             for layout in layouts:
                 self.holds_and_moves_as_it_runs(machine, layout, family, batch, precision)
 
+    @case.figures
     def test_bytes_of_every_optimizer(self):
         """What updates whole matrices, or keeps other states, at a step's end."""
         machine = self.machine(near=8)
@@ -89,6 +91,7 @@ class Simulate(Described):
                 held = [[d["bytes"][k] for k in KINDS] for d in devices]
                 self.assertIn([stage[k] for k in KINDS], held)
 
+    @case.figures
     def test_contention_lasts_as_long_as_what_moves(self):
         """A product that is slowed while little moves ends when it is done, not when it would have been, had that gone on."""
         self.job()
@@ -99,6 +102,7 @@ class Simulate(Described):
             free, slowed = (self.simulate("job.yaml", f"c{c}.yaml", "--layout", layout)["step_ms"] for c in (0, 0.95))
             self.assertTrue(free <= slowed <= 1.02 * free, (layout, free, slowed))
 
+    @case.figures
     def test_devices_share_the_work(self):
         """Over links that cost nothing n replicas take an nth, and a slow one makes all wait for it."""
         job = self.job(batch=64)
@@ -115,6 +119,7 @@ class Simulate(Described):
         self.assertAlmostEqual(slow["step_ms"], 3 * four["step_ms"], delta=1e-6 * slow["step_ms"])
         self.assertAlmostEqual(slow["shares"]["straggler"], 2 / 3, delta=1e-6)
 
+    @case.figures
     def test_links(self):
         """Bytes over bandwidth: a slow link is what the step waits for, and a dead adapter slows the groups that use it."""
         job = self.job(batch=64)
@@ -125,6 +130,7 @@ class Simulate(Described):
         near = self.simulate(job, self.machine("near", far=1), "--dp", 4)
         self.assertEqual(near["stages"], self.simulate(job, self.machine("other", far=1, bandwidth=1), "--dp", 4)["stages"])
 
+    @case.figures
     def test_pipelines(self):
         """gpipe over p stages in m micro-batches idles (p - 1) / (m + p - 1) of the time, where stages are equal."""
         self.write("layers.yaml", "model:\n  family: layers\n  input: [256]\n  layers:\n" + "    - {type: linear, out: 256}\n" * 8 +
@@ -136,6 +142,7 @@ class Simulate(Described):
             works = 1 - s["shares"]["optimizer"] - s["shares"]["imbalance"] - s["shares"]["other"]
             self.assertAlmostEqual(s["shares"]["fill_drain"] / works, (stages - 1) / (micro + stages - 1), delta=0.06, msg=str(s["shares"]))
 
+    @case.figures
     def test_launches(self):
         """What a kernel costs whatever its size."""
         job = self.job()
@@ -143,6 +150,7 @@ class Simulate(Described):
         self.assertEqual(none["shares"]["launch"], 0)
         self.assertAlmostEqual(some["step_ms"] * some["shares"]["launch"], some["step_ms"] - none["step_ms"], delta=1e-9 * some["step_ms"])
 
+    @case.figures
     def test_causes_are_named_first(self):
         """Faults that were planted in a layout or a machine; and a change that is suggested brings what simulate says."""
         job = self.job(batch=64)
@@ -183,6 +191,7 @@ class Simulate(Described):
 
 
 class Plan(Described):
+    @case.figures
     def test_plan_is_what_simulate_says(self):
         job, machine = self.job(), self.machine()
         p = self.yoke("plan", job, "--machine", machine, "--top", 7)

@@ -82,6 +82,7 @@ class Why(case.Folder):
                 self.set_to(figures, b["parameter"], min(before, now) if value < now else max(before, now))
                 self.assertLessEqual(self.step(b["from"]), self.step(b["to"]))
 
+    @case.figures
     def test_strategies_are_what_simulate_says(self):
         r = self.why()
         self.assertEqual([s["strategy"] for s in r["strategies"]], ["one device", "data", "sharded data", "pipeline", "tensor"])
@@ -120,6 +121,7 @@ class Why(case.Folder):
         self.assertTrue(r["strategies"][0]["fits"], r["strategies"][0])
         self.assertIn("in micro-batches", r["why"][0])
 
+    @case.figures
     def test_points_where_the_choice_changes(self):
         seen = set()
         states = self.why()["strategies"][0]["bytes"]

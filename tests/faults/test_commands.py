@@ -52,7 +52,7 @@ def check(command, kind, number, expected):
 
 if __name__ == "__main__":
     YOKE, INJECT = map(os.path.abspath, sys.argv[1:3])
-    stride = int(sys.argv[3]) if len(sys.argv) > 3 else 97
+    stride = int(sys.argv[3]) if len(sys.argv) > 3 else 199
     BASE = tempfile.mkdtemp(prefix="yoke-commands-", dir=SCRATCH)
     try:
         PLACE = Place(YOKE, None, os.path.join(BASE, "place"), 4, 2, keep=2)
@@ -65,7 +65,7 @@ if __name__ == "__main__":
                     ended = run(folder, command, kind, count=path)
                     assert ended.returncode == 0, ended.stderr
                     count, expected = int(open(path).read()), result(folder, command)
-                numbers = range(1, count + 1, stride if kind == "memory" else (stride + 6) // 7)
+                numbers = range(1, count + 1, stride if kind == "memory" else (stride + 12) // 13)
                 with ThreadPoolExecutor(2) as pool:
                     done = list(pool.map(lambda n: check(command, kind, n, expected), numbers))
                 print(f"{' '.join(command)}: {len(done)} of {count} calls for {kind}, {done.count(True)} done all the same")
