@@ -248,7 +248,9 @@ static yoke_status load_adapted(yoke_trainer *trainer, const yki_trainer_options
     YKI_TRY(yki_trainer_load_weights(trainer, base));
     yki_identity_add(&trainer->identity, "model.base", "%016llx", (unsigned long long)trainer->base_hash);
     if (resumes) return YOKE_OK;
-    if (trainer->adapter[0]) YKI_TRY(yki_base_check(trainer->adapter, base, trainer->base_hash));
+    yoke_status status =
+        trainer->adapter[0] ? yki_base_check(trainer->adapter, base, trainer->base_hash) : YOKE_OK;
+    YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
     return trainer->adapter[0] ? yki_trainer_load_adapter(trainer, trainer->adapter)
                                : yki_run_init_weights(trainer->run, trainer->options.seed, true);
 }
