@@ -58,6 +58,11 @@ yoke_status yki_beside_keep(yoke_trainer *trainer, const char *weights, const ch
     return YOKE_OK;
 }
 
+const char *yki_beside_name(int file)
+{
+    return files[file].name;
+}
+
 const char *yki_beside_config(const yoke_trainer *trainer)
 {
     return trainer->beside[YKI_BESIDE_CONFIG].bytes;

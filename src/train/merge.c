@@ -223,53 +223,36 @@ static yoke_status write_tensors(merging *m)
     return yki_safetensors_finish(writer);
 }
 
-static bool ends_in(const char *name, const char *end)
-{
-    size_t length = strlen(name), of_end = strlen(end);
-    return length >= of_end && strcmp(name + length - of_end, end) == 0;
-}
-
-/* Files of a base that are no weights, and not what a run keeps of itself. */
-static bool is_kept(const char *name)
-{
-    static const char *const others[] = {
-        ".safetensors",    ".index.json", ".bin",  ".pt",        ".pth",     ".h5",
-        ".msgpack",        ".onnx",       ".gguf", "state.json", "job.yaml", "hashes.json",
-        YKI_ADAPTER_CONFIG};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (ends_in(name, others[i])) return false;
-    return name[0] != '.';
-}
-
-static yoke_status copy_file(const merging *m, const char *name)
+/* Where it is not there yet. */
+static yoke_status copy_file(const merging *m, const char *folder, const char *name)
 {
     char from[YKI_FOLDER_BYTES + 300], to[YKI_FOLDER_BYTES + 400], *bytes;
     size_t count;
     struct stat about;
-    YKI_TRY(yki_path_join(from, sizeof from, m->source.folder, name));
+    YKI_TRY(yki_path_join(from, sizeof from, folder, name));
     YKI_TRY(yki_path_join(to, sizeof to, m->temporary, name));
-    if (stat(from, &about) != 0 || !S_ISREG(about.st_mode)) return YOKE_OK;
+    if (stat(from, &about) != 0 || !S_ISREG(about.st_mode) || yki_path_exists(to)) return YOKE_OK;
     YKI_TRY(yki_disk_read(from, YKI_JSON_LIMIT_BYTES, &bytes, &count));
     yoke_status status = yki_disk_create(to, bytes, count);
     free(bytes);
     return status;
 }
 
-/* Tokenizer, configurations and the like; where no config.json lies there, one is made. */
+/* Tokenizer, configurations and the like, of the base, else of the adapter's step; where there is no
+ * config.json, one is made. */
 static yoke_status copy_files(const merging *m)
 {
     char path[YKI_FOLDER_BYTES + 128];
-    DIR *listing = m->source.folder[0] ? opendir(m->source.folder) : NULL;
-    yoke_status status = YOKE_OK;
-    for (struct dirent *found; status == YOKE_OK && listing && (found = readdir(listing));)
-        if (is_kept(found->d_name)) status = copy_file(m, found->d_name);
-    if (listing) closedir(listing);
-    YKI_TRY(status);
+    const char *const folders[] = {m->source.folder, m->source.adapter};
+    for (int i = 0; i < 2 * YKI_BESIDE_COUNT; i++) {
+        const char *folder = folders[i / YKI_BESIDE_COUNT];
+        if (folder[0]) YKI_TRY(copy_file(m, folder, yki_beside_name(i % YKI_BESIDE_COUNT)));
+    }
     YKI_TRY(yki_path_join(path, sizeof path, m->temporary, "config.json"));
     if (yki_path_exists(path)) return YOKE_OK;
     char *config = yki_config_print(&m->source.job.model, NULL, NULL, NULL);
     if (!config) return yki_fail_memory("config.json");
-    status = yki_disk_create(path, config, strlen(config));
+    yoke_status status = yki_disk_create(path, config, strlen(config));
     free(config);
     return status;
 }

@@ -197,6 +197,8 @@ const char *yki_beside_config(const yoke_trainer *trainer);
 /* Puts all else into a step's folder. */
 yoke_status yki_beside_save(const yoke_trainer *trainer, const yki_save *save);
 void yki_beside_release(yoke_trainer *trainer);
+/* The name of a file that belongs to a model beside its weights. */
+const char *yki_beside_name(int file);
 
 /* evaluate.c: the job's model gets the adapters of a folder in place of others, which *weights, a step's
  * folder, may have: then it is NULL. YOKE_INVALID: there is no such folder. */

@@ -52,6 +52,8 @@ class Adapters(Folder):
         """What is saved bears PEFT's names and says what it says; what was merged is what PEFT merges."""
         for case, layout in (("lora", ("--tp", "2", "--dp", "2", "--zero", "3")), ("lora_gpt2", ("--pp", "2",))):
             d = self.path(case)
+            with open(d + "/base/generation_config.json", "w") as f:
+                f.write('{"eos_token_id": 3}\n')
             self.yoke("train", f"{case}/job.yaml", "--set", f"checkpoint.dir={case}/ck", *layout)
             step = os.path.join(d, "ck", "step-00000010")
             self.assertNotIn("model.safetensors", os.listdir(step))
@@ -65,7 +67,7 @@ class Adapters(Folder):
             self.assertEqual(made["tensors"], len(read(d + "/after.safetensors")) // 2)
             merged, wanted = read(d + "/merged/model.safetensors"), read(d + "/merged.safetensors")
             self.near({n.removeprefix("transformer."): t for n, t in merged.items() if n in wanted}, {n.removeprefix("transformer."): t for n, t in wanted.items()}, 2e-5)
-            self.assertEqual(sorted(os.listdir(d + "/merged")), ["config.json", "model.safetensors"])
+            self.assertEqual(sorted(os.listdir(d + "/merged")), ["config.json", "generation_config.json", "model.safetensors"])
             r = self.yoke("merge", f"{case}/ck", "--out", f"{case}/merged", code=2)
             self.assertIn("not empty", r.stderr)
 
