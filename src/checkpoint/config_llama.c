@@ -59,6 +59,7 @@ typedef struct traits {
     bool attention_bias; /* as the key says: of all of attention's products */
     bool mlp_bias;       /* as the key says */
     bool window;         /* as sliding_window says */
+    bool divides;        /* transformers refuses a width that the heads do not divide */
     bool own;            /* keys of yoke's own say the rest */
     int64_t heads_absent, window_absent,
         head_dim_absent; /* what an absent key means; 0: what the others say */
@@ -170,6 +171,7 @@ static bool has_llama(const yki_config_row *type, const yoke_model_spec *model)
     if (!yki_families[model->family].as_llama) return false;
     if (t->own) return true;
     bool attention = t->attention_bias ? qkv == model->o_bias : qkv == t->qkv_bias && !model->o_bias;
+    if (t->divides && (model->heads < 1 || model->width % model->heads != 0)) return false;
     return attention && normed == t->qk_norm && (t->mlp_bias || !model->mlp_bias) &&
            (t->window || model->window == 0);
 }
@@ -240,7 +242,7 @@ static void print_llama(const yki_config_row *type, yki_text *text, const yoke_m
                                             .more = &id##_traits}
 
 TYPE(llama, "llama", YOKE_FAMILY_LLAMA, llama_fixed, .class = "LlamaForCausalLM", .attention_bias = true,
-     .mlp_bias = true);
+     .mlp_bias = true, .divides = true);
 TYPE(mistral, "mistral", YOKE_FAMILY_MISTRAL, mistral_fixed, .class = "MistralForCausalLM", .window = true,
      .window_absent = 4096, .heads_absent = 8);
 TYPE(qwen2, "qwen2", YOKE_FAMILY_QWEN2, qwen_fixed, .class = "Qwen2ForCausalLM", .qkv_bias = true,

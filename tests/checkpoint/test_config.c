@@ -395,6 +395,11 @@ static void models_are_saved_as_what_can_be_them(void **state)
         assert_int_equal(read.window, cases[i].window);
         free(text);
     }
+    yoke_model_spec uneven = absent(YOKE_FAMILY_LLAMA); /* whose heads do not divide its width */
+    uneven.depth = 1, uneven.heads = 12, uneven.width = 8, uneven.head_dim = 4, uneven.hidden = 33;
+    char *text = yki_config_print(&uneven, NULL, NULL, NULL);
+    assert_non_null(strstr(text, "\"model_type\": \"mistral\""));
+    free(text);
 }
 
 /* All keys stay, in their order and to the digit; what a file does not say and the job did is added. */
