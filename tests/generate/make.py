@@ -16,6 +16,8 @@ CONFIGS = {
     "gpt2": transformers.GPT2Config(n_embd=32, n_layer=3, n_head=4, vocab_size=96, n_positions=48, bos_token_id=1, eos_token_id=2,
                                     attn_pdrop=0, embd_pdrop=0, resid_pdrop=0),
     "llama": transformers.LlamaConfig(num_key_value_heads=2, tie_word_embeddings=False, **COMMON),
+    "mistral": transformers.MistralConfig(num_key_value_heads=2, head_dim=8, sliding_window=7, **COMMON),
+    "qwen3": transformers.Qwen3Config(num_key_value_heads=1, head_dim=12, tie_word_embeddings=True, **COMMON),
 }
 TOKENS = 40
 

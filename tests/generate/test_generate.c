@@ -3,8 +3,8 @@
 #include "generate/generator.h"
 #include "plan/proved.h"
 
-static const char *const models[] = {"gpt2", "llama"};
-enum { MODELS = 2, CONTEXT = 48, VOCAB = 96, NEW = 20 };
+static const char *const models[] = {"gpt2", "llama", "mistral", "qwen3"};
+enum { MODELS = 4, CONTEXT = 48, VOCAB = 96, NEW = 20 };
 
 static const char *folder_of(const char *model, char path[512])
 {
