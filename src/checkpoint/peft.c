@@ -223,7 +223,9 @@ char *yki_adapter_print(const yoke_adapter_spec *adapter, bool gpt2, const char 
 {
     yki_text text = {0};
     char alpha[32], dropout[32], name[2048];
-    snprintf(alpha, sizeof alpha, "%.17g", adapter->alpha);
+    yki_json_real(alpha, adapter->alpha);
+    if (adapter->alpha == floor(adapter->alpha) && adapter->alpha < 1e15)
+        snprintf(alpha, sizeof alpha, "%lld", (long long)adapter->alpha);
     yki_text_append(
         &text,
         "{\n  \"base_model_name_or_path\": %s,\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": %s,\n"
