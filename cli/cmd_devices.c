@@ -23,6 +23,25 @@ static const option_group group_devices = {
     },
 };
 
+/* Of which kinds there is none, and why. */
+static void print_missing(cli *run)
+{
+    yoke_missing_devices missing[8];
+    int count = yoke_devices_missing(missing, 8);
+    if (run->json) put_begin_array(run->json, "missing");
+    for (int i = 0; i < count && i < 8; i++) {
+        char *reason = text_escaped(missing[i].reason, false);
+        fprintf(run->out, "No %s: %s.\n", missing[i].backend, reason ? reason : "");
+        free(reason);
+        if (!run->json) continue;
+        put_begin_object(run->json, NULL);
+        put_string(run->json, "backend", missing[i].backend);
+        put_string(run->json, "reason", missing[i].reason);
+        put_end_object(run->json);
+    }
+    if (run->json) put_end_array(run->json);
+}
+
 static int print_here(cli *run)
 {
     static const char *const titles[] = {"<device", "cores", "memory", "<instructions", "<model", NULL};
@@ -37,7 +56,10 @@ static int print_here(cli *run)
         const yoke_device_info *d = &infos[i];
         char *model = text_escaped(d->model, false);
         table_cell(t, "%s", d->name);
-        table_cell(t, "%d", d->cores);
+        if (d->cores > 0)
+            table_cell(t, "%d", d->cores);
+        else
+            table_cell(t, "-");
         table_cell(t, "%s", text_size(size, (double)d->memory_bytes));
         table_cell(t, "%s", d->instructions);
         table_cell(t, "%s", model ? model : "");
@@ -55,6 +77,7 @@ static int print_here(cli *run)
     table_print(t, run->out, run->width, run->out_colour);
     table_destroy(t);
     fputs("\nDevices of the CPU share its cores and memory: cpu:i exists for every i.\n", run->out);
+    print_missing(run);
     free(infos);
     return 0;
 }

@@ -66,7 +66,9 @@ const option_group options_layout = {
                "activations to compute again instead of keeping them: none | selective | full, or one a "
                "stage: full,none",
                .key = "layout.recompute"),
-        OPTION("devices", "N|LIST", OPTION_DEVICES, "devices to use: a number, or a list as cpu:0,cpu:1",
+        OPTION("devices", "N|LIST", OPTION_DEVICES,
+               "devices to use: a number, or a list as cpu:0,cpu:1 or "
+               "cuda:0,cuda:1",
                .key = "layout.devices"),
         OPTION("device-memory", "SIZE", OPTION_KEY, "bytes that one device may use, e.g. 512MiB or 2GB",
                .key = "layout.device_memory"),

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "table.h"
 #include "text.h"
@@ -163,7 +164,10 @@ static void write_run(json *j, const yoke_trainer *trainer, const yoke_run_repor
     free(actions);
     int count;
     const yoke_ran *ran = yoke_trainer_timeline(trainer, &count);
-    report_write_timeline(j, "cpu:", ran, ran ? count : 0);
+    char kind[sizeof report->devices->name] = "cpu:";
+    if (report->ndevices > 0)
+        snprintf(kind, strcspn(report->devices[0].name, ":") + 2, "%s", report->devices[0].name);
+    report_write_timeline(j, kind, ran, ran ? count : 0);
     if (report->limit_bytes > 0)
         put_integer(j, "limit_bytes", report->limit_bytes);
     else

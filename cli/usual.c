@@ -37,7 +37,7 @@ static const usual rows[] = {
     {"np nproc num-procs num-processes processes nproc-per-node", "n", NULL},
     {"nproc nproc-per-node num-processes processes np", "dp",
      "N, a replica a device; several processes are `yoke launch -n N -- train JOB --dp N`"},
-    {"gpus gpu num-gpus n-gpus ngpus cuda use-cuda", "devices", "N (of the CPU: there are no GPUs yet)"},
+    {"gpus gpu num-gpus n-gpus ngpus cuda use-cuda", "devices", "N of the CPU, or a list as cuda:0,cuda:1"},
     {"device", "devices", NULL},
     {"nnodes nodes hostfile hostlist", "hosts", NULL},
     {"layouts-file strategies strategy", "layouts", NULL},

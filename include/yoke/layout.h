@@ -18,6 +18,8 @@ typedef enum yoke_recompute {
     YOKE_RECOMPUTE_FULL       /* all but what goes from one group of layers to the next */
 } yoke_recompute;
 typedef enum yoke_cp_kind { YOKE_CP_RING, YOKE_CP_ULYSSES } yoke_cp_kind;
+/* What the devices of a layout are, all of them: the CPU's (cpu:0, ...), or NVIDIA's GPUs (cuda:0, ...). */
+typedef enum yoke_device_kind { YOKE_CPU, YOKE_CUDA } yoke_device_kind;
 typedef enum yoke_precision { YOKE_PRECISION_F32, YOKE_PRECISION_BF16 } yoke_precision;
 
 /* The most devices of a layout: so many times what is counted of each is still an int. */
@@ -43,10 +45,11 @@ typedef struct yoke_layout {
     int64_t bucket_bytes; /* gradients of so many bytes are reduced over dp together, while the backward pass
                              goes on (zero 0 and 1); 0: 4 MiB */
     yoke_recompute recompute;
-    int threads;                 /* per device; 0: cores / local ranks, at least 1 */
-    int64_t device_memory_bytes; /* 0: what the device has */
-    int ndevices;                /* 0: as many devices of the CPU as the degrees need */
-    const int *devices;          /* [ndevices]: device i of the layout is cpu:devices[i]; NULL: cpu:i */
+    int threads;                  /* per device; 0: cores / local ranks, at least 1 */
+    int64_t device_memory_bytes;  /* 0: what the device has */
+    int ndevices;                 /* 0: as many devices as the degrees need */
+    const int *devices;           /* [ndevices]: device i of the layout is cpu:devices[i]; NULL: cpu:i */
+    yoke_device_kind device_kind; /* YOKE_CUDA: cuda:devices[i], which may be named several times */
     /* 0: `recompute` holds for all. Else the number of stages, and each has its own; `recompute` is then
      * NONE. */
     int nrecompute;
@@ -70,8 +73,11 @@ static inline yoke_layout yoke_layout_made()
     }
 #endif
 
-/* The number of the CPU device that a rank of the layout is on: of cpu:3, 3. */
+/* The number of the device that a rank of the layout is on: of cpu:3, 3. */
 YOKE_API int yoke_layout_device(const yoke_layout *layout, int rank);
+/* Its name: "cpu:3", "cuda:0". */
+#define YOKE_DEVICE_NAME_BYTES 24
+YOKE_API void yoke_layout_device_name(const yoke_layout *layout, int rank, char name[YOKE_DEVICE_NAME_BYTES]);
 
 /* Reads "dp=2,zero=1" over `layout`: keys of the job file's layout, `devices=[cpu:0,cpu:1]` and the path of a
  * schedule, relative to the current folder, among them. A degree named discards the device list; devices

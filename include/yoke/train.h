@@ -287,14 +287,21 @@ YOKE_API int yoke_trainer_parameters(const yoke_trainer *trainer);
 YOKE_API const char *yoke_trainer_parameter(const yoke_trainer *trainer, int i, int64_t *elems_out);
 YOKE_API yoke_status yoke_trainer_get(yoke_trainer *trainer, const char *name, float *values);
 
-/* Devices of this machine: names[i] "cpu:0" ..., memory in bytes, cores. Returns how many (at most `most` are
- * written). */
+/* Devices of this machine: name "cpu:0" ..., "cuda:0" ..., memory in bytes, cores (0: they are not the
+ * CPU's). Returns how many (at most `most` are written). */
 typedef struct yoke_device_info {
-    char name[24], model[96], instructions[32];
+    char name[YOKE_DEVICE_NAME_BYTES], model[96], instructions[32];
     int64_t memory_bytes;
     int cores;
 } yoke_device_info;
 YOKE_API int yoke_devices(yoke_device_info *infos, int most);
+/* Kinds of devices of which this machine, or this build, has none, and why. Returns how many (at most `most`
+ * are written). */
+typedef struct yoke_missing_devices {
+    char backend[16]; /* "cuda" */
+    char reason[256];
+} yoke_missing_devices;
+YOKE_API int yoke_devices_missing(yoke_missing_devices *infos, int most);
 
 #ifdef __cplusplus
 }

@@ -50,10 +50,14 @@ static inline void yki_rect_copy(const yki_rect *rect)
 }
 
 struct yki_backend_ops {
-    const char *name; /* "cpu", "far", "null" */
+    const char *name; /* "cpu", "cuda", "far", "null" */
     yki_memory memory;
     /* How many devices there are; any index is legal on the CPU. */
     int (*count)(void);
+    /* Whether there is a device `index`; YOKE_INVALID, and why not. NULL: there is one for every index. */
+    yoke_status (*check)(int index);
+    /* Its model's name and its memory, of which something may be taken already. NULL: what the CPU is. */
+    yoke_status (*describe)(int index, char *model, size_t size, int64_t *bytes_out);
     /* Bytes of memory a device has, for a plan that names no limit. */
     int64_t (*memory_bytes)(int index);
 
@@ -113,7 +117,8 @@ static inline void yki_queue_transfer(yki_queue *queue, yki_transfer transfer, v
                              &(yki_rect){.to = to, .from = from, .width = bytes, .rows = bytes > 0 ? 1 : 0});
 }
 
-/* The backend of that name, or NULL. "cpu", "far" and "null" are always there. Static storage. */
+/* The backend of that name, or NULL. "cpu", "far" and "null" are always there, "cuda" where this build has
+ * it. Static storage. */
 const yki_backend_ops *yki_backend_get(const char *name);
 /* The one that runs are made for: the CPU's, or what YOKE_BACKEND names. */
 const yki_backend_ops *yki_backend_of_runs(void);

@@ -13,8 +13,14 @@
 
 #include <stdint.h>
 
+#ifdef __CUDACC__ /* kernels draw the same */
+#define YKI_RNG static inline __host__ __device__
+#else
+#define YKI_RNG static inline
+#endif
+
 /* Bijective on 64 bits; 0 stays 0. */
-static inline uint64_t yki_rng_mix(uint64_t x)
+YKI_RNG uint64_t yki_rng_mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
@@ -22,7 +28,7 @@ static inline uint64_t yki_rng_mix(uint64_t x)
 }
 
 /* 64 random bits. For one key, different counters give different values. */
-static inline uint64_t yki_rng_bits(uint64_t key, uint64_t counter)
+YKI_RNG uint64_t yki_rng_bits(uint64_t key, uint64_t counter)
 {
     /* The multiplier is 2^64 over the golden ratio; the addend the fraction of the square root of 2: neither
      * is special. */
@@ -38,7 +44,7 @@ static inline double yki_rng_uniform(uint64_t key, uint64_t counter)
 }
 
 /* Uniform in [0, 1), a multiple of 2^-24: yki_rng_uniform of the same counter, rounded down. */
-static inline float yki_rng_uniformf(uint64_t key, uint64_t counter)
+YKI_RNG float yki_rng_uniformf(uint64_t key, uint64_t counter)
 {
     return (float)(yki_rng_bits(key, counter) >> 40) * 0x1p-24f;
 }

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "base/fail.h"
 #include "base/kept.h"
+#include "job/job.h"
 #include "job/read.h"
 #include "job/value.h"
 
@@ -298,23 +300,41 @@ static yoke_status read_schedule(const place *at, void *field)
 typedef struct named_devices {
     int *list, count, room;
     unsigned char *seen; /* by number: whether it is in the list */
+    yoke_device_kind kind;
 } named_devices;
 
-/* "cpu:3" */
+/* "cpu:3": its kind and number; false: it is no device's name. */
+static bool read_device(const char *name, yoke_device_kind *kind_out, int64_t *number_out)
+{
+    for (int kind = YOKE_CPU; kind <= YOKE_CUDA; kind++) {
+        const char *prefix = yki_device_kind_name((yoke_device_kind)kind);
+        size_t length = strlen(prefix);
+        if (strncmp(name, prefix, length) != 0 || name[length] != ':') continue;
+        *kind_out = (yoke_device_kind)kind;
+        return name[length + 1] >= '0' && name[length + 1] <= '9' &&
+               yki_value_int(name + length + 1, number_out) == YKI_VALUE_OK;
+    }
+    return false;
+}
+
 static yoke_status add_device(const place *at, const char *text, size_t length, named_devices *named)
 {
     char name[64], shown[96];
+    int64_t number = 0;
+    yoke_device_kind kind;
     snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
     yki_yaml_shown(shown, name);
-    if (strncmp(name, "cuda", 4) == 0)
-        return FAIL(at, "names %s, but this build has no CUDA: devices are cpu:0, cpu:1, ...", shown);
-    int64_t number = 0;
-    if (strncmp(name, "cpu:", 4) != 0 || name[4] < '0' || name[4] > '9' ||
-        yki_value_int(name + 4, &number) != YKI_VALUE_OK)
+    if (!read_device(name, &kind, &number))
         return FAIL(at, "must be a number of devices or a list like [cpu:0, cpu:1], not '%s'", shown);
+    if (!yki_backend_get(yki_device_kind_name(kind)))
+        return FAIL(at, "names %s, but this build has no CUDA: devices are cpu:0, cpu:1, ...", shown);
     if (number >= YOKE_MAX_DEVICES)
-        return FAIL(at, "is out of range: %s, the last one is cpu:%d", shown, YOKE_MAX_DEVICES - 1);
-    if (named->seen[number]) return FAIL(at, "names %s twice", shown);
+        return FAIL(at, "is out of range: %s, the last one is %s:%d", shown, yki_device_kind_name(kind),
+                    YOKE_MAX_DEVICES - 1);
+    if (named->count > 0 && kind != named->kind)
+        return FAIL(at, "names %s beside %s:%d: a layout's devices are all of one kind", shown,
+                    yki_device_kind_name(named->kind), named->list[0]);
+    if (named->seen[number] && kind == YOKE_CPU) return FAIL(at, "names %s twice", shown);
     if (named->count == named->room) {
         int room = 2 * named->room + 16, *list = realloc(named->list, sizeof *list * (size_t)room);
         if (!list) return yki_fail_memory("a list of devices");
@@ -322,6 +342,7 @@ static yoke_status add_device(const place *at, const char *text, size_t length, 
         named->room = room;
     }
     named->seen[number] = 1;
+    named->kind = kind;
     named->list[named->count++] = (int)number;
     return YOKE_OK;
 }
@@ -345,7 +366,7 @@ static yoke_status add_devices(const place *at, named_devices *named)
     return YOKE_OK;
 }
 
-/* cpu:0, cpu:1, ... in order is the same as their number. */
+/* Devices in order, from 0, need no list; those of the CPU are the same as their number. */
 static yoke_status set_devices(yoke_layout *layout, const named_devices *named)
 {
     bool counted = true;
@@ -354,6 +375,7 @@ static yoke_status set_devices(yoke_layout *layout, const named_devices *named)
     if (!counted && !kept) return yki_fail_memory("a list of devices");
     layout->ndevices = named->count;
     layout->devices = kept;
+    layout->device_kind = named->kind;
     return YOKE_OK;
 }
 
@@ -380,6 +402,7 @@ static yoke_status read_devices(const place *at, void *field)
         return FAIL(at, "must be a whole number of devices from 1 to %d", YOKE_MAX_DEVICES);
     layout->ndevices = (int)count;
     layout->devices = NULL;
+    layout->device_kind = YOKE_CPU;
     return YOKE_OK;
 }
 

@@ -55,6 +55,10 @@ bool yki_job_is_written(const yoke_job *job);
 int yki_job_parts(const yoke_job *job);
 /* A product of four degrees, or one above YOKE_MAX_DEVICES where it is larger than that. */
 int yki_devices_product(int a, int b, int c, int d);
+/* "cpu", "cuda"; static: what its devices' names begin with, and its backend's name. */
+const char *yki_device_kind_name(yoke_device_kind kind);
+/* Whether the layout's devices are what their number says: cpu:0, cpu:1, ... */
+bool yki_layout_is_counted(const yoke_layout *layout);
 /* Makes dp of its two factors along zero; false where that is more than YOKE_MAX_DEVICES. */
 bool yki_layout_multiply_shards(yoke_layout *layout);
 /* yoke_layout_print that says where memory is out (YOKE_SYSTEM). */

@@ -29,6 +29,25 @@ int yoke_layout_device(const yoke_layout *layout, int rank)
     return listed ? layout->devices[rank] : rank;
 }
 
+const char *yki_device_kind_name(yoke_device_kind kind)
+{
+    static const char *const names[] = {[YOKE_CPU] = "cpu", [YOKE_CUDA] = "cuda"};
+    return names[kind == YOKE_CUDA ? YOKE_CUDA : YOKE_CPU];
+}
+
+void yoke_layout_device_name(const yoke_layout *layout, int rank, char name[YOKE_DEVICE_NAME_BYTES])
+{
+    snprintf(name, YOKE_DEVICE_NAME_BYTES, "%s:%d",
+             yki_device_kind_name(layout ? layout->device_kind : YOKE_CPU), yoke_layout_device(layout, rank));
+}
+
+bool yki_layout_is_counted(const yoke_layout *layout)
+{
+    bool counted = layout->device_kind == YOKE_CPU;
+    for (int i = 0; i < layout->ndevices; i++) counted = counted && yoke_layout_device(layout, i) == i;
+    return counted;
+}
+
 bool yki_layout_multiply_shards(yoke_layout *layout)
 {
     int64_t dp = (int64_t)layout->dp_shard * layout->dp_replicate;
@@ -54,6 +73,7 @@ static yoke_status settle_devices(const yki_reader *reader)
         if (yki_yaml_find(reader->root, degrees[i])) {
             layout->ndevices = 0;
             layout->devices = NULL;
+            layout->device_kind = YOKE_CPU;
         }
     if (yki_yaml_find(reader->root, "layout.dp")) return YOKE_OK;
     if (shard && yki_yaml_find(reader->root, "layout.dp_replicate")) {
@@ -210,14 +230,12 @@ static void give_recompute(flags *f, const yoke_layout *layout)
 
 static void give_devices(flags *f, const yoke_layout *layout)
 {
-    bool counted = true;
-    for (int i = 0; i < layout->ndevices; i++) counted = counted && yoke_layout_device(layout, i) == i;
-    for (int i = 0; !counted && i < layout->ndevices; i++)
-        yki_text_append(&f->out, "%scpu:%d",
-                        i               ? ","
-                        : f->out.length ? " --devices "
-                                        : "--devices ",
-                        layout->devices[i]);
+    char name[YOKE_DEVICE_NAME_BYTES];
+    bool counted = yki_layout_is_counted(layout);
+    for (int i = 0; !counted && i < layout->ndevices; i++) {
+        yoke_layout_device_name(layout, i, name);
+        yki_text_append(&f->out, "%s%s", i ? "," : f->out.length ? " --devices " : "--devices ", name);
+    }
 }
 
 static void give_all(flags *f, const yoke_layout *layout)

@@ -3,20 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/job.h"
 #include "job/read.h"
 #include "job/value.h"
 #include "optim/optimizer.h"
 
 static void print_devices(yki_text *text, const yoke_layout *layout)
 {
-    bool counted = true;
-    for (int i = 0; i < layout->ndevices; i++) counted = counted && yoke_layout_device(layout, i) == i;
-    if (counted) {
+    char name[YOKE_DEVICE_NAME_BYTES];
+    if (yki_layout_is_counted(layout)) {
         yki_text_append(text, "%d", layout->ndevices);
         return;
     }
-    for (int i = 0; i < layout->ndevices; i++)
-        yki_text_append(text, "%scpu:%d", i ? "," : "[", layout->devices[i]);
+    for (int i = 0; i < layout->ndevices; i++) {
+        yoke_layout_device_name(layout, i, name);
+        yki_text_append(text, "%s%s", i ? "," : "[", name);
+    }
     yki_text_append(text, "]");
 }
 

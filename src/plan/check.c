@@ -77,16 +77,18 @@ yoke_status yki_plan_check(yki_plan *plan)
         char layers[96], wanted[64], has[64], missing[64], weights[24], gradients[24], state[24],
             activations[24], rest[24], cache[24], cached[48] = "";
         yki_plan_stage_layers(plan, program->stage, layers, sizeof layers);
-        int device = yoke_layout_device(&options->layout, rank);
+        char device[YOKE_DEVICE_NAME_BYTES];
+        yoke_layout_device_name(&options->layout, rank, device);
+        if (options->described)
+            snprintf(device, sizeof device, "device %d", yoke_layout_device(&options->layout, rank));
         const yoke_bytes *b = &states->bytes;
         if (b->cache > 0)
             snprintf(cached, sizeof cached, "keys and values %s, ", yki_size_print(cache, (double)b->cache));
         return yki_fail(
             YOKE_DOES_NOT_FIT,
-            "%s%d%s holds layers %s and would need %s, but may use %s: %s short; weights %s, gradients %s, "
+            "%s%s holds layers %s and would need %s, but may use %s: %s short; weights %s, gradients %s, "
             "optimizer %s, activations %s, %smovement and workspace %s",
-            options->described ? "device " : "cpu:", device,
-            rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
+            device, rank == 0 && plan->mesh.nranks > 1 ? ", the first device," : "", layers,
             exactly(wanted, states->total_bytes), exactly(has, most),
             exactly(missing, states->total_bytes - most), yki_size_print(weights, (double)b->weights),
             yki_size_print(gradients, (double)b->gradients), yki_size_print(state, (double)b->optimizer),

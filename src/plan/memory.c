@@ -120,15 +120,35 @@ static int sizes_of(const yki_plan *plan, int64_t sizes[MOST_SIZES])
     return count;
 }
 
-static void measure_code(yki_builder *b, const yki_code *code, const int64_t *sizes, int nsizes)
+static void measure(yki_builder *b, const yki_launch *launch)
 {
     const yki_plan_options *options = &b->plan->options;
+    int64_t bytes = (int64_t)options->backend->workspace_bytes(launch, options->threads);
+    if (bytes > b->program->workspace_bytes) b->program->workspace_bytes = bytes;
+}
+
+/* On each of the parameters, as if all of it were the rank's own. */
+static void measure_states(yki_builder *b, const yki_instruction *in)
+{
+    const struct yki_do_states *states = &in->as.states;
+    for (int i = 0; i < states->nparameters; i++) {
+        yki_launch launch = {.kernel = (yki_kernel)in->op, .nviews = states->ntensors};
+        for (int v = 0; v < states->ntensors; v++)
+            launch.views[v] = (yki_view){
+                .ndim = 1, .dims = {b->program->parameters[states->parameters[i]].elems}, .dtype = YKI_F32};
+        measure(b, &launch);
+    }
+}
+
+static void measure_code(yki_builder *b, const yki_code *code, const int64_t *sizes, int nsizes)
+{
+    for (int i = 0; i < code->count; i++)
+        if (code->instructions[i].kind == YKI_DO_STATES) measure_states(b, &code->instructions[i]);
     for (int i = 0; i < code->count; i++)
         for (int k = 0; k < nsizes && code->instructions[i].kind == YKI_DO_KERNEL; k++) {
             yki_launch launch;
             yki_instruction_shapes(&code->instructions[i], sizes[k], &launch);
-            int64_t bytes = (int64_t)options->backend->workspace_bytes(&launch, options->threads);
-            if (bytes > b->program->workspace_bytes) b->program->workspace_bytes = bytes;
+            measure(b, &launch);
         }
 }
 

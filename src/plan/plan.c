@@ -149,6 +149,9 @@ static yoke_status compile(yki_plan *plan)
 yoke_status yki_plan_create(const yki_plan_options *options, yki_plan **plan_out)
 {
     YKI_TRY(yki_backend_check());
+    if (!options->backend)
+        return yki_fail(YOKE_INVALID, "the layout is of %s devices, which this build does not have",
+                        yki_device_kind_name(options->layout.device_kind));
     YKI_TRY(check_options(options));
     yki_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return yki_fail_memory("a plan");

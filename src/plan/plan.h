@@ -89,6 +89,10 @@ int yki_plan_ranks(const yoke_model *model, const yoke_layout *layout, bool one_
 /* Bytes for the devices of all machines together, each of which is taken to be like this one: a layout's
  * device_memory may promise more. alone: this one's. */
 int64_t yki_machines_memory(bool alone);
+/* What a layout's devices are of; NULL: this build does not have them. */
+const yki_backend_ops *yki_layout_backend(const yoke_layout *layout);
+/* YOKE_INVALID: a device that one of so many ranks is to be on is not there, and why. */
+yoke_status yki_layout_check_devices(const yoke_layout *layout, int nranks);
 
 /* Constants of a placed node that say where a lane's share begins; and those of a part's nodes. */
 typedef struct yki_begin {

@@ -61,11 +61,13 @@ static void put_rank(yki_trace_writer *w)
 {
     char name[128], layers[96];
     const yoke_layout *layout = &w->plan->options.layout;
-    int device = yoke_layout_device(layout, w->rank);
-    char on[48] = "device ", others[48] = "";
-    if (w->like == 0) snprintf(on, sizeof on, "cpu:");
+    char on[48], others[48] = "";
+    if (w->like == 0)
+        yoke_layout_device_name(layout, w->rank, on);
+    else
+        snprintf(on, sizeof on, "device %d", yoke_layout_device(layout, w->rank));
     if (w->like > 1) snprintf(others, sizeof others, " and %d more", w->like - 1);
-    snprintf(name, sizeof name, "rank %d%s on %s%d (dp %d, tp %d, pp %d, cp %d)", w->rank, others, on, device,
+    snprintf(name, sizeof name, "rank %d%s on %s (dp %d, tp %d, pp %d, cp %d)", w->rank, others, on,
              w->place[YKI_AXIS_DP], w->place[YKI_AXIS_TP], w->place[YKI_AXIS_PP], w->place[YKI_AXIS_CP]);
     put_metadata(w, THREAD_STEPS, "process_name", name);
     yki_plan_stage_layers(w->plan, w->place[YKI_AXIS_PP], layers, sizeof layers);

@@ -109,6 +109,8 @@ void yki_rank_run_states(yki_rank *rank, const yki_instruction *in)
                                  .attr = &attr,
                                  .nviews = states->ntensors,
                                  .loss = yki_rank_total(rank, YKI_TOTAL_SQUARES),
+                                 .workspace = rank->workspace,
+                                 .workspace_bytes = (size_t)rank->workspace_bytes,
                                  .update = &rule};
             for (int v = 0; v < states->ntensors; v++)
                 if (states->tensors[v] != YKI_TENSOR_NONE)

@@ -52,7 +52,7 @@ yoke_device_report yki_device_report(const yoke_trainer *trainer, int rank)
                                 trainer->run ? yki_run_measured_bytes(trainer->run, rank) : 0,
                             .bytes = yki_rank_states(plan, rank)->bytes,
                             .idle_fraction = trainer->run ? yki_run_idle(trainer->run, rank) : NAN};
-    snprintf(d.name, sizeof d.name, "cpu:%d", yoke_layout_device(layout, rank));
+    yoke_layout_device_name(layout, rank, d.name);
     yki_plan_stage_layers(plan, yki_plan_program(plan, rank)->stage, d.layers, sizeof d.layers);
     return d;
 }

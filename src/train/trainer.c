@@ -73,7 +73,10 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
 {
     bool trains = options->purpose == YKI_PURPOSE_TRAIN;
     yki_run_options ro = {.alone = trainer->alone, .timeout = trainer->options.timeout};
+    bool one_part = options->ignore_devices || !trains;
     if (status == YOKE_OK) status = make_plan(trainer, layout, options, &ro.ragged);
+    if (status == YOKE_OK)
+        status = yki_layout_check_devices(layout, yki_plan_ranks(trainer->model, layout, one_part));
     YKI_TRY(yki_trainer_agree(trainer, status, "", 0));
     yki_plan_use use = {.purpose = options->purpose,
                         .one_part = options->ignore_devices,
@@ -81,7 +84,8 @@ static yoke_status build(yoke_trainer *trainer, const yoke_layout *layout, const
                         .alone = trainer->alone,
                         .copies = saves_beside(trainer->job)};
     yki_plan_options po = yki_plan_options_of(trainer->model, &trainer->options, layout, &use);
-    int64_t threads = po.threads, all = yki_machines_memory(trainer->alone);
+    int64_t threads = po.threads;
+    int64_t all = layout->device_kind == YOKE_CPU ? yki_machines_memory(trainer->alone) : 0;
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &po.device_memory_bytes));
     YKI_TRY(yki_trainer_even_out(trainer, &threads, &all));
     po.all_memory_bytes = options->dry && layout->device_memory_bytes > 0 ? 0 : all;

@@ -179,8 +179,7 @@ static const bad_job bad_jobs[] = {
     /* devices and batches */
     {GPT, "devices: 2 ", "devices: 3 ", NULL, "dp 2 x tp 1 x pp 1 x cp 1 need 2 devices, but 3 are given", 32,
      "layout.devices"},
-    {GPT, "devices: 2 ", "devices: [cuda:0, cuda:1]", NULL, "names cuda:0, but this build has no CUDA", 32,
-     "layout.devices"},
+    {GPT, "devices: 2 ", "devices: [cpu:0, cuda:1]", NULL, "names cuda:1", 32, "layout.devices"},
     {GPT, "devices: 2 ", "devices: [cpu:1, cpu:1]", NULL, "names cpu:1 twice", 32, "layout.devices"},
     {GPT, "devices: 2 ", "devices: [gpu]", NULL, "a list like [cpu:0, cpu:1], not 'gpu'", 32,
      "layout.devices"},

@@ -144,7 +144,7 @@ static void bad_text_is_refused_and_changes_nothing(void **state)
         {"recompute=[]", "a list of them like [full, none]", "layout.recompute"},
         {"sp=maybe", "true or false", "layout.sp"},
         {"devices=3,tp=2", "3 devices cannot be shared", "layout.devices"},
-        {"devices=[cuda:0]", "this build has no CUDA", "layout.devices"},
+        {"devices=[cpu:0, cuda:1]", "names cuda:1", "layout.devices"},
         {"devices=[cpu:0", "not valid YAML", "layout.devices"},
         {"device_memory=1M", "ambiguous", "layout.device_memory"},
     };
