@@ -30,8 +30,9 @@ static void print_missing(cli *run)
     int count = yoke_devices_missing(missing, 8);
     if (run->json) put_begin_array(run->json, "missing");
     for (int i = 0; i < count && i < 8; i++) {
-        char *reason = text_escaped(missing[i].reason, false);
-        fprintf(run->out, "No %s: %s.\n", missing[i].backend, reason ? reason : "");
+        char *reason = text_escaped(missing[i].reason, false), line[1200];
+        snprintf(line, sizeof line, "No %s: %s.", missing[i].backend, reason ? reason : "");
+        text_wrap(run->out, line, 0, run->columns);
         free(reason);
         if (!run->json) continue;
         put_begin_object(run->json, NULL);
