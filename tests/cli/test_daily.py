@@ -405,7 +405,7 @@ class UsualFlags(Daily):
                 "--weight-decay 0.1": "--set train.optimizer.weight_decay=0.1", "--warmup 5": "--set train.schedule.warmup=5",
                 "--dropout 0.1": "--set model.dropout=0.1", "--resume-from-checkpoint d": "--resume d",
                 "--data x": "--set data.path=x", "--model x": "--set model.from=x", "--optimizer adam": "--set train.optimizer.name=adam",
-                "--nproc 2": "--dp N.*yoke launch -n N", "--gpus 2": "--devices N.*no GPUs", "--world-size 2": "--dp 2",
+                "--nproc 2": "--dp N.*yoke launch -n N", "--gpus 2": "--devices N of the CPU, or a list as cuda:0", "--world-size 2": "--dp 2",
                 "--tensor-parallel 2": "--tp 2", "--quiet": "2> /dev/null", "-lr 0.1": "--set train.optimizer.lr=0.1",
                 "--eval-steps 50": "--set eval.every=50", "--early-stopping-patience 3": "--set stop.patience=3",
                 "--momentum 0.9": "--set train.optimizer.momentum=0.9", "--train.batch 3": "--set train.batch=3",
