@@ -16,7 +16,6 @@ typedef struct shape {
     bool causal;
     double p;
     run queries, keys[MOST_PARTS];
-    int64_t window;
 } shape;
 
 static const shape shapes[] = {
@@ -30,8 +29,7 @@ static const shape shapes[] = {
      true,
      0,
      {41, {0, 21, 80}},
-     {{41, {0, 21, 80}}, {40, {41, 20, 0}}, {40, {21, 20, 40}}},
-     0},
+     {{41, {0, 21, 80}}, {40, {41, 20, 0}}, {40, {21, 20, 40}}}},
     {1,
      121,
      2,
@@ -41,9 +39,8 @@ static const shape shapes[] = {
      true,
      0.3,
      {40, {21, 20, 40}},
-     {{40, {21, 20, 40}}, {41, {0, 21, 80}}, {40, {41, 20, 0}}},
-     0},
-    {2, 11, 4, 2, 5, 2, true, 0.2, {4, {4, 2, 0}}, {{4, {4, 2, 0}}, {3, {0, 2, 8}}, {4, {2, 2, 4}}}, 0},
+     {{40, {21, 20, 40}}, {41, {0, 21, 80}}, {40, {41, 20, 0}}}},
+    {2, 11, 4, 2, 5, 2, true, 0.2, {4, {4, 2, 0}}, {{4, {4, 2, 0}}, {3, {0, 2, 8}}, {4, {2, 2, 4}}}},
     /* queries and keys cut at different places, blocks ending anywhere */
     {1,
      650,
@@ -54,8 +51,7 @@ static const shape shapes[] = {
      true,
      0,
      {370, {30, 101, 77}},
-     {{331, {0, 300, 319}}, {319, {300, 319, 0}}, {0, {0, 0, 0}}},
-     0},
+     {{331, {0, 300, 319}}, {319, {300, 319, 0}}, {0, {0, 0, 0}}}},
     {1,
      650,
      1,
@@ -65,8 +61,7 @@ static const shape shapes[] = {
      true,
      0.4,
      {300, {350, 0, 0}},
-     {{9, {0, 4, 60}}, {60, {4, 60, 0}}, {581, {69, 0, 0}}},
-     0},
+     {{9, {0, 4, 60}}, {60, {4, 60, 0}}, {581, {69, 0, 0}}}},
     {1,
      650,
      1,
@@ -76,56 +71,11 @@ static const shape shapes[] = {
      false,
      0.1,
      {70, {5, 3, 100}},
-     {{400, {0, 7, 200}}, {200, {7, 0, 0}}, {50, {600, 0, 0}}},
-     0},
+     {{400, {0, 7, 200}}, {200, {7, 0, 0}}, {50, {600, 0, 0}}}},
     /* queries that see nothing of the second part; no queries at all */
-    {1, 40, 3, 3, 7, 1, true, 0, {10, {0, 0, 0}}, {{10, {0, 0, 0}}, {30, {10, 0, 0}}, {0, {40, 0, 0}}}, 0},
-    {1, 40, 3, 1, 7, 3, true, 0, {0, {0, 0, 0}}, {{40, {0, 0, 0}}}, 0},
-    /* windows: within a chunk, over the jump of the keys, and over all but the farthest */
-    {1,
-     121,
-     2,
-     1,
-     16,
-     2,
-     true,
-     0,
-     {41, {0, 21, 80}},
-     {{41, {0, 21, 80}}, {40, {41, 20, 0}}, {40, {21, 20, 40}}},
-     5},
-    {1,
-     121,
-     2,
-     1,
-     16,
-     2,
-     true,
-     0.3,
-     {40, {21, 20, 40}},
-     {{40, {21, 20, 40}}, {41, {0, 21, 80}}, {40, {41, 20, 0}}},
-     50},
-    {1,
-     650,
-     2,
-     2,
-     20,
-     1,
-     true,
-     0,
-     {370, {30, 101, 77}},
-     {{331, {0, 300, 319}}, {319, {300, 319, 0}}, {0, {0, 0, 0}}},
-     90},
-    {1,
-     650,
-     1,
-     1,
-     8,
-     1,
-     true,
-     0.4,
-     {300, {350, 0, 0}},
-     {{9, {0, 4, 60}}, {60, {4, 60, 0}}, {581, {69, 0, 0}}},
-     340},
+    {1, 40, 3, 3, 7, 1, true, 0, {10, {0, 0, 0}}, {{10, {0, 0, 0}}, {30, {10, 0, 0}}, {0, {40, 0, 0}}}},
+    {1, 40, 3, 1, 7, 3, true, 0, {0, {0, 0, 0}}, {{40, {0, 0, 0}}}},
+    /* all queries but the first few, keys in an order of their own */
     {1,
      650,
      1,
@@ -135,10 +85,15 @@ static const shape shapes[] = {
      true,
      0,
      {645, {5, 0, 0}},
-     {{100, {0, 50, 500}}, {500, {50, 500, 0}}, {50, {600, 0, 0}}},
-     333},
-    {2, 11, 4, 2, 5, 2, true, 0.2, {4, {4, 2, 0}}, {{4, {4, 2, 0}}, {3, {0, 2, 8}}, {4, {2, 2, 4}}}, 1},
+     {{100, {0, 50, 500}}, {500, {50, 500, 0}}, {50, {600, 0, 0}}}},
 };
+
+/* Of some of them once more with a window: within a chunk, over the jump of the keys, and over all but the
+ * farthest. */
+static const struct {
+    int shape;
+    int64_t window;
+} windows[] = {{0, 5}, {1, 50}, {3, 90}, {4, 340}, {8, 333}, {2, 1}};
 
 /* Rows of a whole sequence, as a part has them: from `from` [n,T,width] to `to` [n,count,step] at element
  * `first`; or added back. */
@@ -175,11 +130,11 @@ static void check_rows(const shape *s, const run *r, const yki_view *part, int64
 }
 
 /* dk and dv of the queries alone: what the whole's would be if the others had no gradient. */
-static void check(const shape *s, yki_dtype type, int source, int threads)
+static void check(const shape *s, int64_t window, yki_dtype type, int source, int threads)
 {
     int64_t T = s->T, qw = s->H * s->d, kw = s->G * s->d, count = s->queries.count;
     yki_attr attr = {.causal = s->causal,
-                     .window = s->window,
+                     .window = window,
                      .p = s->p,
                      .key = 77,
                      .global = s->H,
@@ -237,14 +192,20 @@ static void check(const shape *s, yki_dtype type, int source, int threads)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]->data);
 }
 
+static void check_everywhere(const shape *s, int64_t window)
+{
+    for (int type = YKI_F32; type <= YKI_BF16; type++)
+        for (int source = 0; source <= (int)yki_isa_get(); source++)
+            for (int threads = 1; threads <= 3; threads += 2)
+                check(s, window, (yki_dtype)type, source, threads);
+}
+
 static void parts_are_the_whole(void **unused)
 {
     (void)unused;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int type = YKI_F32; type <= YKI_BF16; type++)
-            for (int source = 0; source <= (int)yki_isa_get(); source++)
-                for (int threads = 1; threads <= 3; threads += 2)
-                    check(&shapes[i], (yki_dtype)type, source, threads);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check_everywhere(&shapes[i], 0);
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+        check_everywhere(&shapes[windows[i].shape], windows[i].window);
 }
 
 int main(void)

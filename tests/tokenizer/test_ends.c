@@ -1,27 +1,14 @@
 /* The ids that end a text: which file says them, and what is refused. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "cmocka_all.h"
 #include "data/ends.h"
+#include "folder.h"
 
-static char folder[64];
-
+/* NULL: no such file. */
 static void put(const char *name, const char *text)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (!text) {
-        unlink(path);
-        return;
-    }
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
+    if (text)
+        write_text(in_folder(name), text);
+    else
+        unlink(in_folder(name));
 }
 
 static yoke_tokenizer *tokenizer(const char *name)
@@ -93,23 +80,8 @@ static void test_refused(void **state)
     }
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/yoke-ends-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    put("generation_config.json", NULL);
-    put("config.json", NULL);
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_which), cmocka_unit_test(test_refused)};
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
